@@ -1,0 +1,53 @@
+/* What a board gives the application. One chip folder implements it; the application knows only
+ * this. All functions are callable from the main loop; none blocks unless it says so. */
+#ifndef TOKAY_HAL_H
+#define TOKAY_HAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum {
+    HAL_OK = 0,
+    HAL_ERROR_CLOCK,
+    HAL_ERROR_MICROPHONE,
+    HAL_ERROR_SAMPLE_RATE, /* the microphone cannot run within 1 % of the rate asked for */
+} hal_status_t;
+
+/* Clocks to full speed, UART, LEDs, cycle counter. Call once, first. */
+hal_status_t hal_init(void);
+uint32_t hal_core_clock_hz(void);
+const char *hal_board_name(void);
+
+/* Cycle counter: counts core clock cycles, also while the core sleeps; wraps at 2^32. */
+uint32_t hal_cycles(void);
+/* Milliseconds since hal_init; wraps at 2^32. */
+uint32_t hal_milliseconds(void);
+/* Sleeps until the next interrupt. Races with an interrupt are the implementation's business: an
+ * event between the caller's check and the sleep wakes it at once. */
+void hal_sleep(void);
+
+/* Microphone: starts capture into the implementation's double buffer. */
+hal_status_t hal_microphone_start(uint32_t sample_rate_hz, uint32_t *actual_rate_hz);
+void hal_microphone_stop(void);
+/* Copies at most `count` samples that have been captured and not read; returns how many. */
+size_t hal_microphone_read(int16_t *samples, size_t count);
+/* Samples lost because nobody read them in time, since start. */
+uint32_t hal_microphone_overruns(void);
+
+/* UART to the host. Writes queue into a buffer and return how many bytes were taken. */
+size_t hal_uart_write(const uint8_t *bytes, size_t count);
+size_t hal_uart_read(uint8_t *bytes, size_t count);
+/* Waits until everything queued is on the wire (for fault messages and the profiler). */
+void hal_uart_flush(void);
+
+typedef enum { HAL_LED_DETECTED, HAL_LED_ACTIVITY, HAL_LED_FAULT } hal_led_t;
+void hal_led_set(hal_led_t led, bool on);
+
+/* The accelerator's handle for nn_init, NULL on a part without one. */
+void *hal_accelerator(void);
+/* Bytes of stack used at most since start. */
+uint32_t hal_stack_high_water(void);
+/* Does not return. */
+void hal_reset(void);
+#endif
