@@ -1,0 +1,45 @@
+"""``tokay NAME ...``: the same commands as ``python -m host.NAME``, from any folder."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from host import cli
+from host.errors import TokayError
+
+COMMANDS = {
+    "train": "train a model from its specification",
+    "quantize": "int8-quantize a trained Keras model into a .tflite",
+    "evaluate": "accuracy on a dataset, on the deployed arithmetic",
+    "summarize": "layers, sizes and parameters of a model",
+    "compile": "generate C from a .tflite",
+    "build": "compile a model and build a board image",
+    "profile": "cycles, time and memory by layer, on the image",
+    "classify": "hear keywords on the PC or on a target",
+    "update_params": "change the parameters inside a .tflite",
+    "demo": "the main job from the .tflite to a heard keyword",
+}
+
+
+def main(argv: Sequence[str]) -> int:
+    """Dispatches to the command's own ``main``."""
+    if not argv or argv[0] in ("-h", "--help"):
+        print("usage: tokay COMMAND ...\n")
+        for name, what in COMMANDS.items():
+            print(f"  {name:14} {what}")
+        return 0
+    name, *rest = argv
+    if name not in COMMANDS:
+        raise TokayError(f"no command named {name!r}", hint="tokay --help lists them")
+    return importlib.import_module(f"host.{name}").main(rest)
+
+
+def entry() -> int:
+    """The console script."""
+    return cli.run(main)
+
+
+if __name__ == "__main__":
+    sys.exit(entry())
