@@ -1,0 +1,219 @@
+/* The kernels' own structures: what a layer's `options` points to, and how its weights are laid out.
+ *
+ * Everything is resolved when code is generated: shapes, padding, quantized multipliers, clamping
+ * bounds. A kernel validates nothing; codegen has refused what it could not do. All tensors are int8
+ * unless a comment says otherwise, batch 1, channels last. The fields are int32_t, float or pointers
+ * to constant arrays, so that Python can build the same structures in memory (codegen/options.py
+ * mirrors this file field by field; a contract test compares the two).
+ *
+ * Arithmetic is that of TensorFlow Lite Micro's int8 reference kernels, bit for bit, in every
+ * implementation of a kernel: kernels/portable/X.c is the definition, kernels/cortex_m33/X.c takes
+ * its place in board builds under the same function name.
+ *
+ * A layer's output may be the same memory as one of its inputs for: copy, relu, requantize, logistic,
+ * softmax, quantize, add and mul (for an input of the output's own shape). Never otherwise.
+ *
+ * Quantized multipliers: x -> round(x * multiplier * 2^(shift - 31)) rounded as nn_requantize in
+ * quantization.h does; multiplier is 0 or in [2^30, 2^31), shift in [-31, 30], positive is left.
+ */
+#ifndef TOKAY_NN_KERNELS_H
+#define TOKAY_NN_KERNELS_H
+
+#include <stdint.h>
+
+#include "nn.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* One output channel of a layer with weights. `bias` already holds -input_zero_point * sum(weights of
+ * the channel), so that inner loops multiply raw int8 inputs; the sum from `bias` over any order of
+ * taps stays within int32 (codegen proves it from the weights). */
+typedef struct nn_channel {
+    int32_t bias;
+    int32_t multiplier;
+    int32_t shift;
+} nn_channel_t;
+
+/* ---- conv_2d: int8 [input_height][input_width][input_channels]
+ *
+ * Tap k of a window is (row, column, input channel) in that order, taps = kernel_height *
+ * kernel_width * input_channels. Positions outside the input are read as `pad_value` (the input's
+ * zero point). Input row of output row y and kernel row r: y * stride_height - pad_top +
+ * r * dilation_height; columns alike.
+ *
+ * weights: output channels in pairs. For pair p and tap k the bytes w[2p][k], w[2p+1][k]; each pair
+ * has taps rounded up to even, filled with zeros, and an odd last channel has zeros as its partner.
+ * So pair p starts at weights + p * 2 * even(taps), and each aligned 32-bit word is the taps k, k+1 of
+ * two channels: a_k, b_k, a_k+1, b_k+1. 4-byte aligned.
+ *
+ * channels: output_channels entries, rounded up to even with zeros.
+ *
+ * Scratch of the layer: 4 * even(taps) * sizeof(int16_t) bytes, 4-byte aligned (room for four
+ * windows of taps as int16; the portable kernel does not use it). Code generated with
+ * `scratch="none"` gives 0. */
+typedef struct nn_conv_2d_options {
+    int32_t input_height, input_width, input_channels;
+    int32_t output_height, output_width, output_channels;
+    int32_t kernel_height, kernel_width;
+    int32_t stride_height, stride_width;
+    int32_t dilation_height, dilation_width;
+    int32_t pad_top, pad_left;
+    int32_t pad_value;
+    int32_t taps; /* before rounding up */
+    int32_t output_zero_point;
+    int32_t clamp_min, clamp_max; /* bounds of the output: activation and int8 */
+    const int8_t *weights;
+    const nn_channel_t *channels;
+} nn_conv_2d_options_t;
+
+/* ---- depthwise_conv_2d: output channel c reads input channel c / depth_multiplier
+ *
+ * weights: [kernel_height * kernel_width][output_channels], 4-byte aligned. channels:
+ * output_channels entries. Padding and scratch: as conv_2d, but no scratch. */
+typedef struct nn_depthwise_conv_2d_options {
+    int32_t input_height, input_width, input_channels;
+    int32_t output_height, output_width, output_channels;
+    int32_t depth_multiplier;
+    int32_t kernel_height, kernel_width;
+    int32_t stride_height, stride_width;
+    int32_t dilation_height, dilation_width;
+    int32_t pad_top, pad_left;
+    int32_t pad_value;
+    int32_t output_zero_point;
+    int32_t clamp_min, clamp_max;
+    const int8_t *weights;
+    const nn_channel_t *channels;
+} nn_depthwise_conv_2d_options_t;
+
+/* ---- fully_connected: [rows][taps] -> [rows][output_channels]
+ *
+ * weights and channels as conv_2d. Scratch: even(taps) * sizeof(int16_t) bytes, 4-byte aligned. */
+typedef struct nn_fully_connected_options {
+    int32_t rows;
+    int32_t taps;
+    int32_t output_channels;
+    int32_t output_zero_point;
+    int32_t clamp_min, clamp_max;
+    const int8_t *weights;
+    const nn_channel_t *channels;
+} nn_fully_connected_options_t;
+
+/* ---- max_pool_2d, average_pool_2d: over the positions of the window that are inside the input */
+typedef struct nn_pool_2d_options {
+    int32_t input_height, input_width, channels;
+    int32_t output_height, output_width;
+    int32_t kernel_height, kernel_width;
+    int32_t stride_height, stride_width;
+    int32_t pad_top, pad_left;
+    int32_t clamp_min, clamp_max;
+} nn_pool_2d_options_t;
+
+/* ---- add, mul: element by element, either input broadcast
+ *
+ * `shape` is the output's, outermost first; a stride is in elements and 0 along a broadcast dimension.
+ * If `broadcast` is 0 both inputs have the output's shape and `elements` is all that matters. */
+typedef struct nn_add_options {
+    int32_t elements;
+    int32_t broadcast;
+    int32_t shape[4];
+    int32_t strides_1[4];
+    int32_t strides_2[4];
+    int32_t left_shift; /* of both inputs, less their zero point, before they are scaled */
+    int32_t zero_point_1, multiplier_1, shift_1;
+    int32_t zero_point_2, multiplier_2, shift_2;
+    int32_t output_zero_point, output_multiplier, output_shift;
+    int32_t clamp_min, clamp_max;
+} nn_add_options_t;
+
+typedef struct nn_mul_options {
+    int32_t elements;
+    int32_t broadcast;
+    int32_t shape[4];
+    int32_t strides_1[4];
+    int32_t strides_2[4];
+    int32_t zero_point_1, zero_point_2;
+    int32_t output_zero_point, output_multiplier, output_shift;
+    int32_t clamp_min, clamp_max;
+} nn_mul_options_t;
+
+/* ---- pad: the input within an output of `value`; input_shape and before outermost first */
+typedef struct nn_pad_options {
+    int32_t input_shape[4];
+    int32_t output_shape[4];
+    int32_t before[4];
+    int32_t value;
+} nn_pad_options_t;
+
+/* ---- mean over some dimensions: for each index of the kept ones, the sum over the reduced ones
+ * (both outermost first, strides in elements of the input, unused dimensions of size 1), minus
+ * `offset` (the count times the input's zero point), requantized. */
+typedef struct nn_mean_options {
+    int32_t kept_shape[4], kept_strides[4];
+    int32_t reduced_shape[4], reduced_strides[4];
+    int32_t offset;
+    int32_t output_zero_point, output_multiplier, output_shift;
+} nn_mean_options_t;
+
+/* ---- copy (reshape and its kin): nothing to do if output and input are the same memory */
+typedef struct nn_copy_options {
+    int32_t bytes;
+} nn_copy_options_t;
+
+/* ---- softmax over the last dimension, output scale 1/256 and zero point -128
+ *
+ * exp_table[d] is exp(-d * beta * scale) as a fixed-point number with 31 fraction bits, for d =
+ * 0..table_entries-1; classes further below the row's maximum are left out, as the reference does. */
+typedef struct nn_softmax_options {
+    int32_t rows, depth;
+    int32_t table_entries;
+    const int32_t *exp_table;
+} nn_softmax_options_t;
+
+/* ---- quantize: float -> int8; dequantize: int8 -> float (4-byte aligned) */
+typedef struct nn_quantize_options {
+    int32_t elements;
+    float scale;
+    int32_t zero_point;
+} nn_quantize_options_t;
+typedef nn_quantize_options_t nn_dequantize_options_t;
+
+/* ---- requantize, relu (and relu6): one scale to another, between bounds */
+typedef struct nn_requantize_options {
+    int32_t elements;
+    int32_t input_zero_point;
+    int32_t multiplier, shift;
+    int32_t output_zero_point;
+    int32_t clamp_min, clamp_max;
+} nn_requantize_options_t;
+typedef nn_requantize_options_t nn_relu_options_t;
+
+/* ---- concatenation: for each of `outer` blocks, block_bytes[i] bytes of every input i in turn */
+typedef struct nn_concatenation_options {
+    int32_t outer;
+    const int32_t *block_bytes; /* input_count entries */
+} nn_concatenation_options_t;
+
+/* ---- logistic: output = table[input + 128] */
+typedef struct nn_logistic_options {
+    int32_t elements;
+    const int8_t *table; /* 256 entries */
+} nn_logistic_options_t;
+
+/* ---- strided_slice: output shape; input element of index i: start + sum of i[d] * strides[d] */
+typedef struct nn_strided_slice_options {
+    int32_t shape[4];
+    int32_t strides[4]; /* elements of the input; negative where the slice runs backwards */
+    int32_t start;
+} nn_strided_slice_options_t;
+
+/* The kernels themselves: nn_kernel_conv_2d and so on, one for each line of nn_kernels.def. */
+#define NN_KERNEL(name) nn_status_t nn_kernel_##name(const nn_call_t *call);
+#include "nn_kernels.def"
+#undef NN_KERNEL
+
+#ifdef __cplusplus
+}
+#endif
+#endif
