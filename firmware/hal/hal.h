@@ -18,26 +18,37 @@ typedef enum {
 hal_status_t hal_init(void);
 uint32_t hal_core_clock_hz(void);
 const char *hal_board_name(void);
+const char *hal_part_name(void);
 
 /* Cycle counter: counts core clock cycles, also while the core sleeps; wraps at 2^32. */
 uint32_t hal_cycles(void);
 /* Milliseconds since hal_init; wraps at 2^32. */
 uint32_t hal_milliseconds(void);
+/* Core cycles spent in hal_sleep since hal_init: what is left is the load. */
+uint64_t hal_idle_cycles(void);
 /* Sleeps until the next interrupt. Races with an interrupt are the implementation's business: an
  * event between the caller's check and the sleep wakes it at once. */
 void hal_sleep(void);
 
-/* Microphone: starts capture into the implementation's double buffer. */
+/* Microphone: starts capture into the implementation's ring of buffers. The first samples after the
+ * start, while the microphone settles, are dropped (the board's wake_up_frames). */
 hal_status_t hal_microphone_start(uint32_t sample_rate_hz, uint32_t *actual_rate_hz);
 void hal_microphone_stop(void);
 /* Copies at most `count` samples that have been captured and not read; returns how many. */
 size_t hal_microphone_read(int16_t *samples, size_t count);
+/* Samples that hal_microphone_read could give now. */
+size_t hal_microphone_available(void);
 /* Samples lost because nobody read them in time, since start. */
 uint32_t hal_microphone_overruns(void);
+/* Capture has stopped for good by a bus error; start it anew. */
+bool hal_microphone_failed(void);
 
 /* UART to the host. Writes queue into a buffer and return how many bytes were taken. */
 size_t hal_uart_write(const uint8_t *bytes, size_t count);
+size_t hal_uart_space(void); /* bytes that hal_uart_write would take now */
 size_t hal_uart_read(uint8_t *bytes, size_t count);
+/* Received bytes lost because nobody read them in time, since start. */
+uint32_t hal_uart_lost(void);
 /* Waits until everything queued is on the wire (for fault messages and the profiler). */
 void hal_uart_flush(void);
 
@@ -46,8 +57,9 @@ void hal_led_set(hal_led_t led, bool on);
 
 /* The accelerator's handle for nn_init, NULL on a part without one. */
 void *hal_accelerator(void);
-/* Bytes of stack used at most since start. */
+/* Bytes of stack used at most since start, and how many there are. */
 uint32_t hal_stack_high_water(void);
+uint32_t hal_stack_bytes(void);
 /* Does not return. */
 void hal_reset(void);
 #endif

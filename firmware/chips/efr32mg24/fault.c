@@ -1,0 +1,122 @@
+/* When the core faults: one readable line on the serial port, the fault LED, and a reset. After three
+ * faults in a row, each soon after the reset before it, the part stops instead. */
+#include "board_config.h"
+#include "chip.h"
+#include "registers.h"
+
+void fault_entry(void);
+void fault_report(const uint32_t *frame, uint32_t exc_return);
+
+extern uint32_t stack_bottom[], stack_top[];
+
+#define RECORD_MAGIC 0x7A6B01F5u
+#define FAULTS_IN_A_ROW 3u
+#define ALIVE_PERIODS 48u /* of 2^24 cycles: about 10 s */
+
+/* What a reset leaves: how often it has faulted lately. */
+static struct {
+    uint32_t magic, in_a_row;
+} s_record __attribute__((section(".noinit")));
+
+static uint32_t s_alive;
+
+void fault_still_alive(void) {
+    if (++s_alive == ALIVE_PERIODS) {
+        s_record.in_a_row = 0;
+    }
+}
+
+/* The stack may be what is broken: go to its top, since nothing returns from here. */
+__attribute__((naked)) void fault_entry(void) {
+    __asm volatile("mrs r0, msp\n\t"
+                   "mov r1, lr\n\t"
+                   "ldr r2, =stack_top\n\t"
+                   "msr msp, r2\n\t"
+                   "b fault_report");
+}
+
+static char *put_text(char *out, const char *text) {
+    while (*text != '\0') {
+        *out++ = *text++;
+    }
+    *out = '\0';
+    return out;
+}
+
+static char *put_hex(char *out, const char *name, uint32_t value) {
+    out = put_text(out, name);
+    for (int32_t shift = 28; shift >= 0; shift -= 4) {
+        *out++ = "0123456789abcdef"[(value >> shift) & 0xFu];
+    }
+    *out = '\0';
+    return out;
+}
+
+static const char *kind_name(uint32_t cfsr, uint32_t number) {
+    static const char *const k_names[32] = {
+        [0] = "execution from a forbidden address", [1] = "forbidden data access",
+        [3] = "memory fault leaving an exception",  [4] = "memory fault entering an exception",
+        [8] = "bus fault fetching code",            [9] = "bus fault at a data access",
+        [10] = "delayed bus fault at a data access", [11] = "bus fault leaving an exception",
+        [12] = "bus fault entering an exception",   [16] = "undefined instruction",
+        [17] = "invalid processor state",           [18] = "invalid exception return",
+        [19] = "coprocessor not available",         [20] = "stack overflow",
+        [24] = "unaligned access",                  [25] = "division by zero",
+    };
+    for (uint32_t bit = 0; bit < 32; bit++) {
+        if ((cfsr & BIT(bit)) != 0 && k_names[bit] != 0) {
+            return k_names[bit];
+        }
+    }
+    return number == 2 ? "non-maskable interrupt" : number > 7 ? "unexpected interrupt" : "hard fault";
+}
+
+static bool in_stack(const uint32_t *frame) {
+    return frame >= stack_bottom && frame + 8 <= stack_top && ((uintptr_t)frame & 3u) == 0;
+}
+
+__attribute__((noreturn, used)) void fault_report(const uint32_t *frame, uint32_t exc_return) {
+    char line[200];
+    uint32_t cfsr = SCB_CFSR;
+    uint32_t number = SCB_ICSR & 0x1FFu;
+    bool has_frame = in_stack(frame) && (cfsr & (SCB_CFSR_STKOF | SCB_CFSR_STKERR | SCB_CFSR_MSTKERR)) == 0;
+
+    (void)core_lock();
+    char *p = put_text(line, "\nFault: ");
+    p = put_text(p, kind_name(cfsr, number));
+    if (has_frame) {
+        p = put_hex(p, " pc=0x", frame[6]);
+        p = put_hex(p, " lr=0x", frame[5]);
+    }
+    if ((cfsr & SCB_CFSR_BFARVALID) != 0) {
+        p = put_hex(p, " address=0x", SCB_BFAR);
+    } else if ((cfsr & SCB_CFSR_MMARVALID) != 0) {
+        p = put_hex(p, " address=0x", SCB_MMFAR);
+    }
+    p = put_hex(p, " CFSR=0x", cfsr);
+    p = put_hex(p, " HFSR=0x", SCB_HFSR);
+    p = put_hex(p, " exception=0x", number);
+    p = put_hex(p, " return=0x", exc_return);
+    p = put_text(p, "\n");
+
+    hal_led_set(HAL_LED_FAULT, true);
+    hal_uart_flush();
+    eusart_panic(line);
+
+    if (s_record.magic != RECORD_MAGIC) {
+        s_record.magic = RECORD_MAGIC;
+        s_record.in_a_row = 0;
+    }
+    bool halt = ++s_record.in_a_row >= FAULTS_IN_A_ROW || (DCB_DHCSR & DCB_DHCSR_DEBUGEN) != 0;
+    eusart_panic(halt ? "Halted.\n" : "Restarting.\n");
+    hal_uart_flush();
+    if (halt) {
+        s_record.in_a_row = 0;
+        for (;;) {
+            __asm volatile("wfi");
+        }
+    }
+    hal_reset();
+    for (;;) {
+    }
+}

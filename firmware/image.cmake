@@ -1,0 +1,40 @@
+# One board image. Called by host.build with
+#   TOKAY_BOARD_DIR   folder with the generated board_config.h
+#   TOKAY_CHIP        folder under firmware/chips
+#   TOKAY_MODEL_DIR   what host.compile wrote; without it the bring-up image is built
+#   TOKAY_STACK_BYTES the stack that the linker reserves
+set(chip ${CMAKE_CURRENT_SOURCE_DIR}/firmware/chips/${TOKAY_CHIP})
+
+# The image depends on sources only: no path of this machine in it.
+add_compile_options(
+  -ffile-prefix-map=${CMAKE_CURRENT_SOURCE_DIR}=. -ffile-prefix-map=${CMAKE_CURRENT_BINARY_DIR}=build)
+if(TOKAY_MODEL_DIR)
+  add_compile_options(-ffile-prefix-map=${TOKAY_MODEL_DIR}=model)
+endif()
+# For host.stack: every function's frame and calls beside its object file.
+add_compile_options(-fstack-usage -fcallgraph-info=su)
+
+file(GLOB chip_sources CONFIGURE_DEPENDS ${chip}/*.c)
+add_library(tokay_chip OBJECT ${chip_sources})
+target_include_directories(tokay_chip PRIVATE ${chip} ${TOKAY_BOARD_DIR} firmware/hal)
+# Interrupt handlers live here, and nothing of the FPU is saved for them.
+target_compile_options(tokay_chip PRIVATE -mgeneral-regs-only)
+target_link_libraries(tokay_chip PRIVATE tokay_warnings)
+
+if(TOKAY_MODEL_DIR)
+  include(firmware/model_image.cmake)
+else()
+  add_executable(tokay firmware/app/bringup.c firmware/app/format.c)
+  target_include_directories(tokay PRIVATE firmware/hal firmware/app)
+endif()
+target_link_libraries(tokay PRIVATE tokay_chip tokay_warnings)
+target_link_options(tokay PRIVATE -T${chip}/linker.ld -Wl,--defsym=TOKAY_STACK_BYTES=${TOKAY_STACK_BYTES}
+  -Wl,-Map=$<TARGET_FILE_DIR:tokay>/tokay.map -Wl,--no-warn-rwx-segments)
+set_target_properties(tokay PROPERTIES SUFFIX .elf LINK_DEPENDS ${chip}/linker.ld)
+foreach(format IN ITEMS bin:binary hex:ihex)
+  string(REPLACE ":" ";" pair ${format})
+  list(GET pair 0 suffix)
+  list(GET pair 1 kind)
+  add_custom_command(TARGET tokay POST_BUILD
+    COMMAND ${CMAKE_OBJCOPY} -O ${kind} $<TARGET_FILE:tokay> $<TARGET_FILE_DIR:tokay>/tokay.${suffix})
+endforeach()

@@ -1,0 +1,37 @@
+"""Builds a board image from a model: compiles it to C, runs CMake with the board's toolchain, prints
+what the image needs of flash, RAM and stack.
+
+``python -m host.build MODEL [--board brd2601b] [-o DIR] [--accelerator none|mvp] [--json FILE]``
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from host import board, cli, image
+
+
+def main(argv: Sequence[str]) -> int:
+    """The command."""
+    p = cli.parser("build", __doc__.splitlines()[0])
+    p.add_argument("model", metavar="MODEL", nargs="?", help="model to build in; not with --bringup")
+    p.add_argument("--bringup", action="store_true", help="build the image without a model that tests a board")
+    p.add_argument("--board", default="brd2601b", help=f"one of: {', '.join(board.names())}")
+    p.add_argument("-o", "--output", metavar="DIR", type=Path, help="build folder (default: build/BOARD/MODEL)")
+    p.add_argument("--accelerator", choices=["none", "mvp"], default="none", help="what runs the layers")
+    args = p.parse_args(argv)
+    if (args.model is None) != args.bringup:
+        p.error("give a MODEL, or --bringup")
+    result = image.build(
+        args.model, board.load(args.board), args.output, accelerator=args.accelerator, verbose=args.verbose
+    )
+    if args.json != "-":
+        print(image.describe(result))
+    cli.emit_json(args.json, result.as_json())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main))
