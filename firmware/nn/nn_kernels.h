@@ -10,8 +10,8 @@
  * implementation of a kernel: kernels/portable/X.c is the definition, kernels/cortex_m33/X.c takes
  * its place in board builds under the same function name.
  *
- * A layer's output may be the same memory as one of its inputs for: copy, relu, requantize, logistic,
- * softmax, quantize, add and mul (for an input of the output's own shape). Never otherwise.
+ * A layer's output may be the same memory as one of its inputs for: copy, requantize, logistic, softmax,
+ * quantize, add and mul (for an input of the output's own shape). Never otherwise.
  *
  * Quantized multipliers: x -> round(x * multiplier * 2^(shift - 31)) rounded as nn_requantize in
  * quantization.h does; multiplier is 0 or in [2^30, 2^31), shift in [-31, 30], positive is left.
@@ -179,7 +179,7 @@ typedef struct nn_quantize_options {
 } nn_quantize_options_t;
 typedef nn_quantize_options_t nn_dequantize_options_t;
 
-/* ---- requantize, relu (and relu6): one scale to another, between bounds */
+/* ---- requantize (quantize of int8, relu, relu6): one scale to another, between bounds */
 typedef struct nn_requantize_options {
     int32_t elements;
     int32_t input_zero_point;
@@ -187,7 +187,6 @@ typedef struct nn_requantize_options {
     int32_t output_zero_point;
     int32_t clamp_min, clamp_max;
 } nn_requantize_options_t;
-typedef nn_requantize_options_t nn_relu_options_t;
 
 /* ---- concatenation: for each of `outer` blocks, block_bytes[i] bytes of every input i in turn */
 typedef struct nn_concatenation_options {

@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-/* x * m / 2^31 rounded to nearest, halves up. With m in [0, 2^31) nothing saturates. */
+/* x * m / 2^31 rounded to nearest, halves up; x and m not both INT32_MIN. */
 static inline int32_t nn_multiply_high(int32_t x, int32_t m)
 {
     return (int32_t)(((int64_t)x * m + ((int64_t)1 << 30)) >> 31);

@@ -1,0 +1,63 @@
+/* The DSP instructions of the Cortex-M33 that the kernels are built from, and what C lacks for them. */
+#ifndef TOKAY_NN_M33_H
+#define TOKAY_NN_M33_H
+
+#include <arm_acle.h>
+#include <stdint.h>
+#include <string.h>
+
+/* Bytes 0 and 2, or 1 and 3, as two int16. */
+static inline uint32_t m33_even_bytes(uint32_t bytes)
+{
+    return (uint32_t)__sxtb16(bytes);
+}
+
+static inline uint32_t m33_odd_bytes(uint32_t bytes)
+{
+    uint32_t halves;
+    __asm__("sxtb16 %0, %1, ror #8" : "=r"(halves) : "r"(bytes));
+    return halves;
+}
+
+/* The low halves (or the high halves) of two words side by side; the first argument ends up low. */
+static inline uint32_t m33_low_halves(uint32_t a, uint32_t b)
+{
+    uint32_t pair;
+    __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(pair) : "r"(a), "r"(b));
+    return pair;
+}
+
+static inline uint32_t m33_high_halves(uint32_t a, uint32_t b)
+{
+    uint32_t pair;
+    __asm__("pkhtb %0, %1, %2, asr #16" : "=r"(pair) : "r"(b), "r"(a));
+    return pair;
+}
+
+/* c + x * m / 2^32, the product rounded to nearest. */
+static inline int32_t m33_multiply_high_add(int32_t x, int32_t m, int32_t c)
+{
+    int32_t sum;
+    __asm__("smmlar %0, %1, %2, %3" : "=r"(sum) : "r"(x), "r"(m), "r"(c));
+    return sum;
+}
+
+static inline int32_t m33_saturate_int8(int32_t x)
+{
+    return __ssat(x, 8);
+}
+
+/* Words at any address: the core does unaligned loads and stores by itself. */
+static inline uint32_t m33_load(const void *address)
+{
+    uint32_t word;
+    memcpy(&word, address, sizeof word);
+    return word;
+}
+
+static inline void m33_store(void *address, uint32_t word)
+{
+    memcpy(address, &word, sizeof word);
+}
+
+#endif

@@ -1,0 +1,51 @@
+/* conv_2d, the definition: two output channels at a time from interleaved weights. */
+#include "nn_kernels.h"
+#include "quantization.h"
+
+/* Adds to sums[0..1] the window at (y, x), where y and x are input coordinates of its first tap. */
+static void window(const nn_conv_2d_options_t *o, const int8_t *input, const int8_t *weights,
+                   int32_t y, int32_t x, int32_t sums[2])
+{
+    for (int32_t r = 0; r < o->kernel_height; r++) {
+        const int32_t row = y + r * o->dilation_height;
+        for (int32_t c = 0; c < o->kernel_width; c++) {
+            const int32_t column = x + c * o->dilation_width;
+            const int inside =
+                row >= 0 && row < o->input_height && column >= 0 && column < o->input_width;
+            const int8_t *in =
+                inside ? input + (row * o->input_width + column) * o->input_channels : NULL;
+            for (int32_t i = 0; i < o->input_channels; i++, weights += 2) {
+                const int32_t value = in ? in[i] : o->pad_value;
+                sums[0] += value * weights[0];
+                sums[1] += value * weights[1];
+            }
+        }
+    }
+}
+
+nn_status_t nn_kernel_conv_2d(const nn_call_t *call)
+{
+    const nn_conv_2d_options_t *o = call->layer->options;
+    const int8_t *input = nn_call_input(call, 0);
+    int8_t *output = nn_call_output(call);
+    const int32_t pair_bytes = 2 * ((o->taps + 1) & ~1);
+
+    for (int32_t y = 0; y < o->output_height; y++) {
+        for (int32_t x = 0; x < o->output_width; x++) {
+            const int8_t *weights = o->weights;
+            for (int32_t c = 0; c < o->output_channels; c += 2, weights += pair_bytes) {
+                const nn_channel_t *channel = &o->channels[c];
+                int32_t sums[2] = {channel[0].bias, channel[1].bias};
+                window(o, input, weights, y * o->stride_height - o->pad_top,
+                       x * o->stride_width - o->pad_left, sums);
+                for (int32_t i = 0; i < 2 && c + i < o->output_channels; i++) {
+                    const int32_t value =
+                        nn_requantize(sums[i], channel[i].multiplier, channel[i].shift) +
+                        o->output_zero_point;
+                    *output++ = (int8_t)nn_clamp(value, o->clamp_min, o->clamp_max);
+                }
+            }
+        }
+    }
+    return NN_OK;
+}

@@ -1,0 +1,11 @@
+/* logistic: a table of its 256 outcomes. */
+#include "nn_kernels.h"
+
+nn_status_t nn_kernel_logistic(const nn_call_t *call)
+{
+    const nn_logistic_options_t *o = call->layer->options;
+    const int8_t *input = nn_call_input(call, 0);
+    int8_t *output = nn_call_output(call);
+    for (int32_t i = 0; i < o->elements; i++) output[i] = o->table[input[i] + 128];
+    return NN_OK;
+}
