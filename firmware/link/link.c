@@ -180,6 +180,16 @@ link_event_t link_receive(link_t *link, uint8_t byte, link_frame_t *frame)
     return LINK_NOTHING;
 }
 
+size_t link_receive_bytes(link_t *link, const uint8_t *bytes, size_t count, link_event_t *event,
+                          link_frame_t *frame)
+{
+    size_t taken = 0;
+    *event = LINK_NOTHING;
+    while (taken < count && *event == LINK_NOTHING)
+        *event = link_receive(link, bytes[taken++], frame);
+    return taken;
+}
+
 bool link_request_repeated(const link_t *link, uint16_t request, uint8_t *code)
 {
     if (!link->repeat_known || link->repeat_request != request)

@@ -102,6 +102,11 @@ void link_dropped(link_t *link);
 /* Takes one byte. *frame is written for LINK_FRAME, LINK_TEXT, LINK_DUPLICATE and LINK_MISMATCH. */
 link_event_t link_receive(link_t *link, uint8_t byte, link_frame_t *frame);
 
+/* Takes bytes up to the first that completes something, and returns how many; *event is
+ * LINK_NOTHING if they were used up without. Call again with the rest. */
+size_t link_receive_bytes(link_t *link, const uint8_t *bytes, size_t count, link_event_t *event,
+                          link_frame_t *frame);
+
 /* For requests that must not be executed twice: true if the host's last such request had this
  * number, so that this is its repetition, and *code is what it was answered with. Forgotten when
  * the host starts anew. */
