@@ -52,7 +52,9 @@ def load(key: str) -> Board:
     try:
         table = tomllib.loads(path.read_text())
         sections = {k: v for k, v in table.items() if isinstance(v, dict)}
-        return Board(key, table["name"], table["chip"], table["part"], table.get("accelerator", "none"), sections)
+        return Board(
+            key, table["name"], table["chip"], table["part"], table.get("accelerator", "none"), sections
+        )
     except (tomllib.TOMLDecodeError, KeyError) as error:
         raise TokayError(f"{path}: {error}") from error
 

@@ -17,9 +17,13 @@ def main(argv: Sequence[str]) -> int:
     """The command."""
     p = cli.parser("build", __doc__.splitlines()[0])
     p.add_argument("model", metavar="MODEL", nargs="?", help="model to build in; not with --bringup")
-    p.add_argument("--bringup", action="store_true", help="build the image without a model that tests a board")
+    p.add_argument(
+        "--bringup", action="store_true", help="build the image without a model that tests a board"
+    )
     p.add_argument("--board", default="brd2601b", help=f"one of: {', '.join(board.names())}")
-    p.add_argument("-o", "--output", metavar="DIR", type=Path, help="build folder (default: build/BOARD/MODEL)")
+    p.add_argument(
+        "-o", "--output", metavar="DIR", type=Path, help="build folder (default: build/BOARD/MODEL)"
+    )
     p.add_argument("--accelerator", choices=["none", "mvp"], default="none", help="what runs the layers")
     args = p.parse_args(argv)
     if (args.model is None) != args.bringup:

@@ -113,7 +113,9 @@ def _measure(elf_path: Path, board: boards.Board, model: str | None) -> Image:
     with elf_path.open("rb") as stream:
         elf = ELFFile(stream)
         sizes = {s.name: (s["sh_addr"], s["sh_size"]) for s in elf.iter_sections() if s["sh_flags"] & 2}
-        flash = sum(size for name, (address, size) in sizes.items() if address < 0x2000_0000 or name == ".data")
+        flash = sum(
+            size for name, (address, size) in sizes.items() if address < 0x2000_0000 or name == ".data"
+        )
     ram = {name.lstrip("."): size for name, (address, size) in sizes.items() if address >= 0x2000_0000}
     return Image(elf_path, board.key, model, flash, sum(ram.values()), ram, board.stack_bytes)
 
@@ -121,8 +123,4 @@ def _measure(elf_path: Path, board: boards.Board, model: str | None) -> Image:
 def describe(image: Image) -> str:
     """The lines that end a build."""
     parts = ", ".join(f"{name} {size}" for name, size in image.ram_parts.items() if size)
-    return (
-        f"{image.elf}\n"
-        f"flash {image.flash_bytes:7d} bytes\n"
-        f"RAM   {image.ram_bytes:7d} bytes ({parts})"
-    )
+    return f"{image.elf}\nflash {image.flash_bytes:7d} bytes\nRAM   {image.ram_bytes:7d} bytes ({parts})"

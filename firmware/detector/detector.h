@@ -3,7 +3,10 @@
  * Scores are 0..255 (int8 output + 128). A detection fires when, over the samples of the last
  * average_window_ms (at least minimum_count of them), the class with the highest mean exceeds its
  * threshold, its label does not start with '_', and it is either another class than the last
- * detection or suppression_ms have passed since that one.
+ * detection or more than suppression_ms have passed since that one.
+ *
+ * A sample exactly average_window_ms old still counts. Means are rounded down; of equal means the
+ * first class wins. What a class named '_...' scores neither fires nor ends a suppression.
  */
 #ifndef TOKAY_DETECTOR_H
 #define TOKAY_DETECTOR_H
@@ -35,7 +38,7 @@ typedef struct detector_settings {
 
 typedef struct detector_result {
     int32_t class_index; /* the class with the highest mean, -1 while there are too few samples */
-    uint8_t score;       /* its mean score, 0..255 */
+    uint8_t score;       /* its mean score, 0..255; 0 while there are too few */
     bool detected;       /* a detection fired on this sample */
     uint32_t time_ms;
 } detector_result_t;
@@ -46,7 +49,7 @@ typedef struct detector {
     uint32_t times_ms[DETECTOR_MAX_SAMPLES];
     uint32_t head, count;
     uint32_t dropped; /* samples inside the window that the ring had no room for */
-    int32_t last_class;
+    int32_t last_class; /* of the last detection, while suppression_ms run; else -1 */
     uint32_t last_time_ms;
 } detector_t;
 

@@ -1,0 +1,146 @@
+"""The firmware's detector (firmware/detector) on the PC."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from host import native
+from host.errors import TokayError
+
+MAX_CLASSES = 32
+MAX_SAMPLES = 64
+
+
+@dataclass(frozen=True)
+class DetectorSettings:
+    """As in a model's parameters. Thresholds are 0..255, one for all classes or one for each."""
+
+    labels: Sequence[str]
+    thresholds: Sequence[int]
+    average_window_ms: int
+    suppression_ms: int
+    minimum_count: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one inference led to."""
+
+    class_index: int  # the class with the highest mean, -1 while there are too few samples
+    score: int  # its mean, 0..255
+    detected: bool
+    time_ms: int
+
+
+class CSettings(ctypes.Structure):
+    """detector_settings_t"""
+
+    _fields_ = (
+        ("class_count", ctypes.c_uint32),
+        ("labels", ctypes.POINTER(ctypes.c_char_p)),
+        ("thresholds", ctypes.POINTER(ctypes.c_uint8)),
+        ("average_window_ms", ctypes.c_uint32),
+        ("suppression_ms", ctypes.c_uint32),
+        ("minimum_count", ctypes.c_uint32),
+    )
+
+
+class CResult(ctypes.Structure):
+    """detector_result_t"""
+
+    _fields_ = (
+        ("class_index", ctypes.c_int32),
+        ("score", ctypes.c_uint8),
+        ("detected", ctypes.c_bool),
+        ("time_ms", ctypes.c_uint32),
+    )
+
+    def as_result(self) -> Result:
+        return Result(self.class_index, self.score, self.detected, self.time_ms)
+
+
+class CDetector(ctypes.Structure):
+    """detector_t"""
+
+    _fields_ = (
+        ("settings", ctypes.POINTER(CSettings)),
+        ("scores", ctypes.c_uint8 * MAX_CLASSES * MAX_SAMPLES),
+        ("times_ms", ctypes.c_uint32 * MAX_SAMPLES),
+        ("head", ctypes.c_uint32),
+        ("count", ctypes.c_uint32),
+        ("dropped", ctypes.c_uint32),
+        ("last_class", ctypes.c_int32),
+        ("last_time_ms", ctypes.c_uint32),
+    )
+
+
+def c_settings(settings: DetectorSettings) -> CSettings:
+    """The C structure; it keeps what it points to alive."""
+    count = len(settings.labels)
+    thresholds = list(settings.thresholds) * (count if len(settings.thresholds) == 1 else 1)
+    if len(thresholds) != count:
+        raise TokayError(f"{len(thresholds)} detection thresholds for {count} classes")
+    c = CSettings(
+        count,
+        (ctypes.c_char_p * max(count, 1))(*[label.encode() for label in settings.labels]),
+        (ctypes.c_uint8 * max(count, 1))(*thresholds),
+        settings.average_window_ms,
+        settings.suppression_ms,
+        settings.minimum_count,
+    )
+    return c
+
+
+def _library() -> ctypes.CDLL:
+    lib = native.library()
+    lib.detector_process.argtypes = (
+        ctypes.POINTER(CDetector),
+        ctypes.c_void_p,
+        ctypes.c_uint32,
+        ctypes.POINTER(CResult),
+    )
+    lib.detector_init.argtypes = (ctypes.POINTER(CDetector), ctypes.POINTER(CSettings))
+    lib.detector_reset.argtypes = (ctypes.POINTER(CDetector),)
+    lib.detector_apply_gain.argtypes = (ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint32)
+    return lib
+
+
+class Detector:
+    """One detector. Times are milliseconds modulo 2**32 and may not go back."""
+
+    def __init__(self, settings: DetectorSettings) -> None:
+        self._lib = _library()
+        self._settings = c_settings(settings)
+        self._class_count = len(settings.labels)
+        self._detector = CDetector()
+        if self._lib.detector_init(self._detector, self._settings) != 0:
+            raise TokayError(f"a detector takes 1 to {MAX_CLASSES} classes, not {self._class_count}")
+
+    @property
+    def dropped(self) -> int:
+        """Samples that left the window early because the detector holds only MAX_SAMPLES."""
+        return self._detector.dropped
+
+    def reset(self) -> None:
+        self._lib.detector_reset(self._detector)
+
+    def process(self, output: np.ndarray, time_ms: int) -> Result:
+        """Takes the int8 output of one inference."""
+        scores = np.ascontiguousarray(output, dtype=np.int8).reshape(-1)
+        if scores.size != self._class_count:
+            raise TokayError(f"{scores.size} scores for {self._class_count} classes")
+        result = CResult()
+        if self._lib.detector_process(self._detector, scores.ctypes.data, time_ms & 0xFFFFFFFF, result) != 0:
+            raise TokayError(f"time {time_ms} ms is before the last sample's")
+        return result.as_result()
+
+
+def apply_gain(samples: np.ndarray, gain_q8: int) -> np.ndarray:
+    """int16 samples times gain/256, saturated."""
+    scaled = np.array(samples, dtype=np.int16)
+    _library().detector_apply_gain(scaled.ctypes.data, scaled.size, gain_q8)
+    return scaled

@@ -1,0 +1,137 @@
+"""The detector against a plain Python model of the recogniser, and its edges one by one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from host.detector import MAX_SAMPLES, Detector, DetectorSettings, apply_gain
+from host.errors import TokayError
+
+SETTINGS = DetectorSettings(("on", "off", "_unknown_"), (160, 170, 10), 300, 900, 3)
+ON, OFF, UNKNOWN = np.eye(3, dtype=np.int16) * 255 - 128
+
+
+class Reference:
+    """The recogniser with unbounded lists and unbounded time."""
+
+    def __init__(self, s: DetectorSettings) -> None:
+        self.s = s
+        self.samples: list[tuple[int, list[int]]] = []
+        self.last: tuple[int, int] | None = None
+
+    def process(self, output, time):
+        self.samples.append((time, [int(v) + 128 for v in output]))
+        self.samples = [x for x in self.samples if time - x[0] <= self.s.average_window_ms][-MAX_SAMPLES:]
+        if len(self.samples) < self.s.minimum_count:
+            return -1, 0, False
+        means = [sum(column) // len(self.samples) for column in zip(*(x[1] for x in self.samples), strict=True)]
+        best = means.index(max(means))
+        suppressed = self.last and self.last[0] == best and time - self.last[1] <= self.s.suppression_ms
+        detected = (
+            means[best] > self.s.thresholds[best] and self.s.labels[best][0] != "_" and not suppressed
+        )
+        if detected:
+            self.last = best, time
+        return best, means[best], detected
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_same_as_the_reference(data):
+    classes = data.draw(st.integers(1, 32))
+    labels = tuple(data.draw(st.sampled_from(["word", "_word"])) for _ in range(classes))
+    thresholds = tuple(data.draw(st.integers(0, 255)) for _ in range(classes))
+    s = DetectorSettings(
+        labels, thresholds,
+        data.draw(st.integers(0, 3000)), data.draw(st.integers(0, 3000)), data.draw(st.integers(0, 70)),
+    )  # fmt: skip
+    ours, reference = Detector(s), Reference(s)
+    time = data.draw(st.one_of(st.just(0), st.integers(2**32 - 4000, 2**32 - 1)))
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    favourite = 0
+    for step in data.draw(st.lists(st.integers(0, 1200), max_size=120)):
+        time += step
+        if rng.random() < 0.2:
+            favourite = int(rng.integers(classes))
+        scores = rng.integers(-128, 0, classes)
+        scores[favourite] = rng.integers(0, 128)
+        got = ours.process(scores.astype(np.int8), time)
+        assert (got.class_index, got.score, got.detected) == reference.process(scores, time)
+        assert got.time_ms == time & 0xFFFFFFFF
+
+
+def feed(detector, scores, times):
+    return [detector.process(scores, t).detected for t in times]
+
+
+def test_needs_minimum_count():
+    assert feed(Detector(SETTINGS), ON, [0, 100, 200]) == [False, False, True]
+    detector = Detector(SETTINGS)
+    assert detector.process(ON, 0).class_index == -1
+    # Samples too far apart never are enough.
+    assert not any(feed(detector, ON, range(1000, 10000, 301)))
+
+
+def test_suppression_holds_for_the_same_class_only():
+    detector = Detector(SETTINGS)
+    fired = feed(detector, ON, range(0, 2400, 100))
+    # The first at the third sample; then more than 900 ms later.
+    assert [100 * i for i, f in enumerate(fired) if f] == [200, 1200, 2200]
+    assert any(feed(detector, OFF, range(2400, 2900, 100)))
+
+
+def test_underscore_labels_never_fire_and_do_not_end_a_suppression():
+    detector = Detector(SETTINGS)
+    assert any(feed(detector, ON, [0, 10, 20]))
+    assert not any(feed(detector, UNKNOWN, range(330, 400, 10)))
+    assert not any(feed(detector, ON, range(720, 800, 10)))
+
+
+def test_threshold_must_be_exceeded():
+    at = np.array([160 - 128, -128, -128])
+    assert not any(feed(Detector(SETTINGS), at, [0, 1, 2]))
+    assert any(feed(Detector(SETTINGS), at + [1, 0, 0], [0, 1, 2]))
+
+
+def test_a_suppression_does_not_come_back_when_the_clock_wraps():
+    detector = Detector(SETTINGS)
+    assert any(feed(detector, ON, [0, 100, 200]))
+    # Quiet for 49.7 days, a sample now and then, until the clock shows the same time again.
+    quiet = np.array([-128, -128, 0])
+    feed(detector, quiet, range(1000, 2**32, 2**28))
+    assert any(feed(detector, ON, [2**32 + 200, 2**32 + 300, 2**32 + 400]))
+
+
+def test_more_samples_than_it_holds():
+    detector = Detector(replace(SETTINGS, average_window_ms=1000))
+    feed(detector, ON, range(0, MAX_SAMPLES + 10))
+    assert detector.dropped == 10
+    # The mean is over the newest MAX_SAMPLES.
+    low = np.full(3, -128)
+    results = [detector.process(low, MAX_SAMPLES + 10 + i).score for i in range(MAX_SAMPLES)]
+    assert results[0] == 255 * (MAX_SAMPLES - 1) // MAX_SAMPLES and results[-1] == 0
+
+
+@pytest.mark.parametrize("count", [0, 33])
+def test_refuses_impossible_class_counts(count):
+    with pytest.raises(TokayError, match="1 to 32"):
+        Detector(DetectorSettings(["x"] * count, [0] * count, 1, 1, 1))
+
+
+def test_refuses_time_going_back():
+    detector = Detector(SETTINGS)
+    detector.process(ON, 100)
+    detector.process(ON, 100)
+    with pytest.raises(TokayError, match="before"):
+        detector.process(ON, 99)
+
+
+@given(st.lists(st.integers(-32768, 32767), max_size=20), st.integers(0, 2**32 - 1))
+def test_gain_saturates(samples, gain):
+    expected = [max(-32768, min(32767, (x * gain) >> 8)) for x in samples]
+    assert apply_gain(np.array(samples, np.int16), gain).tolist() == expected
