@@ -1,0 +1,70 @@
+"""Boards and recorded conversations: ``python -m host.device list | info | show``."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from host.cli import emit_json, parser, run
+from host.device import recording
+from host.device.device import Device
+from host.device.serial_port import BAUD_RATE, SerialTransport, choose_port, find_boards
+from host.device.transport import Transport
+from host.errors import TokayError
+
+
+def main(argv: Sequence[str]) -> int:
+    arguments = parser("device", "Find boards, ask one who it is, show a recorded conversation.")
+    actions = arguments.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions.add_parser("list", help="boards that are plugged in, by the USB ids of their debug probes")
+    info = actions.add_parser("info", help="what a board says about itself")
+    info.add_argument("--port", help="serial port or probe serial number (default: the only board)")
+    info.add_argument("--baud", type=int, default=BAUD_RATE, help="bits per second (default: %(default)s)")
+    info.add_argument("--record", metavar="FILE", help="record the conversation")
+    show = actions.add_parser("show", help="a recorded conversation, readable")
+    show.add_argument("file")
+    options = arguments.parse_args(argv)
+    return {"list": _list, "info": _info, "show": _show}[options.action](options)
+
+
+def _list(options: Namespace) -> int:
+    boards = find_boards()
+    emit_json(options.json, [asdict(board) for board in boards])
+    if not boards:
+        raise TokayError("no board found (J-Link or CMSIS-DAP port)", hint="plug one in, check its driver")
+    if options.json != "-":
+        for b in boards:
+            print(f"{b.port}  {b.probe}  {b.usb_id}  {b.serial_number or '-'}  {b.product}")
+    return 0
+
+
+def _info(options: Namespace) -> int:
+    port = choose_port(options.port)
+    transport: Transport = SerialTransport(port, options.baud)
+    if options.record:
+        transport = recording.Recorder(transport, options.record)
+    with Device(transport) as device:
+        hello = device.connect()
+    values = {name: value for name, value in asdict(hello).items() if name != "request"}
+    values["model_hash"] = hello.model_hash.hex()
+    values["accelerator"] = getattr(hello.accelerator, "name", str(hello.accelerator)).lower()
+    emit_json(options.json, values)
+    if options.json != "-":
+        width = max(map(len, values))
+        for name, value in values.items():
+            print(f"{name:{width}}  {value}")
+    return 0
+
+
+def _show(options: Namespace) -> int:
+    lines = recording.describe(options.file)
+    emit_json(options.json, lines)
+    if options.json != "-":
+        print("\n".join(lines))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

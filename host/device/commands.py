@@ -1,0 +1,167 @@
+"""What one does with a device, in terms of arrays and values instead of messages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from host.device import messages as m
+from host.device.codec import Message
+from host.device.device import AnswerLost, Device, DeviceTimeout
+from host.errors import TokayError
+
+A = TypeVar("A", bound=Message)
+Value = bool | int | float | str | tuple[int, ...]
+_PIECE = 448  # bytes of a tensor in one message
+_SAMPLES = 224  # samples in one message
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A complete profile, one record a layer."""
+
+    begin: m.ProfileBegin
+    layers: tuple[m.ProfileLayer, ...]
+    end: m.ProfileEnd
+
+
+def parameter_value(parameter: m.Parameter | m.ParameterSet) -> Value:
+    """A parameter's value as a Python value."""
+    kind = parameter.kind
+    if kind == m.ParameterKind.TEXT:
+        return parameter.text
+    if kind == m.ParameterKind.REAL:
+        return parameter.real
+    if kind == m.ParameterKind.INTEGERS:
+        return parameter.integers
+    if not parameter.integers:
+        raise TokayError("the device sent a parameter without a value")
+    return bool(parameter.integers[0]) if kind == m.ParameterKind.BOOLEAN else parameter.integers[0]
+
+
+def parameter_message(name: str, value: Value) -> m.ParameterSet:
+    """The request that sets a parameter to a Python value."""
+    if isinstance(value, bool):
+        return m.ParameterSet(name=name, kind=m.ParameterKind.BOOLEAN, integers=(int(value),))
+    if isinstance(value, int):
+        return m.ParameterSet(name=name, kind=m.ParameterKind.INTEGER, integers=(value,))
+    if isinstance(value, float):
+        return m.ParameterSet(name=name, kind=m.ParameterKind.REAL, real=value)
+    if isinstance(value, str):
+        return m.ParameterSet(name=name, kind=m.ParameterKind.TEXT, text=value)
+    return m.ParameterSet(name=name, kind=m.ParameterKind.INTEGERS, integers=tuple(value))
+
+
+def parameters(device: Device) -> dict[str, Value]:
+    """All parameters and their present values."""
+    values: dict[str, Value] = {}
+    index, count = 0, 1
+    while index < count:
+        answer = _expect(device.request(m.ParameterGet(index=index)), m.Parameter)
+        values[answer.name] = parameter_value(answer)
+        index, count = index + 1, answer.count
+    return values
+
+
+def set_parameter(device: Device, name: str, value: Value) -> Value:
+    """Changes a parameter until the next reset; returns the value that the device took."""
+    try:
+        message = parameter_message(name, value)
+        message.encode()
+    except (ValueError, TypeError) as error:
+        raise TokayError(f"{name}={value!r} does not fit a message: {error}") from error
+    return parameter_value(_expect(device.request(message), m.Parameter))
+
+
+def read_tensor(device: Device, tensor: int) -> bytes:
+    """All bytes of a tensor (source must be ``none`` for an activation)."""
+    data = b""
+    while True:
+        wanted = m.TensorRead(tensor=tensor, offset=len(data), count=_PIECE)
+        piece = _expect(device.request(wanted), m.TensorData)
+        stuck = not piece.data and len(data) < piece.total
+        if stuck or (piece.tensor, piece.offset) != (tensor, len(data)):
+            raise TokayError(f"{device.transport.name} sent another piece of tensor {tensor} than asked for")
+        data += piece.data
+        if len(data) >= piece.total:
+            return data
+
+
+def write_tensor(device: Device, tensor: int, data: bytes) -> None:
+    """Overwrites an activation from its start (source must be ``none``)."""
+    for at in range(0, len(data), _PIECE):
+        device.request(m.TensorWrite(tensor=tensor, offset=at, data=data[at : at + _PIECE]))
+
+
+def inject_features(device: Device, features: NDArray[np.int8]) -> None:
+    """Puts the network's whole input in place (source must be ``none``)."""
+    values = np.ascontiguousarray(features, dtype=np.int8).ravel()
+    for at in range(0, values.size, _PIECE):
+        device.request(m.InjectFeatures(offset=at, values=tuple(values[at : at + _PIECE].tolist())))
+
+
+def run_network(device: Device, timeout_s: float = 5.0) -> NDArray[np.int8]:
+    """One inference on the injected input; the network's int8 output."""
+    scores = _expect(device.request(m.RunNetwork(), timeout_s=timeout_s), m.Scores)
+    return (np.frombuffer(scores.values, np.uint8).astype(np.int16) - 128).astype(np.int8)
+
+
+def inject_audio(
+    device: Device, samples: NDArray[np.int16], *, start: int = 0, last: bool = True, timeout_s: float = 10.0
+) -> int:
+    """Feeds the audio loop (source ``audio``); returns the index after the last sample.
+
+    Detections and scores arrive as events meanwhile. The device takes samples as fast as it can
+    work on them, not in real time.
+    """
+    samples = np.asarray(samples, dtype=np.int16)
+    for at in range(0, max(1, samples.size), _SAMPLES):
+        piece = samples[at : at + _SAMPLES]
+        message = m.InjectAudio(
+            index=(start + at) & 0xFFFFFFFF,
+            last=last and at + _SAMPLES >= samples.size,
+            samples=tuple(piece.tolist()),
+        )
+        device.request(message, timeout_s=timeout_s)
+    return start + samples.size
+
+
+def profile(
+    device: Device, *, repetitions: int = 10, first: int = 0, count: int = 0, timeout_s: float = 10.0
+) -> Profile:
+    """Measures layers. A profile of which records were lost is run again, twice at most."""
+    request = m.ProfileRun(first=first, count=count, repetitions=repetitions)
+    for _ in range(3):
+        begin: m.ProfileBegin | None = None
+        layers: dict[int, m.ProfileLayer] = {}
+        end: m.ProfileEnd | None = None
+        try:
+            for answer in device.converse(request, m.ProfileEnd, timeout_s=timeout_s):
+                if isinstance(answer, m.ProfileBegin):
+                    begin = answer
+                elif isinstance(answer, m.ProfileLayer):
+                    layers[answer.index] = answer
+                elif isinstance(answer, m.ProfileEnd):
+                    end = answer
+        except AnswerLost:
+            pass
+        except DeviceTimeout:
+            if begin is None and not layers:
+                raise
+        if end is not None and end.code != m.Result.OK:
+            raise TokayError(f"{device.transport.name}: profile failed: {end.text or end.code}")
+        wanted = range(begin.first, begin.first + begin.count) if begin else range(0)
+        if begin and end and set(layers) == set(wanted):
+            return Profile(begin, tuple(layers[k] for k in wanted), end)
+    raise DeviceTimeout(
+        f"{device.transport.name}: parts of the profile were lost three times", hint="check the connection"
+    )
+
+
+def _expect(answer: Message, kind: type[A]) -> A:
+    if not isinstance(answer, kind):
+        raise TokayError(f"the device answered {type(answer).__name__} instead of {kind.__name__}")
+    return answer

@@ -1,0 +1,238 @@
+"""A device, whatever it is and however it is connected: requests with answers, events, losses."""
+
+from __future__ import annotations
+
+import secrets
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import TypeVar
+
+from host.device import messages as m
+from host.device.codec import Message
+from host.device.framing import Counters, Damaged, Decoder, Encoder, Frame, Mismatch, TextLine
+from host.device.transport import Transport
+from host.errors import TokayError
+
+A = TypeVar("A", bound=Message)
+_BUSY_WAIT_S = 0.02
+
+
+class DeviceError(TokayError):
+    """The device refused a request or could not do it."""
+
+    def __init__(self, message: str, code: int, *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+
+
+class DeviceTimeout(TokayError):
+    """The device did not answer."""
+
+
+class AnswerLost(DeviceTimeout):
+    """The device did what must not be done twice, and the answer with its result was lost."""
+
+
+class DeviceRestarted(TokayError):
+    """The device started again while a request was under way."""
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Frames of the device that did not arrive."""
+
+    frames: int
+
+
+@dataclass(frozen=True)
+class Restarted:
+    """The device has started again."""
+
+    boot_id: int
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """A good frame that this host cannot read: of a type it does not know, or not as the type says."""
+
+    type: int
+    payload: bytes
+
+
+Event = Message | TextLine | Gap | Restarted | Unknown | Damaged | Mismatch
+
+
+class Device:
+    """One end of the link. Not for use by several threads at once."""
+
+    def __init__(self, transport: Transport, *, session_id: int | None = None) -> None:
+        self.transport = transport
+        self.hello: m.Hello | None = None
+        self.unreadable = 0  # frames given out as Unknown
+        self.bytes_received = 0
+        self._encoder = Encoder(secrets.randbelow(0x10000) if session_id is None else session_id)
+        self._decoder = Decoder()
+        self._events: deque[Event] = deque()
+        self._number = 0
+
+    def __enter__(self) -> Device:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def counters(self) -> Counters:
+        """What this host received, lost and found damaged."""
+        return self._decoder.counters
+
+    def close(self) -> None:
+        self.transport.close()
+
+    def connect(self, timeout_s: float = 3.0) -> m.Hello:
+        """Asks the device who it is, until it answers; says what is wrong if it does not."""
+        end = self.transport.now() + timeout_s
+        while True:
+            try:
+                self.hello = self.request(m.HelloGet(), timeout_s=min(0.5, timeout_s), retries=0)
+                return self.hello
+            except (DeviceTimeout, DeviceRestarted) as error:
+                if self.transport.now() >= end:
+                    raise self._no_answer() from error
+
+    def _no_answer(self) -> TokayError:
+        other = next((event for event in self._events if isinstance(event, Mismatch)), None)
+        name = self.transport.name
+        if other:
+            return TokayError(
+                f"{name} speaks version {other.version} of the protocol, this tool version {m.VERSION}",
+                hint="build and flash the firmware that belongs to this tool",
+            )
+        if self.counters.received or self.counters.lines:
+            return DeviceTimeout(f"{name} sends, but does not answer", hint="does it run Tokay? reset it")
+        if self.bytes_received:
+            return DeviceTimeout(
+                f"{name} sends {self.bytes_received} bytes that are neither frames nor text",
+                hint="check the baud rate and which firmware runs",
+            )
+        return DeviceTimeout(f"{name} is silent", hint="is the board powered, flashed, and the port its own?")
+
+    def post(self, message: Message) -> None:
+        """Sends a message and does not wait for an answer."""
+        self.transport.write(self._encoder.encode(message.TYPE, message.encode()))
+        self.counters.sent += 1
+
+    def request(self, message: Message, *, timeout_s: float = 0.5, retries: int = 3) -> Message:
+        """Sends a request and returns its answer.
+
+        Raises DeviceError if the device refuses, DeviceTimeout if it stays silent ``retries`` times
+        more, DeviceRestarted if it starts again meanwhile. Events that arrive in between are kept
+        for ``events``.
+        """
+        return next(self.converse(message, timeout_s=timeout_s, retries=retries))
+
+    def converse(
+        self, message: Message, last: type[Message] | None = None, *, timeout_s: float = 0.5, retries: int = 3
+    ) -> Iterator[Message]:
+        """Sends a request and gives out its answers up to the first one, or the one of type ``last``."""
+        self._number = self._number % 0xFFFF + 1
+        message = replace(message, request=self._number)  # type: ignore[type-var]
+        name, what = self.transport.name, message.NAME
+        answered = False
+        for _ in range(retries + 1):
+            self.post(message)
+            end = self.transport.now() + timeout_s
+            while (left := end - self.transport.now()) > 0:
+                busy = False
+                for answer in self._answers(left):
+                    if isinstance(answer, m.Ack) and answer.code == m.Result.BUSY:
+                        busy = True
+                        continue
+                    if answered and isinstance(answer, m.Ack) and answer.code == m.Result.OK:
+                        continue  # the request was sent twice and had been done
+                    self._check(message, answer)
+                    answered = True
+                    yield answer
+                    if last is None or isinstance(answer, last):
+                        return
+                    end = self.transport.now() + timeout_s
+                if busy and not answered:
+                    self._wait(min(_BUSY_WAIT_S, left))
+                    self.post(message)
+            if answered:
+                raise DeviceTimeout(f"{name}: the answers to {what} broke off", hint="try again")
+        raise DeviceTimeout(f"{name} did not answer {what}", hint="reset the board")
+
+    def _check(self, message: Message, answer: Message) -> None:
+        """Raises DeviceError unless the answer is a good one."""
+        if not isinstance(answer, m.Ack):
+            return
+        name, code = self.transport.name, answer.code
+        if code != m.Result.OK:
+            word = code.name.lower().replace("_", " ") if isinstance(code, m.Result) else f"code {code}"
+            reason = f"{word}: {answer.text}" if answer.text else word
+            raise DeviceError(f"{name} refused {message.NAME}: {reason}", int(code))
+        if message.ANSWER != m.Ack.TYPE:
+            raise AnswerLost(f"{name} did {message.NAME}, but its answer was lost", hint="ask again")
+
+    def _answers(self, timeout_s: float) -> list[Message]:
+        """Reads once; the answers to the present request. All else goes to the events."""
+        answers: list[Message] = []
+        restarted = False
+        for event in self._receive(timeout_s):
+            restarted |= isinstance(event, Restarted)
+            number = getattr(event, "request", 0) if isinstance(event, Message) else 0
+            if number == self._number:
+                answers.append(event)  # type: ignore[arg-type]
+            elif number == 0:
+                self._events.append(event)
+            # else: the answer to a request that was given up
+        if restarted:
+            raise DeviceRestarted(f"{self.transport.name} started again", hint="connect again")
+        return answers
+
+    def _wait(self, seconds: float) -> None:
+        end = self.transport.now() + seconds
+        while (left := end - self.transport.now()) > 0:
+            self._answers(left)
+
+    def events(self, timeout_s: float | None = None) -> Iterator[Event]:
+        """Gives out events as they arrive; ends after ``timeout_s`` without one (None: never)."""
+        end = None if timeout_s is None else self.transport.now() + timeout_s
+        while True:
+            while self._events:
+                yield self._events.popleft()
+                end = None if timeout_s is None else self.transport.now() + timeout_s
+            left = 1.0 if end is None else end - self.transport.now()
+            if left <= 0:
+                return
+            self._events.extend(self._receive(left))
+
+    def _receive(self, timeout_s: float) -> list[Event]:
+        data = self.transport.read(timeout_s)
+        self.bytes_received += len(data)
+        events: list[Event] = []
+        for item in self._decoder.feed(data):
+            if isinstance(item, Frame):
+                if item.restarted:
+                    events.append(Restarted(item.boot_id))
+                if item.lost:
+                    events.append(Gap(item.lost))
+                events.append(self._message(item))
+            else:
+                events.append(item)
+        return events
+
+    def _message(self, frame: Frame) -> Message | Unknown:
+        try:
+            message = m.decode(frame.type, frame.payload)
+        except ValueError:
+            message = None
+        if message is None:
+            self.unreadable += 1
+            return Unknown(frame.type, frame.payload)
+        return message

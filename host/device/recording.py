@@ -1,0 +1,186 @@
+"""Conversations with a device, written down and played back.
+
+A recording is a text file of JSON lines, so that one that was cut off is good up to its last whole
+line, and a change of one shows in a diff:
+
+    {"format": "tokay-conversation", "version": 1, "transport": "/dev/ttyACM0"}
+    {"t": 0.0, "tx": "00058101…"}      what the host sent, in hexadecimal, t seconds after the start
+    {"t": 0.012, "rx": "0006810…"}     what the device sent
+    {"t": 1.5, "closed": "reason"}     the other end went away
+
+``Recorder`` goes around any transport. ``Replay`` is a transport that answers from a file: it holds
+the device's bytes back until the host has sent what it had sent before them, and insists that the
+host's messages are the recorded ones.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from host.device.framing import Decoder, Frame
+from host.device.messages import decode
+from host.device.transport import Transport, TransportClosed
+from host.errors import TokayError
+
+FORMAT = "tokay-conversation"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Record:
+    """One line of a recording."""
+
+    time_s: float
+    direction: str  # tx, rx or closed
+    data: bytes
+
+
+class Recorder:
+    """A transport that writes down what passes through it."""
+
+    def __init__(self, transport: Transport, path: Path | str) -> None:
+        self.name = transport.name
+        self._transport = transport
+        self._start = transport.now()
+        try:
+            self._file: IO[str] = Path(path).open("w", encoding="utf-8")  # noqa: SIM115
+        except OSError as error:
+            raise TokayError(f"cannot write {path}: {error.strerror}") from error
+        self._line({"format": FORMAT, "version": VERSION, "transport": transport.name})
+
+    def now(self) -> float:
+        return self._transport.now()
+
+    def read(self, timeout_s: float) -> bytes:
+        try:
+            data = self._transport.read(timeout_s)
+        except TransportClosed as error:
+            self._line({"t": self._time(), "closed": error.message})
+            raise
+        if data:
+            self._line({"t": self._time(), "rx": data.hex()})
+        return data
+
+    def write(self, data: bytes) -> None:
+        self._line({"t": self._time(), "tx": data.hex()})
+        self._transport.write(data)
+
+    def close(self) -> None:
+        self._file.close()
+        self._transport.close()
+
+    def _time(self) -> float:
+        return round(self._transport.now() - self._start, 6)
+
+    def _line(self, value: dict[str, object]) -> None:
+        # One write a line, at once: a crash leaves at most the last line incomplete.
+        self._file.write(json.dumps(value) + "\n")
+        self._file.flush()
+
+
+def load(path: Path | str) -> list[Record]:
+    """The records of a recording; an incomplete last line is left out."""
+    try:
+        lines = Path(path).read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise TokayError(f"cannot read {path}: {getattr(error, 'strerror', None) or 'not text'}") from error
+    records = []
+    for number, line in enumerate(lines[:-1], 1):  # what follows the last line end is incomplete
+        try:
+            value = json.loads(line)
+            if number == 1:
+                if (value["format"], value["version"]) != (FORMAT, VERSION):
+                    raise ValueError
+                continue
+            direction = next(key for key in ("tx", "rx", "closed") if key in value)
+            data = value[direction].encode() if direction == "closed" else bytes.fromhex(value[direction])
+            records.append(Record(float(value["t"]), direction, data))
+        except (ValueError, KeyError, TypeError, StopIteration, AttributeError) as error:
+            raise TokayError(f"{path}:{number}: not a line of a recorded conversation") from error
+    if len(lines) < 2:
+        raise TokayError(f"{path}: not a recorded conversation")
+    return records
+
+
+class Replay:
+    """A transport that plays a recording back, without waiting."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.name = str(path)
+        self._records = load(path)
+        self._at = 0
+        self._now = 0.0
+        self._sent = Decoder()
+        self._ahead: list[tuple[int, bytes]] = []  # messages that the host sent before the recording did
+
+    def now(self) -> float:
+        return self._now
+
+    def read(self, timeout_s: float) -> bytes:
+        end = self._now + max(0.0, timeout_s)
+        while self._at < len(self._records):
+            record = self._records[self._at]
+            if record.direction == "tx":
+                if not self._matched(record):
+                    self._now = end  # the host's turn
+                    return b""
+                self._at += 1
+                continue
+            if record.time_s > end:
+                self._now = end
+                return b""
+            self._at += 1
+            self._now = max(self._now, record.time_s)
+            if record.direction == "closed":
+                raise TransportClosed(record.data.decode())
+            return record.data
+        raise TransportClosed(f"{self.name}: the recording is over")
+
+    def write(self, data: bytes) -> None:
+        self._ahead += _messages(self._sent, data)
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+    def _matched(self, record: Record) -> bool:
+        """Whether the host has sent what this record holds; raises if it sent something else."""
+        expected = _messages(Decoder(), record.data)
+        if len(self._ahead) < len(expected):
+            return False
+        for want, have in zip(expected, self._ahead, strict=False):
+            if want != have:
+                where = f"{self.name}:{self._at + 2}"
+                raise TokayError(f"{where}: the host sent {_show(have)}, recorded is {_show(want)}")
+        del self._ahead[: len(expected)]
+        self._now = max(self._now, record.time_s)
+        return True
+
+
+def _messages(decoder: Decoder, data: bytes) -> list[tuple[int, bytes]]:
+    return [(event.type, event.payload) for event in decoder.feed(data) if isinstance(event, Frame)]
+
+
+def _show(message: tuple[int, bytes]) -> str:
+    try:
+        return str(decode(*message))
+    except ValueError:
+        return f"type {message[0]:#04x}, {message[1].hex()}"
+
+
+def describe(path: Path | str) -> list[str]:
+    """A recording as lines for people."""
+    decoders = {"tx": Decoder(), "rx": Decoder()}
+    lines = []
+    for record in load(path):
+        if record.direction == "closed":
+            lines.append(f"{record.time_s:10.4f} --  {record.data.decode()}")
+            continue
+        arrow = "->" if record.direction == "tx" else "<-"
+        for event in decoders[record.direction].feed(record.data):
+            text = _show((event.type, event.payload)) if isinstance(event, Frame) else str(event)
+            gap = f" after {event.lost} lost" if isinstance(event, Frame) and event.lost else ""
+            lines.append(f"{record.time_s:10.4f} {arrow}  {text}{gap}")
+    return lines
