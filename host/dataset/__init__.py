@@ -1,0 +1,1 @@
+"""Folders of spoken words: scanning, splits, cached PCM, synthetic voices, augmentation."""

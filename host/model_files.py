@@ -1,0 +1,68 @@
+"""What MODEL means to a command: a name in host/models, a ``.tflite``, or an archive that holds one."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from host.errors import TokayError
+
+MODELS_FOLDER = Path(__file__).resolve().parent / "models"
+_LARGEST = 64 << 20  # of a model inside an archive, so that a small archive cannot fill the memory
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A .tflite as bytes, with the file it came from (the archive, where it was in one)."""
+
+    name: str
+    path: Path
+    tflite: bytes
+
+
+def resolve(model: str) -> Path:
+    """The file MODEL names; TokayError if there is none."""
+    if "/" not in model and "\\" not in model and "." not in model:
+        path = MODELS_FOLDER / f"{model}.tflite"
+        if path.is_file():
+            return path
+        known = ", ".join(sorted(p.stem for p in MODELS_FOLDER.glob("*.tflite"))) or "none"
+        if (MODELS_FOLDER / f"{model.removesuffix('-test')}.py").is_file():
+            raise TokayError(f"{model} has not been trained", hint=f"run: python -m host.train {model}")
+        raise TokayError(f"no model named {model!r}", hint=f"known: {known}; or the path of a .tflite")
+    path = Path(model)
+    if path.suffix == ".py":
+        path = path.with_suffix(".tflite")
+    if not path.is_file():
+        raise TokayError(f"{path}: no such model file")
+    return path
+
+
+def read(model: str) -> ModelFile:
+    """Reads MODEL; from an archive, the one .tflite in it."""
+    path = resolve(model)
+    if path.suffix == ".zip":
+        name, tflite = _from_archive(path)
+    else:
+        name = path.stem
+        try:
+            tflite = path.read_bytes()
+        except OSError as error:
+            raise TokayError(f"cannot read {path}: {error.strerror}") from error
+    if tflite[4:8] != b"TFL3":
+        raise TokayError(f"{path}: not a .tflite model", hint="the file is of another kind, or damaged")
+    return ModelFile(name, path, tflite)
+
+
+def _from_archive(path: Path) -> tuple[str, bytes]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [m for m in archive.infolist() if m.filename.endswith(".tflite")]
+            if len(members) != 1:
+                raise TokayError(f"{path}: {len(members)} .tflite files inside, one is needed")
+            if members[0].file_size > _LARGEST:
+                raise TokayError(f"{path}: the model inside is larger than {_LARGEST >> 20} MiB")
+            return Path(members[0].filename).stem, archive.read(members[0])
+    except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+        raise TokayError(f"{path}: not a readable archive: {error}") from error

@@ -1,0 +1,58 @@
+"""Quantizes a trained Keras model to an int8 .tflite with the specification's parameters inside.
+
+    tokay quantize keyword_spotting_on_off --dataset DIR
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from host import cli
+from host.dataset import find
+from host.errors import TokayError
+from host.training import specification
+
+
+def main(argv: Sequence[str]) -> int:
+    """The command."""
+    p = cli.parser("quantize", "Quantize a trained Keras model to int8, with its parameters inside.")
+    p.add_argument("model", metavar="MODEL", help="name in host/models or a specification's .py file")
+    p.add_argument("--weights", metavar="FILE", help="the trained .keras file (default: beside MODEL)")
+    p.add_argument("--build", action="store_true", help="untrained weights, to see the size")
+    p.add_argument("--dataset", metavar="DIR", help="whose training clips set the ranges; not with --build")
+    p.add_argument("--seed", type=int, default=1, metavar="S", help="of the clips' augmentation (default 1)")
+    p.add_argument("-o", "--output", metavar="OUT", help="the .tflite to write (default: beside MODEL)")
+    args = p.parse_args(argv)
+    loaded = specification.load(args.model)
+    spec = loaded.spec
+    output = Path(args.output) if args.output else loaded.path.parent / f"{spec.name}.tflite"
+    if args.build and not args.output:
+        raise TokayError("--build would overwrite the trained model", hint="-o FILE.tflite")
+    weights = Path(args.weights) if args.weights else loaded.path.with_suffix(".keras")
+    if not args.build and not weights.is_file():
+        raise TokayError(f"{weights}: no such Keras model", hint=f"run: python -m host.train {spec.name}")
+
+    from host.training import convert, examples, fit
+
+    store = None if args.build else find.load(args.dataset, spec)
+    keras = fit.import_keras(args.seed)
+    if store is None:
+        model, sample = fit.build(loaded), convert.unlabelled(spec)
+    else:
+        try:
+            model = keras.models.load_model(weights)
+        except (ValueError, OSError) as error:
+            raise TokayError(f"{weights}: not a Keras model: {error}") from error
+        sample = examples.augmented(spec, store, args.seed)
+    tflite = convert.to_int8(model, spec, sample.features, sample.labels)
+    tflite = convert.with_parameters(tflite, spec)
+    cli.write_atomic(output, tflite)
+    print(f"wrote {output}: {len(tflite)} bytes", file=sys.stderr)
+    cli.emit_json(args.json, {"name": spec.name, "output": str(output), "model_bytes": len(tflite)})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main))

@@ -1,0 +1,1 @@
+"""From a model specification to a trained, quantized ``.tflite``."""

@@ -1,0 +1,123 @@
+"""A Keras model to a full int8 ``.tflite`` with its parameters inside.
+
+The batch is fixed to 1 on export; otherwise the graph gains operators that compute its own shape.
+The input is calibrated to the whole int8 range, so its zero point is 0 and the front end's int8
+features go in as they are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from codegen.parameters import Parameters, Value, write_parameters
+from host.cli import write_atomic
+from host.errors import TokayError
+from host.training.examples import Examples
+from host.training.specification import Specification
+
+_REPRESENTATIVE = 1000
+# The type the vendor's tool stores a setting with, where the smallest that fits would be another.
+_TYPES = {"samplewise_norm.rescale": "f64"}
+
+
+def to_int8(model: Any, spec: Specification, features: np.ndarray, labels: np.ndarray) -> bytes:
+    """The quantized flatbuffer, calibrated on up to 1,000 of the given int8 features, classes alike."""
+    import tensorflow as tf
+
+    chosen = balanced_choice(labels, _REPRESENTATIVE)
+    batch = features[chosen][..., None].astype(np.float32) * np.float32(spec.input_scale)
+    low, high = (np.full_like(batch[:1], value * spec.input_scale) for value in (-128, 127))
+    low[0, 0] = high[0, 0]  # one example that spans the range, so that no operator sees one of nothing else
+
+    def representative() -> Iterator[list[np.ndarray]]:
+        yield [low]
+        for index in range(len(batch)):
+            yield [batch[index : index + 1]]
+
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        import keras
+
+        signature = [keras.InputSpec((1, *model.input_shape[1:]), "float32", name="input")]
+        model.export(folder, format="tf_saved_model", verbose=False, input_signature=signature)
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = representative
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.inference_input_type = converter.inference_output_type = tf.int8
+        try:
+            return converter.convert()
+        except Exception as error:  # the converter names the operator it has no int8 form of
+            raise TokayError(f"{spec.name} cannot be quantized: {error}") from error
+
+
+def unlabelled(spec: Specification) -> Examples:
+    """Random features, where a model is converted for its size alone."""
+    shape = (64, *spec.feature_shape)
+    return Examples(np.random.default_rng(0).integers(-128, 128, shape, np.int8), np.zeros(64, np.int64))
+
+
+def balanced_choice(labels: np.ndarray, most: int) -> np.ndarray:
+    """Indices of at most ``most`` examples, as many of each class as there are, in a fixed order."""
+    classes = np.unique(labels)
+    each = max(most // max(len(classes), 1), 1)
+    rng = np.random.default_rng(7)
+    return np.concatenate([rng.permutation(np.flatnonzero(labels == k))[:each] for k in classes])
+
+
+def with_parameters(tflite: bytes, spec: Specification) -> bytes:
+    """The model with the parameters that its specification says, and a hash of its network."""
+    return write_parameters(tflite, parameters(tflite, spec), description=spec.description)
+
+
+def parameters(tflite: bytes, spec: Specification) -> Parameters:
+    """What a .tflite carries, in the vendor's keys and order."""
+    detector = spec.detector
+    values: dict[str, Value] = {
+        "name": spec.name,
+        "version": spec.version,
+        "classes": list(spec.classes),
+        "hash": hashlib.md5(tflite).hexdigest(),
+        "average_window_duration_ms": detector.average_window_duration_ms,
+        "detection_threshold": detector.detection_threshold,
+        "suppression_ms": detector.suppression_ms,
+        "minimum_count": detector.minimum_count,
+        "volume_gain": detector.volume_gain,
+        "latency_ms": detector.latency_ms,
+        "verbose_model_output_logs": detector.verbose_model_output_logs,
+        "samplewise_norm.rescale": 0.0,
+        "samplewise_norm.mean_and_std": False,
+    }
+    if detector.detection_threshold_list:
+        values["detection_threshold_list"] = list(detector.detection_threshold_list)
+    values.update(spec.frontend.to_parameters())
+    return Parameters(values, _TYPES)
+
+
+def save_keras(model: Any, path: Path) -> None:
+    """Writes the Keras model, whole or not at all."""
+    with tempfile.TemporaryDirectory() as folder:
+        temporary = Path(folder) / "model.keras"
+        model.save(temporary, include_optimizer=False)
+        write_atomic(path, temporary.read_bytes())
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Hides what the converter's C++ writes to stderr; errors still come as exceptions."""
+    saved = os.dup(2)
+    sink = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(sink, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(sink)

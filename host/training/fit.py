@@ -1,0 +1,149 @@
+"""The training loop: Adam along a cosine, the best epoch by balanced accuracy on the validation split."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from host.errors import TokayError
+from host.metrics.classification import balanced_accuracy
+from host.training.examples import Examples
+from host.training.feature_augmentation import perturb
+from host.training.specification import LoadedModel, Specification
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch came to."""
+
+    number: int  # from 1
+    loss: float
+    validation_balanced_accuracy: float
+    validation_loss: float  # each class counts the same
+
+
+@dataclass
+class Fit:
+    """The trained model with the weights of its best epoch, and how it got there."""
+
+    model: Any
+    best: Epoch
+    epochs: list[Epoch] = field(default_factory=list)
+
+
+def import_keras(seed: int) -> Any:
+    """Keras with its seeds set; TokayError with what to install where it is missing."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    if "amx" in _cpu_flags():  # oneDNN's AMX kernels end the process where the kernel refuses their state
+        os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
+    try:
+        import keras
+        import tensorflow as tf
+    except ImportError as error:
+        raise TokayError(
+            f"training needs {error.name or 'TensorFlow'}", hint="pip install 'tokay[train]'"
+        ) from error
+    tf.get_logger().setLevel("ERROR")
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+    return keras
+
+
+def fit(
+    loaded: LoadedModel, training: Examples, validation: Examples, seed: int,
+    report: Callable[[Epoch, int], None] | None = None,
+) -> Fit:  # fmt: skip
+    """Trains a model from its specification; ``report(epoch, of)`` is called after each epoch."""
+    spec = loaded.spec
+    keras = import_keras(seed)
+    model = build(loaded)
+    steps = math.ceil(len(training) / spec.schedule.batch_size)
+    model.compile(
+        optimizer=keras.optimizers.Adam(_learning_rate(keras, spec, steps)),
+        loss=keras.losses.CategoricalCrossentropy(label_smoothing=spec.schedule.label_smoothing),
+    )
+    weights = class_weights(spec, training.labels)
+    one_hot = np.eye(len(spec.classes), dtype=np.float32)[training.labels]
+    result: Fit | None = None
+    best_weights: Any = None
+    for number in range(1, spec.schedule.epochs + 1):
+        rng = np.random.default_rng([seed, 3, number])
+        order = rng.permutation(len(training))
+        x = perturb(training.features[order], rng)[..., None] * np.float32(spec.input_scale)
+        history = model.fit(
+            x, one_hot[order], batch_size=spec.schedule.batch_size, shuffle=False, verbose=0,
+            sample_weight=weights[training.labels[order]],
+        )  # fmt: skip
+        epoch = _validate(model, spec, validation, number, history.history["loss"][0])
+        if result is None or _rank(epoch) > _rank(result.best):
+            epochs = result.epochs if result else []
+            result, best_weights = Fit(model, epoch, epochs), model.get_weights()
+        result.epochs.append(epoch)
+        if report:
+            report(epoch, spec.schedule.epochs)
+    assert result is not None
+    model.set_weights(best_weights)
+    return result
+
+
+def class_weights(spec: Specification, labels: np.ndarray) -> np.ndarray:
+    """Weights by class: as if each had as many examples as the others, times the specification's."""
+    counts = np.bincount(labels, minlength=len(spec.classes))
+    if np.any(counts == 0):
+        missing = ", ".join(name for name, n in zip(spec.classes, counts, strict=True) if n == 0)
+        raise TokayError(f"the training split has no clip of {missing}", hint="check the dataset's folders")
+    wanted = np.array([spec.class_weights.get(name, 1.0) for name in spec.classes])
+    return (wanted * len(labels) / (len(counts) * counts)).astype(np.float32)
+
+
+def build(loaded: LoadedModel) -> Any:
+    """The untrained Keras model, with the shapes that the specification asks for."""
+    spec = loaded.spec
+    try:
+        model = loaded.build(spec)
+    except Exception as error:  # the user's function: say where, not how Keras got there
+        raise TokayError(f"{loaded.path}: build_model: {type(error).__name__}: {error}") from error
+    wanted_in, wanted_out = (None, *spec.feature_shape, 1), (None, len(spec.classes))
+    if tuple(model.input_shape) != wanted_in or tuple(model.output_shape) != wanted_out:
+        raise TokayError(
+            f"{loaded.path}: build_model maps {model.input_shape} to {model.output_shape}",
+            hint=f"the specification asks for {wanted_in} to {wanted_out}",
+        )
+    return model
+
+
+def _learning_rate(keras: Any, spec: Specification, steps: int) -> Any:
+    schedule = spec.schedule
+    return keras.optimizers.schedules.CosineDecay(
+        schedule.learning_rate,
+        max(steps * schedule.epochs, 1),
+        alpha=schedule.final_learning_rate / schedule.learning_rate,
+    )
+
+
+def _validate(model: Any, spec: Specification, validation: Examples, number: int, loss: float) -> Epoch:
+    x = validation.features[..., None].astype(np.float32) * np.float32(spec.input_scale)
+    outputs = model.predict(x, batch_size=512, verbose=0)
+    labels, classes = validation.labels, len(spec.classes)
+    surprise = -np.log(np.maximum(outputs[np.arange(len(labels)), labels], 1e-7))
+    by_class = [surprise[labels == k].mean() for k in range(classes) if np.any(labels == k)]
+    accuracy = balanced_accuracy(labels, outputs.argmax(axis=1), classes)
+    return Epoch(number, float(loss), accuracy, float(np.mean(by_class)))
+
+
+def _rank(epoch: Epoch) -> tuple[float, float]:
+    return epoch.validation_balanced_accuracy, -epoch.validation_loss
+
+
+def _cpu_flags() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as stream:
+            return next((line for line in stream if line.startswith("flags")), "")
+    except OSError:
+        return ""

@@ -1,0 +1,233 @@
+"""The model specification: one object that says everything a model is made from, and its loader.
+
+A specification is a plain Python file with two names: ``SPECIFICATION`` (the object below) and
+``build_model(spec)``, which returns the Keras model and is the only place that imports Keras.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from codegen.frontend import FrontendSettings
+from host.errors import TokayError
+
+MODELS_FOLDER = Path(__file__).resolve().parent.parent / "models"
+_EXAMPLE = "host/models/keyword_spotting_on_off.py"
+UNKNOWN, SILENCE = "_unknown_", "_silence_"
+
+
+@dataclass(frozen=True)
+class Detector:
+    """How posteriors become detections on the device; written into the model's parameters."""
+
+    average_window_duration_ms: int = 1000
+    detection_threshold: int = 160  # of 255
+    detection_threshold_list: tuple[int, ...] = ()  # by class, where they differ
+    suppression_ms: int = 750
+    minimum_count: int = 3
+    volume_gain: int = 0  # 0 and 1 leave the microphone's samples as they are
+    latency_ms: int = 100  # time between inferences
+    verbose_model_output_logs: bool = False
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What is done to a training clip, drawn anew for each copy."""
+
+    keyword_copies: int = 24
+    unknown_copies: int = 3
+    silence_copies: int = 8
+    background_crops: int = 600  # examples of _silence_ cut from the background noise
+    shift_ms: int = 100  # either way
+    speed: tuple[float, float] = (0.9, 1.1)  # pitch goes along, as with a tape
+    gain: tuple[float, float] = (0.2, 1.0)
+    noise_probability: float = 0.8
+    noise_snr_db: tuple[float, float] = (5.0, 25.0)
+    lead_in_probability: float = 0.5  # share of copies that the front end meets in mid-stream
+    lead_in_ms: tuple[int, int] = (300, 1500)
+    synthetic_voices: int = 24  # voices of espeak-ng beside the dataset, where it is installed
+    synthetic_copies: int = 3  # of each of their clips
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast to learn."""
+
+    epochs: int = 40
+    batch_size: int = 64
+    learning_rate: float = 2e-3
+    final_learning_rate: float = 1e-5  # reached along a cosine
+    label_smoothing: float = 0.0
+
+
+@dataclass(frozen=True)
+class Specification:
+    """Everything a model is made from. Fields that are not valid are refused with the reason."""
+
+    name: str
+    description: str
+    classes: tuple[str, ...]
+    frontend: FrontendSettings
+    version: int = 1
+    detector: Detector = field(default_factory=Detector)
+    class_weights: Mapping[str, float] = field(default_factory=dict)  # 1 where not named
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    schedule: Schedule = field(default_factory=Schedule)
+    input_scale: float = 1.0  # the network sees int8 features times this
+    test_run: bool = False  # a dry run: a few clips, an epoch, an artefact of another name
+
+    def __post_init__(self) -> None:
+        _validate(self)
+
+    @property
+    def keywords(self) -> tuple[str, ...]:
+        return tuple(label for label in self.classes if not label.startswith("_"))
+
+    @property
+    def sample_rate_hz(self) -> int:
+        return self.frontend.sample_rate_hz
+
+    @property
+    def clip_samples(self) -> int:
+        return self.frontend.sample_length
+
+    @property
+    def feature_shape(self) -> tuple[int, int]:
+        """Frames and channels of one clip."""
+        return self.frontend.frames, self.frontend.channels
+
+    def class_of(self, word: str) -> int:
+        """The class index of a word folder; unknown for other words; -1 where there is no such class."""
+        label = word if word in self.classes else UNKNOWN
+        return self.classes.index(label) if label in self.classes else -1
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A specification with the function that builds its network, and the file both came from."""
+
+    spec: Specification
+    build: Callable[[Specification], Any]
+    path: Path
+
+
+def load(model: str) -> LoadedModel:
+    """Loads ``model``: a name in host/models, that name with ``-test``, or the path of a file."""
+    name, test_run = (model[:-5], True) if model.endswith("-test") else (model, False)
+    path = _find(name, model)
+    module = _import(path)
+    spec, build = getattr(module, "SPECIFICATION", None), getattr(module, "build_model", None)
+    if not isinstance(spec, Specification):
+        raise TokayError(f"{path} has no SPECIFICATION", hint=f"see {_EXAMPLE}")
+    if not callable(build):
+        raise TokayError(f"{path} has no build_model(spec)", hint=f"see {_EXAMPLE}")
+    return LoadedModel(dry_run(spec) if test_run else spec, build, path)
+
+
+def dry_run(spec: Specification) -> Specification:
+    """The specification made small: every stage runs, nothing is learnt."""
+    small = dataclasses.replace(
+        spec.augmentation, keyword_copies=1, unknown_copies=1, silence_copies=1, background_crops=8,
+        synthetic_voices=0,
+    )  # fmt: skip
+    schedule = dataclasses.replace(spec.schedule, epochs=1)
+    return dataclasses.replace(
+        spec, name=f"{spec.name}-test", augmentation=small, schedule=schedule, test_run=True
+    )
+
+
+def _find(name: str, given: str) -> Path:
+    if name.endswith(".py") or "/" in name:
+        path = Path(name if name.endswith(".py") else f"{name}.py")
+        if not path.is_file():
+            raise TokayError(f"{path}: no such model specification")
+        return path.resolve()
+    path = MODELS_FOLDER / f"{name}.py"
+    if not re.fullmatch(r"[A-Za-z0-9_]+", name) or not path.is_file():
+        known = ", ".join(sorted(p.stem for p in MODELS_FOLDER.glob("[a-z]*.py"))) or "none"
+        raise TokayError(f"no model specification named {given!r}", hint=f"known: {known}, or a path")
+    return path
+
+
+def _import(path: Path) -> ModuleType:
+    loader = importlib.util.spec_from_file_location(f"tokay_model_{path.stem}", path)
+    assert loader is not None and loader.loader is not None
+    module = importlib.util.module_from_spec(loader)
+    sys.modules[loader.name] = module  # dataclasses look their module up
+    try:
+        loader.loader.exec_module(module)
+    except TokayError:
+        raise
+    except Exception as error:  # whatever the user's file does wrong is the user's to know
+        line = error.lineno if isinstance(error, SyntaxError) else _line_in(path, error)
+        where = f"{path}:{line}" if line else str(path)
+        raise TokayError(f"{where}: {type(error).__name__}: {error}") from error
+    return module
+
+
+def _line_in(path: Path, error: Exception) -> int | None:
+    line, trace = None, error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == str(path):
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line
+
+
+def _validate(spec: Specification) -> None:
+    def require(condition: bool, what: str) -> None:
+        if not condition:
+            raise TokayError(f"specification {spec.name!r}: {what}")
+
+    require(bool(re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", spec.name)), "a name is letters, digits, _ and -")
+    require(2 <= len(spec.classes) <= 32, f"{len(spec.classes)} classes, between 2 and 32 are possible")
+    require(len(set(spec.classes)) == len(spec.classes), "a class is listed twice")
+    require(bool(spec.keywords), "no class is a keyword (labels that start with _ are never detected)")
+    for label in spec.classes:
+        require(not label.startswith("_") or label in (UNKNOWN, SILENCE), f"class {label!r} is not known")
+    for label, weight in spec.class_weights.items():
+        require(label in spec.classes, f"class_weights names {label!r}, which is no class")
+        require(weight >= 0, f"the weight of {label!r} is negative")
+    require(spec.input_scale > 0, "input_scale must be positive")
+    _validate_detector(spec, require)
+    _validate_augmentation(spec.augmentation, require)
+    schedule = spec.schedule
+    require(schedule.epochs >= 1 and schedule.batch_size >= 1, "epochs and batch_size must be at least 1")
+    require(schedule.learning_rate > 0, "learning_rate must be positive")
+
+
+def _validate_detector(spec: Specification, require: Callable[[bool, str], None]) -> None:
+    detector = spec.detector
+    require(0 <= detector.detection_threshold <= 255, "detection_threshold is outside 0..255")
+    thresholds = detector.detection_threshold_list
+    require(len(thresholds) in (0, len(spec.classes)), "detection_threshold_list needs one for each class")
+    require(all(0 <= t <= 255 for t in thresholds), "detection_threshold_list has a value outside 0..255")
+    require(detector.minimum_count >= 1, "minimum_count must be at least 1")
+    require(detector.latency_ms >= 1, "latency_ms must be at least 1")
+    most = 1 + detector.average_window_duration_ms // detector.latency_ms
+    require(
+        detector.minimum_count <= most,
+        f"minimum_count {detector.minimum_count} is never reached: the average window has {most}",
+    )
+
+
+def _validate_augmentation(augmentation: Augmentation, require: Callable[[bool, str], None]) -> None:
+    for low, high, name in (
+        (*augmentation.speed, "speed"), (*augmentation.gain, "gain"),
+        (*augmentation.noise_snr_db, "noise_snr_db"), (*augmentation.lead_in_ms, "lead_in_ms"),
+    ):  # fmt: skip
+        require(low <= high, f"augmentation.{name}: {low} is above {high}")
+    require(augmentation.speed[0] > 0, "augmentation.speed must be positive")
+    require(augmentation.gain[0] > 0, "augmentation.gain must be positive")
+    for name in ("noise_probability", "lead_in_probability"):
+        require(0 <= getattr(augmentation, name) <= 1, f"augmentation.{name} is outside 0..1")
+    for name in ("keyword_copies", "unknown_copies", "silence_copies"):
+        require(getattr(augmentation, name) >= 1, f"augmentation.{name} must be at least 1")

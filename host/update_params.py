@@ -1,0 +1,148 @@
+"""Changes the parameters inside a .tflite, in place or into another file.
+
+    tokay update_params keyword_spotting_on_off detection_threshold=180 suppression_ms=900
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from codegen.parameters import Parameters, check_type, infer_type, read_parameters, write_parameters
+from host import cli, model_files
+from host.errors import TokayError
+
+_LISTS = {"str_list": str, "int32_list": int, "float_list": float}
+
+
+def main(argv: Sequence[str]) -> int:
+    """The command."""
+    p = cli.parser("update_params", "Change the parameters inside a .tflite.")
+    p.add_argument("model", metavar="MODEL", help="name in host/models or a .tflite")
+    p.add_argument("assignments", metavar="KEY=VALUE", nargs="*", help="lists are a,b,c or JSON")
+    p.add_argument("--params", metavar="FILE", help="a dictionary in JSON, or YAML where PyYAML is installed")
+    p.add_argument("--remove", metavar="KEY", action="append", default=[], help="take a parameter out")
+    p.add_argument("--description", metavar="TEXT", help="the model's own description")
+    p.add_argument("--output", metavar="FILE", help="write here instead of changing MODEL")
+    args = p.parse_args(argv)
+    model = model_files.read(args.model)
+    if model.path.suffix == ".zip" and not args.output:
+        raise TokayError(f"{model.path} is an archive", hint="--output FILE.tflite says where to write")
+    params = read_parameters(model.tflite)
+    given = _from_file(Path(args.params)) if args.params else {}
+    given |= _assignments(args.assignments, params)
+    if not (given or args.remove or args.description is not None or args.output):
+        _show(params, args.json)
+        return 0
+    changed = apply(params, given, args.remove)
+    tflite = write_parameters(model.tflite, changed, description=args.description)
+    cli.write_atomic(args.output or model.path, tflite)
+    cli.emit_json(args.json, _jsonable(changed))
+    for key in given:
+        print(f"{key}={changed[key]!r} ({changed.types[key]})", file=sys.stderr)
+    return 0
+
+
+def apply(params: Parameters, given: dict[str, Any], remove: Sequence[str]) -> Parameters:
+    """The parameters with some set and some removed; a stored type is kept where the value fits it."""
+    changed = params.copy()
+    for key in remove:
+        if key not in changed:
+            raise TokayError(f"the model has no parameter {key!r}", hint=f"it has {', '.join(params)}")
+        del changed[key]
+        changed.types.pop(key, None)
+    for key, value in given.items():
+        changed[key] = value
+        changed.types[key] = _fitting_type(key, value, changed.types.get(key))
+    return changed
+
+
+def parse_value(text: str, type_name: str | None) -> Any:
+    """The value a user typed, as the type the parameter has; JSON where it has none, else text."""
+    if type_name in _LISTS and not text.lstrip().startswith("["):
+        items = [item.strip() for item in text.split(",") if item.strip()]
+        return [_LISTS[type_name](item) for item in items]
+    if type_name == "str":
+        return text
+    if type_name == "bin":
+        return bytes.fromhex(text)
+    if type_name == "bool":
+        return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[text.lower()]
+    if type_name is None:
+        try:
+            value = json.loads({"True": "true", "False": "false"}.get(text, text))
+        except json.JSONDecodeError:
+            return text
+        return value if isinstance(value, bool | int | float | str | list) else text
+    value = json.loads(text)
+    return float(value) if type_name in ("f32", "f64") and isinstance(value, int) else value
+
+
+def _fitting_type(key: str, value: Any, stored: str | None) -> str:
+    """The stored type; a wider one of its kind for an integer that outgrew it; else the natural one."""
+    if stored is None:
+        return infer_type(key, value)
+    try:
+        check_type(key, value, stored)
+        return stored
+    except TokayError:
+        natural = infer_type(key, value)
+        if stored[0] in "iu" and natural[0] in "iu" and natural != "int32_list" != stored:
+            return natural
+        raise
+
+
+def _assignments(assignments: Sequence[str], params: Parameters) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for text in assignments:
+        key, separator, value = text.partition("=")
+        if not separator or not key:
+            raise TokayError(f"{text!r} is not KEY=VALUE")
+        try:
+            values[key] = parse_value(value, params.types.get(key))
+        except (ValueError, KeyError) as error:
+            raise TokayError(f"{key}={value}: not a value of its type {params.types.get(key)}") from error
+    return values
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise TokayError(f"cannot read {path}: {error}") from error
+    if path.suffix in (".yaml", ".yml"):
+        try:
+            import yaml
+        except ImportError as error:
+            raise TokayError(f"{path}: reading YAML needs PyYAML", hint="or use JSON") from error
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise TokayError(f"{path}: not YAML: {error}") from error
+    else:
+        try:
+            value = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise TokayError(f"{path}:{error.lineno}: not JSON: {error.msg}") from error
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise TokayError(f"{path}: not a dictionary of parameters")
+    return value
+
+
+def _jsonable(params: Parameters) -> dict[str, Any]:
+    return {key: value.hex() if isinstance(value, bytes) else value for key, value in params.items()}
+
+
+def _show(params: Parameters, target: str | None) -> None:
+    if target is not None:
+        cli.emit_json(target, _jsonable(params))
+        return
+    for key, value in _jsonable(params).items():
+        print(f"{key}={value} ({params.types[key]})")
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main))
