@@ -32,6 +32,8 @@ frontend_t *frontend_init(const frontend_config_t *config, void *memory, size_t 
 /* Back to the state after frontend_init: empty window, noise estimate zero. */
 void frontend_reset(frontend_t *fe);
 
+const frontend_config_t *frontend_config(const frontend_t *fe);
+
 /* Consumes samples until one more column is complete or the samples are used up. Returns how many
  * samples it took; *column points to `channels` values, valid until the next call, or is NULL. */
 size_t frontend_process(frontend_t *fe, const int16_t *samples, size_t count,
@@ -45,9 +47,9 @@ void frontend_quantize(const frontend_config_t *config, const uint16_t *values, 
 void frontend_quantize_dynamic(const frontend_config_t *config, const uint16_t *spectrogram,
                                size_t count, int8_t *features);
 
-/* Whether the last column's energy says that there is activity (always false where the setting is
- * off). */
-bool frontend_activity(const frontend_t *fe);
+/* Whether activity was detected since the last call: the level fell well below its average and then
+ * rose again. Always false where the setting is off. */
+bool frontend_activity(frontend_t *fe);
 
 #ifdef __cplusplus
 }

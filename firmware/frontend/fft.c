@@ -1,0 +1,164 @@
+/* Real FFT in 16-bit fixed point: the real samples as half as many complex ones, decimation in time
+ * with radix 4 (and one radix 2 first), every stage scaled against overflow, then the split into the
+ * real spectrum. The values are KissFFT's, rounding by rounding, as the reference uses it; the order
+ * of the work is not: a stage runs over its blocks with the twiddle factors held in registers, and
+ * the split makes only the bins that the filterbank uses, and at once their energy.
+ */
+#include "fixed_point.h"
+#include "stages.h"
+
+/* Twiddle factors that are one are left out: after the scaling, values are at most half (a quarter)
+ * of full scale, and multiplying those by 32767/32768 rounds to themselves. */
+
+/* Reads the samples, shifted left, and scales them. */
+#if FRONTEND_DSP
+typedef struct {
+  int32_t low, high;
+} input_scale_t;
+
+static inline input_scale_t input_scale(int k, int shift) {
+  return (input_scale_t){k << shift, k << (shift + 1)};
+}
+static inline fx_complex_t load_scaled(fx_complex_t x, input_scale_t s) {
+  /* One multiplication shifts and scales: the shifted sample fits in 16 bits (frontend_window). */
+  int32_t re = (int16_t)x.word * s.low + (1 << 14);
+  int32_t im = ((int32_t)x.word >> 16) * s.high + (1 << 15);
+  return (fx_complex_t){.word = fx_pack_q15(re, im)};
+}
+#else
+typedef struct {
+  int k, shift;
+} input_scale_t;
+
+static inline input_scale_t input_scale(int k, int shift) { return (input_scale_t){k, shift}; }
+static inline fx_complex_t load_scaled(fx_complex_t x, input_scale_t s) {
+  fx_complex_t y = {.c = {(int16_t)(x.c.re * (1 << s.shift)), (int16_t)(x.c.im * (1 << s.shift))}};
+  return fx_scale(y, s.k);
+}
+#endif
+
+static void first_stage_2(const frontend_config_t *config, const fx_complex_t *in, int shift,
+                          fx_complex_t *out) {
+  size_t blocks = config->fft_length / 4u;
+  input_scale_t scale = input_scale(FX_HALF, shift);
+  for (size_t b = 0; b < blocks; ++b) {
+    fx_complex_t x0 = load_scaled(in[b], scale);
+    fx_complex_t x1 = load_scaled(in[b + blocks], scale);
+    fx_complex_t *y = out + 2u * config->fft_order[b];
+    y[0] = fx_add(x0, x1);
+    y[1] = fx_sub(x0, x1);
+  }
+}
+
+/* The radix-4 butterfly of scaled and rotated values. */
+static inline void butterfly(fx_complex_t *y, size_t m, fx_complex_t x0, fx_complex_t x1,
+                             fx_complex_t x2, fx_complex_t x3) {
+  fx_complex_t sum02 = fx_add(x0, x2), difference02 = fx_sub(x0, x2);
+  fx_complex_t sum13 = fx_add(x1, x3), difference13 = fx_sub(x1, x3);
+  y[0] = fx_add(sum02, sum13);
+  y[m] = fx_sub_j(difference02, difference13);
+  y[2 * m] = fx_sub(sum02, sum13);
+  y[3 * m] = fx_add_j(difference02, difference13);
+}
+
+static void first_stage_4(const frontend_config_t *config, const fx_complex_t *in, int shift,
+                          fx_complex_t *out) {
+  size_t blocks = config->fft_length / 8u;
+  input_scale_t scale = input_scale(FX_QUARTER, shift);
+  for (size_t b = 0; b < blocks; ++b) {
+    butterfly(out + 4u * config->fft_order[b], 1, load_scaled(in[b], scale),
+              load_scaled(in[b + blocks], scale), load_scaled(in[b + 2 * blocks], scale),
+              load_scaled(in[b + 3 * blocks], scale));
+  }
+}
+
+/* Joins four transforms of m points each, all blocks of the stage. Returns the next twiddles. */
+static const fx_complex_t *stage_4(fx_complex_t *bins, size_t points, size_t m,
+                                   const fx_complex_t *twiddles) {
+  const fx_complex_t *end = bins + points;
+  for (fx_complex_t *y = bins; y < end; y += 4 * m) {
+    butterfly(y, m, fx_scale(y[0], FX_QUARTER), fx_scale(y[m], FX_QUARTER),
+              fx_scale(y[2 * m], FX_QUARTER), fx_scale(y[3 * m], FX_QUARTER));
+  }
+  for (size_t j = 1; j < m; ++j) {
+    fx_complex_t w1 = twiddles[0], w2 = twiddles[1], w3 = twiddles[2];
+    twiddles += 3;
+    for (fx_complex_t *y = bins + j; y < end; y += 4 * m) {
+      butterfly(y, m, fx_scale(y[0], FX_QUARTER), fx_mul(fx_scale(y[m], FX_QUARTER), w1),
+                fx_mul(fx_scale(y[2 * m], FX_QUARTER), w2),
+                fx_mul(fx_scale(y[3 * m], FX_QUARTER), w3));
+    }
+  }
+  return twiddles;
+}
+
+/* Scaled conjugate. The conjugate comes first: it wraps for -32768, and ties round up. */
+static inline fx_complex_t scaled_conjugate(fx_complex_t z) {
+#if FRONTEND_DSP
+  int16x2_t swapped = __sasx(0, (int16x2_t)z.word); /* re' = -im, im' = re */
+  int32_t re = __smlatb((int32_t)swapped, (int32_t)FX_SCALE_PAIR(FX_HALF), 1 << 14);
+  int32_t im = __smlabt((int32_t)swapped, (int32_t)FX_SCALE_PAIR(FX_HALF), 1 << 15);
+  return (fx_complex_t){.word = fx_pack_q15(re, im)};
+#else
+  return fx_scale((fx_complex_t){.c = {z.c.re, (int16_t)-z.c.im}}, FX_HALF);
+#endif
+}
+
+/* Energies of (a + b)/2 and of the conjugate of (a - b)/2. */
+static inline uint32_t energy_sum(fx_complex_t a, fx_complex_t b) {
+#if FRONTEND_DSP
+  int16x2_t half = __shadd16((int16x2_t)a.word, (int16x2_t)b.word);
+  return (uint32_t)__smuad(half, half);
+#else
+  int32_t re = (a.c.re + b.c.re) >> 1, im = (a.c.im + b.c.im) >> 1;
+  return (uint32_t)(re * re) + (uint32_t)(im * im);
+#endif
+}
+static inline uint32_t energy_difference(fx_complex_t a, fx_complex_t b) {
+#if FRONTEND_DSP
+  int32_t re = (int32_t)__shsub16((int16x2_t)a.word, (int16x2_t)b.word);
+  int32_t im = (int32_t)__shsub16((int16x2_t)b.word, (int16x2_t)a.word);
+  return (uint32_t)__smlatt(im, im, __smulbb(re, re));
+#else
+  int32_t re = (a.c.re - b.c.re) >> 1, im = (b.c.im - a.c.im) >> 1;
+  return (uint32_t)(re * re) + (uint32_t)(im * im);
+#endif
+}
+
+/* Splits the complex spectrum into the real one, in place as energies. Bins k and points-k are made
+ * of the same two values. */
+static void split(const frontend_config_t *config, fx_complex_t *bins) {
+  size_t points = config->fft_length / 2u;
+  size_t first = config->first_bin, last = config->end_bin - 1u;
+  bool mirrored = last >= points / 2;
+  if (mirrored) {
+    if (points - last < first) first = points - last;
+    last = points / 2;
+  }
+  const fx_complex_t *twiddle = config->real_twiddles + first - 1;
+  fx_complex_t *low = bins + first, *high = bins + points - first;
+  for (size_t k = first; k <= last; ++k) {
+    fx_complex_t p = fx_scale(*low, FX_HALF);
+    fx_complex_t q = scaled_conjugate(*high);
+    fx_complex_t even = fx_add(p, q);
+    fx_complex_t odd = fx_mul(fx_sub(p, q), *twiddle++);
+    (low++)->word = energy_sum(even, odd);
+    if (mirrored) high->word = energy_difference(even, odd); /* the middle bin keeps this one */
+    --high;
+  }
+}
+
+void frontend_spectrum(const frontend_config_t *config, const frontend_complex_t *in, int shift,
+                       frontend_complex_t *bins) {
+  size_t points = config->fft_length / 2u, m;
+  if (__builtin_ctz((unsigned)points) & 1) {
+    first_stage_2(config, in, shift, bins);
+    m = 2;
+  } else {
+    first_stage_4(config, in, shift, bins);
+    m = 4;
+  }
+  const fx_complex_t *twiddles = config->fft_twiddles;
+  for (; m < points; m *= 4) twiddles = stage_4(bins, points, m, twiddles);
+  split(config, bins);
+}

@@ -1,0 +1,73 @@
+/* Triangular filters over the energy spectrum, and the square root of what they collect. */
+#include <math.h>
+
+#include "fixed_point.h"
+#include "stages.h"
+
+#define WEIGHT_BITS 12
+
+/* Square root rounded to nearest, except that below 2^32 the result stays within 16 bits. */
+#if FRONTEND_DSP && defined(__ARM_FP) && (__ARM_FP & 4)
+/* x < 2^44, so the float root is off by less than one: right it by the remainder. */
+static inline uint32_t square_root(uint64_t x) {
+  float root;
+  float value = (float)(uint32_t)(x >> 32) * 4294967296.0f + (float)(uint32_t)x;
+  __asm__("vsqrt.f32 %0, %1" : "=t"(root) : "t"(value));
+  uint32_t r = (uint32_t)root;
+  int32_t remainder = (int32_t)((uint32_t)x - r * r); /* fits: |x - r^2| < 4r */
+  if (remainder > (int32_t)r) {
+    remainder -= (int32_t)(2 * r + 1);
+    ++r;
+  } else if (remainder <= -(int32_t)r) {
+    --r;
+  }
+  return (r == 0x10000 && x >> 32 == 0) ? 0xffff : r;
+}
+#elif defined(__x86_64__) || defined(__aarch64__)
+static inline uint32_t square_root(uint64_t x) { /* x < 2^52: exact but for the rounding down */
+  uint64_t r = (uint64_t)sqrt((double)x);
+  r += x - r * r > r;
+  return (r == 0x10000 && x >> 32 == 0) ? 0xffff : (uint32_t)r;
+}
+#else
+/* Bit by bit. */
+static inline uint32_t square_root(uint64_t x) {
+  if (x == 0) return 0;
+  uint64_t rest = x, r = 0;
+  for (uint64_t bit = 1ull << ((63 - __builtin_clzll(x)) & ~1); bit; bit >>= 2) {
+    if (rest >= r + bit) {
+      rest -= r + bit;
+      r = (r >> 1) + bit;
+    } else {
+      r >>= 1;
+    }
+  }
+  r += rest > r;
+  return (r == 0x10000 && x >> 32 == 0) ? 0xffff : (uint32_t)r;
+}
+#endif
+
+/* A bin gives w/4096 of its energy to the channel of its rising edge and the rest to the channel
+ * before, which is 4096 times its energy less the first part: one long multiplication a bin. The
+ * plain sum of energies stays in 32 bits, because the FFT's scaling bounds the energy of a whole
+ * spectrum by a quarter of 2^31 and a little rounding. */
+void frontend_filterbank(const frontend_config_t *config, const frontend_complex_t *bins, int shift,
+                         uint32_t *channels) {
+  const frontend_complex_t *bin = bins + config->first_bin;
+  const uint16_t *weight = config->weights;
+  const uint16_t *tied = config->tied_bins, *tied_end = tied + config->tied_count;
+  uint64_t falling = 0;
+  for (size_t edge = 0; edge <= config->channels; ++edge) {
+    const frontend_complex_t *end = bins + config->channel_ends[edge];
+    uint64_t rising = 0;
+    uint32_t sum = 0;
+    for (; bin < end; ++bin) {
+      uint32_t energy = bin->word;
+      rising += (uint64_t)energy * *weight++;
+      sum += energy;
+    }
+    if (edge > 0) channels[edge - 1] = square_root(rising + falling) >> shift;
+    falling = ((uint64_t)sum << WEIGHT_BITS) - rising;
+    for (; tied < tied_end && *tied < config->channel_ends[edge]; ++tied) falling += bins[*tied].word;
+  }
+}

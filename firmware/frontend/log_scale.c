@@ -1,0 +1,34 @@
+/* Natural logarithm in fixed point: the integer part from the highest bit, the fraction from a table
+ * of the curve's distance to its chord. */
+#include "fixed_point.h"
+#include "stages.h"
+
+#define LN2_Q16 45426u
+#define SEGMENT_BITS 9 /* Q16 fraction in 128 segments */
+
+static inline uint32_t scaled_log(uint32_t x, const uint16_t *table, unsigned shift) {
+  int zeros = __builtin_clz(x);
+  uint32_t fraction = (x << zeros << 1) >> 16; /* what follows the highest bit, Q16 */
+  const uint16_t *segment = table + (fraction >> SEGMENT_BITS);
+  /* The reference divides this product by 2^16 where 2^9 would interpolate: kept for its bits. */
+  int32_t rise = ((segment[1] - segment[0]) * (int32_t)(fraction & ((1u << SEGMENT_BITS) - 1))) >> 16;
+  uint32_t log2 = ((uint32_t)(31 - zeros) << 16) + fraction + segment[0] + (uint32_t)rise;
+  uint32_t ln = (uint32_t)(((uint64_t)log2 * (LN2_Q16 << 16) + (1u << 31)) >> 32);
+  return ((ln << shift) + (1u << 15)) >> 16;
+}
+
+void frontend_log_scale(const frontend_config_t *config, const uint32_t *channels,
+                        uint16_t *column) {
+  const uint16_t *table = config->log_table;
+  unsigned shift = config->log_shift;
+  int left = config->correction_bits > 0 ? config->correction_bits : 0;
+  int right = left - config->correction_bits;
+  for (size_t i = 0; i < config->channels; ++i) {
+    uint32_t value = channels[i];
+    if (table) {
+      value = (value << left) >> right;
+      value = value > 1 ? scaled_log(value, table, shift) : 0;
+    }
+    column[i] = (uint16_t)(value < UINT16_MAX ? value : UINT16_MAX);
+  }
+}
