@@ -402,6 +402,7 @@ def emit_c(s: FrontendSettings) -> dict[str, str]:
         "FRAMES": s.frames,
         "FEATURES": s.frames * s.channels,
         "STATE_BYTES": s.state_bytes,
+        "DYNAMIC": int(s.dynamic_range != 0),
     }
     defines = "".join(f"#define FRONTEND_{name} {value}\n" for name, value in constants.items())
     header = (

@@ -5,6 +5,8 @@
 #   TOKAY_STACK_BYTES the stack that the linker reserves
 set(chip ${CMAKE_CURRENT_SOURCE_DIR}/firmware/chips/${TOKAY_CHIP})
 
+set(CMAKE_C_FLAGS_RELEASE "-O2")
+
 # The image depends on sources only: no path of this machine in it.
 add_compile_options(
   -ffile-prefix-map=${CMAKE_CURRENT_SOURCE_DIR}=. -ffile-prefix-map=${CMAKE_CURRENT_BINARY_DIR}=build)

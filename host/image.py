@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,8 +89,6 @@ def _cmake(folder: Path, board: boards.Board, model_dir: Path | None, verbose: b
 
 def _tool(name: str) -> str:
     """A build tool: from the Python environment, else from PATH."""
-    import sys
-
     beside = Path(sys.executable).parent / name
     found = str(beside) if beside.is_file() else shutil.which(name)
     if found is None:
@@ -96,16 +97,15 @@ def _tool(name: str) -> str:
 
 
 def _run(command: list[str], verbose: bool) -> None:
-    import os
-
     command = [_tool(command[0]), *command[1:]]
     environment = {**os.environ, "PATH": f"{Path(_tool('ninja')).parent}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if verbose:
         print(done.stdout, end="")
     if done.returncode != 0:
-        lines = [line for line in (done.stdout + done.stderr).splitlines() if "error" in line.lower()]
-        detail = lines[0] if lines else (done.stdout + done.stderr).strip().splitlines()[-1]
+        output = (done.stdout + done.stderr).strip().splitlines()
+        errors = [line for line in output if re.search(r"\berror\b:|: undefined reference|CMake Error", line)]
+        detail = (errors or output)[0 if errors else -1]
         raise TokayError(f"the image did not build: {detail}", hint="--verbose shows the whole output")
 
 

@@ -8,7 +8,8 @@ if(TOKAY_SANITIZE)
 endif()
 
 add_library(tokay_native SHARED)
-foreach(part IN ITEMS firmware/frontend firmware/nn firmware/detector firmware/link host/simulator)
+foreach(part IN ITEMS firmware/frontend firmware/nn firmware/detector firmware/app firmware/link host/simulator
+        host/simulator/mvp)
   if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${part}/CMakeLists.txt)
     get_filename_component(name ${part} NAME)
     add_subdirectory(${part})

@@ -29,7 +29,8 @@ class Reference:
         self.samples = [x for x in self.samples if time - x[0] <= self.s.average_window_ms][-MAX_SAMPLES:]
         if len(self.samples) < self.s.minimum_count:
             return -1, 0, False
-        means = [sum(column) // len(self.samples) for column in zip(*(x[1] for x in self.samples), strict=True)]
+        columns = zip(*(scores for _, scores in self.samples), strict=True)
+        means = [sum(column) // len(self.samples) for column in columns]
         best = means.index(max(means))
         suppressed = self.last and self.last[0] == best and time - self.last[1] <= self.s.suppression_ms
         detected = (
@@ -95,7 +96,7 @@ def test_underscore_labels_never_fire_and_do_not_end_a_suppression():
 def test_threshold_must_be_exceeded():
     at = np.array([160 - 128, -128, -128])
     assert not any(feed(Detector(SETTINGS), at, [0, 1, 2]))
-    assert any(feed(Detector(SETTINGS), at + [1, 0, 0], [0, 1, 2]))
+    assert any(feed(Detector(SETTINGS), at + np.array([1, 0, 0]), [0, 1, 2]))
 
 
 def test_a_suppression_does_not_come_back_when_the_clock_wraps():

@@ -8,7 +8,6 @@ set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
 
 set(TOKAY_CPU_FLAGS "-mcpu=cortex-m33 -mthumb -mfloat-abi=hard -mfpu=fpv5-sp-d16")
 set(CMAKE_C_FLAGS_INIT "${TOKAY_CPU_FLAGS} -ffunction-sections -fdata-sections -fno-common -g")
-set(CMAKE_C_FLAGS_RELEASE_INIT "-O2")
 set(CMAKE_EXE_LINKER_FLAGS_INIT "${TOKAY_CPU_FLAGS} -nostartfiles --specs=nano.specs --specs=nosys.specs -Wl,--gc-sections")
 set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
 set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)

@@ -1,0 +1,12 @@
+/* The keyword spotter's main loop. */
+#include "application.h"
+#include "hal.h"
+
+int main(void) {
+    (void)application_init(hal_init());
+    for (;;) {
+        if (!application_turn()) {
+            hal_sleep();
+        }
+    }
+}

@@ -1,0 +1,22 @@
+# The keyword spotter of one model: the libraries, the code that host.compile wrote, the application.
+# A kernel of the Cortex-M33 takes the place of the portable one with its name.
+file(GLOB portable CONFIGURE_DEPENDS firmware/nn/kernels/portable/*.c)
+file(GLOB m33 CONFIGURE_DEPENDS firmware/nn/kernels/cortex_m33/*.c)
+set(kernels ${m33})
+foreach(source IN LISTS portable)
+  get_filename_component(name ${source} NAME)
+  if(NOT EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/firmware/nn/kernels/cortex_m33/${name})
+    list(APPEND kernels ${source})
+  endif()
+endforeach()
+
+file(GLOB frontend CONFIGURE_DEPENDS firmware/frontend/*.c)
+list(FILTER frontend EXCLUDE REGEX "/batch\\.c$") # whole clips on the PC's cores
+file(GLOB generated CONFIGURE_DEPENDS ${TOKAY_MODEL_DIR}/*.c)
+
+add_executable(tokay
+  firmware/app/main.c firmware/app/application.c firmware/app/report.c firmware/app/commands.c
+  firmware/app/format.c firmware/app/audio_loop.c firmware/app/profiler.c
+  firmware/detector/detector.c firmware/nn/nn.c ${frontend} ${kernels} ${generated})
+target_include_directories(tokay PRIVATE firmware/app firmware/detector firmware/frontend firmware/hal
+  firmware/nn firmware/nn/kernels/portable ${TOKAY_MODEL_DIR})
