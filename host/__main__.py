@@ -19,6 +19,7 @@ COMMANDS = {
     "profile": "cycles, time and memory by layer, on the image",
     "classify": "hear keywords on the PC or on a target",
     "update_params": "change the parameters inside a .tflite",
+    "device": "find boards, ask one who it is, show a recorded conversation",
     "demo": "the main job from the .tflite to a heard keyword",
 }
 
