@@ -25,6 +25,8 @@ from host.training.specification import Specification
 
 _REPRESENTATIVE = 1000
 # The type the vendor's tool stores a setting with, where the smallest that fits would be another.
+# Groups of front-end settings that are left out where they are off: each byte is in every image.
+_OPTIONAL = ("activity_detection", "dc_notch_filter", "quantize_dynamic_scale")
 _TYPES = {"samplewise_norm.rescale": "f64"}
 
 
@@ -45,7 +47,7 @@ def to_int8(model: Any, spec: Specification, features: np.ndarray, labels: np.nd
     with tempfile.TemporaryDirectory() as folder, _quiet():
         import keras
 
-        signature = [keras.InputSpec((1, *model.input_shape[1:]), "float32", name="input")]
+        signature = [keras.InputSpec(shape=(1, *model.input_shape[1:]), dtype="float32", name="input")]
         model.export(folder, format="tf_saved_model", verbose=False, input_signature=signature)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -97,7 +99,9 @@ def parameters(tflite: bytes, spec: Specification) -> Parameters:
     }
     if detector.detection_threshold_list:
         values["detection_threshold_list"] = list(detector.detection_threshold_list)
-    values.update(spec.frontend.to_parameters())
+    frontend = spec.frontend.to_parameters()
+    off = tuple(f"fe.{group}_" for group in _OPTIONAL if not frontend[f"fe.{group}_enable"])
+    values.update({key: value for key, value in frontend.items() if not key.startswith(off)})
     return Parameters(values, _TYPES)
 
 
