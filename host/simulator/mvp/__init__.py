@@ -1,0 +1,226 @@
+"""The accelerator's model in Python: run program images on bytes of memory, or count their cycles.
+
+Bit-exact to the vendor's simulator in what it computes. Cycles come in three kinds (``TIMINGS``):
+``ports`` and ``shared`` are estimates fitted to measurements of silicon that differ in how memory is
+reached, ``vendor`` is what the vendor's simulator counts (memory is free).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from host.errors import TokayError
+from host.native import library
+
+PROGRAM_WORDS = 69
+RAM_BASE = 0x20000000
+FLASH_BASE = 0x08000000
+TIMINGS = {"ports": 0, "shared": 1, "vendor": 2}
+FLAGS = {
+    0: "PROGDONE", 10: "ALUNAN", 11: "R0POSREAL", 12: "ALUOF", 13: "ALUUF", 14: "STORECONVERTOF",
+    15: "STORECONVERTUF", 16: "STORECONVERTINF", 17: "STORECONVERTNAN", 18: "PERFCNT0", 19: "PERFCNT1",
+    24: "LOOPFAULT", 25: "BUSERRFAULT", 26: "BUSALIGNFAULT", 27: "ALUFAULT", 28: "ARRAYFAULT",
+    **{1 + loop: f"LOOP{loop}DONE" for loop in range(8)},
+}
+_FAULTS = 0x1F << 24
+
+
+class _Counters(ctypes.Structure):
+    _fields_ = (
+        ("cycles", ctypes.c_uint64), ("instructions", ctypes.c_uint64), ("stalls", ctypes.c_uint64),
+        ("noops", ctypes.c_uint64), ("pipe_stalls", ctypes.c_uint64), ("fence_stalls", ctypes.c_uint64),
+        ("load_stalls", ctypes.c_uint64 * 2), ("programs", ctypes.c_uint64),
+    )
+
+
+@dataclass(frozen=True)
+class Counters:
+    """What running programs cost, and the interrupt flags they raised."""
+
+    cycles: int
+    instructions: int
+    stalls: int
+    noops: int
+    pipe_stalls: int
+    fence_stalls: int
+    load_stalls: tuple[int, int]
+    programs: int
+    flags: int
+
+    @property
+    def flag_names(self) -> tuple[str, ...]:
+        return tuple(name for bit, name in sorted(FLAGS.items()) if self.flags >> bit & 1)
+
+    def __add__(self, other: Counters) -> Counters:
+        return Counters(
+            self.cycles + other.cycles, self.instructions + other.instructions,
+            self.stalls + other.stalls, self.noops + other.noops,
+            self.pipe_stalls + other.pipe_stalls, self.fence_stalls + other.fence_stalls,
+            (self.load_stalls[0] + other.load_stalls[0], self.load_stalls[1] + other.load_stalls[1]),
+            self.programs + other.programs, self.flags | other.flags,
+        )
+
+
+def _counters(raw: _Counters, flags: int) -> Counters:
+    return Counters(raw.cycles, raw.instructions, raw.stalls, raw.noops, raw.pipe_stalls,
+                    raw.fence_stalls, (raw.load_stalls[0], raw.load_stalls[1]), raw.programs, flags)
+
+
+@functools.cache
+def _native() -> ctypes.CDLL:
+    lib = library()
+    u32, u32p = ctypes.c_uint32, ctypes.POINTER(ctypes.c_uint32)
+    counters = ctypes.POINTER(_Counters)
+    lib.mvp_size.restype = ctypes.c_size_t
+    lib.mvp_init.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_bool)
+    lib.mvp_init.restype = None
+    lib.mvp_add_window.argtypes = (ctypes.c_void_p, u32, u32, ctypes.c_void_p, ctypes.c_bool)
+    lib.mvp_add_window.restype = ctypes.c_bool
+    lib.mvp_remove_windows.argtypes = (ctypes.c_void_p,)
+    lib.mvp_remove_windows.restype = None
+    lib.mvp_run_program.argtypes = (ctypes.c_void_p, ctypes.c_void_p, counters)
+    lib.mvp_run_program.restype = u32
+    lib.mvp_count_program.argtypes = (ctypes.c_void_p, ctypes.c_int, counters)
+    lib.mvp_count_program.restype = None
+    lib.mvp_alu.argtypes = (u32, u32, u32, u32, u32p)
+    lib.mvp_alu.restype = u32
+    lib.mvp_read.argtypes = (ctypes.c_void_p, u32)
+    lib.mvp_read.restype = u32
+    lib.mvp_write.argtypes = (ctypes.c_void_p, u32, u32)
+    lib.mvp_write.restype = None
+    lib.mvp_advance.argtypes = (ctypes.c_void_p, ctypes.c_uint64)
+    lib.mvp_advance.restype = None
+    lib.mvp_remaining.argtypes = (ctypes.c_void_p,)
+    lib.mvp_remaining.restype = ctypes.c_uint64
+    lib.mvp_irq.argtypes = (ctypes.c_void_p,)
+    lib.mvp_irq.restype = ctypes.c_bool
+    return lib
+
+
+def _timing(name: str) -> int:
+    if name not in TIMINGS:
+        raise TokayError(f"timing {name!r}: no such rule", hint=f"one of {', '.join(TIMINGS)}")
+    return TIMINGS[name]
+
+
+def program_array(programs: ArrayLike) -> NDArray[np.uint32]:
+    """Checks the shape of one program or several; returns uint32[N, 69]."""
+    words = np.ascontiguousarray(np.atleast_2d(np.asarray(programs, dtype=np.uint32)))
+    if words.ndim != 2 or words.shape[1] != PROGRAM_WORDS:
+        raise TokayError(f"MVP programs of shape {words.shape}: a program has {PROGRAM_WORDS} words")
+    return words
+
+
+class Machine:
+    """An accelerator with memory of its own, at the addresses where programs expect it."""
+
+    def __init__(self, timing: str = "ports", *, at_once: bool = True) -> None:
+        self._lib = _native()
+        self._state = ctypes.create_string_buffer(self._lib.mvp_size())
+        self._memories: list[NDArray[np.uint8]] = []
+        self._lib.mvp_init(self._state, _timing(timing), at_once)
+
+    def attach(self, base: int, memory: NDArray[np.uint8], *, writable: bool = True) -> None:
+        """Makes a contiguous uint8 array visible at ``base``; programs write into it in place."""
+        if memory.dtype != np.uint8 or not memory.flags.c_contiguous:
+            raise TokayError("MVP memory must be a contiguous uint8 array")
+        if not self._lib.mvp_add_window(self._state, base, memory.size, memory.ctypes.data, writable):
+            raise TokayError("too many memories attached to one MVP")
+        self._memories.append(memory)
+
+    def detach(self) -> None:
+        """Forgets all memories."""
+        self._lib.mvp_remove_windows(self._state)
+        self._memories.clear()
+
+    def run(self, programs: ArrayLike) -> Counters:
+        """Runs programs one after the other; stops with an error at a fault."""
+        total = Counters(0, 0, 0, 0, 0, 0, (0, 0), 0, 0)
+        raw = _Counters()
+        for index, words in enumerate(program_array(programs)):
+            flags = self._lib.mvp_run_program(self._state, words.ctypes.data, ctypes.byref(raw))
+            total = total + _counters(raw, flags)
+            if flags & _FAULTS or not flags & 1:
+                raise TokayError(f"MVP program {index}: {self.fault_text(total)}")
+        return total
+
+    def fault_text(self, counters: Counters) -> str:
+        status, address = self.read(0x024), self.read(0x028)
+        names = [name for name in counters.flag_names if name.endswith("FAULT")]
+        return (f"{', '.join(names) or 'did not end'} at instruction {status & 7}, array {status >> 8 & 7}, "
+                f"address 0x{address:08x}")
+
+    def read(self, offset: int) -> int:
+        return self._lib.mvp_read(self._state, offset)
+
+    def write(self, offset: int, value: int) -> None:
+        self._lib.mvp_write(self._state, offset, value & 0xFFFFFFFF)
+
+    def advance(self, cycles: int) -> None:
+        """Lets time pass for a program that was started by a register write."""
+        self._lib.mvp_advance(self._state, cycles)
+
+    @property
+    def remaining(self) -> int:
+        return self._lib.mvp_remaining(self._state)
+
+    @property
+    def irq(self) -> bool:
+        return self._lib.mvp_irq(self._state)
+
+
+@functools.cache
+def _machine(timing: str) -> Machine:
+    return Machine(timing)
+
+
+def run_program(words: ArrayLike, memory: ArrayLike, base: int = 0,
+                timing: str = "vendor") -> tuple[NDArray[np.uint8], Counters]:
+    """Runs one program on a copy of ``memory`` (at address ``base``); returns the copy and the costs.
+
+    All calls share one accelerator. By the vendor's clock its pipeline remembers the register that
+    the previous program wrote last, so that a program that begins by using it waits a cycle; the
+    silicon clocks have no such memory.
+    """
+    result = np.array(memory, dtype=np.uint8, order="C")
+    machine = _machine(timing)
+    machine.attach(base, result.reshape(-1))
+    try:
+        return result, machine.run(words)
+    finally:
+        machine.detach()
+
+
+def count(programs: ArrayLike, timing: str = "ports") -> Counters:
+    """What programs cost, without running them: their time depends on addresses only."""
+    rule = _timing(timing)
+    total = Counters(0, 0, 0, 0, 0, 0, (0, 0), 0, 0)
+    raw = _Counters()
+    for words in program_array(programs):
+        _native().mvp_count_program(words.ctypes.data, rule, ctypes.byref(raw))
+        total = total + _counters(raw, 0)
+    return total
+
+
+def cycles(programs: ArrayLike, timing: str = "ports") -> int:
+    """Estimated MVP cycles of programs (flash is at 0x08000000, RAM at 0x20000000)."""
+    return count(programs, timing).cycles
+
+
+def alu(operation: int, x: int, y: int = 0, a: int = 0, z: int = 0) -> int:
+    """One ALU operation on words of two binary16 (real in the low half)."""
+    result = ctypes.c_uint32(z)
+    if _native().mvp_alu(operation, x, y, a, ctypes.byref(result)) >> 27 & 1:
+        raise TokayError(f"ALU operation {operation}: no such operation")
+    return result.value
+
+
+def concatenate(programs: Iterable[ArrayLike]) -> NDArray[np.uint32]:
+    """Several lists of programs as one uint32[N, 69]."""
+    return np.concatenate([program_array(p) for p in programs])

@@ -1,0 +1,521 @@
+/* The MVP's sequencer: decodes the program image, then walks it. The same walk serves execution and
+ * counting, because addresses do not depend on data. */
+#include "engine.h"
+
+#include <string.h>
+
+#include "alu.h"
+#include "timing.h"
+
+enum { BASE_UINT8 = 0, BASE_INT8 = 1, BASE_BINARY16 = 2 };
+enum { IMAGE_ALU = 0, IMAGE_ARRAY = 8, IMAGE_LOOP = 28, IMAGE_INSTRUCTION = 44 };
+
+typedef struct dimension {
+    uint32_t size, index;
+    uint32_t stride; /* bytes, two's complement */
+} dimension_t;
+
+typedef struct array {
+    uint32_t address; /* of the element that the indices select */
+    uint32_t bytes;   /* of an element */
+    uint32_t base_type;
+    bool complex_type;
+    dimension_t dimension[MVP_DIMENSIONS];
+    mvp_window_t window; /* where the latest access was; bytes 0: nowhere yet */
+} array_t;
+
+typedef struct stream {
+    bool on;
+    uint8_t reg, array, increments; /* increments: bit d for dimension d */
+} stream_t;
+
+typedef struct instruction {
+    uint32_t operation;
+    uint8_t source[3], modifiers[3], destination;
+    stream_t load[2], store;
+    uint8_t begins, ends; /* a bit per loop */
+    bool modified, last;
+} instruction_t;
+
+typedef struct loop {
+    uint32_t iterations_less_1, count, begin;
+    uint32_t increments, resets; /* fields as in the register: a nibble per array from bit 12 */
+    bool active;
+} loop_t;
+
+typedef struct engine {
+    mvp_t *mvp; /* NULL: count only */
+    uint32_t pc;
+    array_t array[MVP_ARRAYS];
+    loop_t loop[MVP_LOOPS];
+    instruction_t instruction[MVP_INSTRUCTIONS];
+    alu_value_t reg[MVP_REGISTERS];
+    timing_state_t timing;
+    uint32_t flags, fault_status, fault_address;
+    int written; /* register that the previous instruction's ALU wrote, -1: none */
+} engine_t;
+
+/* --- decoding ----------------------------------------------------------------------------------- */
+
+static uint32_t field(uint32_t word, unsigned low, unsigned bits)
+{
+    return (word >> low) & ((1u << bits) - 1u);
+}
+
+static void decode_array(array_t *array, const uint32_t words[4], uint32_t index_state)
+{
+    uint32_t scalar;
+
+    array->base_type = field(words[1], 12, 2);
+    array->complex_type = field(words[1], 14, 1) != 0;
+    scalar = array->base_type == BASE_BINARY16 ? 2 : 1;
+    array->bytes = array->complex_type ? 2 * scalar : scalar;
+    array->address = words[0];
+    array->window.bytes = 0;
+    for (unsigned d = 0; d < MVP_DIMENSIONS; d++) {
+        dimension_t *dimension = &array->dimension[d];
+        uint32_t stride = field(words[1 + d], 16, 12);
+        dimension->size = field(words[1 + d], 0, 10) + 1;
+        dimension->stride = (stride - ((stride & 0x800u) << 1)) * array->bytes;
+        dimension->index = field(index_state, 10 * d, 10);
+        array->address += dimension->index * dimension->stride;
+    }
+}
+
+static stream_t decode_stream(uint32_t fields)
+{
+    stream_t stream = {
+        .on = field(fields, 3, 1) != 0,
+        .reg = (uint8_t)field(fields, 0, 3),
+        .array = (uint8_t)field(fields, 4, 3),
+        .increments = (uint8_t)field(fields, 7, 3),
+    };
+    return stream;
+}
+
+static void decode_instruction(instruction_t *in, const uint32_t words[3])
+{
+    for (unsigned k = 0; k < 3; k++) {
+        in->source[k] = (uint8_t)field(words[0], 8 * k, 3);
+        in->modifiers[k] = (uint8_t)field(words[0], 8 * k + 4, 4);
+    }
+    in->modified = (words[0] & 0x00F0F0F0u) != 0;
+    in->destination = (uint8_t)field(words[0], 28, 3);
+    in->load[0] = decode_stream(words[1]);
+    in->load[1] = decode_stream(words[1] >> 10);
+    in->store = decode_stream(words[1] >> 20);
+    in->begins = in->ends = 0;
+    for (unsigned l = 0; l < MVP_LOOPS; l++) {
+        in->begins |= (uint8_t)(field(words[2], 2 * l, 1) << l);
+        in->ends |= (uint8_t)(field(words[2], 2 * l + 1, 1) << l);
+    }
+    in->operation = field(words[2], 20, 9);
+    in->last = (words[2] >> 31) != 0;
+}
+
+static void decode_program(engine_t *e, const uint32_t *image, const uint32_t *index_state,
+                           const uint32_t *loop_state)
+{
+    for (unsigned a = 0; a < MVP_ARRAYS; a++)
+        decode_array(&e->array[a], &image[IMAGE_ARRAY + 4 * a], index_state[a]);
+    for (unsigned l = 0; l < MVP_LOOPS; l++) {
+        const uint32_t *words = &image[IMAGE_LOOP + 2 * l];
+        e->loop[l].iterations_less_1 = field(words[0], 0, 10);
+        e->loop[l].increments = words[0] & 0x77777000u;
+        e->loop[l].resets = words[1] & 0x77777000u;
+        e->loop[l].count = field(loop_state[l], 0, 10);
+        e->loop[l].active = field(loop_state[l], 12, 1) != 0;
+        e->loop[l].begin = field(loop_state[l], 16, 3);
+    }
+    for (unsigned i = 0; i < MVP_INSTRUCTIONS; i++)
+        decode_instruction(&e->instruction[i], &image[IMAGE_INSTRUCTION + 3 * i]);
+}
+
+static void save_state(const engine_t *e, mvp_t *mvp)
+{
+    mvp->program_state = e->pc;
+    for (unsigned a = 0; a < MVP_ARRAYS; a++) {
+        const dimension_t *d = e->array[a].dimension;
+        mvp->array_index[a] = d[0].index | d[1].index << 10 | d[2].index << 20;
+    }
+    for (unsigned l = 0; l < MVP_LOOPS; l++) {
+        const loop_t *loop = &e->loop[l];
+        mvp->loop_state[l] = loop->count | (uint32_t)loop->active << 12 | loop->begin << 16;
+    }
+    for (unsigned r = 0; r < MVP_REGISTERS; r++)
+        mvp->program[IMAGE_ALU + r] =
+            half_narrow(e->reg[r].real) | half_narrow(e->reg[r].imaginary) << 16;
+}
+
+/* --- indices and loops ---------------------------------------------------------------------------- */
+
+/* An index that is moved past its size comes back to 0; nothing carries. */
+static void increment(array_t *array, uint32_t dimensions)
+{
+    for (unsigned d = 0; dimensions != 0; d++, dimensions >>= 1) {
+        dimension_t *dimension = &array->dimension[d];
+        if ((dimensions & 1u) == 0)
+            continue;
+        dimension->index++;
+        array->address += dimension->stride;
+        if (dimension->index >= dimension->size) {
+            array->address -= dimension->index * dimension->stride;
+            dimension->index = 0;
+        }
+    }
+}
+
+static void leave_loop(engine_t *e, loop_t *loop)
+{
+    uint32_t increments = loop->increments & ~loop->resets;
+    uint32_t resets = loop->resets;
+
+    loop->active = false;
+    loop->count = 0;
+    for (unsigned a = 0; (increments | resets) >> (12 + 4 * a) != 0; a++) {
+        array_t *array = &e->array[a];
+        increment(array, field(increments, 12 + 4 * a, 3));
+        for (unsigned d = 0; d < MVP_DIMENSIONS; d++) {
+            dimension_t *dimension = &array->dimension[d];
+            if (field(resets, 12 + 4 * a + d, 1) != 0) {
+                array->address -= dimension->index * dimension->stride;
+                dimension->index = 0;
+            }
+        }
+        if (a == MVP_ARRAYS - 1)
+            break;
+    }
+}
+
+/* Follows the loops that end here, the innermost (highest number) first. True: jump back. */
+static bool end_loops(engine_t *e, const instruction_t *in)
+{
+    for (int l = MVP_LOOPS - 1; l >= 0; l--) {
+        loop_t *loop = &e->loop[l];
+        if ((in->ends >> l & 1u) == 0)
+            continue;
+        if (!loop->active) {
+            e->flags |= MVP_IF_LOOPFAULT;
+            e->fault_status = e->pc | (uint32_t)l << 16;
+            continue;
+        }
+        if (loop->count < loop->iterations_less_1) {
+            loop->count++;
+            e->pc = loop->begin;
+            return true;
+        }
+        leave_loop(e, loop);
+        e->flags |= MVP_IF_LOOP0DONE << l;
+    }
+    return false;
+}
+
+static void begin_loops(engine_t *e, const instruction_t *in)
+{
+    for (unsigned l = 0; l < MVP_LOOPS; l++) {
+        loop_t *loop = &e->loop[l];
+        if ((in->begins >> l & 1u) != 0 && !loop->active) {
+            loop->active = true;
+            loop->count = 0;
+            loop->begin = e->pc;
+        }
+    }
+}
+
+/* --- memory ------------------------------------------------------------------------------------------ */
+
+static bool find_window(const mvp_t *mvp, array_t *array, uint32_t address, bool write)
+{
+    for (uint32_t w = 0; w < mvp->window_count; w++) {
+        const mvp_window_t *window = &mvp->windows[w];
+        if (address - window->base < window->bytes && (window->writable || !write)) {
+            array->window = *window;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Host memory of an element, or NULL if it is not wholly inside one window. */
+static uint8_t *element(engine_t *e, array_t *array, bool write)
+{
+    uint32_t offset = array->address - array->window.base;
+    if (offset >= array->window.bytes || (write && !array->window.writable)) {
+        if (!find_window(e->mvp, array, array->address, write))
+            return NULL;
+        offset = array->address - array->window.base;
+    }
+    return array->window.bytes - offset >= array->bytes ? array->window.memory + offset : NULL;
+}
+
+static bool fault(engine_t *e, uint32_t flag, uint32_t array, uint32_t bus, uint32_t address)
+{
+    e->flags |= flag;
+    e->fault_status = e->pc | array << 8 | bus << 12;
+    e->fault_address = address;
+    return false;
+}
+
+static float scalar_value(uint32_t bits, uint32_t base_type)
+{
+    if (base_type == BASE_BINARY16)
+        return half_widen(bits);
+    return base_type == BASE_INT8 ? (float)(int8_t)bits : (float)bits;
+}
+
+static bool load(engine_t *e, const stream_t *stream, uint32_t bus)
+{
+    array_t *array = &e->array[stream->array];
+    uint32_t scalar = array->complex_type ? array->bytes / 2 : array->bytes;
+    uint32_t bits[2] = {0, 0};
+    const uint8_t *memory = element(e, array, false);
+
+    if ((array->address & (array->bytes - 1)) != 0)
+        return fault(e, MVP_IF_BUSALIGNFAULT, stream->array, bus, array->address);
+    if (memory != NULL) {
+        bits[0] = memory[0];
+        if (scalar == 2)
+            bits[0] |= (uint32_t)memory[1] << 8;
+        if (array->complex_type) {
+            bits[1] = memory[scalar];
+            if (scalar == 2)
+                bits[1] |= (uint32_t)memory[3] << 8;
+        }
+    } else {
+        uint32_t value = 0;
+        const mvp_bus_t *callbacks = &e->mvp->bus;
+        if (callbacks->read == NULL ||
+            !callbacks->read(callbacks->context, array->address, array->bytes, &value))
+            return fault(e, MVP_IF_BUSERRFAULT, stream->array, bus, array->address);
+        bits[0] = scalar == 2 ? value & 0xFFFFu : value & 0xFFu;
+        if (array->complex_type)
+            bits[1] = scalar == 2 ? value >> 16 : value >> 8 & 0xFFu;
+    }
+    e->reg[stream->reg].real = scalar_value(bits[0], array->base_type);
+    e->reg[stream->reg].imaginary =
+        array->complex_type ? scalar_value(bits[1], array->base_type) : 0.0f;
+    return true;
+}
+
+/* Converts for a store: integers round half to even and saturate. */
+static uint32_t stored_bits(engine_t *e, float x, uint32_t base_type)
+{
+    float low = base_type == BASE_INT8 ? -128.0f : 0.0f;
+    float high = base_type == BASE_INT8 ? 127.0f : 255.0f;
+    uint32_t magnitude = half_float_bits(x) & 0x7FFFFFFFu;
+
+    if (base_type == BASE_BINARY16)
+        return half_narrow(x);
+    if (magnitude > HALF_INFINITY_BITS) {
+        e->flags |= MVP_IF_STORECONVERTNAN;
+        return (uint32_t)high;
+    }
+    if (magnitude == HALF_INFINITY_BITS)
+        e->flags |= MVP_IF_STORECONVERTINF;
+    /* 1.5 * 2^23 has an ulp of 1: the sum is rounded to an integer, ties to even. */
+    if (x < low || x > high) {
+        uint32_t flag = x < low ? MVP_IF_STORECONVERTUF : MVP_IF_STORECONVERTOF;
+        if (magnitude != HALF_INFINITY_BITS)
+            e->flags |= flag;
+        x = x < low ? low : high;
+    }
+    return half_float_bits(x + 0x1.8p23f) & 0xFFu;
+}
+
+static bool store(engine_t *e, const stream_t *stream)
+{
+    array_t *array = &e->array[stream->array];
+    uint32_t scalar = array->complex_type ? array->bytes / 2 : array->bytes;
+    uint8_t *memory = element(e, array, true);
+    uint32_t value;
+
+    if ((array->address & (array->bytes - 1)) != 0)
+        return fault(e, MVP_IF_BUSALIGNFAULT, stream->array, 3, array->address);
+    value = stored_bits(e, e->reg[stream->reg].real, array->base_type);
+    if (array->complex_type)
+        value |= stored_bits(e, e->reg[stream->reg].imaginary, array->base_type) << (8 * scalar);
+    if (memory != NULL) {
+        for (uint32_t b = 0; b < array->bytes; b++)
+            memory[b] = (uint8_t)(value >> (8 * b));
+    } else {
+        const mvp_bus_t *callbacks = &e->mvp->bus;
+        if (callbacks->write == NULL ||
+            !callbacks->write(callbacks->context, array->address, array->bytes, value))
+            return fault(e, MVP_IF_BUSERRFAULT, stream->array, 3, array->address);
+    }
+    return true;
+}
+
+/* --- execution ------------------------------------------------------------------------------------------ */
+
+/* Zeroing keeps the sign, except that a NaN becomes plus zero. */
+static float modified(float x, uint32_t zero, uint32_t negate)
+{
+    uint32_t bits = half_float_bits(x);
+    if (zero != 0 && half_is_nan(x))
+        return 0.0f;
+    bits &= zero != 0 ? 0x80000000u : 0xFFFFFFFFu;
+    return half_from_float_bits(negate != 0 ? bits ^ 0x80000000u : bits);
+}
+
+static alu_value_t operand(const engine_t *e, const instruction_t *in, unsigned k)
+{
+    alu_value_t value = e->reg[in->source[k]];
+    uint32_t m = in->modifiers[k];
+    if (m != 0) {
+        value.real = modified(value.real, m & 1u, m & 2u);
+        value.imaginary = modified(value.imaginary, m & 4u, m & 8u);
+    }
+    return value;
+}
+
+static bool calculate(engine_t *e, const instruction_t *in)
+{
+    uint32_t events = 0;
+    if (!alu_execute(in->operation, operand(e, in, 0), operand(e, in, 1), operand(e, in, 2),
+                     &e->reg[in->destination], &events))
+        return fault(e, MVP_IF_ALUFAULT, 0, 0, 0);
+    if (events != 0)
+        e->flags |= (events & HALF_NAN ? MVP_IF_ALUNAN : 0) |
+                    (events & HALF_OVERFLOW ? MVP_IF_ALUOF : 0) |
+                    (events & HALF_UNDERFLOW ? MVP_IF_ALUUF : 0);
+    if (in->operation != ALU_NOOP && in->destination == 0 && e->reg[0].real > 0.0f)
+        e->flags |= MVP_IF_R0POSREAL;
+    return true;
+}
+
+static bool valid_stream(engine_t *e, const stream_t *stream, uint32_t bus)
+{
+    if (stream->array >= MVP_ARRAYS || e->array[stream->array].base_type > BASE_BINARY16)
+        return fault(e, MVP_IF_ARRAYFAULT, stream->array, bus, 0);
+    return true;
+}
+
+/* One instruction's streams and ALU: load 0, load 1, ALU, store, each array moved on after its use. */
+static bool execute(engine_t *e, const instruction_t *in, bool hazard)
+{
+    timing_load_t loads[2] = {{false, 0, 0, 0}, {false, 0, 0, 0}};
+    uint32_t store_word = 0;
+
+    for (uint32_t s = 0; s < 2; s++) {
+        const stream_t *stream = &in->load[s];
+        array_t *array;
+        if (!stream->on)
+            continue;
+        if (!valid_stream(e, stream, s + 1) || (e->mvp != NULL && !load(e, stream, s + 1)))
+            return false;
+        array = &e->array[stream->array];
+        loads[s].on = true;
+        loads[s].array = stream->array;
+        loads[s].word = array->address >> 2;
+        loads[s].last_word = (array->address + array->bytes - 1) >> 2;
+        increment(array, stream->increments);
+    }
+    if (e->mvp != NULL && !calculate(e, in))
+        return false;
+    if (in->store.on) {
+        array_t *array;
+        if (!valid_stream(e, &in->store, 3) || (e->mvp != NULL && !store(e, &in->store)))
+            return false;
+        array = &e->array[in->store.array];
+        store_word = array->address >> 2;
+        increment(array, in->store.increments);
+    }
+    timing_step(&e->timing, loads, in->store.on, store_word, hazard, in->operation == ALU_NOOP);
+    return true;
+}
+
+/* Whether the conditions that DEBUGEN names were met by an instruction that raised `flags`. */
+static bool at_breakpoint(uint32_t debug_enable, uint32_t flags)
+{
+    uint32_t wanted = debug_enable & 0x3FDFEu;
+    bool any = (debug_enable >> 30 & 1u) != 0 && (flags & wanted) != 0;
+    bool all = (debug_enable >> 29 & 1u) != 0 && wanted != 0 && (flags & wanted) == wanted;
+    return any || all;
+}
+
+static engine_end_t walk(engine_t *e, uint64_t limit, uint32_t debug_enable, bool loop_faults_halt)
+{
+    uint32_t raised = 0;
+
+    timing_begin(&e->timing, e->timing.rule);
+    for (uint64_t n = 0; n < limit; n++) {
+        const instruction_t *in = &e->instruction[e->pc];
+        bool noop = in->operation == ALU_NOOP;
+        bool hazard =
+            !noop && (in->source[0] == e->written || in->source[1] == e->written);
+
+        begin_loops(e, in);
+        if (!execute(e, in, hazard)) {
+            e->flags |= raised;
+            return ENGINE_FAULT;
+        }
+        e->written = noop ? -1 : in->destination;
+        if (!end_loops(e, in)) {
+            if ((e->flags & MVP_IF_LOOPFAULT) != 0 && loop_faults_halt) {
+                e->flags |= raised;
+                return ENGINE_FAULT;
+            }
+            if (in->last || e->pc == MVP_INSTRUCTIONS - 1) {
+                e->flags |= raised;
+                return ENGINE_DONE;
+            }
+            e->pc++;
+        }
+        if (debug_enable != 0) {
+            bool stop = at_breakpoint(debug_enable, e->flags);
+            raised |= e->flags;
+            e->flags = 0;
+            if (stop)
+                break;
+        }
+    }
+    e->flags |= raised;
+    return ENGINE_PAUSED;
+}
+
+engine_end_t engine_run(mvp_t *mvp, uint64_t limit, uint32_t *flags, mvp_counters_t *counters)
+{
+    engine_t e;
+    engine_end_t end;
+
+    e.mvp = mvp;
+    e.pc = mvp->program_state;
+    e.flags = e.fault_status = e.fault_address = 0;
+    e.timing.rule = mvp->timing;
+    e.written = mvp->timing == MVP_TIMING_VENDOR ? mvp->alu_written : -1;
+    decode_program(&e, mvp->program, mvp->array_index, mvp->loop_state);
+    for (unsigned r = 0; r < MVP_REGISTERS; r++) {
+        uint32_t word = mvp->program[IMAGE_ALU + r];
+        e.reg[r].real = half_widen(word & 0xFFFFu);
+        e.reg[r].imaginary = half_widen(word >> 16);
+    }
+    end = walk(&e, limit, mvp->debug_enable, (mvp->config >> 3 & 1u) == 0);
+    timing_end(&e.timing);
+    save_state(&e, mvp);
+    mvp->alu_written = e.written;
+    if ((e.flags & MVP_IF_FAULTS) != 0) {
+        mvp->fault_status = e.fault_status;
+        mvp->fault_address = e.fault_address;
+    }
+    *flags = e.flags;
+    *counters = e.timing.counters;
+    return end;
+}
+
+void mvp_count_program(const uint32_t words[MVP_PROGRAM_WORDS], mvp_timing_t timing,
+                       mvp_counters_t *counters)
+{
+    static const uint32_t zeros[MVP_LOOPS];
+    engine_t e;
+
+    e.mvp = NULL;
+    e.pc = 0;
+    e.flags = e.fault_status = e.fault_address = 0;
+    e.timing.rule = timing;
+    e.written = -1;
+    decode_program(&e, words, zeros, zeros);
+    (void)walk(&e, UINT64_MAX, 0, true);
+    timing_end(&e.timing);
+    *counters = e.timing.counters;
+}
