@@ -27,6 +27,7 @@ INDIRECT: tuple[tuple[str, str], ...] = (
     ("nn_run|nn_run_layer", "nn_kernel_.*"),
     ("audio_loop_process|infer|now", "hal_cycles"),
     ("profiler_.*", "hal_cycles"),
+    ("nn_kernel_conv_2d", "gather_.*"),  # gather_fn of kernels/cortex_m33/conv_2d.c
 )
 
 _NODE = re.compile(r'node: \{ title: "([^"]+)" label: "([^"]*)"')
@@ -159,7 +160,9 @@ def _callees(name: str, functions: dict[str, Function]) -> list[str]:
         return named
     for caller, callee in INDIRECT:
         if re.fullmatch(caller, name.split(".")[0]):
-            return named + [f for f in functions if re.fullmatch(callee, f)]
+            targets = [f for f in functions if re.fullmatch(callee, f.split(".")[0])]
+            if targets:
+                return named + targets
     raise TokayError(
         f"the stack has no known bound: {name} calls through a pointer",
         hint="say in host/stack.py what it may call",

@@ -281,10 +281,11 @@ static const char *start_model(void) {
 
 bool application_init(hal_status_t clocks) {
     report_init(&s_app.report);
+    s_app.verbose = MODEL_VERBOSE != 0;
     s_app.detected.led = HAL_LED_DETECTED;
     s_app.activity.led = HAL_LED_ACTIVITY;
     report_banner(&s_app.report, clocks);
-    report_model(&s_app.report, MODEL_NAME, &model_plan, &model_detector_settings);
+    report_model(&s_app.report, model_name, &model_plan, &model_detector_settings);
     const char *error = start_model();
     s_app.ready = error == NULL;
     if (error != NULL) {
