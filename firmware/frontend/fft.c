@@ -10,20 +10,16 @@
 /* Twiddle factors that are one are left out: after the scaling, values are at most half (a quarter)
  * of full scale, and multiplying those by 32767/32768 rounds to themselves. */
 
-/* Reads the samples, shifted left, and scales them. */
+/* Reads samples, shifts them left and scales them. */
 #if FRONTEND_DSP
-typedef struct {
-  int32_t low, high;
-} input_scale_t;
+typedef int32_t input_scale_t;
 
-static inline input_scale_t input_scale(int k, int shift) {
-  return (input_scale_t){k << shift, k << (shift + 1)};
-}
-static inline fx_complex_t load_scaled(fx_complex_t x, input_scale_t s) {
-  /* One multiplication shifts and scales: the shifted sample fits in 16 bits (frontend_window). */
-  int32_t re = (int16_t)x.word * s.low + (1 << 14);
-  int32_t im = ((int32_t)x.word >> 16) * s.high + (1 << 15);
-  return (fx_complex_t){.word = fx_pack_q15(re, im)};
+/* Twice the scaled sample is the high part of one long product, whatever the shift; halving rounds
+ * it. A shift of 15 means silence, where the factor does not matter (and would not fit). */
+static inline input_scale_t input_scale(int k, int shift) { return k << ((shift < 15 ? shift : 14) + 2); }
+static inline fx_complex_t load_scaled(fx_complex_t x, input_scale_t scale) {
+  uint32_t twice = fx_pack_low(fx_mul_word_low(scale, x.word), fx_mul_word_high(scale, x.word));
+  return (fx_complex_t){.word = (uint32_t)__shadd16((int16x2_t)twice, 0x00010001)};
 }
 #else
 typedef struct {
@@ -116,35 +112,40 @@ static inline uint32_t energy_sum(fx_complex_t a, fx_complex_t b) {
 }
 static inline uint32_t energy_difference(fx_complex_t a, fx_complex_t b) {
 #if FRONTEND_DSP
-  int32_t re = (int32_t)__shsub16((int16x2_t)a.word, (int16x2_t)b.word);
-  int32_t im = (int32_t)__shsub16((int16x2_t)b.word, (int16x2_t)a.word);
-  return (uint32_t)__smlatt(im, im, __smulbb(re, re));
+  uint32_t re = (uint32_t)__shsub16((int16x2_t)a.word, (int16x2_t)b.word); /* in the low half */
+  uint32_t im = (uint32_t)__shsub16((int16x2_t)b.word, (int16x2_t)a.word); /* in the high half */
+  return (uint32_t)__smlabb((int32_t)re, (int32_t)re, fx_mul_high(im, im));
 #else
   int32_t re = (a.c.re - b.c.re) >> 1, im = (b.c.im - a.c.im) >> 1;
   return (uint32_t)(re * re) + (uint32_t)(im * im);
 #endif
 }
 
-/* Splits the complex spectrum into the real one, in place as energies. Bins k and points-k are made
- * of the same two values. */
-static void split(const frontend_config_t *config, fx_complex_t *bins) {
-  size_t points = config->fft_length / 2u;
-  size_t first = config->first_bin, last = config->end_bin - 1u;
-  bool mirrored = last >= points / 2;
-  if (mirrored) {
-    if (points - last < first) first = points - last;
-    last = points / 2;
-  }
+/* Splits bins k and points-k of the complex spectrum into those of the real one, for k = first..last:
+ * in place, as energies. */
+static inline void split_range(const frontend_config_t *config, fx_complex_t *bins, size_t first,
+                               size_t last, bool mirrored) {
   const fx_complex_t *twiddle = config->real_twiddles + first - 1;
-  fx_complex_t *low = bins + first, *high = bins + points - first;
-  for (size_t k = first; k <= last; ++k) {
+  fx_complex_t *low = bins + first, *high = bins + config->fft_length / 2u - first;
+  const fx_complex_t *end = bins + last;
+  for (; low <= end; ++low, --high) {
     fx_complex_t p = fx_scale(*low, FX_HALF);
     fx_complex_t q = scaled_conjugate(*high);
     fx_complex_t even = fx_add(p, q);
     fx_complex_t odd = fx_mul(fx_sub(p, q), *twiddle++);
-    (low++)->word = energy_sum(even, odd);
+    low->word = energy_sum(even, odd);
     if (mirrored) high->word = energy_difference(even, odd); /* the middle bin keeps this one */
-    --high;
+  }
+}
+
+static void split(const frontend_config_t *config, fx_complex_t *bins) {
+  size_t points = config->fft_length / 2u;
+  size_t first = config->first_bin, last = config->end_bin - 1u;
+  if (last < points / 2) {
+    split_range(config, bins, first, last, false);
+  } else {
+    size_t mirror = points - last;
+    split_range(config, bins, first < mirror ? first : mirror, points / 2, true);
   }
 }
 

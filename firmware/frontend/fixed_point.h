@@ -29,6 +29,24 @@ static inline int fx_bits(uint32_t x) { return x ? 32 - __builtin_clz(x) : 0; }
 
 #if FRONTEND_DSP
 
+/* Products of the low and of the high halves: one instruction each. */
+static inline int32_t fx_mul_low(uint32_t a, uint32_t b) { return (int16_t)a * (int16_t)b; }
+static inline int32_t fx_mul_high(uint32_t a, uint32_t b) {
+  return ((int32_t)a >> 16) * ((int32_t)b >> 16);
+}
+
+/* The high 32 of 48 bits of a word times the low or the high half of another. */
+static inline uint32_t fx_mul_word_low(int32_t a, uint32_t b) {
+  uint32_t product;
+  __asm__("smulwb %0, %1, %2" : "=r"(product) : "r"(a), "r"(b));
+  return product;
+}
+static inline uint32_t fx_mul_word_high(int32_t a, uint32_t b) {
+  uint32_t product;
+  __asm__("smulwt %0, %1, %2" : "=r"(product) : "r"(a), "r"(b));
+  return product;
+}
+
 /* Two halfwords from two words: the low half of `low` >> 15 and the top half of `high`. */
 static inline uint32_t fx_pack_q15(int32_t low, int32_t high) {
   uint32_t packed;
@@ -36,7 +54,14 @@ static inline uint32_t fx_pack_q15(int32_t low, int32_t high) {
   return packed;
 }
 
-/* The same where `high` has its result 15 bits up too. */
+/* Their low halves. */
+static inline uint32_t fx_pack_low(uint32_t low, uint32_t high) {
+  uint32_t packed;
+  __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(packed) : "r"(low), "r"(high));
+  return packed;
+}
+
+/* As fx_pack_q15 where `high` has its result 15 bits up too. */
 static inline uint32_t fx_pack_q15_both(int32_t low, int32_t high) {
   uint32_t packed;
   __asm__("pkhbt %0, %1, %2, lsl #1" : "=r"(packed) : "r"(low >> 15), "r"(high));

@@ -4,15 +4,16 @@
 
 #define NOISE_BITS 14
 
-static inline void reduce(uint32_t *signal, uint32_t *estimate, uint32_t smoothing,
+static inline void reduce(uint32_t *channel, uint32_t *estimate, uint32_t smoothing,
                           uint32_t min_signal, unsigned bits) {
-  uint32_t scaled = *signal << bits;
+  uint32_t signal = *channel;
+  uint32_t scaled = signal << bits;
   uint32_t noise = (uint32_t)(((uint64_t)scaled * smoothing +
                                (uint64_t)*estimate * ((1u << NOISE_BITS) - smoothing)) >> NOISE_BITS);
   *estimate = noise;
-  uint32_t floor = (uint32_t)(((uint64_t)*signal * min_signal) >> NOISE_BITS);
+  uint32_t floor = (uint32_t)(((uint64_t)signal * min_signal) >> NOISE_BITS);
   uint32_t rest = noise > scaled ? 0 : (scaled - noise) >> bits;
-  *signal = rest > floor ? rest : floor;
+  *channel = rest > floor ? rest : floor;
 }
 
 void frontend_noise_reduction(const frontend_config_t *config, uint32_t *estimate,

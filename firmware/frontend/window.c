@@ -32,12 +32,13 @@ int frontend_window(const frontend_config_t *config, const int16_t *in,
   size_t pairs = (config->window_samples + 1u) / 2;
   uint32_t magnitudes = 0; /* the OR of all has the maximum's highest bit */
 #if FRONTEND_DSP
+#pragma GCC unroll 4
   for (size_t i = 0; i < pairs; ++i) {
     uint32_t x, w, y;
     memcpy(&x, in + 2 * i, sizeof x);
     memcpy(&w, window + 2 * i, sizeof w);
-    int32_t first = __smulbb((int32_t)x, (int32_t)w) >> WINDOW_BITS;
-    int32_t second = __smultt((int32_t)x, (int32_t)w);
+    int32_t first = fx_mul_low(x, w) >> WINDOW_BITS;
+    int32_t second = fx_mul_high(x, w);
     __asm__("pkhbt %0, %1, %2, lsl #4" : "=r"(y) : "r"(first), "r"(second)); /* 16 - WINDOW_BITS */
     out[i].word = y;
     uint32_t negated = (uint32_t)__ssub16(0, (int16x2_t)y);
