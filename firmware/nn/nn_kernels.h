@@ -48,11 +48,20 @@ typedef struct nn_channel {
  * So pair p starts at weights + p * 2 * even(taps), and each aligned 32-bit word is the taps k, k+1 of
  * two channels: a_k, b_k, a_k+1, b_k+1. 4-byte aligned.
  *
+ * joined: 1 if the weights are joined, so that an int16 multiplication reaches both channels of a pair
+ * (kernels/cortex_m33/tile.h): the bytes of a pair and tap are then, as a little-endian int16,
+ * w[2p][k] + 256 * w[2p+1][k], that is the second byte is one less where the first is negative. And
+ * where kernel_width * input_channels is a multiple of four, each group of four taps is stored in the
+ * order 0, 2, 1, 3. Weights can be joined if no second byte is -128 beside a negative first, and for
+ * each second channel 128 * sum(|w|) is below 2^23; codegen joins them where they can be.
+ * nn_weight_pair in weights.h reads either form.
+ *
  * channels: output_channels entries, rounded up to even with zeros.
  *
- * Scratch of the layer: 4 * even(taps) * sizeof(int16_t) bytes, 4-byte aligned (room for four
- * windows of taps as int16; the portable kernel does not use it). Code generated with
- * `scratch="none"` gives 0. */
+ * Scratch of the layer, 4-byte aligned: 4 * even(taps) * sizeof(int16_t) bytes (room for four windows
+ * of taps as int16), 16 * even(output_channels) bytes (prepared multipliers) and
+ * max(kernel_width * input_channels, input_width) bytes (a row of padding); the portable kernel does
+ * not use it. Code generated with `scratch="none"` gives 0. */
 typedef struct nn_conv_2d_options {
     int32_t input_height, input_width, input_channels;
     int32_t output_height, output_width, output_channels;
@@ -64,14 +73,22 @@ typedef struct nn_conv_2d_options {
     int32_t taps; /* before rounding up */
     int32_t output_zero_point;
     int32_t clamp_min, clamp_max; /* bounds of the output: activation and int8 */
+    int32_t joined;
     const int8_t *weights;
     const nn_channel_t *channels;
 } nn_conv_2d_options_t;
 
 /* ---- depthwise_conv_2d: output channel c reads input channel c / depth_multiplier
  *
- * weights: [kernel_height * kernel_width][output_channels], 4-byte aligned. channels:
- * output_channels entries. Padding and scratch: as conv_2d, but no scratch. */
+ * weights: [output_channels][kernel_height * kernel_width]. channels: output_channels entries. Padding
+ * as conv_2d. An input of one channel is a conv_2d (with the same weights, [channel][row][column]), and
+ * codegen makes it one.
+ *
+ * Scratch of the layer, 4-byte aligned: one channel of the input as int16 with its padding, height *
+ * width * sizeof(int16_t) bytes where
+ *   height = (output_height - 1) * stride_height + (kernel_height - 1) * dilation_height + 1,
+ *   width = even((even(output_width) - 1) * stride_width + (kernel_width - 1) * dilation_width + 2);
+ * the portable kernel does not use it. */
 typedef struct nn_depthwise_conv_2d_options {
     int32_t input_height, input_width, input_channels;
     int32_t output_height, output_width, output_channels;
@@ -89,13 +106,14 @@ typedef struct nn_depthwise_conv_2d_options {
 
 /* ---- fully_connected: [rows][taps] -> [rows][output_channels]
  *
- * weights and channels as conv_2d. Scratch: even(taps) * sizeof(int16_t) bytes, 4-byte aligned. */
+ * weights, joined and channels as conv_2d, with taps for kernel_width * input_channels. No scratch. */
 typedef struct nn_fully_connected_options {
     int32_t rows;
     int32_t taps;
     int32_t output_channels;
     int32_t output_zero_point;
     int32_t clamp_min, clamp_max;
+    int32_t joined;
     const int8_t *weights;
     const nn_channel_t *channels;
 } nn_fully_connected_options_t;

@@ -1,11 +1,14 @@
 /* conv_2d, the definition: two output channels at a time from interleaved weights. */
 #include "nn_kernels.h"
 #include "quantization.h"
+#include "weights.h"
 
 /* Adds to sums[0..1] the window at (y, x), where y and x are input coordinates of its first tap. */
 static void window(const nn_conv_2d_options_t *o, const int8_t *input, const int8_t *weights,
                    int32_t y, int32_t x, int32_t sums[2])
 {
+    const int32_t order = nn_weight_order(o->joined, o->kernel_width * o->input_channels);
+    int32_t k = 0;
     for (int32_t r = 0; r < o->kernel_height; r++) {
         const int32_t row = y + r * o->dilation_height;
         for (int32_t c = 0; c < o->kernel_width; c++) {
@@ -14,10 +17,11 @@ static void window(const nn_conv_2d_options_t *o, const int8_t *input, const int
                 row >= 0 && row < o->input_height && column >= 0 && column < o->input_width;
             const int8_t *in =
                 inside ? input + (row * o->input_width + column) * o->input_channels : NULL;
-            for (int32_t i = 0; i < o->input_channels; i++, weights += 2) {
+            for (int32_t i = 0; i < o->input_channels; i++, k++) {
                 const int32_t value = in ? in[i] : o->pad_value;
-                sums[0] += value * weights[0];
-                sums[1] += value * weights[1];
+                const nn_weight_pair_t weight = nn_weight_pair(weights, k, o->joined, order);
+                sums[0] += value * weight.first;
+                sums[1] += value * weight.second;
             }
         }
     }

@@ -6,11 +6,11 @@ static int32_t window(const nn_depthwise_conv_2d_options_t *o, const int8_t *inp
                       int32_t x, int32_t channel)
 {
     const int32_t input_channel = channel / o->depth_multiplier;
-    const int8_t *weights = o->weights + channel;
+    const int8_t *weights = o->weights + channel * o->kernel_height * o->kernel_width;
     int32_t sum = o->channels[channel].bias;
     for (int32_t r = 0; r < o->kernel_height; r++) {
         const int32_t row = y + r * o->dilation_height;
-        for (int32_t c = 0; c < o->kernel_width; c++, weights += o->output_channels) {
+        for (int32_t c = 0; c < o->kernel_width; c++, weights++) {
             const int32_t column = x + c * o->dilation_width;
             const int inside =
                 row >= 0 && row < o->input_height && column >= 0 && column < o->input_width;

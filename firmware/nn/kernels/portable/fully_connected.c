@@ -1,6 +1,7 @@
 /* fully_connected, the definition: two output channels at a time from interleaved weights. */
 #include "nn_kernels.h"
 #include "quantization.h"
+#include "weights.h"
 
 nn_status_t nn_kernel_fully_connected(const nn_call_t *call)
 {
@@ -8,6 +9,7 @@ nn_status_t nn_kernel_fully_connected(const nn_call_t *call)
     const int8_t *input = nn_call_input(call, 0);
     int8_t *output = nn_call_output(call);
     const int32_t pair_bytes = 2 * ((o->taps + 1) & ~1);
+    const int32_t order = nn_weight_order(o->joined, o->taps);
 
     for (int32_t row = 0; row < o->rows; row++, input += o->taps) {
         const int8_t *weights = o->weights;
@@ -15,8 +17,9 @@ nn_status_t nn_kernel_fully_connected(const nn_call_t *call)
             const nn_channel_t *channel = &o->channels[c];
             int32_t sums[2] = {channel[0].bias, channel[1].bias};
             for (int32_t k = 0; k < o->taps; k++) {
-                sums[0] += input[k] * weights[2 * k];
-                sums[1] += input[k] * weights[2 * k + 1];
+                const nn_weight_pair_t weight = nn_weight_pair(weights, k, o->joined, order);
+                sums[0] += input[k] * weight.first;
+                sums[1] += input[k] * weight.second;
             }
             for (int32_t i = 0; i < 2 && c + i < o->output_channels; i++) {
                 const int32_t value =

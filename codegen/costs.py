@@ -1,0 +1,38 @@
+"""Multiply-accumulates and operations of an operator, counted as the vendor's profiler counts them.
+
+A MAC is two operations; a bias adds one for each output, a fused activation two. Positions outside the
+input count as MACs too. Operators that the vendor counts as nothing (reshape, mean, logistic) do here.
+"""
+
+from __future__ import annotations
+
+from codegen.graph import Graph, Operator
+from codegen.lookups import activation_of, channel_axis
+
+
+def macs_and_ops(graph: Graph, op: Operator) -> tuple[int, int]:
+    """(MACs, operations) of one inference."""
+    outputs = graph.output(op).elements
+    if op.name in ("conv_2d", "depthwise_conv_2d", "fully_connected"):
+        weights = graph.input(op, 1)
+        macs = outputs * weights.elements // weights.shape[channel_axis(op)]
+        biases = outputs if graph.input(op, 2) is not None else 0
+        return macs, 2 * macs + biases + _activation_ops(op, outputs)
+    return 0, _other_ops(graph, op, outputs)
+
+
+def _other_ops(graph: Graph, op: Operator, outputs: int) -> int:
+    inputs = graph.input(op, 0).elements
+    if op.name in ("max_pool_2d", "average_pool_2d"):
+        window = int(op.options["filter_height"]) * int(op.options["filter_width"])
+        division = 1 if op.name == "average_pool_2d" else 0
+        return outputs * (window + division) + _activation_ops(op, outputs)
+    each = {
+        "add": 1, "mul": 1, "softmax": 5, "quantize": 4, "dequantize": 2, "relu": 2, "relu6": 2,
+        "pad": 6, "padv2": 6,
+    }  # fmt: skip
+    return each.get(op.name, 0) * (outputs if op.name in ("pad", "padv2") else max(inputs, outputs))
+
+
+def _activation_ops(op: Operator, outputs: int) -> int:
+    return 0 if activation_of(op) == "none" else 2 * outputs

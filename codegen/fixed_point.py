@@ -1,0 +1,148 @@
+"""The quantized arithmetic that is done when code is generated, in exact integers.
+
+Multipliers, clamping bounds, and the tables of exponentials and of the logistic function, all with
+the roundings of TensorFlow Lite Micro's reference kernels (its fixed-point format is gemmlowp's).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+INT32_MAX = (1 << 31) - 1
+INT32_MIN = -(1 << 31)
+
+
+def quantize_multiplier(real: float) -> tuple[int, int]:
+    """``real`` as (multiplier, shift): multiplier in [2^30, 2^31) times 2^(shift - 31), or (0, 0)."""
+    if real == 0.0:
+        return 0, 0
+    fraction, shift = math.frexp(real)
+    multiplier = math.floor(fraction * (1 << 31) + 0.5)
+    if multiplier == 1 << 31:
+        multiplier //= 2
+        shift += 1
+    return (0, 0) if shift < -31 else (multiplier, shift)
+
+
+def round_half_away(value: float) -> int:
+    """C's ``round`` of a float."""
+    whole = math.trunc(value)
+    return whole + (1 if value - whole >= 0.5 else -1 if value - whole <= -0.5 else 0)
+
+
+def quantize(value: float, scale: float, zero_point: int) -> int:
+    """``value`` at this scale, not clamped; the division is a float's, as on the device."""
+    return zero_point + round_half_away(float(np.float32(value) / np.float32(scale)))
+
+
+def activation_range(activation: str, scale: float, zero_point: int) -> tuple[int, int]:
+    """The int8 bounds that a fused activation leaves."""
+    low, high = -128, 127
+    if activation in ("relu", "relu6"):
+        low = max(low, zero_point)
+    if activation == "relu6":
+        high = min(high, quantize(6.0, scale, zero_point))
+    if activation == "relu_n1_to_1":
+        low = max(low, quantize(-1.0, scale, zero_point))
+        high = min(high, quantize(1.0, scale, zero_point))
+    return low, high
+
+
+def multiply_high(a: int, b: int) -> int:
+    """a * b / 2^31, rounded to nearest."""
+    return min((a * b + (1 << 30)) >> 31, INT32_MAX)
+
+
+def round_shift(x: int, bits: int) -> int:
+    """x / 2^bits, rounded to nearest, halves away from zero."""
+    mask = (1 << bits) - 1
+    return (x >> bits) + ((x & mask) > (mask >> 1) + (x < 0))
+
+
+def requantize(x: int, multiplier: int, shift: int) -> int:
+    """x times a quantized multiplier, rounded twice."""
+    return round_shift(multiply_high(x << max(shift, 0), multiplier), max(-shift, 0))
+
+
+def _saturate(x: int) -> int:
+    return max(INT32_MIN, min(INT32_MAX, x))
+
+
+# exp(-2^k) for k = -2..4 with 31 fraction bits.
+_EXP_OF_MINUS_POWER = {k: math.floor(math.exp(-(2.0**k)) * (1 << 31) + 0.5) for k in range(-2, 5)}
+_EXP_OF_MINUS_EIGHTH = math.floor(math.exp(-1 / 8) * (1 << 31) + 0.5)
+_THIRD = 715827883
+
+
+def _exp_of_small(a: int) -> int:
+    """exp of a in [-1/4, 0), 31 fraction bits: the fourth-order Taylor polynomial around -1/8."""
+    x = a + (1 << 28)
+    x2 = multiply_high(x, x)
+    x3 = multiply_high(x2, x)
+    x4 = multiply_high(x2, x2)
+    higher = multiply_high(round_shift(x4, 2) + x3, _THIRD) + x2
+    return _EXP_OF_MINUS_EIGHTH + multiply_high(_EXP_OF_MINUS_EIGHTH, x + round_shift(higher, 1))
+
+
+def exp_of_negative(a: int, integer_bits: int) -> int:
+    """exp(a) with 31 fraction bits, for a <= 0 with ``integer_bits`` integer bits."""
+    if a == 0:
+        return INT32_MAX
+    fraction_bits = 31 - integer_bits
+    quarter = 1 << (fraction_bits - 2)
+    small = (a & (quarter - 1)) - quarter
+    result = _exp_of_small(_saturate(small << integer_bits))
+    remainder = small - a
+    for power in range(-2, integer_bits):
+        if remainder >> (fraction_bits + power) & 1:
+            result = multiply_high(result, _EXP_OF_MINUS_POWER[power])
+    return result
+
+
+def _inverse_of_one_plus(a: int) -> int:
+    """1 / (1 + a) with 31 fraction bits, for a in [0, 1): three Newton steps, as softmax.c's."""
+    half_denominator = (a + INT32_MAX + 1) // 2
+    x = 1515870810 + multiply_high(half_denominator, -1010580540)
+    for _ in range(3):
+        error = (1 << 29) - multiply_high(half_denominator, x)
+        x += _saturate(multiply_high(x, error) << 2)
+    return _saturate(x << 1)
+
+
+def input_radius(integer_bits: int, left_shift: int) -> int:
+    """The largest input whose scaled value still fits ``integer_bits``."""
+    return math.floor(((1 << integer_bits) - 1) * (1 << (31 - integer_bits)) / (1 << left_shift))
+
+
+def softmax_table(scale: float, beta: float) -> np.ndarray:
+    """exp(-d * beta * scale) for d = 0, 1, ... as far as the reference looks."""
+    multiplier, left_shift = quantize_multiplier(min(beta * scale * (1 << 26), INT32_MAX))
+    entries = min(255, input_radius(5, left_shift)) + 1
+    values = [exp_of_negative(multiply_high(-d << left_shift, multiplier), 5) for d in range(entries)]
+    return np.array(values, np.int32)
+
+
+def logistic_table(scale: float, zero_point: int) -> np.ndarray:
+    """The int8 outcomes (scale 1/256, zero point -128) of the 256 int8 inputs."""
+    fraction, left_shift = math.frexp(scale * (1 << 27))
+    multiplier = math.floor(fraction * (1 << 31) + 0.5)
+    radius = input_radius(4, left_shift) if left_shift >= 0 else INT32_MAX
+    return np.array(
+        [_logistic(value - zero_point, multiplier, left_shift, radius) for value in range(-128, 128)], np.int8
+    )
+
+
+def _logistic(x: int, multiplier: int, left_shift: int, radius: int) -> int:
+    if x <= -radius:
+        return -128
+    if x >= radius:
+        return 127
+    scaled = requantize(x, multiplier, left_shift)
+    if scaled == 0:
+        result = 1 << 30
+    else:
+        positive = _inverse_of_one_plus(exp_of_negative(-abs(scaled), 4))
+        result = positive if scaled > 0 else INT32_MAX - positive
+    return max(-128, min(127, round_shift(result, 23) - 128))

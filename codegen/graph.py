@@ -1,0 +1,96 @@
+"""The network as read from a .tflite: tensors and operators, nothing interpreted yet."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Quantization:
+    """Scales and zero points: one each for the tensor, or one for each channel of ``dimension``."""
+
+    scales: np.ndarray
+    zero_points: np.ndarray
+    dimension: int
+
+    @property
+    def scale(self) -> float:
+        return float(self.scales[0])
+
+    @property
+    def zero_point(self) -> int:
+        return int(self.zero_points[0])
+
+    @property
+    def per_channel(self) -> bool:
+        return len(self.scales) > 1
+
+
+@dataclass(frozen=True, eq=False)
+class Tensor:
+    """A tensor; ``data`` is its array if it is constant."""
+
+    index: int
+    name: str
+    shape: tuple[int, ...]
+    type: str
+    item_bytes: int
+    quantization: Quantization | None
+    data: np.ndarray | None
+
+    @property
+    def elements(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def bytes(self) -> int:
+        return self.elements * self.item_bytes
+
+    @property
+    def constant(self) -> bool:
+        return self.data is not None
+
+    @property
+    def q(self) -> Quantization:
+        """The quantization of a tensor that is known to have one."""
+        assert self.quantization is not None
+        return self.quantization
+
+
+@dataclass(frozen=True)
+class Operator:
+    """An operator: tensors by index, -1 where an optional input is left out."""
+
+    index: int
+    opcode: int
+    name: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    options: Mapping[str, int | float | bool]
+
+    def __str__(self) -> str:
+        return f"operator {self.index} ({self.name.upper()})"
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """One network with its inputs and outputs."""
+
+    description: str
+    tensors: tuple[Tensor, ...]
+    operators: tuple[Operator, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+    def input(self, operator: Operator, k: int) -> Tensor | None:
+        """Input ``k`` of an operator, None if it has none there."""
+        if k >= len(operator.inputs) or operator.inputs[k] < 0:
+            return None
+        return self.tensors[operator.inputs[k]]
+
+    def output(self, operator: Operator) -> Tensor:
+        return self.tensors[operator.outputs[0]]

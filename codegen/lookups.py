@@ -1,0 +1,92 @@
+"""Questions that both checking and lowering ask of an operator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from codegen import schema
+from codegen.graph import Graph, Operator, Tensor
+
+# Inputs that carry data at run time; None: all of them.
+DATA_INPUTS: dict[str, tuple[int, ...] | None] = {
+    **dict.fromkeys([name for name, _ in schema.OPERATORS.values()], (0,)),
+    "add": (0, 1),
+    "mul": (0, 1),
+    "concatenation": None,
+}
+
+ACTIVATION_RULES_APPLY = frozenset(name for name, options in schema.OPERATORS.values() if "activation" in options)
+
+
+def activation_of(op: Operator) -> str:
+    """The name of the fused activation, or its number where it has none."""
+    code = op.options.get("activation", 0)
+    return schema.ACTIVATION.get(code, f"number {code}")
+
+
+def padding_of(op: Operator) -> str | None:
+    return schema.PADDING.get(op.options["padding"])
+
+
+def channel_axis(op: Operator) -> int:
+    """The dimension of the weights that is the output channel."""
+    return 3 if op.name == "depthwise_conv_2d" else 0
+
+
+def weights_matrix(op: Operator, weights: Tensor) -> np.ndarray:
+    """The weights as int8 [output channels][taps]."""
+    if op.name == "depthwise_conv_2d":
+        return weights.data.reshape(-1, weights.shape[3]).T
+    return weights.data.reshape(weights.shape[0], -1)
+
+
+def bias_of(graph: Graph, op: Operator, channels: int) -> np.ndarray:
+    """The bias, zeros where there is none."""
+    bias = graph.input(op, 2)
+    return np.zeros(channels, np.int32) if bias is None else bias.data.reshape(-1)
+
+
+def channel_scales(graph: Graph, op: Operator, channels: int) -> np.ndarray:
+    """float32[channels]: the scale of each output channel's weights."""
+    q = graph.input(op, 1).q
+    return q.scales if q.per_channel else np.full(channels, q.scales[0], np.float32)
+
+
+def constant_ints(graph: Graph, op: Operator, k: int) -> list[int] | None:
+    """The values of a constant int32 input, None if it is anything else."""
+    tensor = graph.input(op, k)
+    if tensor is None or not tensor.constant or tensor.type != "int32" or tensor.elements > 64:
+        return None
+    return [int(value) for value in tensor.data.reshape(-1)]
+
+
+@dataclass(frozen=True)
+class SliceAxis:
+    """One dimension of a strided slice: ``count`` elements from ``start`` in steps of ``stride``."""
+
+    start: int
+    stride: int
+    count: int
+    shrink: bool
+
+
+def slice_axes(graph: Graph, op: Operator) -> list[SliceAxis]:
+    """The dimensions of a strided slice with masks and negative indices resolved."""
+    begins, ends, strides = (constant_ints(graph, op, k) or [] for k in (1, 2, 3))
+    axes = []
+    for d, size in enumerate(graph.input(op, 0).shape):
+        stride = strides[d]
+        low, high = (0, size) if stride > 0 else (-1, size - 1)
+
+        def resolve(index: int, masked: bool, default: int, low: int = low, high: int = high, size: int = size):
+            return default if masked else min(max(index + size if index < 0 else index, low), high)
+
+        bit = 1 << d
+        start = resolve(begins[d], bool(op.options["begin_mask"] & bit), low if stride > 0 else high)
+        shrink = bool(op.options["shrink_axis_mask"] & bit)
+        stop = resolve(ends[d], bool(op.options["end_mask"] & bit), high if stride > 0 else low)
+        count = 1 if shrink else max(0, -(-(stop - start) // stride))
+        axes.append(SliceAxis(start, stride, count, shrink))
+    return axes

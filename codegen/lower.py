@@ -1,0 +1,444 @@
+"""Third pass: each operator becomes a layer, a kernel with its options and packed weights.
+
+The graph has passed :mod:`codegen.check`, so everything here is arithmetic: nothing can be refused.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from codegen.costs import macs_and_ops
+from codegen.fixed_point import activation_range, logistic_table, quantize, quantize_multiplier, softmax_table
+from codegen.graph import Graph, Operator
+from codegen.layers import Layer
+from codegen.lookups import (
+    DATA_INPUTS,
+    activation_of,
+    bias_of,
+    channel_scales,
+    constant_ints,
+    padding_of,
+    slice_axes,
+    weights_matrix,
+)
+from codegen.options import (
+    AddOptions,
+    ConcatenationOptions,
+    Conv2DOptions,
+    CopyOptions,
+    DepthwiseConv2DOptions,
+    FullyConnectedOptions,
+    LogisticOptions,
+    MeanOptions,
+    MulOptions,
+    Options,
+    PadOptions,
+    Pool2DOptions,
+    Quad,
+    QuantizeOptions,
+    RequantizeOptions,
+    SoftmaxOptions,
+    StridedSliceOptions,
+)
+from codegen.pack import (
+    conv_scratch_bytes,
+    depthwise_scratch_bytes,
+    pack_channels,
+    pack_depthwise,
+    pack_weights,
+)
+from codegen.windows import folded_bias, pad_before
+
+
+def lower(graph: Graph) -> tuple[Layer, ...]:
+    """The layers of a checked graph, one for each operator, in its order."""
+    return tuple(_lower_operator(graph, operator) for operator in graph.operators)
+
+
+def _lower_operator(graph: Graph, op: Operator) -> Layer:
+    layer = LOWERINGS[op.name](graph, op)
+    macs, ops = macs_and_ops(graph, op)
+    return replace(
+        layer,
+        macs=macs,
+        ops=ops,
+        weights_bytes=_constant_bytes(layer.options),
+        input_shape=",".join("x".join(map(str, graph.tensors[i].shape)) for i in op.inputs if i >= 0),
+        output_shape="x".join(map(str, graph.output(op).shape)),
+        options_text=_options_text(op),
+    )
+
+
+def _layer(graph: Graph, op: Operator, kernel: str, options: Options, **more) -> Layer:
+    positions = DATA_INPUTS[op.name] or range(len(op.inputs))
+    return Layer(
+        index=op.index,
+        opcode=op.opcode,
+        name=op.name,
+        kernel=kernel,
+        inputs=tuple(op.inputs[k] for k in positions),
+        output=op.outputs[0],
+        options=options,
+        **more,
+    )
+
+
+# --- layers with weights ---------------------------------------------------------------------------
+
+
+def _channels(graph: Graph, op: Operator, *, pad: bool) -> np.ndarray:
+    """Bias with the input's zero point folded in, and the factor from sums to outputs, by channel."""
+    source, output = graph.input(op, 0), graph.output(op)
+    weights = weights_matrix(op, graph.input(op, 1))
+    bias = folded_bias(bias_of(graph, op, len(weights)), weights, source.q.zero_point)
+    scales = channel_scales(graph, op, len(weights))
+    if op.name == "fully_connected" and not graph.input(op, 1).q.per_channel:
+        # The reference multiplies these two scales as floats, here and nowhere else.
+        product = float(np.float32(source.q.scale) * scales[0])
+        factors = [product / output.q.scale] * len(weights)
+    else:
+        factors = [source.q.scale * float(scale) / output.q.scale for scale in scales]
+    return pack_channels(bias, [quantize_multiplier(factor) for factor in factors], pad=pad)
+
+
+def _clamp(graph: Graph, op: Operator) -> dict[str, int]:
+    q = graph.output(op).q
+    low, high = activation_range(activation_of(op), q.scale, q.zero_point)
+    return {"clamp_min": low, "clamp_max": high}
+
+
+def _window(graph: Graph, op: Operator, kernel: tuple[int, int]) -> dict[str, int]:
+    """The geometry that convolutions and pools share."""
+    source, output = graph.input(op, 0).shape, graph.output(op).shape
+    fields = {
+        "input_height": source[1], "input_width": source[2],
+        "output_height": output[1], "output_width": output[2],
+        "kernel_height": kernel[0], "kernel_width": kernel[1],
+    }  # fmt: skip
+    for d, (side, pad) in enumerate((("height", "pad_top"), ("width", "pad_left"))):
+        stride = int(op.options[f"stride_{side}"])
+        dilation = int(op.options.get(f"dilation_{side}", 1))
+        fields[f"stride_{side}"] = stride
+        fields[pad] = (
+            pad_before(source[d + 1], output[d + 1], kernel[d], stride, dilation)
+            if padding_of(op) == "same"
+            else 0
+        )
+    return fields
+
+
+def _conv_fields(graph: Graph, op: Operator) -> dict[str, int]:
+    source, weights, output = graph.input(op, 0), graph.input(op, 1), graph.output(op)
+    return {
+        **_window(graph, op, weights.shape[1:3]),
+        **_clamp(graph, op),
+        "input_channels": source.shape[3],
+        "output_channels": output.shape[3],
+        "dilation_height": int(op.options["dilation_height"]),
+        "dilation_width": int(op.options["dilation_width"]),
+        "pad_value": source.q.zero_point,
+        "output_zero_point": output.q.zero_point,
+    }
+
+
+def _conv_2d(graph: Graph, op: Operator) -> Layer:
+    weights = weights_matrix(op, graph.input(op, 1))
+    taps = weights.shape[1]
+    row_taps = taps // graph.input(op, 1).shape[1]
+    options = Conv2DOptions(
+        **_conv_fields(graph, op),
+        taps=taps,
+        **pack_weights(weights, row_taps),
+        channels=_channels(graph, op, pad=True),
+    )
+    scratch = conv_scratch_bytes(taps, len(weights), row_taps, options.input_width)
+    return _layer(graph, op, "conv_2d", options, scratch_bytes=scratch)
+
+
+def _depthwise_conv_2d(graph: Graph, op: Operator) -> Layer:
+    weights = weights_matrix(op, graph.input(op, 1))
+    fields = _conv_fields(graph, op)
+    if fields["input_channels"] == 1:
+        return _conv_of_one_channel(graph, op, weights, fields)
+    options = DepthwiseConv2DOptions(
+        **fields,
+        depth_multiplier=int(op.options["depth_multiplier"]),
+        weights=pack_depthwise(weights),
+        channels=_channels(graph, op, pad=False),
+    )
+    scratch = depthwise_scratch_bytes(fields)
+    return _layer(graph, op, "depthwise_conv_2d", options, scratch_bytes=scratch)
+
+
+def _conv_of_one_channel(graph: Graph, op: Operator, weights: np.ndarray, fields: dict[str, int]) -> Layer:
+    """A depthwise convolution of a single channel is an ordinary one, whose kernel is faster."""
+    taps = weights.shape[1]
+    options = Conv2DOptions(
+        **fields,
+        taps=taps,
+        **pack_weights(weights, fields["kernel_width"]),
+        channels=_channels(graph, op, pad=True),
+    )
+    scratch = conv_scratch_bytes(taps, len(weights), fields["kernel_width"], fields["input_width"])
+    return _layer(graph, op, "conv_2d", options, scratch_bytes=scratch)
+
+
+def _fully_connected(graph: Graph, op: Operator) -> Layer:
+    weights = weights_matrix(op, graph.input(op, 1))
+    channels, taps = weights.shape
+    options = FullyConnectedOptions(
+        **_clamp(graph, op),
+        rows=graph.input(op, 0).elements // taps,
+        taps=taps,
+        output_channels=channels,
+        output_zero_point=graph.output(op).q.zero_point,
+        **pack_weights(weights, taps),
+        channels=_channels(graph, op, pad=True),
+    )
+    return _layer(graph, op, "fully_connected", options)
+
+
+def _pool(graph: Graph, op: Operator) -> Layer:
+    kernel = (int(op.options["filter_height"]), int(op.options["filter_width"]))
+    options = Pool2DOptions(
+        **_window(graph, op, kernel), **_clamp(graph, op), channels=graph.input(op, 0).shape[3]
+    )
+    return _layer(graph, op, op.name, options)
+
+
+# --- element by element ----------------------------------------------------------------------------
+
+
+def _broadcast(graph: Graph, op: Operator) -> dict[str, int | Quad]:
+    """Shape and strides of both inputs in four dimensions, strides 0 where one is broadcast."""
+    shapes = [_quad(graph.input(op, k).shape) for k in (0, 1)]
+    output = _quad(graph.output(op).shape)
+    first, second = (
+        tuple(0 if n == 1 else stride for n, stride in zip(shape, _strides(shape), strict=True))
+        for shape in shapes
+    )
+    return {
+        "elements": math.prod(output),
+        "broadcast": int(any(shape != output for shape in shapes)),
+        "shape": output,
+        "strides_1": first,
+        "strides_2": second,
+    }
+
+
+def _in_place(graph: Graph, op: Operator) -> tuple[int, ...]:
+    """Positions of the inputs that have the output's shape."""
+    positions = DATA_INPUTS[op.name]
+    return tuple(k for k in positions if _quad(graph.input(op, k).shape) == _quad(graph.output(op).shape))
+
+
+def _add(graph: Graph, op: Operator) -> Layer:
+    a, b, output = graph.input(op, 0).q, graph.input(op, 1).q, graph.output(op).q
+    left_shift = 20
+    twice = 2 * max(a.scale, b.scale)
+    factors = (a.scale / twice, b.scale / twice, twice / ((1 << left_shift) * output.scale))
+    (m1, s1), (m2, s2), (m, s) = map(quantize_multiplier, factors)
+    options = AddOptions(
+        **_broadcast(graph, op), **_clamp(graph, op),
+        left_shift=left_shift,
+        zero_point_1=a.zero_point, multiplier_1=m1, shift_1=s1,
+        zero_point_2=b.zero_point, multiplier_2=m2, shift_2=s2,
+        output_zero_point=output.zero_point, output_multiplier=m, output_shift=s,
+    )  # fmt: skip
+    return _layer(graph, op, "add", options, in_place=_in_place(graph, op))
+
+
+def _mul(graph: Graph, op: Operator) -> Layer:
+    a, b, output = graph.input(op, 0).q, graph.input(op, 1).q, graph.output(op).q
+    multiplier, shift = quantize_multiplier(a.scale * b.scale / output.scale)
+    options = MulOptions(
+        **_broadcast(graph, op), **_clamp(graph, op),
+        zero_point_1=a.zero_point, zero_point_2=b.zero_point,
+        output_zero_point=output.zero_point, output_multiplier=multiplier, output_shift=shift,
+    )  # fmt: skip
+    return _layer(graph, op, "mul", options, in_place=_in_place(graph, op))
+
+
+def _requantize_layer(graph: Graph, op: Operator, factor: float, low: int, high: int) -> Layer:
+    source, output = graph.input(op, 0), graph.output(op)
+    multiplier, shift = quantize_multiplier(factor)
+    options = RequantizeOptions(
+        elements=output.elements,
+        input_zero_point=source.q.zero_point,
+        multiplier=multiplier,
+        shift=shift,
+        output_zero_point=output.q.zero_point,
+        clamp_min=low,
+        clamp_max=high,
+    )
+    return _layer(graph, op, "requantize", options, in_place=(0,))
+
+
+def _relu(graph: Graph, op: Operator) -> Layer:
+    source, output = graph.input(op, 0).q, graph.output(op).q
+    factor = float(np.float32(source.scale) / np.float32(output.scale))  # a float's division, as the reference's
+    return _requantize_layer(graph, op, factor, max(-128, output.zero_point), 127)
+
+
+def _relu6(graph: Graph, op: Operator) -> Layer:
+    q = graph.input(op, 0).q
+    six = max(-128, min(127, quantize(6.0, q.scale, q.zero_point)))
+    return _requantize_layer(graph, op, 1.0, q.zero_point, six)
+
+
+def _quantize(graph: Graph, op: Operator) -> Layer:
+    source, output = graph.input(op, 0), graph.output(op)
+    if source.type == "int8":
+        return _requantize_layer(graph, op, source.q.scale / output.q.scale, -128, 127)
+    options = QuantizeOptions(output.elements, output.q.scale, output.q.zero_point)
+    return _layer(graph, op, "quantize", options, in_place=(0,))
+
+
+def _dequantize(graph: Graph, op: Operator) -> Layer:
+    source = graph.input(op, 0)
+    return _layer(
+        graph, op, "dequantize", QuantizeOptions(source.elements, source.q.scale, source.q.zero_point)
+    )
+
+
+def _softmax(graph: Graph, op: Operator) -> Layer:
+    source = graph.input(op, 0)
+    table = softmax_table(source.q.scale, float(op.options["beta"]))
+    depth = source.shape[-1]
+    options = SoftmaxOptions(source.elements // depth, depth, len(table), table)
+    return _layer(graph, op, "softmax", options, in_place=(0,))
+
+
+def _logistic(graph: Graph, op: Operator) -> Layer:
+    source = graph.input(op, 0)
+    table = logistic_table(source.q.scale, source.q.zero_point)
+    return _layer(graph, op, "logistic", LogisticOptions(source.elements, table), in_place=(0,))
+
+
+# --- movers and reducers ---------------------------------------------------------------------------
+
+
+def _copy(graph: Graph, op: Operator) -> Layer:
+    return _layer(graph, op, "copy", CopyOptions(graph.output(op).bytes), alias=True)
+
+
+def _concatenation(graph: Graph, op: Operator) -> Layer:
+    shape = graph.output(op).shape
+    axis = int(op.options["axis"]) % len(shape)
+    blocks = [math.prod(graph.input(op, k).shape[axis:]) for k in range(len(op.inputs))]
+    options = ConcatenationOptions(math.prod(shape[:axis]), np.array(blocks, np.int32))
+    return _layer(graph, op, "concatenation", options)
+
+
+def _pad(graph: Graph, op: Operator) -> Layer:
+    source, output = graph.input(op, 0), graph.output(op)
+    before = (constant_ints(graph, op, 1) or [])[::2]
+    value = int(graph.input(op, 2).data.reshape(-1)[0]) if op.name == "padv2" else output.q.zero_point
+    options = PadOptions(_quad(source.shape), _quad(output.shape), _quad(tuple(before), fill=0), value)
+    return _layer(graph, op, "pad", options)
+
+
+def _mean(graph: Graph, op: Operator) -> Layer:
+    source, output = graph.input(op, 0), graph.output(op)
+    shape = _quad(source.shape)
+    lead = 4 - len(source.shape)
+    reduced = {lead + axis % len(source.shape) for axis in constant_ints(graph, op, 1) or []}
+    count = math.prod(shape[d] for d in reduced)
+    multiplier, shift = quantize_multiplier(source.q.scale / output.q.scale)
+    # 1 / count goes into the multiplier, shifted up first by as many bits as it loses.
+    up = min(count.bit_length() - 1, 32, 31 + shift)
+    strides = _strides(shape)
+
+    def pick(which: bool, values: Quad, neutral: int) -> Quad:
+        return tuple(value if (d in reduced) == which else neutral for d, value in enumerate(values))
+
+    options = MeanOptions(
+        kept_shape=pick(False, shape, 1),
+        kept_strides=pick(False, strides, 0),
+        reduced_shape=pick(True, shape, 1),
+        reduced_strides=pick(True, strides, 0),
+        offset=count * source.q.zero_point,
+        output_zero_point=output.q.zero_point,
+        output_multiplier=(multiplier << up) // count,
+        output_shift=shift - up,
+    )
+    return _layer(graph, op, "mean", options)
+
+
+def _strided_slice(graph: Graph, op: Operator) -> Layer:
+    axes = slice_axes(graph, op)
+    strides = _strides(graph.input(op, 0).shape)
+    options = StridedSliceOptions(
+        shape=_quad(tuple(axis.count for axis in axes)),
+        strides=_quad(tuple(axis.stride * n for axis, n in zip(axes, strides, strict=True)), fill=0),
+        start=sum(axis.start * n for axis, n in zip(axes, strides, strict=True)),
+    )
+    return _layer(graph, op, "strided_slice", options)
+
+
+LOWERINGS: dict[str, Callable[[Graph, Operator], Layer]] = {
+    "conv_2d": _conv_2d,
+    "depthwise_conv_2d": _depthwise_conv_2d,
+    "fully_connected": _fully_connected,
+    "max_pool_2d": _pool,
+    "average_pool_2d": _pool,
+    "add": _add,
+    "mul": _mul,
+    "pad": _pad,
+    "padv2": _pad,
+    "mean": _mean,
+    "reshape": _copy,
+    "squeeze": _copy,
+    "expand_dims": _copy,
+    "softmax": _softmax,
+    "quantize": _quantize,
+    "dequantize": _dequantize,
+    "concatenation": _concatenation,
+    "relu": _relu,
+    "relu6": _relu6,
+    "logistic": _logistic,
+    "strided_slice": _strided_slice,
+}
+
+
+# --- small helpers ---------------------------------------------------------------------------------
+
+
+def _quad(values: tuple[int, ...], fill: int = 1) -> Quad:
+    """Four dimensions, outermost first; missing ones are ``fill``."""
+    return (fill,) * (4 - len(values)) + tuple(values)
+
+
+def _strides(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Elements from one index to the next, by dimension."""
+    return tuple(math.prod(shape[d + 1 :]) for d in range(len(shape)))
+
+
+def _constant_bytes(options: Options) -> int:
+    """Flash that the layer's arrays take."""
+    return sum(value.nbytes for value in vars(options).values() if isinstance(value, np.ndarray))
+
+
+def _options_text(op: Operator) -> str:
+    """The options as the vendor's profiler writes them, width before height."""
+    o = op.options
+    parts = []
+    if "depth_multiplier" in o:
+        parts.append(f"multiplier:{o['depth_multiplier']}")
+    if "padding" in o:
+        parts.append(f"padding:{padding_of(op)} stride:{o['stride_width']}x{o['stride_height']}")
+    if "filter_width" in o:
+        parts.append(f"filter:{o['filter_width']}x{o['filter_height']}")
+    if (o.get("dilation_width", 1), o.get("dilation_height", 1)) != (1, 1):
+        parts.append(f"dilation:{o['dilation_width']}x{o['dilation_height']}")
+    if "activation" in o:
+        parts.append(f"activation:{activation_of(op)}")
+    if "axis" in o:
+        parts.append(f"axis:{o['axis']}")
+    if "beta" in o:
+        parts.append(f"beta:{o['beta']:g}")
+    return " ".join(parts)

@@ -1,0 +1,231 @@
+"""The kernels' options structures, field by field as firmware/nn/nn_kernels.h declares them.
+
+Both emitters read these classes: the C one writes designated initializers, the in-memory one builds
+the same layout with ctypes. A contract test compares every offset with the C compiler's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+Quad = tuple[int, int, int, int]
+"""int32_t[4]"""
+Int8Array = np.ndarray
+"""const int8_t *, 4-byte aligned"""
+Int32Array = np.ndarray
+"""const int32_t *"""
+ChannelArray = np.ndarray
+"""const nn_channel_t *: int32[n, 3] of bias, multiplier, shift"""
+
+
+@dataclass(frozen=True, eq=False)
+class Options:
+    """Base of all; ``c_type`` names the C structure."""
+
+    c_type: ClassVar[str]
+
+
+@dataclass(frozen=True, eq=False)
+class Conv2DOptions(Options):
+    c_type = "nn_conv_2d_options_t"
+    input_height: int
+    input_width: int
+    input_channels: int
+    output_height: int
+    output_width: int
+    output_channels: int
+    kernel_height: int
+    kernel_width: int
+    stride_height: int
+    stride_width: int
+    dilation_height: int
+    dilation_width: int
+    pad_top: int
+    pad_left: int
+    pad_value: int
+    taps: int
+    output_zero_point: int
+    clamp_min: int
+    clamp_max: int
+    joined: int
+    weights: Int8Array
+    channels: ChannelArray
+
+
+@dataclass(frozen=True, eq=False)
+class DepthwiseConv2DOptions(Options):
+    c_type = "nn_depthwise_conv_2d_options_t"
+    input_height: int
+    input_width: int
+    input_channels: int
+    output_height: int
+    output_width: int
+    output_channels: int
+    depth_multiplier: int
+    kernel_height: int
+    kernel_width: int
+    stride_height: int
+    stride_width: int
+    dilation_height: int
+    dilation_width: int
+    pad_top: int
+    pad_left: int
+    pad_value: int
+    output_zero_point: int
+    clamp_min: int
+    clamp_max: int
+    weights: Int8Array
+    channels: ChannelArray
+
+
+@dataclass(frozen=True, eq=False)
+class FullyConnectedOptions(Options):
+    c_type = "nn_fully_connected_options_t"
+    rows: int
+    taps: int
+    output_channels: int
+    output_zero_point: int
+    clamp_min: int
+    clamp_max: int
+    joined: int
+    weights: Int8Array
+    channels: ChannelArray
+
+
+@dataclass(frozen=True, eq=False)
+class Pool2DOptions(Options):
+    c_type = "nn_pool_2d_options_t"
+    input_height: int
+    input_width: int
+    channels: int
+    output_height: int
+    output_width: int
+    kernel_height: int
+    kernel_width: int
+    stride_height: int
+    stride_width: int
+    pad_top: int
+    pad_left: int
+    clamp_min: int
+    clamp_max: int
+
+
+@dataclass(frozen=True, eq=False)
+class AddOptions(Options):
+    c_type = "nn_add_options_t"
+    elements: int
+    broadcast: int
+    shape: Quad
+    strides_1: Quad
+    strides_2: Quad
+    left_shift: int
+    zero_point_1: int
+    multiplier_1: int
+    shift_1: int
+    zero_point_2: int
+    multiplier_2: int
+    shift_2: int
+    output_zero_point: int
+    output_multiplier: int
+    output_shift: int
+    clamp_min: int
+    clamp_max: int
+
+
+@dataclass(frozen=True, eq=False)
+class MulOptions(Options):
+    c_type = "nn_mul_options_t"
+    elements: int
+    broadcast: int
+    shape: Quad
+    strides_1: Quad
+    strides_2: Quad
+    zero_point_1: int
+    zero_point_2: int
+    output_zero_point: int
+    output_multiplier: int
+    output_shift: int
+    clamp_min: int
+    clamp_max: int
+
+
+@dataclass(frozen=True, eq=False)
+class PadOptions(Options):
+    c_type = "nn_pad_options_t"
+    input_shape: Quad
+    output_shape: Quad
+    before: Quad
+    value: int
+
+
+@dataclass(frozen=True, eq=False)
+class MeanOptions(Options):
+    c_type = "nn_mean_options_t"
+    kept_shape: Quad
+    kept_strides: Quad
+    reduced_shape: Quad
+    reduced_strides: Quad
+    offset: int
+    output_zero_point: int
+    output_multiplier: int
+    output_shift: int
+
+
+@dataclass(frozen=True, eq=False)
+class CopyOptions(Options):
+    c_type = "nn_copy_options_t"
+    bytes: int
+
+
+@dataclass(frozen=True, eq=False)
+class SoftmaxOptions(Options):
+    c_type = "nn_softmax_options_t"
+    rows: int
+    depth: int
+    table_entries: int
+    exp_table: Int32Array
+
+
+@dataclass(frozen=True, eq=False)
+class QuantizeOptions(Options):
+    c_type = "nn_quantize_options_t"
+    elements: int
+    scale: float
+    zero_point: int
+
+
+@dataclass(frozen=True, eq=False)
+class RequantizeOptions(Options):
+    c_type = "nn_requantize_options_t"
+    elements: int
+    input_zero_point: int
+    multiplier: int
+    shift: int
+    output_zero_point: int
+    clamp_min: int
+    clamp_max: int
+
+
+@dataclass(frozen=True, eq=False)
+class ConcatenationOptions(Options):
+    c_type = "nn_concatenation_options_t"
+    outer: int
+    block_bytes: Int32Array
+
+
+@dataclass(frozen=True, eq=False)
+class LogisticOptions(Options):
+    c_type = "nn_logistic_options_t"
+    elements: int
+    table: Int8Array
+
+
+@dataclass(frozen=True, eq=False)
+class StridedSliceOptions(Options):
+    c_type = "nn_strided_slice_options_t"
+    shape: Quad
+    strides: Quad
+    start: int

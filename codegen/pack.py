@@ -1,0 +1,76 @@
+"""Weights in the order in which the kernels read them (see nn_kernels.h)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+
+def even(n: int) -> int:
+    """n rounded up to even."""
+    return (n + 1) & ~1
+
+
+def pack_pairs(weights: np.ndarray) -> np.ndarray:
+    """[channels][taps] to interleaved channel pairs, taps and channels filled up to even with zeros."""
+    channels, taps = weights.shape
+    padded = np.zeros((even(channels), even(taps)), np.int8)
+    padded[:channels, :taps] = weights
+    return np.ascontiguousarray(padded.reshape(-1, 2, even(taps)).transpose(0, 2, 1)).reshape(-1)
+
+
+def unpack_pairs(packed: np.ndarray, channels: int, taps: int) -> np.ndarray:
+    """The inverse of :func:`pack_pairs`."""
+    pairs = packed.reshape(-1, even(taps), 2)
+    return pairs.transpose(0, 2, 1).reshape(-1, even(taps))[:channels, :taps]
+
+
+def join_pairs(packed: np.ndarray, taps: int, row_taps: int) -> np.ndarray | None:
+    """Interleaved pairs, joined for the DSP instructions; None for weights that cannot be.
+
+    The bytes a, b of a pair become the int16 a + 256 b, and groups of four taps take the order 0, 2, 1,
+    3 where ``row_taps``, the taps of a row of the kernel, is a multiple of four.
+    """
+    pairs = packed.reshape(-1, even(taps), 2).astype(np.int32)
+    joined = pairs[:, :, 0] + 256 * pairs[:, :, 1]
+    largest = 128 * np.abs(pairs[:, :, 1]).sum(axis=1)
+    if joined.min(initial=0) < -(1 << 15) or largest.max(initial=0) >= 1 << 23:
+        return None
+    if row_taps % 4 == 0:
+        joined = joined.reshape(len(joined), -1, 4)[:, :, [0, 2, 1, 3]]
+    return joined.astype("<i2").reshape(-1).view(np.int8)
+
+
+def pack_weights(weights: np.ndarray, row_taps: int) -> dict[str, np.ndarray | int]:
+    """The fields ``weights`` and ``joined`` of a convolution or fully connected layer."""
+    packed = pack_pairs(weights)
+    joined = join_pairs(packed, weights.shape[1], row_taps)
+    return {"weights": packed if joined is None else joined, "joined": int(joined is not None)}
+
+
+def conv_scratch_bytes(taps: int, channels: int, row_taps: int, input_width: int) -> int:
+    """Four windows of taps, prepared multipliers and a row of padding."""
+    return 4 * even(taps) * 2 + 16 * even(channels) + max(row_taps, input_width)
+
+
+def pack_depthwise(weights: np.ndarray) -> np.ndarray:
+    """[channels][taps], as they are."""
+    return np.ascontiguousarray(weights).reshape(-1)
+
+
+def depthwise_scratch_bytes(window: Mapping[str, int]) -> int:
+    """One channel of the input as int16 with its padding; ``window`` has the options' fields."""
+    height, width = (
+        (outputs - 1) * window[f"stride_{side}"] + (window[f"kernel_{side}"] - 1) * window[f"dilation_{side}"] + 1
+        for side, outputs in (("height", window["output_height"]), ("width", even(window["output_width"])))
+    )
+    return height * even(width + 1) * 2
+
+
+def pack_channels(bias: np.ndarray, multipliers: list[tuple[int, int]], *, pad: bool) -> np.ndarray:
+    """int32[n][3] of bias, multiplier and shift; ``pad`` fills an odd last pair with zeros."""
+    rows = np.zeros((even(len(bias)) if pad else len(bias), 3), np.int32)
+    rows[: len(bias), 0] = bias
+    rows[: len(bias), 1:] = np.array(multipliers, np.int64).astype(np.int32)
+    return rows

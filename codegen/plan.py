@@ -1,0 +1,67 @@
+"""The finished plan: everything that the emitters write, and what reports say of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from codegen.graph import Graph
+from codegen.layers import Layer
+from codegen.plan_memory import MemoryPlan
+
+VERSION = 1  # NN_PLAN_VERSION
+KERNELS = (
+    "conv_2d", "depthwise_conv_2d", "fully_connected", "max_pool_2d", "average_pool_2d", "add", "mul",
+    "pad", "mean", "copy", "softmax", "quantize", "dequantize", "requantize", "concatenation", "logistic",
+    "strided_slice", "mvp",
+)  # fmt: skip
+"""The lines of nn_kernels.def, in order."""
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """``tensors`` are those that layers read or write, by index in the graph; a tensor's number in the
+    emitted plan is its position in this tuple."""
+
+    name: str
+    sha256: str
+    accelerator: str
+    graph: Graph
+    layers: tuple[Layer, ...]
+    memory: MemoryPlan
+    tensors: tuple[int, ...]
+
+    def number(self, tensor: int) -> int:
+        return self.tensors.index(tensor)
+
+    @property
+    def input(self) -> int:
+        return self.number(self.graph.inputs[0])
+
+    @property
+    def output(self) -> int:
+        return self.number(self.graph.outputs[0])
+
+    @property
+    def kernels(self) -> tuple[str, ...]:
+        """The kernels that the layers call, in the order of their numbers."""
+        used = {layer.kernel for layer in self.layers}
+        return tuple(name for name in KERNELS if name in used)
+
+    @property
+    def flash_bytes(self) -> int:
+        """Weights, tables, options and plan structures on the chip (32-bit pointers); no code."""
+        from codegen.emit_memory import options_bytes
+
+        constants = sum(self.graph.tensors[t].bytes for t in self.tensors if self.graph.tensors[t].constant)
+        layers = sum(
+            layer.weights_bytes + options_bytes(type(layer.options), pointer=4) + 24 + 2 * len(layer.inputs)
+            for layer in self.layers
+        )
+        return constants + layers + 12 * len(self.tensors) + 44
+
+
+def build_plan(
+    graph: Graph, layers: tuple[Layer, ...], memory: MemoryPlan, *, name: str, sha256: str, accelerator: str
+) -> Plan:
+    used = {graph.inputs[0], *(layer.output for layer in layers), *(t for layer in layers for t in layer.inputs)}
+    return Plan(name, sha256, accelerator, graph, layers, memory, tuple(sorted(used)))

@@ -1,0 +1,182 @@
+"""Fourth pass: where in the arena each tensor lives.
+
+Tensors that may share memory (a reshape's two sides, an element-wise operator's input and output) form
+one block. A block occupies the arena from the layer that writes it first to the layer that reads it
+last. The lower bound of any plan with these blocks is the largest sum of blocks alive at one layer;
+blocks are placed greedily in several orders, and for small networks the best order is searched for
+until the bound is met or a fixed number of placements has been tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from codegen.graph import Graph
+from codegen.layers import Layer
+
+ALIGNMENT = 4
+ARENA_ALIGNMENT = 8
+SEARCH_LIMIT = 20_000  # placements tried beyond the greedy ones
+
+
+@dataclass(frozen=True)
+class Block:
+    """Memory alive from layer ``first`` to layer ``last``, both included."""
+
+    bytes: int
+    first: int
+    last: int
+    tensors: tuple[int, ...] = ()
+
+    def overlaps(self, other: Block) -> bool:
+        return self.first <= other.last and other.first <= self.last
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """``offsets`` by tensor, ``scratch`` by layer index; ``bound_bytes`` is what no plan can go below."""
+
+    offsets: dict[int, int]
+    scratch: dict[int, int]
+    arena_bytes: int
+    bound_bytes: int
+
+
+def plan_memory(graph: Graph, layers: Sequence[Layer]) -> MemoryPlan:
+    """Places every activation and every layer's scratch."""
+    blocks = _tensor_blocks(graph, layers)
+    scratch = {
+        layer.index: Block(_align(layer.scratch_bytes), position, position)
+        for position, layer in enumerate(layers)
+        if layer.scratch_bytes
+    }
+    every = [*blocks, *scratch.values()]
+    bound = lower_bound(every)
+    places = place(every, bound)
+    return MemoryPlan(
+        offsets={
+            tensor: offset for block, offset in zip(every, places, strict=True) for tensor in block.tensors
+        },
+        scratch=dict(zip(scratch, places[len(blocks) :], strict=True)),
+        arena_bytes=_align(_height(every, places), ARENA_ALIGNMENT),
+        bound_bytes=_align(bound, ARENA_ALIGNMENT),
+    )
+
+
+def lower_bound(blocks: Sequence[Block]) -> int:
+    """The largest sum of blocks that are alive together."""
+    times = {block.first for block in blocks}
+    return max((sum(b.bytes for b in blocks if b.first <= t <= b.last) for t in times), default=0)
+
+
+def place(blocks: Sequence[Block], bound: int) -> list[int]:
+    """An offset for each block, so that no two alive together overlap."""
+    neighbours = [
+        [j for j, other in enumerate(blocks) if j != i and block.overlaps(other)]
+        for i, block in enumerate(blocks)
+    ]
+    best: list[int] = []
+    height = 0
+    for order in _orders(blocks):
+        places = _place_in_order(blocks, neighbours, order)
+        if not best or _height(blocks, places) < height:
+            best, height = places, _height(blocks, places)
+        if height <= bound:
+            break
+    return best
+
+
+def _tensor_blocks(graph: Graph, layers: Sequence[Layer]) -> list[Block]:
+    first: dict[int, int] = {graph.inputs[0]: 0}
+    last: dict[int, int] = {graph.inputs[0]: 0}
+    for position, layer in enumerate(layers):
+        for tensor in layer.inputs:
+            if not graph.tensors[tensor].constant:
+                last[tensor] = position
+        first[layer.output] = last[layer.output] = position
+    last[graph.outputs[0]] = len(layers)
+    groups = _shared(graph, layers, last)
+    return [
+        Block(
+            bytes=_align(max(graph.tensors[t].bytes for t in group)),
+            first=min(first[t] for t in group),
+            last=max(last[t] for t in group),
+            tensors=tuple(group),
+        )
+        for group in groups
+    ]
+
+
+def _shared(graph: Graph, layers: Sequence[Layer], last: dict[int, int]) -> list[list[int]]:
+    """Groups of tensors that share memory; most have one."""
+    group_of: dict[int, list[int]] = {graph.inputs[0]: [graph.inputs[0]]}
+    for position, layer in enumerate(layers):
+        group = [layer.output]
+        for k in (0,) if layer.alias else layer.in_place:
+            source = layer.inputs[k]
+            if graph.tensors[source].constant:
+                continue
+            # Written over only where nothing in the group is wanted afterwards, and only by a tensor
+            # that is no larger.
+            dead = all(last[t] <= position for t in group_of[source])
+            smaller = graph.tensors[layer.output].bytes <= graph.tensors[source].bytes
+            once = sum(source_k in group_of[source] for source_k in layer.inputs) == 1
+            if layer.alias or (dead and smaller and once):
+                group = group_of[source]
+                group.append(layer.output)
+                break
+        group_of[layer.output] = group
+    unique: dict[int, list[int]] = {id(group): group for group in group_of.values()}
+    return list(unique.values())
+
+
+def _orders(blocks: Sequence[Block]) -> Iterator[list[int]]:
+    """Orders to place the blocks in: sensible ones, then neighbours of them, deterministically."""
+    indices = range(len(blocks))
+    size = [block.bytes for block in blocks]
+    span = [block.last - block.first + 1 for block in blocks]
+    keys = (
+        lambda i: (-size[i], blocks[i].first),
+        lambda i: (-size[i] * span[i], blocks[i].first),
+        lambda i: (-span[i], -size[i]),
+        lambda i: (blocks[i].first, -size[i]),
+        lambda i: (-blocks[i].last, -size[i]),
+    )
+    starts = [sorted(indices, key=key) for key in keys]
+    yield from starts
+    tried = 0
+    state = 1
+    while tried < SEARCH_LIMIT // max(1, len(blocks) // 8) and len(blocks) > 2:
+        order = list(starts[tried % len(starts)])
+        for _ in range(1 + tried % 4):
+            # A linear congruential generator: the same plan on every machine.
+            state = (state * 1103515245 + 12345) & 0x7FFFFFFF
+            i, j = (state >> 8) % len(order), (state >> 16) % len(order)
+            order.insert(j, order.pop(i))
+        tried += 1
+        yield order
+
+
+def _place_in_order(
+    blocks: Sequence[Block], neighbours: Sequence[Sequence[int]], order: Sequence[int]
+) -> list[int]:
+    """Each block in turn at the lowest offset that is free for its whole life."""
+    places = [-1] * len(blocks)
+    for i in order:
+        taken = sorted((places[j], places[j] + blocks[j].bytes) for j in neighbours[i] if places[j] >= 0)
+        offset = 0
+        for start, end in taken:
+            if offset + blocks[i].bytes <= start:
+                break
+            offset = max(offset, end)
+        places[i] = offset
+    return places
+
+
+def _height(blocks: Sequence[Block], places: Sequence[int]) -> int:
+    return max((offset + block.bytes for block, offset in zip(blocks, places, strict=True)), default=0)
+
+
+def _align(size: int, alignment: int = ALIGNMENT) -> int:
+    return -(-size // alignment) * alignment

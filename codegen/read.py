@@ -1,0 +1,156 @@
+"""First pass: the bytes of a .tflite to a :class:`~codegen.graph.Graph`.
+
+Whatever the bytes are, the result is a graph whose indices, shapes and constants fit together, or a
+TokayError: later passes index and slice without looking back.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from codegen import schema
+from codegen.errors import TokayError
+from codegen.flatbuffer import FlatBufferError, Table
+from codegen.graph import Graph, Operator, Quantization, Tensor
+
+# Far above any network for this chip; they bound the work that a hostile file can cause, and with 2^23
+# int8 values no sum or index of a kernel leaves 32 bits.
+MAX_OPERATORS = 4096
+MAX_TENSORS = 16384
+MAX_RANK = 8
+MAX_OPERANDS = 256
+MAX_TENSOR_BYTES = 1 << 23
+
+
+def read_model(tflite: bytes) -> Graph:
+    """Reads a model; TokayError if the file is not a .tflite or is damaged."""
+    if tflite[4:8] != schema.FILE_IDENTIFIER:
+        raise TokayError("not a .tflite file", hint="the bytes 4 to 8 of one are TFL3")
+    try:
+        return _read(Table.root(tflite))
+    except FlatBufferError as error:
+        raise TokayError(f"the .tflite is damaged: {error}", hint="fetch or train it again") from error
+
+
+def _read(model: Table) -> Graph:
+    codes = [_operator_code(code) for code in model.tables(schema.MODEL["operator_codes"], MAX_OPERATORS)]
+    buffers = model.tables(schema.MODEL["buffers"], MAX_TENSORS)
+    subgraphs = model.tables(schema.MODEL["subgraphs"], 64)
+    if len(subgraphs) != 1:
+        raise TokayError(f"the model has {len(subgraphs)} subgraphs", hint="networks of one are supported")
+    subgraph = subgraphs[0]
+    tensors = tuple(
+        _tensor(index, table, buffers)
+        for index, table in enumerate(subgraph.tables(schema.SUBGRAPH["tensors"], MAX_TENSORS))
+    )
+    operators = tuple(
+        _operator(index, table, codes, len(tensors))
+        for index, table in enumerate(subgraph.tables(schema.SUBGRAPH["operators"], MAX_OPERATORS))
+    )
+    return Graph(
+        description=model.text(schema.MODEL["description"]),
+        tensors=tensors,
+        operators=operators,
+        inputs=_indices(subgraph, schema.SUBGRAPH["inputs"], len(tensors), "the model's inputs"),
+        outputs=_indices(subgraph, schema.SUBGRAPH["outputs"], len(tensors), "the model's outputs"),
+    )
+
+
+def _operator_code(table: Table) -> tuple[int, str]:
+    old = table.scalar(schema.OPERATOR_CODE["deprecated_builtin_code"], "b")
+    new = table.scalar(schema.OPERATOR_CODE["builtin_code"], "i")
+    return max(old, new), table.text(schema.OPERATOR_CODE["custom_code"])
+
+
+def _tensor(index: int, table: Table, buffers: list[Table]) -> Tensor:
+    where = f"tensor {index}"
+    code = table.scalar(schema.TENSOR["type"], "b")
+    shape = table.numbers(schema.TENSOR["shape"], "<i4")
+    if len(shape) > MAX_RANK or (shape < 0).any():
+        raise FlatBufferError(f"{where} has {len(shape)} dimensions or a negative one")
+    name, dtype = schema.TYPES.get(code, (f"type {code}", ""))
+    item_bytes = np.dtype(dtype).itemsize if dtype else 1
+    size = item_bytes
+    for dimension in shape.tolist():
+        size *= dimension
+        if size > MAX_TENSOR_BYTES:
+            raise FlatBufferError(f"{where} is larger than {MAX_TENSOR_BYTES >> 20} MiB")
+    return Tensor(
+        index=index,
+        name=table.text(schema.TENSOR["name"]),
+        shape=tuple(shape.tolist()),
+        type=name,
+        item_bytes=item_bytes,
+        quantization=_quantization(where, table.table(schema.TENSOR["quantization"])),
+        data=_constant(where, table, buffers, tuple(shape.tolist()), dtype, size),
+    )
+
+
+def _quantization(where: str, table: Table | None) -> Quantization | None:
+    if table is None:
+        return None
+    scales = table.numbers(schema.QUANTIZATION["scale"], "<f4")
+    zero_points = table.numbers(schema.QUANTIZATION["zero_point"], "<i8")
+    if len(scales) == 0:
+        return None
+    if len(zero_points) == 0:
+        zero_points = np.zeros(len(scales), np.int64)
+    if len(scales) != len(zero_points):
+        raise FlatBufferError(f"{where} has {len(scales)} scales and {len(zero_points)} zero points")
+    dimension = table.scalar(schema.QUANTIZATION["quantized_dimension"], "i")
+    return Quantization(scales, zero_points, int(dimension))
+
+
+def _constant(
+    where: str, table: Table, buffers: list[Table], shape: tuple[int, ...], dtype: str, size: int
+) -> np.ndarray | None:
+    number = table.scalar(schema.TENSOR["buffer"], "I")
+    if number >= len(buffers):
+        raise FlatBufferError(f"{where} names buffer {number} of {len(buffers)}")
+    buffer = buffers[number]
+    if buffer.scalar(schema.BUFFER["size"], "Q") > 1:
+        raise TokayError(f"{where} keeps its data outside of the FlatBuffer", hint="convert the model again")
+    data = buffer.numbers(schema.BUFFER["data"], "<u1")
+    if len(data) == 0:
+        return None
+    if table.table(schema.TENSOR["sparsity"]) is not None:
+        raise TokayError(f"{where} is sparse", hint="convert the model without sparsity")
+    if not dtype:
+        return data
+    if len(data) != size:
+        raise FlatBufferError(f"{where} of {size} bytes has {len(data)} bytes of data")
+    return data.view(dtype).reshape(shape)
+
+
+def _operator(index: int, table: Table, codes: list[tuple[int, str]], tensor_count: int) -> Operator:
+    where = f"operator {index}"
+    code_index = table.scalar(schema.OPERATOR["opcode_index"], "I")
+    if code_index >= len(codes):
+        raise FlatBufferError(f"{where} names operator code {code_index} of {len(codes)}")
+    code, custom = codes[code_index]
+    options = table.table(schema.OPERATOR["builtin_options"])
+    fields = schema.OPERATORS[code][1] if code in schema.OPERATORS else {}
+    return Operator(
+        index=index,
+        opcode=code,
+        name=schema.operator_name(code, custom),
+        inputs=_indices(table, schema.OPERATOR["inputs"], tensor_count, where, optional=True),
+        outputs=_indices(table, schema.OPERATOR["outputs"], tensor_count, where),
+        options={
+            name: default if options is None else options.scalar(field, form, default)
+            for name, (field, form, default) in fields.items()
+        },
+    )
+
+
+def _indices(
+    table: Table, field: int, count: int, where: str, *, optional: bool = False
+) -> tuple[int, ...]:
+    """A list of tensor indices, each in range; -1 is allowed where inputs may be left out."""
+    numbers = table.numbers(field, "<i4")
+    if len(numbers) > MAX_OPERANDS:
+        raise FlatBufferError(f"{where}: {len(numbers)} tensors where at most {MAX_OPERANDS} are expected")
+    for number in numbers.tolist():
+        if not (0 <= number < count or (optional and number == -1)):
+            raise FlatBufferError(f"{where}: tensor {number} of {count}")
+    return tuple(numbers.tolist())

@@ -1,0 +1,27 @@
+"""Windows that slide over an input: output sizes and padding, and the sums that they make."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def output_size(padding: str, size: int, kernel: int, stride: int, dilation: int = 1) -> int:
+    """How many positions a window has along one dimension."""
+    if padding == "same":
+        return -(-size // stride)
+    return -(-(size - (kernel - 1) * dilation) // stride)
+
+
+def pad_before(size: int, output: int, kernel: int, stride: int, dilation: int = 1) -> int:
+    """Positions outside the input before the first; the larger half of an odd total comes after."""
+    return max(0, (output - 1) * stride + (kernel - 1) * dilation + 1 - size) // 2
+
+
+def folded_bias(bias: np.ndarray, weights: np.ndarray, zero_point: int) -> np.ndarray:
+    """int64[channels]: the bias less the input's zero point times the weights [channels][taps]."""
+    return bias.astype(np.int64) - zero_point * weights.astype(np.int64).sum(axis=1)
+
+
+def largest_sums(bias: np.ndarray, weights: np.ndarray, zero_point: int) -> np.ndarray:
+    """int64[channels]: a bound of every partial sum, whatever the int8 inputs and the order of taps."""
+    return np.abs(folded_bias(bias, weights, zero_point)) + 128 * np.abs(weights.astype(np.int64)).sum(axis=1)

@@ -1,0 +1,143 @@
+"""Runs a model on this PC through the firmware's own kernels.
+
+``Model(path).invoke(x)`` gives what the device gives, bit for bit: the plan that would be compiled into
+an image is laid out in memory and run by the same C, built for the PC. No compiler is needed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from codegen.emit_memory import MemoryPlan, Nn, NnPlan
+from codegen.graph import Tensor
+from codegen.layers import Layer
+from codegen.pipeline import compile_model
+from codegen.plan import Plan
+from host import model_files, native
+from host.errors import TokayError
+
+_STATUS = ("ok", "plan version", "arena", "kernel missing", "accelerator fault")
+_DTYPES = {"int8": np.int8, "float32": np.float32}
+
+
+@dataclass(frozen=True)
+class TensorDetails:
+    """What goes in or comes out: ``value = (q - zero_point) * scale`` for int8."""
+
+    shape: tuple[int, ...]
+    dtype: type[np.generic]
+    scale: float
+    zero_point: int
+
+
+class Model:
+    """A compiled model in memory.
+
+    ``path`` is a .tflite, a model's name, or the bytes of a .tflite. Not for use by several threads at
+    once: one arena holds the activations.
+    """
+
+    def __init__(self, path: Path | str | bytes, accelerator: str = "none") -> None:
+        name, tflite = _load(path)
+        self.tflite = tflite
+        self.plan: Plan = compile_model(tflite, name=name, accelerator=accelerator)
+        self.input = _details(self.plan.graph.tensors[self.plan.graph.inputs[0]])
+        self.output = _details(self.plan.graph.tensors[self.plan.graph.outputs[0]])
+        self._library = _prototypes(native.library())
+        self._memory = MemoryPlan(self.plan)
+        self._arena = _aligned(self.plan.memory.arena_bytes)
+        self._nn = Nn()
+        kernels = (ctypes.c_void_p * 0).in_dll(self._library, "nn_native_kernels")
+        status = self._library.nn_init(
+            self._nn, self._memory.c, ctypes.addressof(kernels), self._arena.ctypes.data,
+            self._arena.nbytes, None,
+        )  # fmt: skip
+        _check(status, "nn_init")
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """One for each operator of the .tflite, in its order."""
+        return self.plan.layers
+
+    @property
+    def macs(self) -> int:
+        return sum(layer.macs for layer in self.layers)
+
+    def invoke(self, x: np.ndarray) -> np.ndarray:
+        """One inference: an array of the input's shape and type to one of the output's."""
+        self._set_input(x)
+        _check(self._library.nn_run(self._nn), "nn_run")
+        return self._read(self.plan.graph.outputs[0])
+
+    def invoke_layers(self, x: np.ndarray) -> list[np.ndarray]:
+        """One inference, with the output of every layer as it was right after that layer ran."""
+        self._set_input(x)
+        outputs = []
+        for position, layer in enumerate(self.layers):
+            _check(self._library.nn_run_layer(self._nn, position), f"layer {layer.index}")
+            outputs.append(self._read(layer.output))
+        return outputs
+
+    def _set_input(self, x: np.ndarray) -> None:
+        x = np.asarray(x)
+        if x.dtype != self.input.dtype or x.size != int(np.prod(self.input.shape)):
+            raise TokayError(
+                f"the input is {x.dtype} {list(x.shape)}, the model takes "
+                f"{np.dtype(self.input.dtype)} {list(self.input.shape)}"
+            )
+        self._view(self.plan.graph.inputs[0])[...] = x.reshape(self.input.shape)
+
+    def _read(self, tensor: int) -> np.ndarray:
+        return self._view(tensor).copy()
+
+    def _view(self, index: int) -> np.ndarray:
+        tensor = self.plan.graph.tensors[index]
+        offset = self.plan.memory.offsets[index]
+        part = self._arena[offset : offset + tensor.bytes]
+        return part.view(np.dtype(tensor.type)).reshape(tensor.shape)
+
+
+def _load(model: Path | str | bytes) -> tuple[str, bytes]:
+    if isinstance(model, bytes | bytearray):
+        return "model", bytes(model)
+    file = model_files.read(str(model))
+    return file.name, file.tflite
+
+
+def _details(tensor: Tensor) -> TensorDetails:
+    q = tensor.quantization
+    return TensorDetails(
+        shape=tensor.shape,
+        dtype=_DTYPES[tensor.type],
+        scale=q.scale if q and tensor.type == "int8" else 0.0,
+        zero_point=q.zero_point if q and tensor.type == "int8" else 0,
+    )
+
+
+def _aligned(size: int, alignment: int = 16) -> np.ndarray:
+    """Zeroed bytes at an aligned address."""
+    raw = np.zeros(size + alignment, np.uint8)
+    start = -raw.ctypes.data % alignment
+    return raw[start : start + size]
+
+
+@functools.cache
+def _prototypes(library: ctypes.CDLL) -> ctypes.CDLL:
+    nn, index = ctypes.POINTER(Nn), ctypes.c_uint32
+    library.nn_init.argtypes = [
+        nn, ctypes.POINTER(NnPlan), ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint32, ctypes.c_void_p,
+    ]  # fmt: skip
+    library.nn_run.argtypes = [nn]
+    library.nn_run_layer.argtypes = [nn, index]
+    return library
+
+
+def _check(status: int, where: str) -> None:
+    if status != 0:
+        name = _STATUS[status] if status < len(_STATUS) else str(status)
+        raise RuntimeError(f"{where}: {name}")
