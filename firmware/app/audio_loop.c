@@ -192,7 +192,7 @@ size_t audio_loop_process(audio_loop_t *loop, const int16_t *samples, size_t cou
     loop->statistics.columns++;
     count_cycles(&loop->statistics.frontend, loop->frontend_cycles);
     loop->frontend_cycles = 0;
-    if (is_due(loop, backlog + count - used)) {
+    if (is_due(loop, backlog)) {
         infer(loop, result);
     }
     return used;
