@@ -1,97 +1,149 @@
-/* The inner loop of convolutions: two output channels times four windows of taps.
+/* The heart of convolutions: pairs of output channels times four windows of taps, to int8.
  *
  * Windows are int16, interleaved: word 4 * i + p of `columns` holds the taps 2i, 2i + 1 of window p.
- * Weights are interleaved by channel pair (see nn_kernels.h): one word, widened by two SXTB16, gives
- * two taps of both channels as SMLAD operands. That is 15 instructions for 16 products, each load at
- * least two instructions ahead of its use. It takes all 14 registers the core has, which is why it is
- * written in assembly and why the loop's end and entry wait in floating-point registers.
+ * A word of joined weights (see nn_kernels.h) holds two taps as two int16 of a + 256 b, for the
+ * channels a and b of a pair. Multiplying by it sums A + 256 B; multiplying by its low bytes, widened
+ * by one SXTB16, sums A; B is the difference over 256. Two taps of both channels for four windows thus
+ * take 14 instructions for 16 products, and no load is used by the instruction after it.
+ *
+ * This takes every register of the core, so it is a function in assembly: sums of A in r0-r3, of
+ * A + 256 B in r4-r7, weights r8 and r9, taps r10 and r11, pointers r12 and lr. What the loops need only
+ * at their ends waits in floating-point registers, where a compiler would spill to the stack.
  */
 #ifndef TOKAY_NN_M33_TILE_H
 #define TOKAY_NN_M33_TILE_H
 
 #include <stdint.h>
 
+#include "requantize.h"
+
 #define M33_TILE_WINDOWS 4
+
+/* Loaded into s0..s9 as it stands. */
+typedef struct m33_tile {
+    const uint32_t *weights;
+    const uint32_t *columns;
+    const uint32_t *columns_end;
+    uint32_t skip; /* m33_tile_skip(words of weights for a pair) */
+    const m33_channel_t *channels; /* two for each pair */
+    const m33_channel_t *channels_end;
+    int8_t *output; /* of window 0, first channel; a pair of channels is stored as two bytes */
+    int32_t output_1, output_2, output_3; /* bytes from there to the other windows' outputs */
+} m33_tile_t;
+
+/* Steps (words of weights) unrolled in the loop, 14 instructions of four bytes each. */
+#define M33_TILE_UNROLL 16
+#define M33_TILE_STEP_BYTES 56
+
+/* The first step starts the sums; the others run in whole rounds of the unrolled loop, the first of
+ * which is entered this many bytes from its start. */
+static inline uint32_t m33_tile_skip(int32_t steps)
+{
+    const uint32_t partial = (uint32_t)(steps - 1) % M33_TILE_UNROLL;
+    return partial == 0 ? 0 : (M33_TILE_UNROLL - partial) * M33_TILE_STEP_BYTES;
+}
+
+/* clang-format off */
+#define M33_TILE_STEP(mac, a0, a1, a2, a3, b0, b1, b2, b3) \
+    "ldr    r8, [r12], #4\n"       \
+    "ldr    r10, [lr], #16\n"      \
+    "sxtb16 r9, r8\n"              \
+    mac    " r4, r8, r10" b0 "\n"  \
+    "ldr    r11, [lr, #-12]\n"     \
+    mac    " r0, r9, r10" a0 "\n"  \
+    mac    " r5, r8, r11" b1 "\n"  \
+    "ldr    r10, [lr, #-8]\n"      \
+    mac    " r1, r9, r11" a1 "\n"  \
+    mac    " r6, r8, r10" b2 "\n"  \
+    "ldr    r11, [lr, #-4]\n"      \
+    mac    " r2, r9, r10" a2 "\n"  \
+    mac    " r7, r8, r11" b3 "\n"  \
+    mac    " r3, r9, r11" a3 "\n"
+
+/* m33_requantize of four sums: shift is how often they are to be doubled, or halved. */
+#define M33_TILE_REQUANTIZE(s0, s1, s2, s3, offset, shift) \
+    "ldr    r8, [lr, #" offset "]\n"       \
+    "ldr    r9, [lr, #" offset " + 4]\n"   \
+    "ldr    r10, [lr, #" offset " + 8]\n"  \
+    "ldr    r11, [lr, #" offset " + 12]\n" \
+    "add    " s0 ", r8, " s0 ", " shift "\n" \
+    "add    " s1 ", r8, " s1 ", " shift "\n" \
+    "add    " s2 ", r8, " s2 ", " shift "\n" \
+    "add    " s3 ", r8, " s3 ", " shift "\n" \
+    "add    r8, r10, " s0 ", asr #31\n"      \
+    "smmlar " s0 ", " s0 ", r9, r8\n"        \
+    "add    r8, r10, " s1 ", asr #31\n"      \
+    "smmlar " s1 ", " s1 ", r9, r8\n"        \
+    "add    r8, r10, " s2 ", asr #31\n"      \
+    "smmlar " s2 ", " s2 ", r9, r8\n"        \
+    "add    r8, r10, " s3 ", asr #31\n"      \
+    "smmlar " s3 ", " s3 ", r9, r8\n"        \
+    "asr    " s0 ", " s0 ", r11\n"           \
+    "asr    " s1 ", " s1 ", r11\n"           \
+    "asr    " s2 ", " s2 ", r11\n"           \
+    "asr    " s3 ", " s3 ", r11\n"           \
+    "ssat   " s0 ", #8, " s0 "\n"            \
+    "ssat   " s1 ", #8, " s1 "\n"            \
+    "ssat   " s2 ", #8, " s2 "\n"            \
+    "ssat   " s3 ", #8, " s3 "\n"
+
 #define M33_STRING_(x) #x
 #define M33_STRING(x) M33_STRING_(x)
 
-/* Sums of channel a and of channel b for the four windows. */
-typedef struct m33_tile {
-    int32_t a0, a1, a2, a3;
-    int32_t b0, b1, b2, b3;
-} m33_tile_t;
-
-/* Steps unrolled in the loop; a step is 15 instructions of four bytes. */
-#define M33_TILE_UNROLL 16
-#define M33_TILE_STEP_BYTES 60
-
-/* One step: two taps. FIRST is `smuad`-like for the step that starts the sums. */
-#define M33_TILE_STEP(MAC, A0, A1, A2, A3, B0, B1, B2, B3) \
-    "ldr    %[w], [%[weights]], #4\n"                      \
-    "ldr    %[x], [%[columns]], #16\n"                     \
-    "sxtb16 %[v], %[w]\n"                                  \
-    "sxtb16 %[w], %[w], ror #8\n"                          \
-    MAC     " %[a0], %[v], %[x]" A0                        \
-    "ldr    %[y], [%[columns], #-12]\n"                    \
-    MAC     " %[b0], %[w], %[x]" B0                        \
-    "ldr    %[x], [%[columns], #-8]\n"                     \
-    MAC     " %[a1], %[v], %[y]" A1                        \
-    MAC     " %[b1], %[w], %[y]" B1                        \
-    "ldr    %[y], [%[columns], #-4]\n"                     \
-    MAC     " %[a2], %[v], %[x]" A2                        \
-    MAC     " %[b2], %[w], %[x]" B2                        \
-    MAC     " %[a3], %[v], %[y]" A3                        \
-    MAC     " %[b3], %[w], %[y]" B3
-
-#define M33_TILE_FIRST M33_TILE_STEP("smuad", "\n", "\n", "\n", "\n", "\n", "\n", "\n", "\n")
-#define M33_TILE_NEXT                                                                          \
-    M33_TILE_STEP("smlad", ", %[a0]\n", ", %[a1]\n", ", %[a2]\n", ", %[a3]\n", ", %[b0]\n", \
-                  ", %[b1]\n", ", %[b2]\n", ", %[b3]\n")
-
-/* How a product over `steps` words of weights enters the unrolled loop. */
-typedef struct m33_tile_entry {
-    uint32_t skip; /* bytes of the loop's body to jump over at first */
-} m33_tile_entry_t;
-
-static inline m33_tile_entry_t m33_tile_entry(int32_t steps)
+/* Computes all the pairs between channels and channels_end (at least one). */
+static __attribute__((naked, noinline, used)) void m33_tile_run(const m33_tile_t *tile __attribute__((unused)))
 {
-    const uint32_t first = (uint32_t)(steps - 1) % M33_TILE_UNROLL;
-    const uint32_t skipped = first == 0 ? 0 : M33_TILE_UNROLL - first;
-    return (m33_tile_entry_t){skipped * M33_TILE_STEP_BYTES};
-}
-
-/* Multiplies steps >= 1 words of weights with the columns that end at `end`. */
-static inline __attribute__((always_inline)) m33_tile_t m33_tile(const uint32_t *weights,
-                                                                 const uint32_t *columns,
-                                                                 const uint32_t *end,
-                                                                 m33_tile_entry_t entry)
-{
-    m33_tile_t sum;
-    uint32_t w, v, x, y;
     __asm__ volatile(
-        M33_TILE_FIRST
-        "vmov   %[w], %[end]\n"
-        "vmov   %[v], %[skip]\n"
-        "cmp    %[columns], %[w]\n"
+        ".syntax unified\n"
+        "push   {r4-r11, lr}\n"
+        "vldmia r0, {s0-s9}\n"
+        "vmov   r12, s0\n"
+        "0:\n" /* a pair of channels */
+        "vmov   lr, s1\n"
+        M33_TILE_STEP("smuad", "", "", "", "", "", "", "", "")
+        "vmov   r8, s2\n"
+        "vmov   r9, s3\n"
+        "cmp    lr, r8\n"
         "beq    2f\n"
         ".balign 4\n"
-        "add    pc, %[v]\n" /* reads as the address of the second instruction after it */
+        "add    pc, r9\n" /* pc reads as the address of 1, when 4-byte aligned */
         "nop\n"
         "1:\n"
-        ".rept " M33_STRING(M33_TILE_UNROLL) "\n"
-        M33_TILE_NEXT
+        ".rept  " M33_STRING(M33_TILE_UNROLL) "\n"
+        M33_TILE_STEP("smlad", ", r0", ", r1", ", r2", ", r3", ", r4", ", r5", ", r6", ", r7")
         ".endr\n"
-        "vmov   %[w], %[end]\n"
-        "cmp    %[columns], %[w]\n"
-        "bne    1b\n"
+        "vmov   r8, s2\n"
+        "cmp    lr, r8\n"
+        "bne.w  1b\n"
         "2:\n"
-        : [a0] "=&r"(sum.a0), [a1] "=&r"(sum.a1), [a2] "=&r"(sum.a2), [a3] "=&r"(sum.a3),
-          [b0] "=&r"(sum.b0), [b1] "=&r"(sum.b1), [b2] "=&r"(sum.b2), [b3] "=&r"(sum.b3),
-          [weights] "+&r"(weights), [columns] "+&r"(columns), [w] "=&r"(w), [v] "=&r"(v),
-          [x] "=&r"(x), [y] "=&r"(y)
-        : [end] "t"(end), [skip] "t"(entry.skip)
-        : "cc", "memory");
-    return sum;
+        "vmov   lr, s4\n"
+        "sub    r4, r4, r0\n"
+        "sub    r5, r5, r1\n"
+        "sub    r6, r6, r2\n"
+        "sub    r7, r7, r3\n"
+        M33_TILE_REQUANTIZE("r0", "r1", "r2", "r3", "0", "lsl #1")
+        M33_TILE_REQUANTIZE("r4", "r5", "r6", "r7", "16", "asr #7") /* of 256 B: twice B */
+        "add    lr, lr, #32\n"
+        "vmov   r8, s6\n"
+        "vmov   r9, s7\n"
+        "vmov   r10, s8\n"
+        "vmov   r11, s9\n"
+        "bfi    r0, r4, #8, #8\n"
+        "bfi    r1, r5, #8, #8\n"
+        "bfi    r2, r6, #8, #8\n"
+        "bfi    r3, r7, #8, #8\n"
+        "strh   r0, [r8]\n"
+        "strh   r1, [r8, r9]\n"
+        "strh   r2, [r8, r10]\n"
+        "strh   r3, [r8, r11]\n"
+        "add    r8, r8, #2\n"
+        "vmov   r9, s5\n"
+        "vmov   s4, lr\n"
+        "vmov   s6, r8\n"
+        "cmp    lr, r9\n"
+        "bne.w  0b\n"
+        "pop    {r4-r11, pc}\n");
 }
+/* clang-format on */
 
 #endif
