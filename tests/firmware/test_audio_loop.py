@@ -1,0 +1,139 @@
+"""The audio loop against the same steps done one by one: gain, front end, windows, network, detector."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from host.detector import Detector, DetectorSettings, apply_gain
+from host.errors import TokayError
+from host.features import Frontend
+from host.pipeline import AudioLoop, Pipeline
+from host.runtime import Model
+
+MODEL = "keyword_spotting_on_off"
+
+
+def speech_like(seconds: float, rate: int, seed: int = 1) -> np.ndarray:
+    """Noise in bursts, loud enough to move scores."""
+    rng = np.random.default_rng(seed)
+    samples = rng.normal(0, 3000, int(seconds * rate))
+    envelope = np.repeat(rng.random(int(seconds * 10) + 1), rate // 10)[: samples.size]
+    return np.clip(samples * envelope, -32768, 32767).astype(np.int16)
+
+
+def step_by_step(pipeline: Pipeline, audio: np.ndarray) -> list[tuple]:
+    """Time, scores and detection of each inference, without the loop."""
+    s, fe = pipeline.settings, pipeline.frontend.settings
+    spectrogram = pipeline.frontend.spectrogram(apply_gain(audio, s.volume_gain_q8))
+    detector = Detector(
+        DetectorSettings(s.labels, s.thresholds, s.average_window_ms, s.suppression_ms, s.minimum_count)
+    )
+    period = max(s.latency_ms * fe.sample_rate_hz // 1000, fe.step_samples)
+    due, expected = None, []
+    for last in range(fe.frames, len(spectrogram) + 1):
+        heard = fe.window_samples + (last - 1) * fe.step_samples
+        due = heard if due is None else due
+        if heard < due:
+            continue
+        due += period * (1 + (heard - due) // period)
+        features = pipeline.frontend.quantize(spectrogram[last - fe.frames : last])
+        output = pipeline.model.invoke(features.reshape(pipeline.model.input.shape)).reshape(-1)
+        time_ms = heard * 1000 // fe.sample_rate_hz
+        found = detector.process(output, time_ms)
+        scores = tuple(int(v) + 128 for v in output)
+        expected.append((time_ms, scores, (found.class_index, found.score) if found.detected else None))
+    return expected
+
+
+def as_tuples(events) -> list[tuple]:
+    return [
+        (e.time_ms, e.scores, e.detection and (e.detection.class_index, e.detection.score)) for e in events
+    ]
+
+
+OVERRIDES = [
+    {},
+    {"volume_gain": 40},
+    {"latency_ms": 0},
+    {"latency_ms": 33, "detection_threshold": 20, "suppression_ms": 300},
+    {"fe.quantize_dynamic_scale_enable": True, "volume_gain": 3},
+]
+
+
+@pytest.mark.parametrize("overrides", OVERRIDES)
+def test_same_as_step_by_step(overrides):
+    pipeline = Pipeline(MODEL, overrides=overrides)
+    audio = speech_like(4, pipeline.sample_rate_hz)
+    expected = step_by_step(pipeline, audio)
+    assert len(expected) > 20
+    assert len({scores for _, scores, _ in expected}) > 5
+    assert as_tuples(pipeline.process(audio)) == expected
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.integers(1, 3000), min_size=1, max_size=30))
+def test_chunks_of_any_size(sizes):
+    pipeline = Pipeline(MODEL)
+    audio = speech_like(2.5, pipeline.sample_rate_hz, seed=len(sizes))
+    whole = as_tuples(pipeline.process(audio))
+    pipeline.reset()
+    events, at = [], 0
+    while at < audio.size:
+        for size in sizes:
+            events += pipeline.process(audio[at : at + size])
+            at += size
+    assert as_tuples(events) == whole
+
+
+def test_an_inference_waits_while_audio_does():
+    pipeline = Pipeline(MODEL)
+    audio = speech_like(4, pipeline.sample_rate_hz)
+    half = audio.size // 2
+    period = pipeline.settings.latency_ms * pipeline.sample_rate_hz // 1000
+    assert pipeline.loop.process(audio[:half], backlog=period + 1) == []
+    events = pipeline.loop.process(audio[half:], backlog=period)
+    # On the newest window as soon as it may, then on time.
+    reference = Pipeline(MODEL)
+    expected = as_tuples(reference.process(audio))
+    assert as_tuples(events)[0][:1] > expected[0][:1]
+    assert pipeline.loop.statistics["skipped"] == len(expected) - len(events) > 5
+
+
+def test_lost_samples_pass_time():
+    pipeline = Pipeline(MODEL)
+    rate = pipeline.sample_rate_hz
+    audio = speech_like(3, rate)
+    times = [e.time_ms for e in pipeline.process(audio)]
+    pipeline.reset()
+    before = pipeline.process(audio[: 2 * rate])
+    pipeline.loop.lost(5 * rate)
+    after = pipeline.process(audio[2 * rate :])
+    assert [e.time_ms for e in before] == [t for t in times if t <= 2000]
+    assert all(7000 < e.time_ms <= 8000 for e in after) and after
+    assert pipeline.loop.statistics["lost_samples"] == 5 * rate
+
+
+def test_reset_forgets_everything():
+    pipeline = Pipeline(MODEL)
+    audio = speech_like(2, pipeline.sample_rate_hz)
+    first = pipeline.process(audio)
+    pipeline.reset()
+    assert pipeline.process(audio) == first
+
+
+def test_refuses_what_does_not_fit():
+    model = Model(MODEL)
+    pipeline = Pipeline(MODEL)
+    narrow = Frontend(replace(pipeline.frontend.settings, filterbank_n_channels=20))
+    with pytest.raises(TokayError, match="input does not fit"):
+        AudioLoop(narrow, model._nn, pipeline.settings)
+    fewer = replace(pipeline.settings, labels=("a", "b"), thresholds=(1, 2))
+    with pytest.raises(TokayError, match="output does not fit"):
+        AudioLoop(pipeline.frontend, model._nn, fewer)
+    with pytest.raises(TokayError, match="one channel of int16"):
+        pipeline.process(np.zeros((2, 2), np.int16))
