@@ -20,7 +20,8 @@ from host.errors import TokayError
 
 EXCEPTION_FRAME_BYTES = 8 * 4 + 4
 THREAD = "startup_reset"
-_FAULTS = frozenset({"fault_entry", THREAD})  # a fault starts again at the top of the stack
+_FAULTS = frozenset({"fault_entry", THREAD})
+FAULT_ROOM_BYTES = 640  # what fault_entry (firmware/chips/efr32mg24/fault.c) wants below the fault
 
 # Who calls through a pointer, and what the pointer can be. Patterns match whole names.
 INDIRECT: tuple[tuple[str, str], ...] = (
@@ -63,6 +64,8 @@ def bound(elf: Path, objects: Path, objdump: str = "arm-none-eabi-objdump") -> S
     functions = _from_instructions(disassembly)
     functions |= _from_compiler(objects, set(functions))
     thread, thread_path = _deepest(THREAD, functions)
+    if _deepest("fault_report", functions)[0] > FAULT_ROOM_BYTES:
+        raise TokayError(f"a fault's report takes more than {FAULT_ROOM_BYTES} bytes of stack")
     handlers = [h for h in _handlers(elf) if h not in _FAULTS]
     interrupt, interrupt_path = max((_deepest(name, functions) for name in handlers), default=(0, ()))
     interrupt += EXCEPTION_FRAME_BYTES if interrupt_path else 0

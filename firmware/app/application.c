@@ -285,6 +285,9 @@ bool application_init(hal_status_t clocks) {
     s_app.detected.led = HAL_LED_DETECTED;
     s_app.activity.led = HAL_LED_ACTIVITY;
     report_banner(&s_app.report, clocks);
+    if (hal_last_fault() != NULL) {
+        report_last_fault(&s_app.report, hal_last_fault());
+    }
     report_model(&s_app.report, model_name, &model_plan, &model_detector_settings);
     const char *error = start_model();
     s_app.ready = error == NULL;

@@ -77,6 +77,20 @@ void report_banner(report_t *report, hal_status_t clocks) {
     }
 }
 
+void report_last_fault(report_t *report, const hal_fault_t *fault) {
+    char line[LINE_BYTES];
+    format_t out;
+    format_init(&out, line, sizeof line);
+    named(&out, "Warning: restarted after a fault at ", fault->uptime_ms);
+    format_text(&out, " ms, exception=0x");
+    format_hex(&out, fault->exception, 8);
+    format_text(&out, " pc=0x");
+    format_hex(&out, fault->pc, 8);
+    format_text(&out, " CFSR=0x");
+    format_hex(&out, fault->cfsr, 8);
+    send(report, &out);
+}
+
 void report_model(report_t *report, const char *name, const nn_plan_t *plan, const detector_settings_t *classes) {
     char line[LINE_BYTES];
     format_t out;

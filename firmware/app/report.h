@@ -23,6 +23,8 @@ void report_line(report_t *report, const char *text);
 
 /* What runs where, at start. */
 void report_banner(report_t *report, hal_status_t clocks);
+/* What stopped the firmware before this start. */
+void report_last_fault(report_t *report, const hal_fault_t *fault);
 void report_model(report_t *report, const char *name, const nn_plan_t *plan, const detector_settings_t *classes);
 void report_settings(report_t *report, const audio_loop_config_t *config, uint32_t actual_rate_hz);
 

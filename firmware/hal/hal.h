@@ -62,4 +62,15 @@ uint32_t hal_stack_high_water(void);
 uint32_t hal_stack_bytes(void);
 /* Does not return. */
 void hal_reset(void);
+
+/* What stopped the firmware: kept over the reset that follows a fault, until power goes. */
+typedef struct hal_fault {
+    uint32_t exception; /* number of the exception: 3 hard, 4 memory, 5 bus, 6 usage, 7 secure */
+    uint32_t uptime_ms;
+    uint32_t pc, lr, sp, xpsr; /* 0 where the stack could not take them */
+    uint32_t cfsr, hfsr, mmfar, bfar;
+} hal_fault_t;
+/* The last fault, NULL if there was none. */
+const hal_fault_t *hal_last_fault(void);
+void hal_clear_fault(void);
 #endif

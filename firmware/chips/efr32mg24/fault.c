@@ -5,7 +5,7 @@
 #include "registers.h"
 
 void fault_entry(void);
-void fault_report(const uint32_t *frame, uint32_t exc_return);
+void fault_report(const uint32_t *frame);
 
 extern uint32_t stack_bottom[], stack_top[];
 
@@ -13,12 +13,23 @@ extern uint32_t stack_bottom[], stack_top[];
 #define FAULTS_IN_A_ROW 3u
 #define ALIVE_PERIODS 48u /* of 2^24 cycles: about 10 s */
 
-/* What a reset leaves: how often it has faulted lately. */
+/* Survives a reset; after power-on it holds anything, but hardly the magic number and its complement. */
 static struct {
-    uint32_t magic, in_a_row;
+    uint32_t magic;
+    uint32_t in_a_row; /* faults that each came soon after the reset before */
+    hal_fault_t fault;
+    uint32_t magic_complement;
 } s_record __attribute__((section(".noinit")));
 
 static uint32_t s_alive;
+
+static bool record_is_valid(void) {
+    return s_record.magic == RECORD_MAGIC && s_record.magic_complement == ~RECORD_MAGIC;
+}
+
+const hal_fault_t *hal_last_fault(void) { return record_is_valid() ? &s_record.fault : NULL; }
+
+void hal_clear_fault(void) { s_record.magic = 0; }
 
 void fault_still_alive(void) {
     if (++s_alive == ALIVE_PERIODS) {
@@ -26,12 +37,17 @@ void fault_still_alive(void) {
     }
 }
 
-/* The stack may be what is broken: go to its top, since nothing returns from here. */
+/* Stays on the stack if there is room for the report below (host.stack checks that it is enough), else
+ * starts again at its top: the stack may be what is broken, and nothing returns from here. */
 __attribute__((naked)) void fault_entry(void) {
     __asm volatile("mrs r0, msp\n\t"
-                   "mov r1, lr\n\t"
                    "ldr r2, =stack_top\n\t"
-                   "msr msp, r2\n\t"
+                   "ldr r3, =stack_bottom + 640\n\t"
+                   "cmp r0, r3\n\t"
+                   "blo 1f\n\t"
+                   "cmp r0, r2\n\t"
+                   "bls fault_report\n\t"
+                   "1: msr msp, r2\n\t"
                    "b fault_report");
 }
 
@@ -75,39 +91,54 @@ static bool in_stack(const uint32_t *frame) {
     return frame >= stack_bottom && frame + 8 <= stack_top && ((uintptr_t)frame & 3u) == 0;
 }
 
-__attribute__((noreturn, used)) void fault_report(const uint32_t *frame, uint32_t exc_return) {
-    char line[200];
-    uint32_t cfsr = SCB_CFSR;
-    uint32_t number = SCB_ICSR & 0x1FFu;
-    bool has_frame = in_stack(frame) && (cfsr & (SCB_CFSR_STKOF | SCB_CFSR_STKERR | SCB_CFSR_MSTKERR)) == 0;
+static void record_fault(const uint32_t *frame) {
+    hal_fault_t *fault = &s_record.fault;
+    uint32_t in_a_row = record_is_valid() ? s_record.in_a_row : 0;
+    *fault = (hal_fault_t){
+        .exception = SCB_ICSR & 0x1FFu,
+        .uptime_ms = hal_milliseconds(),
+        .sp = (uint32_t)(uintptr_t)frame,
+        .cfsr = SCB_CFSR,
+        .hfsr = SCB_HFSR,
+        .mmfar = SCB_MMFAR,
+        .bfar = SCB_BFAR,
+    };
+    if (in_stack(frame) && (fault->cfsr & (SCB_CFSR_STKOF | SCB_CFSR_STKERR | SCB_CFSR_MSTKERR)) == 0) {
+        fault->lr = frame[5];
+        fault->pc = frame[6];
+        fault->xpsr = frame[7];
+    }
+    s_record.in_a_row = in_a_row + 1u;
+    s_record.magic = RECORD_MAGIC;
+    s_record.magic_complement = ~RECORD_MAGIC;
+}
 
-    (void)core_lock();
+static void describe(const hal_fault_t *fault, char *line) {
     char *p = put_text(line, "\nFault: ");
-    p = put_text(p, kind_name(cfsr, number));
-    if (has_frame) {
-        p = put_hex(p, " pc=0x", frame[6]);
-        p = put_hex(p, " lr=0x", frame[5]);
+    p = put_text(p, kind_name(fault->cfsr, fault->exception));
+    p = put_hex(p, " pc=0x", fault->pc);
+    p = put_hex(p, " lr=0x", fault->lr);
+    if ((fault->cfsr & SCB_CFSR_BFARVALID) != 0) {
+        p = put_hex(p, " address=0x", fault->bfar);
+    } else if ((fault->cfsr & SCB_CFSR_MMARVALID) != 0) {
+        p = put_hex(p, " address=0x", fault->mmfar);
     }
-    if ((cfsr & SCB_CFSR_BFARVALID) != 0) {
-        p = put_hex(p, " address=0x", SCB_BFAR);
-    } else if ((cfsr & SCB_CFSR_MMARVALID) != 0) {
-        p = put_hex(p, " address=0x", SCB_MMFAR);
-    }
-    p = put_hex(p, " CFSR=0x", cfsr);
-    p = put_hex(p, " HFSR=0x", SCB_HFSR);
-    p = put_hex(p, " exception=0x", number);
-    p = put_hex(p, " return=0x", exc_return);
-    p = put_text(p, "\n");
+    p = put_hex(p, " CFSR=0x", fault->cfsr);
+    p = put_hex(p, " HFSR=0x", fault->hfsr);
+    p = put_hex(p, " exception=0x", fault->exception);
+    (void)put_text(p, "\n");
+}
 
+__attribute__((noreturn, used)) void fault_report(const uint32_t *frame) {
+    char line[200];
+    (void)core_lock();
+    record_fault(frame);
+    describe(&s_record.fault, line);
     hal_led_set(HAL_LED_FAULT, true);
     hal_uart_flush();
     eusart_panic(line);
 
-    if (s_record.magic != RECORD_MAGIC) {
-        s_record.magic = RECORD_MAGIC;
-        s_record.in_a_row = 0;
-    }
-    bool halt = ++s_record.in_a_row >= FAULTS_IN_A_ROW || (DCB_DHCSR & DCB_DHCSR_DEBUGEN) != 0;
+    bool halt = s_record.in_a_row >= FAULTS_IN_A_ROW || (DCB_DHCSR & DCB_DHCSR_DEBUGEN) != 0;
     eusart_panic(halt ? "Halted.\n" : "Restarting.\n");
     hal_uart_flush();
     if (halt) {
