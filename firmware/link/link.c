@@ -130,11 +130,17 @@ static link_event_t finish(link_t *link, link_frame_t *frame, size_t used)
     return follow(link, frame);
 }
 
+/* Gives out a line without its ends; blank ones are nothing. */
 static link_event_t text(link_t *link, link_frame_t *frame, size_t used)
 {
-    while (used > 0 && (link->segment[used - 1] == '\r' || link->segment[used - 1] == '\n'))
+    const uint8_t *line = link->segment;
+    while (used > 0 && (line[used - 1] == '\r' || line[used - 1] == '\n'))
         used--;
-    *frame = (link_frame_t){.length = (uint16_t)used, .payload = link->segment};
+    for (; used > 0 && (*line == '\r' || *line == '\n'); line++)
+        used--;
+    if (used == 0)
+        return LINK_NOTHING;
+    *frame = (link_frame_t){.length = (uint16_t)used, .payload = line};
     link->counters.lines++;
     return LINK_TEXT;
 }
@@ -146,7 +152,8 @@ static bool is_text(uint8_t byte)
 
 /* A segment is text only while every byte of it is. The second byte of a frame is its version, with
  * the top bit set, so that a frame never passes for text, and a line can be given out at its end
- * without waiting for a delimiter. */
+ * without waiting for a delimiter. A frame's first byte may be anything: a line end there decides
+ * nothing yet. */
 link_event_t link_receive(link_t *link, uint8_t byte, link_frame_t *frame)
 {
     size_t used = link->used;
@@ -173,7 +180,7 @@ link_event_t link_receive(link_t *link, uint8_t byte, link_frame_t *frame)
     link->used = (uint16_t)used;
     link->printable = printable && is_text(byte);
     /* A line, or a piece of a very long one. */
-    if (link->printable && (byte == '\n' || used == LINK_MAX_SEGMENT)) {
+    if (link->printable && ((byte == '\n' && used > 1) || used == LINK_MAX_SEGMENT)) {
         link->used = 0;
         return text(link, frame, used);
     }

@@ -163,13 +163,14 @@ class Decoder:
         while self._printable and at < len(piece):
             match = _TEXT.match(piece, at)
             assert match is not None
-            newline = piece.find(b"\n", at, match.end())
+            # A frame's first byte may be anything: a line end there decides nothing yet.
+            newline = piece.find(b"\n", at + (not self._segment), match.end())
             room = at + MAX_SEGMENT - len(self._segment)
             end = match.end() if newline < 0 else newline + 1
             if newline >= 0 or end >= room:
                 end = min(end, room)
                 self._segment += piece[at:end]
-                yield self._text()
+                yield from self._text()
                 self._segment.clear()
             else:
                 self._segment += piece[at:end]
@@ -185,16 +186,18 @@ class Decoder:
         if overflowed:
             self.counters.oversize += 1
             yield Damaged(Damage.OVERSIZE)
-        elif printable and segment:
-            yield self._text()
-        elif segment:
+        elif printable:
+            yield from self._text()
+        else:
             yield self._judge(segment)
         self._segment.clear()
         self._printable, self._overflowed = True, False
 
-    def _text(self) -> TextLine:
-        self.counters.lines += 1
-        return TextLine(self._segment.decode("ascii").rstrip("\r\n"))
+    def _text(self) -> Iterator[TextLine]:
+        line = self._segment.decode("ascii").strip("\r\n")
+        if line:
+            self.counters.lines += 1
+            yield TextLine(line)
 
     def _judge(self, segment: bytes) -> Received:
         raw = cobs_decode(segment)

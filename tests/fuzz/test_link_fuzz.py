@@ -1,0 +1,143 @@
+"""Any bytes at all into the link's C and Python decoders: no crash, no hang, nothing wrong delivered."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from host.device import messages
+from host.device.framing import Decoder, Frame, TextLine
+
+ROOT = Path(__file__).resolve().parents[2]
+LINK = ROOT / "firmware" / "link"
+VECTORS = ROOT / "tests" / "golden" / "vectors" / "link.json"
+
+
+FLAGS = ["-std=c11", "-O1", "-g", "-fno-sanitize-recover=all", "-Wall", "-Wextra", "-Werror"]
+SOURCES = [*sorted(LINK.glob("*.c")), ROOT / "tests" / "fuzz" / "fuzz_link.c"]
+
+
+def build(compiler: str, sanitize: str, program: Path, *sources: Path) -> None:
+    """Compiles the target; skips where the compiler's runtime for it is not installed."""
+    command = [compiler, *FLAGS, f"-fsanitize={sanitize}", f"-I{LINK}", *sources, "-o", program]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode and "cannot find" in done.stderr:
+        pytest.skip(f"{compiler} has no runtime for -fsanitize={sanitize} here")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="session")
+def fuzzer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The target with libFuzzer, which searches for inputs that reach new code."""
+    if shutil.which("clang") is None:
+        pytest.skip("clang is not installed, which has libFuzzer")
+    program = tmp_path_factory.mktemp("fuzz") / "fuzz_link"
+    build("clang", "fuzzer,address,undefined", program, *SOURCES)
+    return program
+
+
+@pytest.fixture(scope="session")
+def shaker(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The target with blind random changes, which any compiler with sanitizers builds."""
+    program = tmp_path_factory.mktemp("shake") / "shake_link"
+    build("cc", "address,undefined", program, *SOURCES, ROOT / "tests" / "fuzz" / "standalone.c")
+    return program
+
+
+def corpus(folder: Path) -> Path:
+    """Starting points: the shared vectors, as each part of the target takes them."""
+    folder.mkdir()
+    vectors = json.loads(VECTORS.read_text(encoding="utf-8"))
+    for k, stream in enumerate(vectors["streams"]):
+        (folder / f"stream{k}").write_bytes(b"\0" + bytes.fromhex(stream["bytes"]))
+    for k, item in enumerate(vectors["messages"]):
+        payload = bytes.fromhex(item["payload"])
+        (folder / f"message{k}").write_bytes(bytes([2, item["type"]]) + payload)
+        if len(payload) < 500:
+            half = bytes([(len(payload) + 1) // 2])
+            (folder / f"frame{k}").write_bytes(bytes([1, item["type"], 0]) + half + payload)
+    return folder
+
+
+def fuzz(program: Path, folder: Path, *options: str) -> int:
+    """Runs the target; returns how many inputs it took."""
+    done = subprocess.run(
+        [program, corpus(folder / "corpus"), "-seed=4", "-max_len=1500", "-timeout=5", *options],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    runs = re.search(r"Done (\d+) runs", done.stderr)
+    assert runs, done.stderr[-1000:]
+    return int(runs[1])
+
+
+def shake(program: Path, folder: Path, inputs: int) -> None:
+    files = sorted(corpus(folder / "corpus").iterdir())
+    done = subprocess.run([program, str(inputs), "4", *files], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert done.stdout == f"{inputs} inputs\n"
+
+
+def test_c_decoders_shaken(shaker: Path, tmp_path: Path) -> None:
+    shake(shaker, tmp_path, 100_000)
+
+
+@pytest.mark.slow
+def test_c_decoders_shaken_millions_of_times(shaker: Path, tmp_path: Path) -> None:
+    shake(shaker, tmp_path, 5_000_000)
+
+
+def test_c_decoders_for_seconds(fuzzer: Path, tmp_path: Path) -> None:
+    assert fuzz(fuzzer, tmp_path, "-runs=60000") >= 60000
+
+
+@pytest.mark.slow
+def test_c_decoders_for_millions_of_inputs(fuzzer: Path, tmp_path: Path) -> None:
+    assert fuzz(fuzzer, tmp_path, "-runs=5000000") >= 5000000
+
+
+def python_decoder(inputs: int, seed: int) -> None:
+    """Damaged and invented streams into the Python decoder and message parser."""
+    rng = random.Random(seed)
+    vectors = json.loads(VECTORS.read_text(encoding="utf-8"))
+    seeds = [bytes.fromhex(item["bytes"]) for item in vectors["streams"]]
+    seeds += [bytes.fromhex(frame[4]) for frame in vectors["frames"]]
+    payloads = [(item["type"], bytes.fromhex(item["payload"])) for item in vectors["messages"]]
+    decoder = Decoder()
+    for _ in range(inputs):
+        data = bytearray(rng.choice(seeds) if rng.random() < 0.8 else rng.randbytes(rng.randrange(100)))
+        for _ in range(rng.randrange(4)):
+            at = rng.randrange(len(data) + 1)
+            data[at : at + rng.randrange(3)] = rng.randbytes(rng.randrange(3))
+        for event in decoder.feed(bytes(data)):
+            if isinstance(event, Frame):
+                assert len(event.payload) <= 2 * messages.MAX_PAYLOAD
+            elif isinstance(event, TextLine):
+                assert event.text
+        number, payload = rng.choice(payloads)
+        mutated = bytearray(payload)
+        for _ in range(rng.randrange(1, 4)):
+            mutated[rng.randrange(len(mutated))] = rng.randrange(256)
+        raw = bytes(mutated[: rng.randrange(len(mutated) + 1)] if rng.random() < 0.3 else mutated)
+        try:
+            message = messages.decode(number, raw)
+        except ValueError:
+            continue
+        assert message is not None and len(message.encode()) <= len(raw)
+
+
+def test_python_decoders_for_seconds() -> None:
+    python_decoder(20_000, seed=1)
+
+
+@pytest.mark.slow
+def test_python_decoders_for_a_million_inputs() -> None:
+    python_decoder(1_000_000, seed=2)
