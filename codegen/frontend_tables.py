@@ -155,9 +155,12 @@ def q(value: float, bits: int) -> int:
 def _pcan_gain(x: int, input_bits: int, strength: float, offset: float, gain_bits: int) -> int:
     """Gain at noise estimate x. The power is a float result of float arguments."""
     base = f32(f32(x) / f32(1 << input_bits)) + f32(offset)
+    exponent = -float(f32(strength))
+    if base == 0 and exponent < 0:
+        return INT16_MAX
     try:
-        power = f32(math.pow(float(base), float(-f32(strength))))
-    except (OverflowError, ZeroDivisionError):
+        power = f32(min(math.pow(float(base), exponent), 1e30))
+    except OverflowError:
         return INT16_MAX
     gain = f32(f32(1 << gain_bits) * power)
     if gain > INT16_MAX:

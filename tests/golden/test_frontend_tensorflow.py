@@ -1,0 +1,149 @@
+"""Random audio and random settings against TensorFlow's own front end operator, bit for bit.
+
+The one file of the front end's tests that imports TensorFlow (it takes seconds).
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from codegen.errors import TokayError
+from codegen.frontend import FrontendSettings
+from host.features import Frontend
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+operator = pytest.importorskip(
+    "tensorflow.lite.experimental.microfrontend.python.ops.audio_microfrontend_op",
+    reason="TensorFlow is not installed",
+)
+
+
+def reference(s: FrontendSettings, audio: np.ndarray) -> np.ndarray:
+    """The operator's result; its noise reduction cannot be switched off, but made to change nothing."""
+    off = not s.noise_reduction_enable
+    return operator.audio_microfrontend(
+        __import__("tensorflow").constant(audio),
+        sample_rate=s.sample_rate_hz,
+        window_size=s.window_size_ms,
+        window_step=s.window_step_ms,
+        num_channels=s.filterbank_n_channels,
+        upper_band_limit=s.filterbank_upper_band_limit,
+        lower_band_limit=s.filterbank_lower_band_limit,
+        smoothing_bits=0 if off else s.noise_reduction_smoothing_bits,
+        even_smoothing=0.0 if off else s.noise_reduction_even_smoothing,
+        odd_smoothing=0.0 if off else s.noise_reduction_odd_smoothing,
+        min_signal_remaining=1.0 if off else s.noise_reduction_min_signal_remaining,
+        enable_pcan=s.pcan_enable,
+        pcan_strength=s.pcan_strength,
+        pcan_offset=s.pcan_offset,
+        gain_bits=s.pcan_gain_bits,
+        enable_log=s.log_scale_enable,
+        scale_shift=s.log_scale_shift,
+    ).numpy()
+
+
+def audio_of(kind: str, samples: int, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    if kind == "noise":
+        wave = rng.normal(0, 10 ** rng.uniform(0, 4.6), samples)
+    elif kind == "bursts":
+        wave = rng.normal(0, 1, samples) * 10 ** np.interp(
+            np.arange(samples), np.linspace(0, samples, 12), rng.uniform(-1, 4.6, 12)
+        )
+    elif kind == "square":
+        wave = 40000 * np.sign(np.sin(np.arange(samples) * rng.uniform(0.01, 3)))
+    elif kind == "tone":
+        wave = 10 ** rng.uniform(0, 4.6) * np.sin(np.arange(samples) * rng.uniform(0.01, 3))
+    elif kind == "impulses":
+        wave = np.where(rng.random(samples) < 0.003, -32768, 0)
+    else:  # the signs of a window-flattening level: the FFT's worst case for overflow
+        wave = rng.choice([-32768, 32767], samples)
+    return np.clip(np.round(wave), -32768, 32767).astype(np.int16)
+
+
+KINDS = ["noise", "bursts", "square", "tone", "impulses", "extremes"]
+COMMON: dict[str, Any] = {"upstream_window": True}
+
+
+@st.composite
+def frontends(draw: st.DrawFn) -> FrontendSettings:
+    rate = draw(st.one_of(st.sampled_from([8000, 11025, 12000, 16000]), st.integers(8000, 16000)))
+    window = draw(st.integers(2, 64))
+    lower = draw(st.floats(0, 1500))
+    reduce = draw(st.booleans())
+    try:
+        return FrontendSettings(
+            sample_rate_hz=rate,
+            window_size_ms=window,
+            window_step_ms=draw(st.integers(1, window)),
+            filterbank_n_channels=draw(st.integers(1, 128)),
+            filterbank_lower_band_limit=lower,
+            filterbank_upper_band_limit=draw(st.floats(lower + 50, rate / 2)),
+            noise_reduction_enable=reduce,
+            noise_reduction_smoothing_bits=draw(st.integers(0, 16)),
+            noise_reduction_even_smoothing=draw(st.floats(0, 1)),
+            noise_reduction_odd_smoothing=draw(st.floats(0, 1)),
+            noise_reduction_min_signal_remaining=draw(st.floats(0, 1)),
+            pcan_enable=reduce and draw(st.booleans()),
+            pcan_strength=draw(st.floats(0, 2)),
+            pcan_offset=draw(st.floats(0, 1000)),
+            pcan_gain_bits=draw(st.integers(16, 28)),
+            log_scale_enable=draw(st.booleans()),
+            log_scale_shift=draw(st.integers(0, 10)),
+            **COMMON,
+        )
+    except TokayError:
+        assume(False)
+        raise
+
+
+def check(s: FrontendSettings, kind: str, seed: int, windows: int = 6) -> None:
+    audio = audio_of(kind, s.window_samples + (windows - 1) * s.step_samples + seed % 7, seed)
+    np.testing.assert_array_equal(Frontend(s).spectrogram(audio), reference(s, audio))
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(s=frontends(), kind=st.sampled_from(KINDS), seed=st.integers(0, 2**32 - 1))
+def test_random_settings(s: FrontendSettings, kind: str, seed: int) -> None:
+    check(s, kind, seed)
+
+
+@pytest.mark.slow
+@settings(max_examples=3000, deadline=None, suppress_health_check=list(HealthCheck))
+@given(s=frontends(), kind=st.sampled_from(KINDS), seed=st.integers(0, 2**32 - 1))
+def test_random_settings_many(s: FrontendSettings, kind: str, seed: int) -> None:
+    check(s, kind, seed)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("rate", [8000, 16000])
+def test_seed_settings(rate: int, kind: str) -> None:
+    s = FrontendSettings(
+        sample_rate_hz=rate, window_size_ms=30, window_step_ms=20, filterbank_upper_band_limit=3999.0,
+        filterbank_lower_band_limit=100.0, noise_reduction_enable=True, noise_reduction_smoothing_bits=5,
+        noise_reduction_even_smoothing=0.004, noise_reduction_odd_smoothing=0.004, **COMMON,
+    )  # fmt: skip
+    for seed in range(5):
+        check(s, kind, seed, windows=100)
+
+
+def test_a_band_that_touches_the_spectrums_end() -> None:
+    """Refused exactly where the operator fails."""
+    for upper in np.arange(3960.0, 4010.0, 1.0):
+        values = {"sample_rate_hz": 8000, "window_size_ms": 30, "filterbank_upper_band_limit": float(upper)}
+        audio = audio_of("noise", 240, 1)
+        try:
+            s = FrontendSettings(**values, **COMMON)
+        except TokayError:
+            s = FrontendSettings(**(values | {"filterbank_upper_band_limit": 3900.0}), **COMMON)
+            object.__setattr__(s, "filterbank_upper_band_limit", float(upper))
+            with pytest.raises(Exception, match="failed to populate"):
+                reference(s, audio)
+        else:
+            np.testing.assert_array_equal(Frontend(s).spectrogram(audio), reference(s, audio))

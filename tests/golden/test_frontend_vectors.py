@@ -1,0 +1,35 @@
+"""Every recorded clip of the vendor's front end, bit for bit: uint16, int8, float32 and activity."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from host.features import Frontend
+
+_ROOT = Path(__file__).resolve().parents[2]
+_SHARED = Path(os.environ.get("TOKAY_SHARED", _ROOT.parent / "shared"))
+FILES = sorted((_SHARED / "vectors" / "frontend").glob("*.npz"))
+
+
+@pytest.mark.skipif(not FILES, reason=f"no recorded front-end vectors in {_SHARED}")
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_no_difference(path: Path) -> None:
+    recorded = np.load(path)
+    frontend = Frontend(json.loads(str(recorded["settings_json"])))
+    signals = [name.removeprefix("audio__") for name in recorded.files if name.startswith("audio__")]
+    assert signals
+    for signal in signals:
+        audio = recorded[f"audio__{signal}"]
+        for kind in ("uint16", "int8", "float32"):
+            features = frontend.features(audio, dtype=np.dtype(kind))
+            np.testing.assert_array_equal(features, recorded[f"{kind}__{signal}"], err_msg=f"{signal} {kind}")
+        stream = frontend.stream()
+        chunks = [stream.process(audio[i : i + 97]) for i in range(0, len(audio), 97)]
+        np.testing.assert_array_equal(np.concatenate(chunks), recorded[f"uint16__{signal}"])
+        if f"activity__{signal}" in recorded.files:
+            assert stream.activity() == bool(recorded[f"activity__{signal}"]), signal

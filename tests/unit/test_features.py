@@ -1,0 +1,132 @@
+"""host.features: streams of any chunks equal the whole, batches equal single clips, wrong audio."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from host.errors import TokayError
+from host.features import Frontend, FrontendSettings
+
+SEED = FrontendSettings(
+    sample_rate_hz=8000, window_size_ms=30, window_step_ms=20, filterbank_upper_band_limit=3999.0,
+    filterbank_lower_band_limit=100.0, noise_reduction_enable=True, noise_reduction_smoothing_bits=5,
+)  # fmt: skip
+
+
+def voice(samples: int = 8000, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    level = np.interp(np.arange(samples), np.linspace(0, samples, 9), 10 ** rng.uniform(0, 4.5, 9))
+    return np.clip(rng.normal(0, 1, samples) * level, -32768, 32767).astype(np.int16)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    sizes=st.lists(st.integers(0, 1500), min_size=1, max_size=30),
+    window=st.integers(5, 60),
+    step=st.integers(1, 60),
+    notch=st.booleans(),
+)
+def test_any_chunks_give_the_whole(seed: int, sizes: list[int], window: int, step: int, notch: bool) -> None:
+    frontend = Frontend(
+        FrontendSettings(
+            sample_rate_hz=11025, window_size_ms=window, window_step_ms=min(step, window),
+            filterbank_n_channels=11, filterbank_upper_band_limit=4000.0, noise_reduction_enable=True,
+            pcan_enable=True, dc_notch_filter_enable=notch,
+        )
+    )  # fmt: skip
+    audio = voice(max(sum(sizes), frontend.settings.window_samples), seed)
+    whole = frontend.spectrogram(audio)
+    stream, columns, start = frontend.stream(), [], 0
+    for size in [*sizes, len(audio)]:
+        columns.append(stream.process(audio[start : start + size]))
+        start += size
+    np.testing.assert_array_equal(np.concatenate(columns), whole)
+    stream.reset()
+    np.testing.assert_array_equal(stream.process(audio), whole)
+
+
+def test_longer_audio_only_adds_columns() -> None:
+    frontend, audio = Frontend(SEED), voice(24000)
+    np.testing.assert_array_equal(frontend.spectrogram(audio)[:49], frontend.spectrogram(audio[:8000]))
+    assert frontend.spectrogram(audio[:240]).shape == (1, 32)
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_a_batch_is_its_clips(dynamic: bool) -> None:
+    changes = {"quantize_dynamic_scale_enable": dynamic}
+    frontend = Frontend({**SEED.to_parameters(), **{f"fe.{k}": v for k, v in changes.items()}})
+    audio = np.stack([voice(seed=i) for i in range(150)])
+    batch = frontend.features_batch(audio)
+    assert batch.shape == (150, 49, 32) and batch.dtype == np.int8
+    for i in (0, 63, 64, 149):
+        np.testing.assert_array_equal(batch[i], frontend.features(audio[i]))
+    np.testing.assert_array_equal(frontend.features_batch(audio[::-1])[0], batch[149])
+    assert frontend.features_batch(audio[:0]).shape == (0, 49, 32)
+
+
+def test_static_scale_is_the_formula() -> None:
+    values = np.arange(65536).astype(np.uint16)
+    expected = np.clip((values.astype(np.int64) * 256 + 333) // 666 - 128, -128, 127)
+    np.testing.assert_array_equal(Frontend(SEED).quantize(values), expected)
+
+
+def test_dtypes() -> None:
+    frontend, audio = Frontend(SEED), voice()
+    spectrogram = frontend.features(audio, dtype=np.uint16)
+    assert spectrogram.dtype == np.uint16
+    floats = frontend.features(audio, dtype=np.float32)
+    assert floats.dtype == np.float32
+    np.testing.assert_array_equal(floats, spectrogram)
+    with pytest.raises(TokayError, match="int8, uint16 or float32"):
+        frontend.features(audio, dtype=np.int32)
+
+
+@pytest.mark.parametrize(
+    ("audio", "reason"),
+    [
+        (np.zeros(8000, np.float32), "must be int16"),
+        (np.zeros(8000, np.int32), "must be int16"),
+        (np.zeros((8000, 2), np.int16), "one clip"),
+        (np.zeros(0, np.int16), "empty"),
+        (np.zeros(239, np.int16), "239 samples"),
+        ([1, 2, 3], "must be int16"),
+    ],
+)
+def test_wrong_audio_is_refused(audio: object, reason: str) -> None:
+    with pytest.raises(TokayError, match=reason):
+        Frontend(SEED).features(audio)  # type: ignore[arg-type]
+
+
+def test_one_clip_is_no_batch() -> None:
+    with pytest.raises(TokayError, match="clips of one length"):
+        Frontend(SEED).features_batch(np.zeros(8000, np.int16))
+
+
+def test_silence_is_zero() -> None:
+    assert not Frontend(SEED).spectrogram(np.zeros(8000, np.int16)).any()
+
+
+def test_activity_reports_once() -> None:
+    on = FrontendSettings(activity_detection_enable=True)
+    audio = voice(16000) // 64
+    audio[4000:9000] = 0
+    audio[9000:] = voice(7000, seed=1)
+    stream = Frontend(on).stream()
+    stream.process(audio)
+    assert stream.activity() and not stream.activity()
+    quiet = Frontend(FrontendSettings()).stream()
+    quiet.process(audio)
+    assert not quiet.activity()
+
+
+def test_import_takes_no_tensorflow() -> None:
+    code = "import sys, host.features; print('tensorflow' in sys.modules)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.strip() == "False"
