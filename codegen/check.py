@@ -40,7 +40,7 @@ def check_graph(graph: Graph) -> None:
     _check_structure(graph)
     for operator in graph.operators:
         if operator.name not in CONSTRAINTS or operator.opcode not in schema.OPERATORS:
-            raise TokayError(f"{operator} is not supported", hint="host.compile --operators lists those that are")
+            raise TokayError(f"{operator} is not supported", hint="host.compile --operators lists what is")
         for constraint in (*GENERIC, *CONSTRAINTS[operator.name]):
             if reason := constraint(graph, operator):
                 rule = " ".join((constraint.__doc__ or "").split())
@@ -240,7 +240,7 @@ def _depthwise_channels(graph: Graph, op: Operator) -> str | None:
     source, weights, output = graph.input(op, 0), graph.input(op, 1), graph.output(op)
     multiplier = op.options["depth_multiplier"]
     if weights.shape[0] != 1 or not (weights.shape[3] == output.shape[3] == source.shape[3] * multiplier):
-        return f"{source.shape[3]} channels times {multiplier}, weights {_shape(weights)}, output {_shape(output)}"
+        return f"{_shape(source)} times {multiplier}, weights {_shape(weights)}, output {_shape(output)}"
     return None
 
 
@@ -321,7 +321,8 @@ def _same_scale(graph: Graph, op: Operator) -> str | None:
     """Inputs and output share scale and zero point."""
     output = graph.output(op).q
     for tensor in _data_tensors(graph, op):
-        if abs(tensor.q.scale - output.scale) > 1e-6 * output.scale or tensor.q.zero_point != output.zero_point:
+        near = abs(tensor.q.scale - output.scale) <= 1e-6 * output.scale
+        if not near or tensor.q.zero_point != output.zero_point:
             return (
                 f"tensor {tensor.index} has scale {tensor.q.scale:g} and zero point {tensor.q.zero_point}, "
                 f"the output {output.scale:g} and {output.zero_point}"

@@ -17,7 +17,9 @@ DATA_INPUTS: dict[str, tuple[int, ...] | None] = {
     "concatenation": None,
 }
 
-ACTIVATION_RULES_APPLY = frozenset(name for name, options in schema.OPERATORS.values() if "activation" in options)
+ACTIVATION_RULES_APPLY = frozenset(
+    name for name, options in schema.OPERATORS.values() if "activation" in options
+)
 
 
 def activation_of(op: Operator) -> str:
@@ -77,16 +79,17 @@ def slice_axes(graph: Graph, op: Operator) -> list[SliceAxis]:
     begins, ends, strides = (constant_ints(graph, op, k) or [] for k in (1, 2, 3))
     axes = []
     for d, size in enumerate(graph.input(op, 0).shape):
-        stride = strides[d]
+        stride, bit = strides[d], 1 << d
         low, high = (0, size) if stride > 0 else (-1, size - 1)
-
-        def resolve(index: int, masked: bool, default: int, low: int = low, high: int = high, size: int = size):
-            return default if masked else min(max(index + size if index < 0 else index, low), high)
-
-        bit = 1 << d
-        start = resolve(begins[d], bool(op.options["begin_mask"] & bit), low if stride > 0 else high)
+        first, end = (low, high) if stride > 0 else (high, low)
+        start = first if op.options["begin_mask"] & bit else _bounded(begins[d], size, low, high)
+        stop = end if op.options["end_mask"] & bit else _bounded(ends[d], size, low, high)
         shrink = bool(op.options["shrink_axis_mask"] & bit)
-        stop = resolve(ends[d], bool(op.options["end_mask"] & bit), high if stride > 0 else low)
         count = 1 if shrink else max(0, -(-(stop - start) // stride))
         axes.append(SliceAxis(start, stride, count, shrink))
     return axes
+
+
+def _bounded(index: int, size: int, low: int, high: int) -> int:
+    """An index, counted from the end where negative, within the bounds."""
+    return min(max(index + size if index < 0 else index, low), high)

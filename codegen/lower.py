@@ -280,7 +280,8 @@ def _requantize_layer(graph: Graph, op: Operator, factor: float, low: int, high:
 
 def _relu(graph: Graph, op: Operator) -> Layer:
     source, output = graph.input(op, 0).q, graph.output(op).q
-    factor = float(np.float32(source.scale) / np.float32(output.scale))  # a float's division, as the reference's
+    # A division of floats, as the reference's.
+    factor = float(np.float32(source.scale) / np.float32(output.scale))
     return _requantize_layer(graph, op, factor, max(-128, output.zero_point), 127)
 
 

@@ -63,5 +63,6 @@ class Plan:
 def build_plan(
     graph: Graph, layers: tuple[Layer, ...], memory: MemoryPlan, *, name: str, sha256: str, accelerator: str
 ) -> Plan:
-    used = {graph.inputs[0], *(layer.output for layer in layers), *(t for layer in layers for t in layer.inputs)}
+    touched = (t for layer in layers for t in (layer.output, *layer.inputs))
+    used = {graph.inputs[0], *touched}
     return Plan(name, sha256, accelerator, graph, layers, memory, tuple(sorted(used)))

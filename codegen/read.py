@@ -143,9 +143,7 @@ def _operator(index: int, table: Table, codes: list[tuple[int, str]], tensor_cou
     )
 
 
-def _indices(
-    table: Table, field: int, count: int, where: str, *, optional: bool = False
-) -> tuple[int, ...]:
+def _indices(table: Table, field: int, count: int, where: str, *, optional: bool = False) -> tuple[int, ...]:
     """A list of tensor indices, each in range; -1 is allowed where inputs may be left out."""
     numbers = table.numbers(field, "<i4")
     if len(numbers) > MAX_OPERANDS:

@@ -1,0 +1,54 @@
+"""Compiles a .tflite to C for an image: layers with packed weights, a memory plan, settings.
+
+``python -m host.compile MODEL -o DIR [--accelerator none|mvp] [--json FILE]``
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from codegen.check import rules
+from codegen.pipeline import ACCELERATORS
+from host import cli, generation
+from host.summary import layer_table, summary, totals
+
+
+def main(argv: Sequence[str]) -> int:
+    """The command."""
+    p = cli.parser("compile", __doc__.splitlines()[0])
+    p.add_argument("model", metavar="MODEL", nargs="?", help="a model's name or the path of a .tflite")
+    p.add_argument(
+        "-o", "--output", metavar="DIR", type=Path, help="folder to write (default: build/compiled/MODEL)"
+    )
+    p.add_argument("-a", "--accelerator", choices=ACCELERATORS, default="none", help="what runs the layers")
+    p.add_argument("--operators", action="store_true", help="list what can be compiled")
+    args = p.parse_args(argv)
+    if args.operators:
+        print(_operators())
+        return 0
+    if args.model is None:
+        p.error("MODEL is missing")
+    generated = generation.generate(args.model, args.accelerator)
+    directory = args.output or Path("build") / "compiled" / generated.plan.name
+    generation.write(generated.files, directory)
+    value = summary(generated.plan, generated.parameters, generated.model_bytes)
+    value |= {"directory": str(directory), "files": sorted(generated.files)}
+    if args.json != "-":
+        print(f"{layer_table(value)}\n\n{totals(value)}")
+        print(f"{'written':8} {directory}: {', '.join(value['files'])}")
+    cli.emit_json(args.json, value)
+    return 0
+
+
+def _operators() -> str:
+    every = rules()
+    lines = ["Every operator:", *(f"  - {rule}" for rule in every.pop("*"))]
+    for name in sorted(every):
+        lines += [f"{name}:", *(f"  - {rule}" for rule in every[name])]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main))

@@ -1,0 +1,92 @@
+"""A model's generated C: the files of an image that depend on the model, made together and written
+whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from codegen import application, emit_c, frontend
+from codegen.application import ApplicationSettings
+from codegen.errors import TokayError
+from codegen.frontend import FrontendSettings
+from codegen.parameters import Parameters, read_parameters
+from codegen.pipeline import compile_model
+from codegen.plan import Plan
+from host import model_files
+
+FILES = (
+    "model_plan.h", "model_plan.c", "frontend_settings.h", "frontend_settings.c",
+    "model_parameters.h", "model_parameters.c",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Generated:
+    """A compiled model and its files by name."""
+
+    plan: Plan
+    parameters: Parameters
+    model_bytes: int
+    files: dict[str, str]
+
+
+def generate(model: str, accelerator: str = "none") -> Generated:
+    """Compiles MODEL (a name, a .tflite or an archive).
+
+    The network is always generated; the front end's settings where the model carries ``fe.*``
+    parameters, the detector's where it also names its classes.
+    """
+    file = model_files.read(model)
+    plan = compile_model(file.tflite, name=file.name, accelerator=accelerator)
+    parameters = read_parameters(file.tflite)
+    files = emit_c.emit_c(plan)
+    if any(key.startswith("fe.") for key in parameters):
+        files |= _application(plan, parameters)
+    return Generated(plan, parameters, len(file.tflite), files)
+
+
+def _application(plan: Plan, parameters: Parameters) -> dict[str, str]:
+    settings = FrontendSettings.from_parameters(parameters)
+    source = plan.graph.tensors[plan.graph.inputs[0]]
+    if settings.frames * settings.channels != source.elements:
+        raise TokayError(
+            f"the front end makes {settings.frames} x {settings.channels} features, the network takes "
+            f"{'x'.join(map(str, source.shape))}",
+            hint="the fe.* parameters are not those that the model was trained with",
+        )
+    classes = plan.graph.tensors[plan.graph.outputs[0]].elements
+    detector = ApplicationSettings.from_parameters(parameters, classes)
+    name = str(parameters.get("name") or plan.name)
+    return frontend.emit_c(settings) | application.emit_c(detector, name)
+
+
+def write(files: dict[str, str], directory: Path | str) -> None:
+    """Writes the files to ``directory``: all of them, or none.
+
+    A file that would not change keeps its time, so that nothing is compiled again for it; generated
+    files of an earlier model that this one does not have are removed.
+    """
+    directory = Path(directory)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        _replace(files, directory)
+        for name in set(FILES) - set(files):
+            (directory / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise TokayError(f"cannot write {directory}: {error.strerror}") from error
+
+
+def _replace(files: dict[str, str], directory: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=directory, prefix=".generated.") as temporary:
+        changed = []
+        for name, text in files.items():
+            target = directory / name
+            if target.is_file() and target.read_text() == text:
+                continue
+            (Path(temporary) / name).write_text(text)
+            changed.append(name)
+        for name in changed:
+            os.replace(Path(temporary) / name, directory / name)
