@@ -83,8 +83,8 @@ typedef struct link {
     uint16_t repeat_request;
     uint8_t repeat_code;
     uint16_t used;          /* bytes in segment */
-    link_counters_t counters;
     uint8_t segment[LINK_MAX_SEGMENT];
+    link_counters_t counters;
 } link_t;
 
 /* boot_id should differ from the one of the boot before (a counter in retained memory, noise). */

@@ -48,8 +48,8 @@ class _Link(ctypes.Structure):
         ("repeat_request", ctypes.c_uint16),
         ("repeat_code", ctypes.c_uint8),
         ("used", ctypes.c_uint16),
-        ("counters", _Counters),
         ("segment", ctypes.c_uint8 * MAX_SEGMENT),
+        ("counters", _Counters),
     ]
 
 

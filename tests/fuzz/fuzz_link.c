@@ -82,8 +82,9 @@ static void receive(const uint8_t *data, size_t size)
 static void frames(const uint8_t *data, size_t size)
 {
     link_t *sender = malloc(sizeof *sender), *receiver = malloc(sizeof *receiver);
-    link_init(sender, 2);
+    link_init(sender, 0x0202);
     link_init(receiver, 1);
+    sender->sequence = 0x01010101; /* no zeros in the header: the first one moves about */
     link_frame_t frame;
     link_event_t event;
     while (size >= 3) {

@@ -224,6 +224,18 @@ def test_segments_at_the_size_limit() -> None:
         assert list(decoder.feed(b"\0" + b"x" * MAX_SEGMENT)) == [TextLine("x" * MAX_SEGMENT)]
 
 
+@pytest.mark.parametrize("count", range(12))
+def test_too_short_for_a_frame_though_its_crc_is_good(count: int) -> None:
+    body = (b"\x81\x01" + bytes(6))[:count] + b"?" * (count - 8)
+    wire = b"\0" + cobs_encode(body + zlib.crc32(body).to_bytes(4, "little")) + b"\0"
+    for decoder in (Decoder(), NativeLink(1)):
+        (event,) = decoder.feed(wire)
+        if count < 8:
+            assert event == Damaged(Damage.CORRUPT)
+        else:
+            assert isinstance(event, Frame) and event.payload == b"?" * (count - 8)
+
+
 def test_c_sender_drops_what_does_not_fit_and_uses_up_its_number() -> None:
     link = NativeLink(3)
     assert link.encode(1, bytes(messages.MAX_PAYLOAD + 1)) == b""
