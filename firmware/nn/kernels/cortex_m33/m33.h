@@ -34,8 +34,16 @@ static inline uint32_t m33_high_halves(uint32_t a, uint32_t b)
     return pair;
 }
 
-/* c + x * m / 2^32, the product rounded to nearest. */
+/* c + x * m / 2^32, rounded down. */
 static inline int32_t m33_multiply_high_add(int32_t x, int32_t m, int32_t c)
+{
+    int32_t sum;
+    __asm__("smmla %0, %1, %2, %3" : "=r"(sum) : "r"(x), "r"(m), "r"(c));
+    return sum;
+}
+
+/* c + x * m / 2^32, the product rounded to nearest, halves up. */
+static inline int32_t m33_multiply_high_round_add(int32_t x, int32_t m, int32_t c)
 {
     int32_t sum;
     __asm__("smmlar %0, %1, %2, %3" : "=r"(sum) : "r"(x), "r"(m), "r"(c));

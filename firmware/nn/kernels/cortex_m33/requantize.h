@@ -1,10 +1,12 @@
-/* Sums to int8, bit-exact to nn_requantize, in six instructions a value where the channel allows it.
+/* Sums to int8, bit-exact to nn_requantize, in five or six instructions a value where the channel
+ * allows it.
  *
- * nn_requantize rounds twice: y = (2 * sum * multiplier) / 2^32 to nearest, halves up (one SMMLAR),
- * then y / 2^bits to nearest, halves away from zero, which is (y + 2^(bits-1) - (y < 0)) >> bits. The
- * output's zero point goes into that constant as zero_point << bits, and SMMLAR adds the constant on
- * its way. Testing the sum's sign rather than y's is the same for bits >= 1: they differ only where
- * y = 0, and then (2^(bits-1) - 1) >> bits is 0 too.
+ * SMMLA gives (2 * sum * multiplier) / 2^32 plus a constant, and a shift by `bits` the rest. Halves are
+ * rounded by 2^(bits-1) in that constant, where the output's zero point is too, as zero_point << bits.
+ * Rounding once, that is all: the fraction that SMMLA drops cannot carry. Rounding twice (quantization.h)
+ * takes the instruction that rounds, SMMLAR, and then halves away from zero, so the constant is one less
+ * for negative values. Testing the sum's sign for that instead of the product's is the same for bits >= 1:
+ * they differ only where the product is 0, and then (2^(bits-1) - 1) >> bits is 0 too.
  */
 #ifndef TOKAY_NN_M33_REQUANTIZE_H
 #define TOKAY_NN_M33_REQUANTIZE_H
@@ -15,6 +17,10 @@
 #include "../../nn_kernels.h"
 #include "../../quantization.h"
 #include "m33.h"
+
+#ifndef NN_SINGLE_ROUNDING
+#define NN_SINGLE_ROUNDING 0
+#endif
 
 typedef struct m33_channel {
     int32_t doubled_bias;
@@ -73,8 +79,13 @@ static inline bool m33_prepare_channels(m33_channel_t *out, const nn_channel_t *
 static inline int32_t m33_requantize(int32_t sum, const m33_channel_t *channel)
 {
     const int32_t doubled = channel->doubled_bias + sum * 2;
+#if NN_SINGLE_ROUNDING
+    const int32_t scaled = m33_multiply_high_add(doubled, channel->multiplier, channel->rounding);
+#else
     const int32_t rounding = channel->rounding + (doubled >> 31);
-    return m33_saturate_int8(m33_multiply_high_add(doubled, channel->multiplier, rounding) >> channel->bits);
+    const int32_t scaled = m33_multiply_high_round_add(doubled, channel->multiplier, rounding);
+#endif
+    return m33_saturate_int8(scaled >> channel->bits);
 }
 
 #endif

@@ -60,6 +60,13 @@ static inline uint32_t m33_tile_skip(int32_t steps)
     mac    " r7, r8, r11" b3 "\n"  \
     mac    " r3, r9, r11" a3 "\n"
 
+/* r8 is scratch, r9 the multiplier, r10 the rounding. */
+#if NN_SINGLE_ROUNDING
+#define M33_TILE_SCALE(s) "smmla  " s ", " s ", r9, r10\n"
+#else
+#define M33_TILE_SCALE(s) "add    r8, r10, " s ", asr #31\n" "smmlar " s ", " s ", r9, r8\n"
+#endif
+
 /* m33_requantize of four sums: shift is how often they are to be doubled, or halved. */
 #define M33_TILE_REQUANTIZE(s0, s1, s2, s3, offset, shift) \
     "ldr    r8, [lr, #" offset "]\n"       \
@@ -70,14 +77,10 @@ static inline uint32_t m33_tile_skip(int32_t steps)
     "add    " s1 ", r8, " s1 ", " shift "\n" \
     "add    " s2 ", r8, " s2 ", " shift "\n" \
     "add    " s3 ", r8, " s3 ", " shift "\n" \
-    "add    r8, r10, " s0 ", asr #31\n"      \
-    "smmlar " s0 ", " s0 ", r9, r8\n"        \
-    "add    r8, r10, " s1 ", asr #31\n"      \
-    "smmlar " s1 ", " s1 ", r9, r8\n"        \
-    "add    r8, r10, " s2 ", asr #31\n"      \
-    "smmlar " s2 ", " s2 ", r9, r8\n"        \
-    "add    r8, r10, " s3 ", asr #31\n"      \
-    "smmlar " s3 ", " s3 ", r9, r8\n"        \
+    M33_TILE_SCALE(s0)                        \
+    M33_TILE_SCALE(s1)                        \
+    M33_TILE_SCALE(s2)                        \
+    M33_TILE_SCALE(s3)                        \
     "asr    " s0 ", " s0 ", r11\n"           \
     "asr    " s1 ", " s1 ", r11\n"           \
     "asr    " s2 ", " s2 ", r11\n"           \
