@@ -1,0 +1,39 @@
+"""Reads an operator of a checked graph into the parameters that a kernel takes."""
+
+from __future__ import annotations
+
+from codegen.fixed_point import activation_range
+from codegen.graph import Graph, Operator
+from codegen.lookups import activation_of, bias_of, channel_scales, padding_of
+from codegen.mvp.kernels.conv_2d import Conv2D
+from codegen.windows import pad_before
+
+
+def conv_2d(graph: Graph, op: Operator) -> Conv2D:
+    x, w, y = graph.input(op, 0), graph.input(op, 1), graph.output(op)
+    o = op.options
+    stride = (o["stride_height"], o["stride_width"])
+    dilation = (o.get("dilation_height", 1), o.get("dilation_width", 1))
+    return Conv2D(
+        input_shape=tuple(x.shape[1:]),
+        output_shape=tuple(y.shape[1:]),
+        stride=stride,
+        pad=_pads(op, x.shape, y.shape, w.shape[1:3], stride, dilation),
+        weights=w.data,
+        bias=bias_of(graph, op, y.shape[3]),
+        in_scale=x.q.scale,
+        in_zero_point=x.q.zero_point,
+        weight_scales=channel_scales(graph, op, y.shape[3]),
+        out_scale=y.q.scale,
+        out_zero_point=y.q.zero_point,
+        clamp=activation_range(activation_of(op), y.q.scale, y.q.zero_point),
+        dilation=dilation,
+    )
+
+
+def _pads(op, in_shape, out_shape, kernel, stride, dilation=(1, 1)) -> tuple[int, int]:
+    if padding_of(op) != "same":
+        return 0, 0
+    return tuple(
+        pad_before(in_shape[1 + d], out_shape[1 + d], kernel[d], stride[d], dilation[d]) for d in (0, 1)
+    )

@@ -1,0 +1,1 @@
+"""One module a kernel: each turns a quantized layer and addresses into programs and constants."""

@@ -1,0 +1,309 @@
+"""Convolution: two output channels an instruction.
+
+``MACC sum += x * w`` with a real activation x and the complex weight w of a channel pair does two
+useful multiplications for any number of input channels. Weights lie as channel pairs; the bias starts
+the sum, the last instruction scales it and stores both channels. A program does a run of outputs whose
+windows are clipped alike; padding is never multiplied.
+
+Variants: one or two outputs (``lanes``) share each weight that is loaded, two taken from neighbouring
+rows or columns; and activations may be loaded in pairs of taps, which halves their loads. Then the
+second tap sits in the imaginary part: i * x * w' adds x * (a + bi) if w' is b - ai, so odd taps' weights
+are stored that way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codegen.errors import TokayError
+from codegen.mvp import isa
+from codegen.mvp.assembler import Array, Program, Source
+from codegen.mvp.isa import Type
+from codegen.mvp.kernels import tables
+from codegen.mvp.kernels.layer import NOMINAL, NOMINAL_FLASH, MvpLayer, Placement, Refusal, checked
+from codegen.mvp.kernels.prescale import prescale
+
+
+@dataclass(frozen=True, eq=False)
+class Conv2D:
+    """A quantized convolution, batch 1. ``weights`` int8[oc][kh][kw][ic]."""
+
+    input_shape: tuple[int, int, int]
+    output_shape: tuple[int, int, int]
+    stride: tuple[int, int]
+    pad: tuple[int, int]  # rows above, columns left
+    weights: NDArray[np.int8]
+    bias: NDArray[np.int32]
+    in_scale: float
+    in_zero_point: int
+    weight_scales: NDArray[np.float64]
+    out_scale: float
+    out_zero_point: int
+    clamp: tuple[int, int] = (-128, 127)
+    dilation: tuple[int, int] = (1, 1)
+
+    @property
+    def taps(self) -> int:
+        return int(np.prod(self.weights.shape[1:]))
+
+    @property
+    def scales(self) -> NDArray[np.float64]:
+        scales = np.broadcast_to(np.asarray(self.weight_scales, np.float64), (self.output_shape[2],))
+        return tables.output_scales(self.in_scale, scales, self.out_scale)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """How a program goes about its outputs."""
+
+    lanes: int  # outputs that share a loaded weight
+    across: str  # where the second comes from: "rows" or "columns"
+    paired: bool  # two taps a load
+
+    @property
+    def name(self) -> str:
+        lanes = "one output" if self.lanes == 1 else f"two {self.across}"
+        return f"{lanes}, {'paired' if self.paired else 'single'} taps"
+
+
+VARIANTS = tuple(
+    Variant(lanes, across, paired)
+    for lanes, across in ((2, "rows"), (2, "columns"), (1, "columns"))
+    for paired in (True, False)
+)
+
+
+def conv_2d(
+    layer: Conv2D, variant: Variant | None = None, *, copy: bool = True
+) -> tuple[Variant, MvpLayer] | Refusal:
+    """The fastest variant (or the one given) at nominal addresses, judged by the slower of the two
+    memory rules; or why there is none."""
+    problem = refusal(layer)
+    if problem:
+        return Refusal(problem)
+    placement = NOMINAL if copy else NOMINAL_FLASH
+    found: list[tuple[Variant, MvpLayer]] = []
+    reason = ""
+    for candidate in VARIANTS if variant is None else (variant,):
+        if not _fits(layer, candidate):
+            reason = reason or f"{candidate.name}: the shape does not allow it"
+            continue
+        try:
+            found.append((candidate, build(layer, candidate, placement)))
+        except TokayError as error:  # a limit of the accelerator
+            reason = str(error)
+    if not found:
+        return Refusal(reason)
+    return min(found, key=lambda pair: pair[1].worst_cycles)
+
+
+def refusal(layer: Conv2D) -> str | None:
+    """Why no variant can do a layer, as far as that does not depend on the variant."""
+    if layer.output_shape[2] % 2:
+        return f"{layer.output_shape[2]} output channels: an odd number cannot be stored in pairs"
+    if layer.dilation != (1, 1):
+        return f"dilation {layer.dilation[0]}x{layer.dilation[1]}"
+    bound = tables.largest_sum(layer.weights.reshape(len(layer.weights), -1), layer.bias, layer.in_zero_point)
+    if bound > tables.HALF_MAX:
+        return f"partial sums can reach {bound:.3g}, beyond binary16"
+    return tables.scales_problem(layer.scales)
+
+
+def _fits(layer: Conv2D, variant: Variant) -> bool:
+    clamped = layer.clamp != (-128, 127)
+    if 1 + variant.lanes * (1 + variant.paired + 1 + clamped) > isa.INSTRUCTIONS:
+        return False
+    if not variant.paired:
+        return True
+    ic = layer.input_shape[2]
+    columns = _columns(layer)
+    even_runs = all(begin * ic % 2 == 0 and (end - begin) * ic % 2 == 0 for _, _, begin, end in columns)
+    even_steps = all(n * ic % 2 == 0 for n in (layer.input_shape[1], layer.stride[1], layer.pad[1]))
+    # An odd tap's first channel is stored negated: -128 has no negative.
+    return even_runs and even_steps and layer.weights[0::2].min() > -128
+
+
+def _rows(layer: Conv2D) -> tuple[tables.Case, ...]:
+    return tables.cases(
+        layer.output_shape[0], layer.stride[0], layer.pad[0], layer.weights.shape[1], layer.input_shape[0]
+    )
+
+
+def _columns(layer: Conv2D) -> tuple[tables.Case, ...]:
+    return tables.cases(
+        layer.output_shape[1], layer.stride[1], layer.pad[1], layer.weights.shape[2], layer.input_shape[1]
+    )
+
+
+# --- constants --------------------------------------------------------------------------------------
+
+
+def table_bytes(layer: Conv2D) -> int:
+    return 4 * layer.output_shape[2]
+
+
+def weights_offset(layer: Conv2D) -> int:
+    """Where the weights begin in the constants: 2 bytes after a word, so that with activations that
+    begin at a word the two streams need new words in turns and not at once."""
+    return table_bytes(layer) + 2
+
+
+def constants(layer: Conv2D, paired: bool) -> bytes:
+    """Bias and scale pairs, then the weights of channel pairs."""
+    table = tables.half_pairs(layer.bias.astype(np.float64) * tables.PRESCALE, layer.scales)
+    flat = layer.weights.reshape(len(layer.weights) // 2, 2, layer.taps)
+    pairs = np.zeros((len(flat), layer.taps + layer.taps % 2, 2), np.int8)
+    pairs[:, : layer.taps] = flat.transpose(0, 2, 1)
+    if paired:
+        odd = pairs[:, 1::2].copy()
+        pairs[:, 1::2, 0] = odd[..., 1]
+        pairs[:, 1::2, 1] = -odd[..., 0]
+    blob = table + b"\0\0" + pairs.tobytes()
+    return blob + b"\0" * (-len(blob) % 4)
+
+
+# --- programs ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Outputs that one program makes: ``count`` positions of ``lanes`` outputs each."""
+
+    row: int
+    column: int
+    count: int
+    lanes: int
+    lane_step: tuple[int, int]  # rows, columns from one lane to the next
+    step: int  # columns from one position to the next
+    rows: tuple[int, int]  # kernel rows, begin and end
+    columns: tuple[int, int]
+
+
+def _runs(layer: Conv2D, variant: Variant) -> list[_Run]:
+    runs: list[_Run] = []
+    for row, rows, r0, r1 in _rows(layer):
+        y = row
+        while y < row + rows:
+            two_rows = variant.lanes == 2 and variant.across == "rows" and y + 1 < row + rows
+            for column, count, c0, c1 in _columns(layer):
+                rest = 0
+                if two_rows:
+                    runs.append(_Run(y, column, count, 2, (1, 0), 1, (r0, r1), (c0, c1)))
+                elif variant.lanes == 2 and variant.across == "columns":
+                    if count // 2:
+                        runs.append(_Run(y, column, count // 2, 2, (0, 1), 2, (r0, r1), (c0, c1)))
+                    rest = count % 2
+                else:
+                    rest = count
+                if rest:
+                    runs.append(_Run(y, column + count - rest, rest, 1, (0, 0), 1, (r0, r1), (c0, c1)))
+            y += 2 if two_rows else 1
+    return sorted(runs, key=lambda run: (run.lanes, run.columns, run.row, run.column))
+
+
+def build(layer: Conv2D, variant: Variant, at: Placement) -> MvpLayer:
+    """The layer's programs at these addresses."""
+    elements = int(np.prod(layer.input_shape))
+    programs = prescale(at.inputs[0], at.scratch, elements, layer.in_zero_point)
+    programs += [_program(layer, variant, run, at) for run in _runs(layer, variant)]
+    flat = layer.weights.reshape(len(layer.weights), -1)
+    return checked(
+        MvpLayer(
+            kernel="conv_2d",
+            variant=variant.name,
+            programs=np.stack(programs),
+            constants=constants(layer, variant.paired),
+            scratch_bytes=2 * elements + 2 & ~3,
+            largest_sum=tables.largest_sum(flat, layer.bias, layer.in_zero_point),
+        )
+    )
+
+
+_SUM = (1, 2)  # a register a lane
+_X, _W, _X2, _SCALE, _OFFSET = 3, 4, 5, 6, 7
+_LOW, _HIGH = 0, 5  # clamping bounds; never together with paired taps in two lanes, which need R5
+
+
+def _program(layer: Conv2D, variant: Variant, run: _Run, at: Placement) -> NDArray[np.uint32]:
+    _, width, ic = layer.input_shape
+    _, out_width, oc = layer.output_shape
+    kernel_width = layer.weights.shape[2]
+    lanes = range(run.lanes)
+    unit = 2 if variant.paired else 1  # taps a load
+    (r0, r1), (c0, c1) = run.rows, run.columns
+    taps = (c1 - c0) * ic
+    clamped = layer.clamp != (-128, 127)
+
+    p = Program(f"conv_2d ({variant.name})")
+    p.set(_OFFSET, layer.out_zero_point)
+    if clamped:
+        p.set(_LOW, layer.clamp[0])
+        p.set(_HIGH, layer.clamp[1])
+    x: list[Array] = []
+    for lane in lanes:
+        row = (run.row + lane * run.lane_step[0]) * layer.stride[0] - layer.pad[0] + r0
+        column = (run.column + lane * run.lane_step[1]) * layer.stride[1] - layer.pad[1] + c0
+        position = run.step * layer.stride[1] * ic // unit
+        dims = [(taps // unit, 1), (r1 - r0, width * ic // unit), (run.count, position)]
+        address = at.scratch + 2 * (row * width + column) * ic
+        x.append(p.array(f"x{lane}", address, Type.HALF, dims, complex=variant.paired))
+    pair_step = layer.taps + layer.taps % 2
+    w = p.array(
+        "weights", at.tables + weights_offset(layer) + 2 * (r0 * kernel_width + c0) * ic, Type.INT8,
+        [(taps, 1), (r1 - r0, kernel_width * ic), (oc // 2, pair_step)], complex=True,
+    )  # fmt: skip
+    table = p.array("bias and scale", at.tables, Type.HALF, [(oc, 1)], complex=True)
+    lane_step = (run.lane_step[0] * out_width + run.lane_step[1]) * oc // 2
+    out = p.array(
+        "output", at.output + (run.row * out_width + run.column) * oc, Type.INT8,
+        [(oc // 2, 1), (run.lanes, lane_step), (run.count, run.step * oc // 2)], complex=True,
+    )  # fmt: skip
+
+    with p.loop(run.count), p.loop(oc // 2, increment=[*(a.dim(2) for a in x), out.dim(2)]):
+        if run.lanes == 2:
+            p.instruction("COPY", z=_SUM[1], a=_SUM[0], load0=table.to(_SUM[0], 0))
+        else:
+            p.instruction(load0=table.to(_SUM[0], 0))
+        with (
+            p.loop(r1 - r0, increment=[w.dim(2)]),
+            p.loop(taps // unit, increment=[*(a.dim(1) for a in x), w.dim(1)]),
+        ):
+            _multiply(p, variant, x, w)
+        _finish(p, table, out, run.lanes, clamped)
+    return p.assemble()
+
+
+def _multiply(p: Program, variant: Variant, x: list[Array], w: Array) -> None:
+    if not variant.paired:
+        for lane, array in enumerate(x):
+            load_w = w.to(_W, 0) if lane == 0 else None
+            p.instruction("MACC", z=_SUM[lane], x=_X, y=_W, a=_SUM[lane], load0=array.to(_X, 0), load1=load_w)
+        return
+    registers = (_X, _X2)
+    for tap in (0, 1):
+        for lane, array in enumerate(x):
+            source = Source(registers[lane], real_zero=tap == 1, imag_zero=tap == 0)
+            p.instruction(
+                "MACC", z=_SUM[lane], x=source, y=_W, a=_SUM[lane],
+                load0=array.to(registers[lane], 0) if tap == 0 else None,
+                load1=w.to(_W, 0) if lane == 0 else None,
+            )  # fmt: skip
+
+
+def _finish(p: Program, table: Array, out: Array, lanes: int, clamped: bool) -> None:
+    """Scales and stores; the second lane's store moves on to the next pair."""
+
+    def store(lane: int):
+        return out.of(_SUM[lane], *((1,) if lane + 1 < lanes else (0, 1)))
+
+    for lane in range(lanes):
+        p.instruction(
+            "MACR2A", z=_SUM[lane], x=_SUM[lane], y=_SCALE, a=_OFFSET,
+            load0=table.to(_SCALE, 0) if lane == 0 else None, store=None if clamped else store(lane),
+        )  # fmt: skip
+    if clamped:
+        for lane in range(lanes):
+            p.instruction("CLIP2A", z=_SUM[lane], x=_LOW, y=_HIGH, a=_SUM[lane], store=store(lane))

@@ -1,0 +1,100 @@
+"""What a kernel gives: programs, constants, memory needs and predicted cycles of one layer.
+
+Addresses are known only after memory planning. A kernel is therefore a function of a
+:class:`Placement`: called with :data:`NOMINAL` it tells sizes and costs, called with the final
+addresses the same programs for good. Only array addresses (:data:`ADDRESS_WORDS`) depend on it, as
+long as every address keeps its remainder by 4, so the programs can also be moved afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codegen.mvp import isa
+from codegen.mvp.assembler import changed_words, clobbered_registers, used_registers
+
+ADDRESS_WORDS = tuple(isa.ARRAY_WORD + 4 * a for a in range(isa.ARRAYS))
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Addresses that a layer's programs use; each a multiple of 4.
+
+    ``scratch`` may equal ``inputs[0]`` where nobody else reads that tensor and there is room for
+    ``scratch_bytes``. ``copy`` is where in RAM the constants are copied before the layer runs, None to
+    read them from flash.
+    """
+
+    inputs: tuple[int, ...]
+    output: int
+    scratch: int
+    constants: int
+    copy: int | None = None
+
+    @property
+    def tables(self) -> int:
+        """Where programs find the constants."""
+        return self.constants if self.copy is None else self.copy
+
+
+NOMINAL = Placement((0x20000000, 0x20010000), 0x20020000, 0x20030000, 0x08000000, 0x20038000)
+NOMINAL_FLASH = Placement((0x20000000, 0x20010000), 0x20020000, 0x20030000, 0x08000000)
+
+
+@dataclass(frozen=True, eq=False)
+class MvpLayer:
+    """One layer for the accelerator."""
+
+    kernel: str
+    variant: str
+    programs: NDArray[np.uint32]  # [N, 69]
+    constants: bytes  # 4-byte aligned, at Placement.constants
+    scratch_bytes: int
+    largest_sum: float  # bound of every partial sum, proven from the weights
+
+    def changes(self) -> tuple[tuple[tuple[int, int], ...], ...]:
+        """For each program after the first, the words (index, value) that differ from the one before."""
+        pairs = zip(self.programs[:-1], self.programs[1:], strict=True)
+        return tuple(changed_words(before, after) for before, after in pairs)
+
+    @property
+    def program_bytes(self) -> int:
+        """Flash for the programs: the first whole, of each other a count and its changed words."""
+        first = 4 * (isa.PROGRAM_WORDS - 1)
+        return first + sum(4 + 5 * len(c) + 3 & ~3 for c in self.changes()) if len(self.programs) else 0
+
+    @property
+    def flash_bytes(self) -> int:
+        return len(self.constants) + self.program_bytes
+
+    def cycles(self, timing: str) -> int:
+        """Predicted cycles, an estimate fitted to silicon, by a rule of :mod:`host.simulator.mvp`."""
+        from host.simulator.mvp import cycles
+
+        return cycles(self.programs, timing) if len(self.programs) else 0
+
+    @property
+    def worst_cycles(self) -> int:
+        return max(self.cycles("ports"), self.cycles("shared"))
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a layer cannot run on the accelerator (or should not)."""
+
+    reason: str
+
+
+Kernel = Callable[[Placement], MvpLayer]
+
+
+def checked(layer: MvpLayer) -> MvpLayer:
+    """Asserts what the delta encoding relies on: no program needs a register that one before it
+    changed and that its own image does not set."""
+    for words in layer.programs:
+        assert not used_registers(words) & clobbered_registers(words), "constants must stay untouched"
+    return layer

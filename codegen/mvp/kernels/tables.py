@@ -1,0 +1,61 @@
+"""Numbers of a quantized layer in the accelerator's arithmetic.
+
+An int8 activation x becomes the binary16 (x - zero point) * 2^-15, which is exact; a product with an
+int8 weight and a sum of thousands of them stay far from 65,504, where binary16 ends. The output's
+multiplier is in_scale * weight_scale / out_scale * 2^15.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+PRESCALE = 2.0**-15
+HALF_MAX = 65504.0
+HALF_MIN_NORMAL = 2.0**-14
+
+
+def output_scales(
+    in_scale: float, weight_scales: NDArray[np.float64], out_scale: float
+) -> NDArray[np.float64]:
+    """The multipliers of the prescaled sums, per output channel."""
+    return in_scale * np.asarray(weight_scales, np.float64) / out_scale / PRESCALE
+
+
+def scales_problem(scales: NDArray[np.float64]) -> str | None:
+    """Why multipliers cannot be binary16, or None."""
+    if scales.max() > HALF_MAX:
+        return f"an output multiplier of {scales.max() * PRESCALE:.3g} is 2 or more"
+    if scales.min() < HALF_MIN_NORMAL:
+        return f"an output multiplier of {scales.min() * PRESCALE:.3g} loses bits in binary16"
+    return None
+
+
+def largest_sum(weights: NDArray[np.int8], bias: NDArray[np.int64], zero_point: int) -> float:
+    """A bound of |partial sums| over any inputs and order, prescaled; weights are [channels][taps]."""
+    reach = max(127 - zero_point, zero_point + 128)
+    sums = np.abs(weights.astype(np.int64)).sum(axis=1) * reach + np.abs(bias.astype(np.int64))
+    return float(sums.max() * PRESCALE * (1 + 2.0**-11) ** min(weights.shape[1] + 1, 4096))
+
+
+def half_pairs(*columns: NDArray[np.float64]) -> bytes:
+    """Channel pairs of each column in turn: (c0[0], c0[1]), (c1[0], c1[1]), (c0[2], c0[3]), ..."""
+    stacked = np.stack([np.asarray(c, np.float64).astype(np.float16).reshape(-1, 2) for c in columns], axis=1)
+    return stacked.tobytes()
+
+
+Case = tuple[int, int, int, int]
+
+
+def cases(outputs: int, stride: int, pad: int, kernel: int, size: int) -> tuple[Case, ...]:
+    """Runs of outputs whose windows are clipped alike along one dimension: (first, count, tap begin,
+    tap end)."""
+    runs: list[list[int]] = []
+    for o in range(outputs):
+        start = o * stride - pad
+        begin, end = max(0, -start), min(kernel, size - start)
+        if runs and runs[-1][2:] == [begin, end]:
+            runs[-1][1] += 1
+        else:
+            runs.append([o, 1, begin, end])
+    return tuple((r[0], r[1], r[2], r[3]) for r in runs)
