@@ -49,6 +49,17 @@ class ApplicationSettings:
         )
 
 
+def frontend_parameters(parameters: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The `fe.*` parameters of the model called `name`; TokayError if it has none."""
+    found = {key: value for key, value in parameters.items() if key.startswith("fe.")}
+    if not found:
+        raise TokayError(
+            f"{name} does not say what features it takes: it has no fe.* parameters",
+            hint="set them with update_params",
+        )
+    return found
+
+
 def _integer(parameters: Mapping[str, Any], name: str, default: int, high: int = 1_000_000) -> int:
     value = parameters.get(name, default)
     if not isinstance(value, int | float) or not 0 <= value <= high or value != int(value):

@@ -7,18 +7,36 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from elftools.elf.elffile import ELFFile
 
+from codegen import application
+from codegen import frontend as frontends
+from codegen.emit_c import emit_c
+from codegen.parameters import read_parameters
+from codegen.pipeline import compile_model
 from host import board as boards
-from host import cli
+from host import cli, stack
 from host.errors import TokayError
+from host.model_files import read_model_file
 
 ROOT = Path(__file__).resolve().parent.parent
+RAM_START, RAM_BYTES, FLASH_BYTES = 0x2000_0000, 256 * 1024, 1024 * 1024  # as in linker.ld
 _COMPILER = "arm-none-eabi-gcc"
+_ALLOCATED = 2  # SHF_ALLOC
+# The large variables, by what they are for.
+_PARTS = {
+    "arena": "s_arena",
+    "features": "s_loop_memory",
+    "application": "s_app",
+    "microphone": "s_ring",
+    "descriptors": "s_left",
+    "uart out": "s_tx",
+    "uart in": "s_rx",
+}
 
 
 @dataclass(frozen=True)
@@ -28,22 +46,19 @@ class Image:
     elf: Path
     board: str
     model: str | None
+    accelerator: str
     flash_bytes: int
     ram_bytes: int
     ram_parts: dict[str, int]
     stack_reserved: int
+    stack: stack.StackBound
 
     def as_json(self) -> dict[str, Any]:
         """The result as `--json` gives it."""
-        return {
-            "elf": str(self.elf),
-            "board": self.board,
-            "model": self.model,
-            "flash_bytes": self.flash_bytes,
-            "ram_bytes": self.ram_bytes,
-            "ram_parts": self.ram_parts,
-            "stack_reserved": self.stack_reserved,
-        }
+        values = asdict(self)
+        values["elf"] = str(self.elf)
+        values["stack"] = asdict(self.stack)
+        return values
 
 
 def build(
@@ -60,11 +75,37 @@ def build(
             f"{_COMPILER} is not installed",
             hint="Debian and Ubuntu: apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi",
         )
-    name = Path(model).stem if model else "bringup"
+    if accelerator != "none" and board.accelerator != accelerator:
+        raise TokayError(f"{board.name} has no {accelerator}", hint="use --accelerator none")
+    name, files = ("bringup", {}) if model is None else _generate(model, accelerator)
     folder = (output or ROOT / "build" / board.key / name).resolve()
+    model_dir = folder / "model" if files else None
+    for file, text in files.items():
+        _write_if_changed(folder / "model" / file, text)
     _write_if_changed(folder / "board" / "board_config.h", boards.header(board))
-    _cmake(folder, board, None, verbose)
-    return _measure(folder / "tokay.elf", board, name if model else None)
+    _cmake(folder, board, model_dir, verbose)
+    return _measure(folder, board, name if model else None, accelerator)
+
+
+def _generate(model: str, accelerator: str) -> tuple[str, dict[str, str]]:
+    """The model's name and the C made from it, by file name."""
+    name, tflite = read_model_file(model)
+    parameters = read_parameters(tflite)
+    plan = compile_model(tflite, name=name, accelerator=accelerator)
+    graph = plan.graph
+    features, classes = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
+    fe = application.frontend_parameters(parameters, name)
+    settings = frontends.FrontendSettings.from_parameters(fe)
+    if (features.type, features.bytes) != ("int8", settings.frames * settings.channels):
+        raise TokayError(
+            f"{name}: the network takes {features.type} {list(features.shape)}, its front end makes "
+            f"int8 [{settings.frames}, {settings.channels}]",
+            hint="set its fe.* parameters with update_params",
+        )
+    if classes.type != "int8":
+        raise TokayError(f"{name}: the network's output is {classes.type}, the detector takes int8")
+    used = application.ApplicationSettings.from_parameters(parameters, classes.bytes)
+    return name, emit_c(plan) | frontends.emit_c(settings) | application.emit_c(used, name)
 
 
 def _write_if_changed(path: Path, text: str) -> None:
@@ -109,18 +150,40 @@ def _run(command: list[str], verbose: bool) -> None:
         raise TokayError(f"the image did not build: {detail}", hint="--verbose shows the whole output")
 
 
-def _measure(elf_path: Path, board: boards.Board, model: str | None) -> Image:
+def _measure(folder: Path, board: boards.Board, model: str | None, accelerator: str) -> Image:
+    elf_path = folder / "tokay.elf"
     with elf_path.open("rb") as stream:
-        elf = ELFFile(stream)
-        sizes = {s.name: (s["sh_addr"], s["sh_size"]) for s in elf.iter_sections() if s["sh_flags"] & 2}
-        flash = sum(
-            size for name, (address, size) in sizes.items() if address < 0x2000_0000 or name == ".data"
+        sections = [s for s in ELFFile(stream).iter_sections() if s["sh_flags"] & _ALLOCATED]
+        symbols = _ram_symbols(ELFFile(stream))
+    flash = sum(s["sh_size"] for s in sections if s["sh_type"] == "SHT_PROGBITS")
+    ram = sum(s["sh_size"] for s in sections if s["sh_addr"] >= RAM_START)
+    parts = {name: symbols[symbol] for name, symbol in _PARTS.items() if symbol in symbols}
+    parts["stack"] = board.stack_bytes
+    parts["other"] = ram - sum(parts.values())
+    bound = stack.bound(elf_path, folder)
+    if bound.total > board.stack_bytes:
+        raise TokayError(
+            f"the stack can grow to {bound.total} bytes, {board.name} reserves {board.stack_bytes}",
+            hint=f"raise stack_bytes in boards/{board.key}/board.toml",
         )
-    ram = {name.lstrip("."): size for name, (address, size) in sizes.items() if address >= 0x2000_0000}
-    return Image(elf_path, board.key, model, flash, sum(ram.values()), ram, board.stack_bytes)
+    return Image(elf_path, board.key, model, accelerator, flash, ram, parts, board.stack_bytes, bound)
+
+
+def _ram_symbols(elf: ELFFile) -> dict[str, int]:
+    """Sizes of the variables in RAM."""
+    symbols = elf.get_section_by_name(".symtab").iter_symbols()
+    return {s.name: s["st_size"] for s in symbols if s["st_value"] >= RAM_START and s["st_size"]}
 
 
 def describe(image: Image) -> str:
     """The lines that end a build."""
-    parts = ", ".join(f"{name} {size}" for name, size in image.ram_parts.items() if size)
-    return f"{image.elf}\nflash {image.flash_bytes:7d} bytes\nRAM   {image.ram_bytes:7d} bytes ({parts})"
+    parts = ", ".join(f"{name} {size}" for name, size in image.ram_parts.items())
+    bound = image.stack
+    path = " > ".join(bound.thread_path[1:])
+    return (
+        f"{image.elf}\n"
+        f"flash {image.flash_bytes:7d} bytes of {FLASH_BYTES}\n"
+        f"RAM   {image.ram_bytes:7d} bytes of {RAM_BYTES} ({parts})\n"
+        f"stack {bound.total:7d} bytes at worst of {image.stack_reserved}: {bound.thread} in {path}, "
+        f"{bound.interrupt} in {' > '.join(bound.interrupt_path)}"
+    )

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from codegen.application import ApplicationSettings
+from codegen.application import ApplicationSettings, frontend_parameters
 from codegen.emit_memory import Nn
 from codegen.parameters import read_parameters
 from host import detector, native
@@ -226,7 +226,7 @@ class Pipeline:
         self.model = Model(model, accelerator)
         parameters = {**read_parameters(self.model.tflite), **(overrides or {})}
         self.settings = ApplicationSettings.from_parameters(parameters, int(np.prod(self.model.output.shape)))
-        self.frontend = Frontend(parameters)
+        self.frontend = Frontend(frontend_parameters(parameters, "the model"))
         self.loop = AudioLoop(self.frontend, self.model._nn, self.settings)
 
     @property
