@@ -89,9 +89,8 @@ def formatted(function: str, *arguments, capacity: int = 32) -> tuple[str, int]:
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 20))
 def test_unsigned(value, width):
-    assert formatted("format_unsigned", ctypes.c_uint32(value), width) == (f"{value:{width}d}",) + (
-        max(width, len(str(value))),
-    )
+    text, length = formatted("format_unsigned", ctypes.c_uint32(value), width)
+    assert (text, length) == (f"{value:{width}d}", max(width, len(str(value))))
 
 
 @given(st.integers(-(2**31), 2**31 - 1), st.integers(0, 20))

@@ -1,0 +1,138 @@
+"""Board images: they build, are small, bounded in stack, the same bytes each time; errors are one line."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from host import board, build, cli, image, stack
+from host.errors import TokayError
+
+MODEL = "keyword_spotting_on_off"
+needs_compiler = pytest.mark.skipif(
+    shutil.which("arm-none-eabi-gcc") is None, reason="arm-none-eabi-gcc is not installed"
+)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> image.Image:
+    return image.build(MODEL, board.load("brd2601b"), tmp_path_factory.mktemp("image"))
+
+
+@needs_compiler
+def test_sizes(built):
+    # A rise means that code or data came in: know why before raising these.
+    assert built.flash_bytes <= 40_000
+    assert built.ram_bytes <= 31_000
+    assert built.ram_parts["arena"] <= 6_000
+    assert sum(built.ram_parts.values()) == built.ram_bytes
+    for suffix in ("bin", "hex"):
+        assert (built.elf.parent / f"tokay.{suffix}").stat().st_size >= built.flash_bytes
+
+
+@needs_compiler
+def test_stack_bound(built):
+    bound = built.stack
+    assert 500 <= bound.total <= 1_200
+    assert bound.total == bound.thread + bound.interrupt
+    assert bound.thread_path[:2] == ("startup_reset", "main")
+    # The deepest way must be the one that runs the network: a bound that misses it would be wrong.
+    assert any(name.startswith("nn_kernel_") for name in bound.thread_path)
+
+
+@needs_compiler
+def test_same_bytes_from_another_folder_and_fast_the_second_time(built, tmp_path):
+    again = image.build(MODEL, board.load("brd2601b"), tmp_path / "elsewhere")
+    first = (built.elf.parent / "tokay.bin").read_bytes()
+    assert (again.elf.parent / "tokay.bin").read_bytes() == first
+    for path in (str(tmp_path), str(image.ROOT)):
+        assert path.encode() not in first
+    before = again.elf.stat().st_mtime_ns
+    image.build(MODEL, board.load("brd2601b"), tmp_path / "elsewhere")
+    assert again.elf.stat().st_mtime_ns == before
+
+
+@needs_compiler
+def test_bringup_image(tmp_path, capsys):
+    assert cli.run(build.main, ["--bringup", "-o", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "flash" in out and "stack" in out
+
+
+def run_with_error(arguments, capsys) -> str:
+    assert cli.run(build.main, arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.count("\n") == 1
+    return captured.err
+
+
+def test_missing_compiler(monkeypatch, capsys):
+    which = shutil.which
+    monkeypatch.setattr(image.shutil, "which", lambda name: None if "arm-" in name else which(name))
+    assert "apt-get install gcc-arm-none-eabi" in run_with_error([MODEL], capsys)
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nothing_like_it"], "no model named"),
+        ([MODEL, "--board", "brd0000"], "boards: brd2601b"),
+        ([], "give a MODEL"),
+        ([MODEL, "--bringup"], "give a MODEL"),
+    ],
+)
+def test_errors_are_one_line(arguments, message, capsys):
+    assert message in run_with_error(arguments, capsys)
+
+
+NODE = 'node: {{ title: "{0}" label: "{0}\\nx.c:1:1\\n{1} bytes ({2})" }}\n'
+EDGE = 'edge: {{ sourcename: "{}" targetname: "{}" label: "x" }}\n'
+
+
+def functions(tmp_path: Path, *lines: str, linked: set[str]) -> dict[str, stack.Function]:
+    (tmp_path / "x.c.ci").write_text("".join(lines))
+    return stack._from_compiler(tmp_path, linked)
+
+
+def test_stack_adds_up_along_the_deepest_path(tmp_path):
+    graph = functions(
+        tmp_path,
+        NODE.format("main", 16, "static"),
+        NODE.format("x.c:a", 100, "static"),
+        NODE.format("b", 40, "dynamic,bounded"),
+        NODE.format("c", 70, "static"),
+        EDGE.format("main", "x.c:a"),
+        EDGE.format("main", "b"),
+        EDGE.format("b", "c"),
+        linked={"main", "a", "b", "c"},
+    )
+    assert stack._deepest("main", graph) == (126, ("main", "b", "c"))
+
+
+@pytest.mark.parametrize(
+    ("edge", "frame", "message"),
+    [("main", "static", "recursion"), ("__indirect_call", "static", "pointer"), ("a", "dynamic", "no bound")],
+)
+def test_stack_without_a_bound_is_an_error(tmp_path, edge, frame, message):
+    lines = [NODE.format("main", 8, frame), NODE.format("a", 8, "static"), EDGE.format("main", edge)]
+    with pytest.raises(TokayError, match=message):
+        stack._deepest("main", functions(tmp_path, *lines, linked={"main", "a"}))
+
+
+def test_frames_of_library_functions_come_from_their_instructions():
+    listing = (
+        "08000000 <f>:\n 8000000:\tpush\t{r4, r5, r6, lr}\n 8000002:\tsub\tsp, #24\n"
+        " 8000004:\tvpush\t{d8-d9}\n 8000006:\tstrd\tip, lr, [sp, #-16]!\n"
+        " 8000008:\tstmdb\tsp!, {r0-r3}\n 800000a:\tbl\t8000010 <g>\n 800000e:\tbne.n\t8000000 <f+0x2>\n"
+    )
+    assert stack._from_instructions(listing)["f"] == stack.Function(16 + 24 + 16 + 16 + 16, frozenset({"g"}))
+
+
+def test_pins():
+    assert board.pin("PA5") == (0, 5) and board.pin("PD15") == (3, 15)
+    for wrong in ("PE1", "PA16", "A5", ""):
+        with pytest.raises(TokayError):
+            board.pin(wrong)
