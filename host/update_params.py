@@ -27,7 +27,7 @@ def main(argv: Sequence[str]) -> int:
     p.add_argument("--remove", metavar="KEY", action="append", default=[], help="take a parameter out")
     p.add_argument("--description", metavar="TEXT", help="the model's own description")
     p.add_argument("--output", metavar="FILE", help="write here instead of changing MODEL")
-    args = p.parse_args(argv)
+    args = p.parse_intermixed_args(argv)  # KEY=VALUE may come after options
     model = model_files.read(args.model)
     if model.path.suffix == ".zip" and not args.output:
         raise TokayError(f"{model.path} is an archive", hint="--output FILE.tflite says where to write")

@@ -18,14 +18,16 @@ _FLOOR_RMS = 2.0  # of the quietest noise floor, in units of int16; a microphone
 
 def utterance(
     clip: np.ndarray, rng: np.random.Generator, settings: Augmentation, rate: int,
-    noises: Sequence[np.ndarray], before: np.ndarray | None = None,
+    noises: Sequence[np.ndarray], before: np.ndarray | None = None, shift_ms: int | None = None,
 ) -> np.ndarray:  # fmt: skip
     """One augmented example of a spoken clip: int16, as long as the clip or with a lead-in before it.
 
     ``before`` is another clip that may be heard in the lead-in. The example ends where its clip ends.
+    ``shift_ms`` takes the place of the settings' for keywords.
     """
     samples = len(clip)
-    speech = shifted(respeed(clip, rng.uniform(*settings.speed)), rng, settings.shift_ms * rate // 1000)
+    most = settings.shift_ms if shift_ms is None else shift_ms
+    speech = shifted(respeed(clip, rng.uniform(*settings.speed)), rng, most * rate // 1000)
     lead_in = draw_lead_in(rng, settings, rate)
     signal = np.zeros(lead_in + samples, np.float32)
     signal[lead_in:] = speech

@@ -21,7 +21,8 @@ from host.cli import write_atomic
 from host.dataset.store import cache_folder, fit_length
 from host.errors import TokayError
 
-ACCENTS = ("en-us", "en-gb", "en-gb-x-rp", "en-gb-scotland")
+# espeak-ng ignores a variant after "en-gb", without a word; after "en", the same accent, it does not.
+ACCENTS = ("en-us", "en", "en-gb-x-rp", "en-gb-scotland", "en-029", "en-us-nyc")
 # Variants of the synthesizer's glottal source and formants that stay intelligible.
 TRAINING_VARIANTS = (
     "m1", "m3", "m5", "m7", "f1", "f3", "f5", "Andrea", "Annie", "Denis", "Diogo", "Gene", "Jacky", "Lee",

@@ -35,16 +35,19 @@ SPECIFICATION = Specification(
         log_scale_enable=True,
         log_scale_shift=6,
     ),
-    # A word is seen whole for half a second of its way through the window of one second.
+    # A word stays in the window of one second for as long as that, so a second detection of it must
+    # wait longer; three inferences in a row decide.
     detector=Detector(
         average_window_duration_ms=300,
-        detection_threshold=160,
-        suppression_ms=750,
+        detection_threshold=190,
+        suppression_ms=1100,
         minimum_count=3,
         volume_gain=1,
         latency_ms=100,
     ),
-    augmentation=Augmentation(shift_ms=200),
+    augmentation=Augmentation(
+        keyword_copies=36, unknown_copies=5, shift_ms=200, synthetic_voices=48
+    ),
     schedule=Schedule(epochs=40, batch_size=64, learning_rate=2e-3),
     input_scale=1 / 64,
 )
@@ -72,8 +75,7 @@ def build_model(spec: Specification) -> keras.Model:
 if __name__ == "__main__":
     import sys
 
-    from host.train import main
-
     from host.cli import run
+    from host.train import main
 
     sys.exit(run(main, [__file__, *sys.argv[1:]]))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,8 +31,5 @@ def int8_outputs(tflite: bytes, features: np.ndarray, accelerator: str = "none")
     """int8[n, classes] for int8 features[n, frames, channels]."""
     from host.runtime import Model
 
-    with tempfile.NamedTemporaryFile(suffix=".tflite") as file:
-        file.write(tflite)
-        file.flush()
-        model = Model(Path(file.name), accelerator=accelerator)
+    model = Model(tflite, accelerator=accelerator)
     return np.stack([np.asarray(model.invoke(x[None, ..., None])).reshape(-1) for x in features])

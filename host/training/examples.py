@@ -56,10 +56,13 @@ def recorded(spec: Specification, store: Store, split: str) -> Examples:
 
 def augmented(spec: Specification, store: Store, seed: int, progress: Progress | None = None) -> Examples:
     """The training split with its augmented copies, background crops and synthetic voices, shuffled."""
-    audio, labels = _training_audio(spec, store, seed)
     settings = spec.augmentation
+    audio, labels = _recorded_audio(spec, store)
     copies = {SILENCE: settings.silence_copies, UNKNOWN: settings.unknown_copies}
     jobs = _plan(spec, labels, copies, settings.keyword_copies, settings.background_crops)
+    said, said_labels = _synthetic_audio(spec, seed)
+    jobs += _plan(spec, said_labels, {UNKNOWN: 1}, settings.synthetic_copies, 0, first=len(labels))
+    audio = np.concatenate((audio, said))
     examples = _make(spec, audio, store.background, jobs, (seed, 2), progress)
     order = np.random.default_rng([seed, 1]).permutation(len(jobs))
     return Examples(examples.features[order], examples.labels[order])
@@ -101,24 +104,26 @@ def _make(
     return Examples(np.concatenate(parts), np.array([job.label for job in jobs], np.int64))
 
 
-def _training_audio(spec: Specification, store: Store, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Recorded clips of the training split, then synthetic ones, with their labels."""
+def _recorded_audio(spec: Specification, store: Store) -> tuple[np.ndarray, np.ndarray]:
+    """The clips of the training split with their labels; a few of each class for a dry run."""
     chosen = [i for i in store.select("training") if spec.class_of(store.clips[i].word) >= 0]
     if spec.test_run:
         chosen = _few_of_each(chosen, [spec.class_of(store.clips[i].word) for i in chosen], 8)
-    audio = store.audio[chosen]
-    labels = np.array([spec.class_of(store.clips[i].word) for i in chosen], np.int64)
-    voices = spec.augmentation.synthetic_voices
-    if voices and synthetic.available():
-        words = [*spec.keywords, *(w for w in synthetic.UNKNOWN_WORDS if w not in spec.keywords)]
-        if UNKNOWN not in spec.classes:
-            words = list(spec.keywords)
-        said = synthetic.clips(
-            words, synthetic.training_voices(voices, seed), spec.sample_rate_hz, spec.clip_samples
-        )
-        audio = np.concatenate((audio, said.reshape(-1, spec.clip_samples)))
-        labels = np.concatenate((labels, np.repeat([spec.class_of(word) for word in words], voices)))
-    return audio, labels
+    return store.audio[chosen], np.array([spec.class_of(store.clips[i].word) for i in chosen], np.int64)
+
+
+def _synthetic_audio(spec: Specification, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Keywords and, where there is such a class, other words in synthetic voices, with their labels."""
+    voices = spec.augmentation.synthetic_voices if synthetic.available() else 0
+    if not voices:
+        return np.zeros((0, spec.clip_samples), np.int16), np.zeros(0, np.int64)
+    words = list(spec.keywords)
+    if UNKNOWN in spec.classes:
+        words += [word for word in synthetic.UNKNOWN_WORDS if word not in words]
+    chosen = synthetic.training_voices(voices, seed)
+    audio = synthetic.clips(words, chosen, spec.sample_rate_hz, spec.clip_samples)
+    labels = np.repeat([spec.class_of(word) for word in words], voices)
+    return audio.reshape(-1, spec.clip_samples), labels
 
 
 def _few_of_each(chosen: Sequence[int], labels: Sequence[int], most: int) -> list[int]:
@@ -129,11 +134,13 @@ def _few_of_each(chosen: Sequence[int], labels: Sequence[int], most: int) -> lis
 
 
 def _plan(
-    spec: Specification, labels: np.ndarray, copies: Mapping[str, int], keyword_copies: int, crops: int
-) -> list[_Job]:
-    """Copies by class name, keyword_copies of what is not named, and crops of noise alone."""
+    spec: Specification, labels: np.ndarray, copies: Mapping[str, int], keyword_copies: int, crops: int,
+    first: int = 0,
+) -> list[_Job]:  # fmt: skip
+    """Copies by class name, keyword_copies of what is not named, and crops of noise alone. The first
+    label is that of clip ``first``."""
     jobs: list[_Job] = []
-    for clip, label in enumerate(labels.tolist()):
+    for clip, label in enumerate(labels.tolist(), first):
         jobs += [_Job(clip, label)] * copies.get(spec.classes[label], keyword_copies)
     if SILENCE in spec.classes:
         jobs += [_Job(-1, spec.classes.index(SILENCE))] * crops
@@ -162,6 +169,7 @@ def _signals(
 ) -> Iterator[tuple[int, np.ndarray]]:  # fmt: skip
     settings, rate = spec.augmentation, spec.sample_rate_hz
     silence = spec.classes.index(SILENCE) if SILENCE in spec.classes else -1
+    unknown = spec.classes.index(UNKNOWN) if UNKNOWN in spec.classes else -1
     for index in range(start, min(start + _CHUNK, len(jobs))):
         rng = np.random.default_rng([*seed, index])
         job = jobs[index]
@@ -170,4 +178,5 @@ def _signals(
             yield index, augment.quiet(clip, rng, settings, rate, spec.clip_samples, background)
         else:
             before = audio[int(rng.integers(len(audio)))]
-            yield index, augment.utterance(audio[job.clip], rng, settings, rate, background, before)
+            shift_ms = settings.unknown_shift_ms if job.label == unknown else settings.shift_ms
+            yield index, augment.utterance(audio[job.clip], rng, settings, rate, background, before, shift_ms)

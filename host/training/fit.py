@@ -50,6 +50,7 @@ def import_keras(seed: int) -> Any:
             f"training needs {error.name or 'TensorFlow'}", hint="pip install 'tokay[train]'"
         ) from error
     tf.get_logger().setLevel("ERROR")
+    keras.utils.clear_session()  # else the names of layers count on from an earlier model
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
     return keras

@@ -46,7 +46,8 @@ class Augmentation:
     unknown_copies: int = 3
     silence_copies: int = 8
     background_crops: int = 600  # examples of _silence_ cut from the background noise
-    shift_ms: int = 100  # either way
+    shift_ms: int = 100  # either way, of keywords
+    unknown_shift_ms: int = 400  # of other words, so that a part of one is no keyword either
     speed: tuple[float, float] = (0.9, 1.1)  # pitch goes along, as with a tape
     gain: tuple[float, float] = (0.2, 1.0)
     noise_probability: float = 0.8
@@ -54,7 +55,7 @@ class Augmentation:
     lead_in_probability: float = 0.5  # share of copies that the front end meets in mid-stream
     lead_in_ms: tuple[int, int] = (300, 1500)
     synthetic_voices: int = 24  # voices of espeak-ng beside the dataset, where it is installed
-    synthetic_copies: int = 3  # of each of their clips
+    synthetic_copies: int = 10  # of a keyword's clip in each of them; other words' have one
 
 
 @dataclass(frozen=True)
@@ -229,5 +230,5 @@ def _validate_augmentation(augmentation: Augmentation, require: Callable[[bool, 
     require(augmentation.gain[0] > 0, "augmentation.gain must be positive")
     for name in ("noise_probability", "lead_in_probability"):
         require(0 <= getattr(augmentation, name) <= 1, f"augmentation.{name} is outside 0..1")
-    for name in ("keyword_copies", "unknown_copies", "silence_copies"):
+    for name in ("keyword_copies", "unknown_copies", "silence_copies", "synthetic_copies"):
         require(getattr(augmentation, name) >= 1, f"augmentation.{name} must be at least 1")

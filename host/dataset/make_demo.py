@@ -1,0 +1,109 @@
+"""Makes the demonstration's audio: a dialogue with pauses in light noise, said by voices that no model
+was trained on, with a sidecar that says which word is where.
+
+    python -m host.dataset.make_demo -o host/models/demo/on_off.wav
+
+Needs espeak-ng; the result is part of the repository, so only its author runs this.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from host import cli
+from host.dataset import synthetic
+from host.dataset.augment import loudness, noise, to_int16
+from host.dataset.synthetic import Voice
+from host.errors import TokayError
+
+RATE = 8000
+LENGTH_S = 18.0
+SPEECH_RMS = 2500.0
+SNR_DB = 25.0
+
+
+@dataclass(frozen=True)
+class Line:
+    """One word of the dialogue."""
+
+    at_s: float
+    word: str
+    voice: Voice
+
+
+_MAN, _WOMAN = Voice("en-us", "m2", 140, 45), Voice("en-us", "f2", 140, 50)
+_QUINCY, _BELINDA = Voice("en", "quincy", 135, 45), Voice("en", "belinda", 135, 55)
+_ALEX = Voice("en-gb-scotland", "Alex", 140, 45)
+
+DIALOGUE = (
+    Line(1.5, "on", _MAN),
+    Line(3.0, "yes", _WOMAN),
+    Line(4.5, "off", _WOMAN),
+    Line(6.1, "left", _MAN),
+    Line(7.5, "on", _BELINDA),
+    Line(9.2, "stop", _QUINCY),
+    Line(10.6, "off", _QUINCY),
+    Line(12.2, "seven", _BELINDA),
+    Line(13.5, "on", _ALEX),
+    Line(15.2, "tree", _WOMAN),
+    Line(16.4, "off", _MAN),
+)
+
+
+def main(argv: Sequence[str]) -> int:
+    """The command."""
+    p = cli.parser("dataset.make_demo", "Make the demonstration's audio.", json_output=False)
+    p.add_argument("-o", "--output", required=True, metavar="WAV", help="writes WAV and a .json beside it")
+    args = p.parse_args(argv)
+    if not synthetic.available():
+        raise TokayError("espeak-ng is not installed", hint="apt install espeak-ng")
+    audio, words = render(DIALOGUE)
+    output = Path(args.output)
+    cli.write_atomic(output, _wav(audio))
+    sidecar = {
+        "audio": output.name,
+        "sample_rate_hz": RATE,
+        "duration_ms": round(1000 * len(audio) / RATE),
+        "keywords": [w for w in words if w["word"] in ("on", "off")],
+        "words": words,
+        "source": f"espeak-ng, variants held out of training, noise at {SNR_DB:g} dB SNR",
+    }
+    cli.write_atomic(output.with_suffix(".json"), json.dumps(sidecar, indent=2) + "\n")
+    return 0
+
+
+def render(dialogue: Sequence[Line]) -> tuple[np.ndarray, list[dict[str, object]]]:
+    """The dialogue's int16 PCM, and each word with its start and end in milliseconds."""
+    rng = np.random.default_rng(24)
+    signal = np.zeros(round(LENGTH_S * RATE), np.float32)
+    words: list[dict[str, object]] = []
+    for line in dialogue:
+        if line.voice.variant not in synthetic.HELD_OUT_VARIANTS:
+            raise TokayError(f"variant {line.voice.variant} is one that models are trained on")
+        said = synthetic.say(line.word, line.voice, RATE).astype(np.float32)
+        said *= SPEECH_RMS / loudness(said)
+        start = round(line.at_s * RATE)
+        signal[start : start + len(said)] += said
+        times = {"start_ms": round(1000 * line.at_s), "end_ms": round(1000 * (start + len(said)) / RATE)}
+        words.append({"word": line.word, **times, "voice": asdict(line.voice)})
+    signal += noise(len(signal), rng, ()) * (SPEECH_RMS * 10 ** (-SNR_DB / 20))
+    return to_int16(signal), words
+
+
+def _wav(audio: np.ndarray) -> bytes:
+    import soundfile
+
+    stream = io.BytesIO()
+    soundfile.write(stream, audio, RATE, format="WAV", subtype="PCM_16")
+    return stream.getvalue()
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main))

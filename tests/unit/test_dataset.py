@@ -1,0 +1,191 @@
+"""Datasets on disk: splits by list and by speaker, bad clips, the cache, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from host.dataset import find, folder, store, synthetic
+from host.errors import TokayError
+from host.training import specification
+
+
+def tone(rate: int, seconds: float, hertz: float = 440.0, amplitude: float = 8000.0) -> np.ndarray:
+    phase = 2 * np.pi * hertz * np.arange(int(rate * seconds)) / rate
+    return np.rint(amplitude * np.sin(phase)).astype(np.int16)
+
+
+def write(path: Path, audio: np.ndarray, rate: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, audio, rate)
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    """Three words and silence, at several rates and lengths, with lists and two bad clips."""
+    root = tmp_path / "data"
+    for word in ("on", "off", "tree"):
+        for speaker in ("aa", "bb", "cc"):
+            write(root / word / f"{speaker}_nohash_0.wav", tone(16000, 1.0), 16000)
+    write(root / "on" / "dd_nohash_0.flac", tone(8000, 0.5), 8000)
+    write(root / "on" / "ee_nohash_0.wav", tone(16000, 2.5), 16000)
+    write(root / "tree" / "ff_nohash_0.wav", np.zeros(16000, np.int16), 16000)
+    write(root / "tree" / "gg_nohash_0.wav", tone(16000, 0.05), 16000)
+    (root / "tree" / "hh_nohash_0.wav").write_bytes(b"RIFF but not really")
+    (root / "tree" / "notes.txt").write_text("not audio")
+    for i in range(30):
+        write(root / "_silence_" / f"{i}.wav", tone(16000, 1.0, amplitude=3), 16000)
+    write(root / "_background_noise_" / "hum.wav", tone(16000, 3.0, 50), 16000)
+    (root / "testing_list.txt").write_text("on/aa_nohash_0.wav\noff/aa_nohash_0.wav\ntree/aa_nohash_0.wav\n")
+    validation = "on/dd_nohash_0.wav\noff/bb_nohash_0.wav\non/gone_nohash_0.wav\n"
+    (root / "validation_list.txt").write_text(validation)
+    return root
+
+
+def test_splits_follow_the_lists(dataset: Path) -> None:
+    found = folder.scan(dataset)
+    split = {clip.name: clip.split for clip in found.clips}
+    assert split["on/aa_nohash_0.wav"] == "testing"
+    assert split["on/dd_nohash_0.flac"] == "validation"  # listed as .wav
+    assert split["tree/bb_nohash_0.wav"] == "training"
+    assert any("1 of 6 listed clips" in warning for warning in found.warnings)
+    assert [path.name for path in found.background] == ["hum.wav"]
+
+
+def test_words_that_no_list_names_are_split_by_speaker(dataset: Path) -> None:
+    silence = [clip for clip in folder.scan(dataset).clips if clip.word == "_silence_"]
+    assert {clip.split for clip in silence} == {"training", "validation", "testing"}
+    assert all(clip.split == folder.split_of_speaker(clip.path.stem) for clip in silence)
+
+
+def test_without_lists_a_speaker_is_in_one_split(dataset: Path) -> None:
+    (dataset / "testing_list.txt").unlink()
+    (dataset / "validation_list.txt").unlink()
+    found = folder.scan(dataset)
+    splits: dict[str, set[str]] = {}
+    for clip in found.clips:
+        splits.setdefault(folder.speaker_of(clip.name), set()).add(clip.split)
+    assert all(len(kinds) == 1 for kinds in splits.values())
+    assert len(found.warnings) == 2
+
+
+def test_a_clip_in_both_lists_is_refused(dataset: Path) -> None:
+    (dataset / "validation_list.txt").write_text("on/bb_nohash_0.wav\non/aa_nohash_0.wav\n")
+    with pytest.raises(TokayError, match="aa_nohash_0"):
+        folder.scan(dataset)
+
+
+def test_decoding(dataset: Path, tmp_path: Path) -> None:
+    loaded = store.load(folder.scan(dataset), 8000, 8000, tmp_path / "cache")
+    names = [clip.name for clip in loaded.clips]
+    assert loaded.audio.shape == (len(names), 8000) and loaded.audio.dtype == np.int16
+    assert len(loaded.skipped) == 3
+    for reason in ("digital silence", "50 ms", "not readable"):
+        assert any(reason in line for line in loaded.skipped)
+    assert not any("ff_nohash" in name for name in names)
+    # 440 Hz stays 440 Hz at half the rate, as loud as it was.
+    clip = loaded.audio[names.index("on/aa_nohash_0.wav")].astype(float)
+    spectrum = np.abs(np.fft.rfft(clip))
+    assert np.argmax(spectrum) == 440
+    assert abs(np.sqrt(np.mean(clip[1000:-1000] ** 2)) - 8000 / np.sqrt(2)) < 40
+    short = loaded.audio[names.index("on/dd_nohash_0.flac")]
+    assert not np.any(short[:2000]) and not np.any(short[6000:]) and np.any(short[2000:6000])
+    assert [len(noise) for noise in loaded.background] == [24000]
+
+
+def test_the_cache_is_used_and_follows_the_contents(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "cache"
+    first = store.load(folder.scan(dataset), 8000, 8000, cache)
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_decode", lambda *_: pytest.fail("decoded again"))
+        again = store.load(folder.scan(dataset), 8000, 8000, cache)
+    assert again.key == first.key and np.array_equal(again.audio, first.audio)
+    write(dataset / "on" / "aa_nohash_0.wav", tone(16000, 1.0, 880), 16000)
+    changed = store.load(folder.scan(dataset), 8000, 8000, cache)
+    assert changed.key != first.key and not np.array_equal(changed.audio, first.audio)
+    assert not [path for path in (cache / "audio").iterdir() if path.name.startswith(".")]
+
+
+def test_a_damaged_cache_is_reported(dataset: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    loaded = store.load(folder.scan(dataset), 8000, 8000, cache)
+    clips = cache / "audio" / loaded.key / "clips.i16"
+    clips.write_bytes(clips.read_bytes()[:-2])
+    with pytest.raises(TokayError, match="damaged"):
+        store.load(folder.scan(dataset), 8000, 8000, cache)
+
+
+def test_an_unwritable_cache_is_reported(dataset: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TokayError, match="cannot write the cache"):
+        store.load(folder.scan(dataset), 8000, 8000, tmp_path / "file")
+
+
+def test_failure_leaves_nothing_behind(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(store, "_decode_into", full)
+    with pytest.raises(TokayError, match="No space left"):
+        store.load(folder.scan(dataset), 8000, 8000, tmp_path / "cache")
+    assert not list((tmp_path / "cache" / "audio").iterdir())
+
+
+@pytest.mark.parametrize("what", ["missing", "file", "empty", "no_audio"])
+def test_no_dataset(tmp_path: Path, what: str) -> None:
+    path = tmp_path / "data"
+    if what == "file":
+        path.write_text("x")
+    elif what != "missing":
+        path.mkdir()
+    if what == "no_audio":
+        (path / "on").mkdir()
+        (path / "on" / "x.txt").write_text("x")
+    with pytest.raises(TokayError):
+        folder.scan(path)
+
+
+def test_the_cached_dataset_is_the_default(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "cache_folder", lambda: tmp_path / "tokay")
+    with pytest.raises(TokayError, match="speech_commands"):
+        find.find(None)
+    (tmp_path / "tokay").mkdir()
+    dataset.rename(tmp_path / "tokay" / "speech_commands")
+    assert find.find(None).words == ("_silence_", "off", "on", "tree")
+
+
+@pytest.mark.parametrize(("length", "loud_at"), [(20000, 15000), (8000, 0), (4000, 0), (1, 0)])
+def test_fit_length(length: int, loud_at: int) -> None:
+    audio = np.ones(length, np.int16)
+    audio[loud_at : loud_at + 100] = 1000
+    fitted = store.fit_length(audio, 8000)
+    assert len(fitted) == 8000
+    assert np.count_nonzero(fitted == 1000) == min(100, length)
+
+
+def test_held_out_voices_never_train() -> None:
+    assert not set(synthetic.TRAINING_VARIANTS) & set(synthetic.HELD_OUT_VARIANTS)
+    keywords = specification.load("keyword_spotting_on_off").spec.keywords
+    assert not set(synthetic.UNKNOWN_WORDS) & set(keywords)
+
+
+@pytest.mark.skipif(not synthetic.available(), reason="espeak-ng is not installed")
+def test_synthetic_voices_differ(tmp_path: Path) -> None:
+    voices = [
+        synthetic.Voice(accent, variant, 150, 50)
+        for accent in synthetic.ACCENTS
+        for variant in ("m1", "f3")
+    ]
+    said = synthetic.clips(["on"], voices, 8000, 8000, tmp_path)
+    assert said.shape == (1, len(voices), 8000)
+    assert len({clip.tobytes() for clip in said[0]}) == len(voices)
+    assert np.array_equal(synthetic.clips(["on"], voices, 8000, 8000, tmp_path), said)

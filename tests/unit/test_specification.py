@@ -1,0 +1,118 @@
+"""Model specifications load by name and by path, and what is wrong with one is said in a line."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from codegen.frontend import FrontendSettings
+from host.errors import TokayError
+from host.training import specification
+from host.training.specification import Augmentation, Detector, Schedule, Specification
+
+GOOD = Specification(
+    name="good", description="", classes=("on", "_unknown_", "_silence_"), frontend=FrontendSettings()
+)
+
+
+def test_the_shipped_specification_loads() -> None:
+    loaded = specification.load("keyword_spotting_on_off")
+    assert loaded.spec.classes == ("on", "off", "_unknown_", "_silence_")
+    assert loaded.spec.feature_shape == (49, 32)
+    assert loaded.spec.clip_samples == 8000
+    assert loaded.spec.keywords == ("on", "off")
+
+
+def test_dry_run_is_small_and_has_its_own_name() -> None:
+    spec = specification.load("keyword_spotting_on_off-test").spec
+    assert spec.name == "keyword_spotting_on_off-test" and spec.test_run and spec.schedule.epochs == 1
+
+
+def test_loading_needs_no_tensorflow() -> None:
+    code = (
+        "import sys; from host.training import specification as s; s.load('keyword_spotting_on_off');"
+        "import host.train, host.evaluate, host.quantize, host.update_params;"
+        "bad = {'tensorflow', 'keras', 'ai_edge_litert'} & set(sys.modules); sys.exit(str(bad) if bad else 0)"
+    )
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_class_of() -> None:
+    assert [GOOD.class_of(word) for word in ("on", "yes", "_silence_")] == [0, 1, 2]
+    two = dataclasses.replace(GOOD, classes=("on", "off"))
+    assert two.class_of("yes") == -1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"classes": ("on",)}, "1 classes"),
+        ({"classes": ("on", "on")}, "twice"),
+        ({"classes": ("_unknown_", "_silence_")}, "no class is a keyword"),
+        ({"classes": ("on", "_noise_")}, "_noise_"),
+        ({"name": "a b"}, "a name is"),
+        ({"class_weights": {"off": 1.0}}, "'off'"),
+        ({"class_weights": {"on": -1.0}}, "negative"),
+        ({"input_scale": 0.0}, "input_scale"),
+        ({"detector": Detector(detection_threshold=256)}, "0..255"),
+        ({"detector": Detector(detection_threshold_list=(1, 2))}, "one for each class"),
+        ({"detector": Detector(average_window_duration_ms=100, minimum_count=3)}, "never reached"),
+        ({"augmentation": Augmentation(speed=(1.1, 0.9))}, "speed"),
+        ({"augmentation": Augmentation(noise_probability=2.0)}, "noise_probability"),
+        ({"augmentation": Augmentation(keyword_copies=0)}, "keyword_copies"),
+        ({"schedule": Schedule(epochs=0)}, "epochs"),
+    ],
+)
+def test_what_cannot_work_is_refused(change: dict, message: str) -> None:
+    with pytest.raises(TokayError, match=message):
+        dataclasses.replace(GOOD, **change)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x = 1\n", "no SPECIFICATION"),
+        ("x = 1\ny = nothing\n", r"model\.py:2: NameError"),
+        ("x = (\n", r"model\.py:1: SyntaxError"),
+        ("from tests_absent import x\n", "tests_absent"),
+    ],
+)
+def test_a_broken_file(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "model.py"
+    path.write_text(text)
+    with pytest.raises(TokayError, match=message):
+        specification.load(str(path))
+
+
+def test_a_file_without_a_network(tmp_path: Path) -> None:
+    shipped = (specification.MODELS_FOLDER / "keyword_spotting_on_off.py").read_text()
+    path = tmp_path / "model.py"
+    path.write_text(shipped.replace("def build_model", "def other"))
+    with pytest.raises(TokayError, match="build_model"):
+        specification.load(str(path))
+
+
+@pytest.mark.parametrize("name", ["nothing", "../nothing", "nothing.py", "", "a b"])
+def test_unknown_names(name: str) -> None:
+    with pytest.raises(TokayError):
+        specification.load(name)
+
+
+def test_runs_as_a_script(tmp_path: Path) -> None:
+    path = specification.MODELS_FOLDER / "keyword_spotting_on_off.py"
+    done = subprocess.run(
+        [sys.executable, str(path), "--dataset", str(tmp_path / "none")],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},  # as an installed tokay
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1 and "no such folder" in done.stderr

@@ -1,0 +1,188 @@
+"""From a specification to an int8 model that carries its parameters: conversion, commands, errors.
+
+The network is not trained here, except for one dry run on clips made for it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from codegen import frontend
+from codegen.parameters import read_parameters, write_parameters
+from host import cli, evaluate, quantize, train
+from host.training import specification
+
+needs_tensorflow = pytest.mark.skipif(
+    importlib.util.find_spec("tensorflow") is None, reason="TensorFlow is not installed"
+)
+pytestmark = pytest.mark.xdist_group("tensorflow")  # one process pays for the import
+
+NAME = "keyword_spotting_on_off"
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tones instead of words: a pitch for each class."""
+    root = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    names: dict[str, list[str]] = {"testing": [], "validation": []}
+    for word, hertz in (("on", 400), ("off", 900), ("tree", 2500), ("_silence_", 0)):
+        (root / word).mkdir()
+        for speaker in range(6):
+            audio = rng.normal(0, 20, 8000)
+            if hertz:
+                audio[2000:6000] += 5000 * np.sin(2 * np.pi * hertz * np.arange(4000) / 8000)
+            name = f"{word}/s{speaker}_nohash_0.wav"
+            soundfile.write(root / name, audio.astype(np.int16), 8000)
+            split = {0: "testing", 1: "validation"}.get(speaker)
+            if split:
+                names[split].append(name)
+    for split, lines in names.items():
+        (root / f"{split}_list.txt").write_text("\n".join(lines) + "\n")
+    return root
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped specification, quantized with the weights it starts from."""
+    path = tmp_path_factory.mktemp("built") / f"{NAME}.tflite"
+    assert cli.run(quantize.main, [NAME, "--build", "-o", str(path)]) == 0
+    return path
+
+
+@needs_tensorflow
+def test_quantized_graph_is_the_seed_topology(built: Path) -> None:
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromPackedBuf(built.read_bytes(), 0)
+    graph = model.subgraphs[0]
+    names = {value: key for key, value in vars(schema.BuiltinOperator).items()}
+    operators = [names[model.operatorCodes[op.opcodeIndex].builtinCode] for op in graph.operators]
+    assert operators == ["CONV_2D"] * 3 + ["MAX_POOL_2D", "RESHAPE", "FULLY_CONNECTED", "SOFTMAX"]
+    source, sink = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
+    assert list(source.shape) == [1, 49, 32, 1] and list(sink.shape) == [1, 4]
+    assert source.type == sink.type == schema.TensorType.INT8
+    # int8 features go in as they are: value = feature * input_scale.
+    scale = specification.load(NAME).spec.input_scale
+    assert source.quantization.zeroPoint.tolist() == [0] and source.quantization.scale.tolist() == [scale]
+
+
+@needs_tensorflow
+def test_parameters_inside(built: Path) -> None:
+    spec, params = specification.load(NAME).spec, read_parameters(built.read_bytes())
+    assert params["classes"] == list(spec.classes) and params["name"] == NAME
+    assert params["fe.sample_rate_hz"] == 8000 and params["fe.fft_length"] == 256
+    assert params["detection_threshold"] == spec.detector.detection_threshold
+    assert params.types["average_window_duration_ms"] == "u16" and len(params["hash"]) == 32  # type: ignore[arg-type]
+    # Settings are stored as 32-bit floats; what the firmware computes with is the same.
+    stored = evaluate.specification_of(built.read_bytes(), "x").frontend
+    assert frontend.design(stored) == frontend.design(spec.frontend)
+    assert frontend.scalars(stored) == frontend.scalars(spec.frontend)
+
+
+@needs_tensorflow
+def test_quantizing_twice_gives_the_same_bytes(built: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again.tflite"
+    assert cli.run(quantize.main, [NAME, "--build", "-o", str(again)]) == 0
+    assert again.read_bytes() == built.read_bytes()
+
+
+@needs_tensorflow
+def test_int8_follows_the_float_model() -> None:
+    from host.training import convert, fit
+    from host.training.evaluation import int8_outputs
+
+    loaded = specification.load(NAME)
+    fit.import_keras(3)
+    model = fit.build(loaded)
+    sample = convert.unlabelled(loaded.spec)
+    tflite = convert.to_int8(model, loaded.spec, sample.features, sample.labels)
+    x = sample.features[..., None].astype(np.float32) * np.float32(loaded.spec.input_scale)
+    wanted = model.predict(x, verbose=0)
+    got = (int8_outputs(tflite, sample.features).astype(np.float32) + 128) / 256
+    assert np.max(np.abs(got - wanted)) < 0.05
+
+
+@needs_tensorflow
+@pytest.mark.slow
+def test_dry_run_of_the_whole_command(dataset: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out" / "model.tflite"
+    arguments = [f"{NAME}-test", "--dataset", str(dataset), "-o", str(output)]
+    assert cli.run(train.main, [*arguments, "--json", str(tmp_path / "card.json")]) == 0
+    card = json.loads(output.with_suffix(".json").read_text())
+    assert card == json.loads((tmp_path / "card.json").read_text())
+    assert card["data"]["clips"] == {"training": 16, "validation": 4, "testing": 4}
+    assert set(card["accuracy"]) == {"validation", "testing"}
+    assert read_parameters(output.read_bytes())["name"] == f"{NAME}-test"
+    first = output.read_bytes()
+    assert cli.run(train.main, arguments) == 0
+    assert output.read_bytes() == first  # the same seed gives the same model
+
+
+@needs_tensorflow
+def test_evaluate_counts_what_the_network_says(
+    built: Path, dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [str(built), "--tflite", "--dataset", str(dataset), "--split", "all", "--json", "-"]
+    assert cli.run(evaluate.main, arguments) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["samples"] == 24 and np.sum(result["confusion"]) == 24
+    recalls = [row[i] / sum(row) for i, row in enumerate(result["confusion"])]
+    assert list(result["class_accuracy"].values()) == recalls
+    assert result["balanced_accuracy"] == pytest.approx(np.mean(recalls))
+    assert result["accuracy"] == np.trace(result["confusion"]) / 24
+    assert result["split"] == "all" and result["accelerator"] == "none"
+
+
+@needs_tensorflow
+def test_evaluate_refuses_what_it_cannot_know(
+    built: Path, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bare = tmp_path / "bare.tflite"
+    bare.write_bytes(write_parameters(built.read_bytes(), {"name": "bare"}))
+    assert cli.run(evaluate.main, [str(bare), "--dataset", str(dataset)]) == 2
+    assert "no classes" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nothing"], [NAME, "--epochs", "0"], [NAME, "--seed", "-1"], [NAME, "-o", "model.h5"], [NAME],
+        [NAME, "--dataset", "/nowhere"], [NAME, "--epochs", "many"], [],
+    ],
+)  # fmt: skip
+def test_train_errors_are_one_line(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(train.main, arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("main", [evaluate.main, quantize.main])
+@pytest.mark.parametrize("arguments", [["nothing"], ["a.tflite"], ["/nowhere/x.py"]])
+def test_missing_models_are_one_line(main, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(main, arguments) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_network_of_another_shape_is_refused(tmp_path: Path) -> None:
+    from host.training import fit
+
+    loaded = specification.load(NAME)
+
+    class Wrong:
+        input_shape, output_shape = (None, 49, 32, 1), (None, 3)
+
+    with pytest.raises(specification.TokayError, match="asks for"):
+        fit.build(dataclasses.replace(loaded, build=lambda spec: Wrong()))

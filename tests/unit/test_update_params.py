@@ -1,0 +1,111 @@
+"""update_params: types are kept, wrong values are refused in a line, a failure changes nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from codegen.parameters import Parameters, read_parameters, write_parameters
+from host import cli, update_params
+
+
+def empty_model() -> bytes:
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT()
+    model.version, model.buffers = 3, [schema.BufferT()]
+    builder = flatbuffers.Builder(64)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    values = {
+        "name": "m", "classes": ["on", "off"], "detection_threshold": 160, "volume_gain": 1.0,
+        "verbose": False, "detection_threshold_list": [1, 2],
+    }  # fmt: skip
+    path = tmp_path / "m.tflite"
+    path.write_bytes(write_parameters(empty_model(), Parameters(values, {"volume_gain": "f64"})))
+    return path
+
+
+def update(*arguments: object) -> int:
+    return cli.run(update_params.main, [str(argument) for argument in arguments])
+
+
+def test_types_are_kept(model: Path) -> None:
+    arguments = ("detection_threshold=200", "volume_gain=2", "verbose=true", "classes=a,b,_c_", "name=7")
+    assert update(model, *arguments, "detection_threshold_list=[5, 6]") == 0
+    params = read_parameters(model.read_bytes())
+    assert params == {
+        "name": "7", "classes": ["a", "b", "_c_"], "detection_threshold": 200, "volume_gain": 2.0,
+        "verbose": True, "detection_threshold_list": [5, 6],
+    }  # fmt: skip
+    assert params.types["volume_gain"] == "f64" and params.types["detection_threshold"] == "u8"
+
+
+def test_an_integer_may_outgrow_its_type(model: Path) -> None:
+    assert update(model, "detection_threshold=1000") == 0
+    assert read_parameters(model.read_bytes()).types["detection_threshold"] == "u16"
+
+
+def test_new_parameters_take_their_natural_type(model: Path) -> None:
+    assert update(model, "sensitivity=0.5", "label=on board", "count=3", "flag=true", "list=[1,2]") == 0
+    params = read_parameters(model.read_bytes())
+    assert (params["sensitivity"], params["label"], params["count"]) == (0.5, "on board", 3)
+    assert params["flag"] is True and params["list"] == [1, 2]
+
+
+def test_output_leaves_the_model_alone(model: Path, tmp_path: Path) -> None:
+    before = model.read_bytes()
+    assert update(model, "name=other", "--output", tmp_path / "out" / "o.tflite") == 0
+    assert model.read_bytes() == before
+    assert read_parameters((tmp_path / "out" / "o.tflite").read_bytes())["name"] == "other"
+
+
+def test_params_file_remove_and_description(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "p.json").write_text('{"suppression_ms": 900, "name": "from file"}')
+    arguments = ("--params", tmp_path / "p.json", "name=from line", "--remove", "verbose")
+    assert update(model, *arguments, "--description", "d") == 0
+    params = read_parameters(model.read_bytes())
+    assert params["suppression_ms"] == 900 and params["name"] == "from line" and "verbose" not in params
+
+
+def test_without_changes_it_shows(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = model.read_bytes()
+    assert update(model, "--json", "-") == 0
+    assert json.loads(capsys.readouterr().out)["detection_threshold"] == 160
+    assert model.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["no_equals_sign"], ["=1"], ["detection_threshold=loud"], ["verbose=maybe"], ["classes=[1,2]"],
+        ["detection_threshold_list=a,b"], ["volume_gain=1e400x"], ["--remove", "nothing"],
+        ["--params", "absent.json"], ["big=99999999999999999999"], ["odd=[1,\"a\"]"], ["--nonsense"],
+        ["x=1", "--output", "/proc/nothing/x.tflite"],
+    ],
+)  # fmt: skip
+def test_errors_are_one_line_and_change_nothing(
+    model: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = model.read_bytes()
+    assert update(model, *arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1
+    assert model.read_bytes() == before
+    assert sorted(path.name for path in model.parent.iterdir()) == ["m.tflite"]
+
+
+@pytest.mark.parametrize("content", [b"", b"TFL3", b"\x1c\0\0\0TFL3", b"\xff" * 200])
+def test_files_that_are_no_model(tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "bad.tflite"
+    path.write_bytes(content)
+    assert update(path, "a=1") == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert path.read_bytes() == content
