@@ -1,0 +1,375 @@
+"""Every operator against TensorFlow Lite Micro's reference kernels, on random single-operator models."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from codegen.windows import output_size
+from host.runtime import Model
+from tests.tflite_builder import NetworkBuilder, single
+
+tflite_micro = pytest.importorskip("tflite_micro", reason="the reference kernels are in the test extra")
+
+EXAMPLES = int(os.environ.get("TOKAY_EXAMPLES", "60"))
+random_models = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+ACTIVATIONS = st.sampled_from([0, 1, 2, 3])
+PADDINGS = {0: "same", 1: "valid"}
+SCALES = st.floats(-9, 1).map(lambda e: float(np.float32(2.0**e)))
+ZERO_POINTS = st.integers(-128, 127)
+SEEDS = st.integers(0, 2**32 - 1)
+SHAPES = st.lists(st.integers(1, 6), min_size=1, max_size=4).map(tuple)
+
+
+def reference(model: bytes) -> tflite_micro.runtime.Interpreter:
+    return tflite_micro.runtime.Interpreter.from_bytes(model, arena_size=1 << 19)
+
+
+def assert_exact(model: bytes, seed: int, inputs: int = 3) -> None:
+    """Same bits as the reference on random inputs, on inputs at the bounds, and repeated."""
+    rng = np.random.default_rng(seed)
+    ours, theirs = Model(model), reference(model)
+    shape = ours.input.shape
+    for k in range(inputs):
+        if ours.input.dtype == np.float32:
+            x = rng.normal(0, 2.0 ** rng.integers(-8, 8), shape).astype(np.float32)
+        elif k == 0:
+            x = rng.choice(np.array([-128, 127], np.int8), shape)
+        else:
+            x = rng.integers(-128, 128, shape, np.int8)
+        theirs.set_input(x, 0)
+        theirs.invoke()
+        expected = theirs.get_output(0)
+        actual = ours.invoke(x)
+        assert actual.dtype == expected.dtype
+        np.testing.assert_array_equal(actual, expected.reshape(actual.shape))
+
+
+def weights(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Weights that also reach their bounds."""
+    values = rng.integers(-127, 128, shape, np.int8)
+    return np.where(rng.random(shape) < 0.1, rng.choice(np.array([-128, -127, 127], np.int8), shape), values)
+
+
+def scales(rng: np.random.Generator, count: int, per_channel: bool) -> np.ndarray:
+    return np.exp2(rng.uniform(-10, -4, count if per_channel else 1)).astype(np.float32)
+
+
+def output_scale(rng: np.random.Generator, source: float, factor: np.ndarray, taps: int) -> float:
+    """A scale at which outputs are spread over int8, sometimes far too fine or too coarse."""
+    usual = source * float(factor.max()) * 74 * 74 * np.sqrt(taps) / 64
+    return float(np.float32(usual * 2.0 ** rng.choice([-3, -1, 0, 0, 0, 1, 4])))
+
+
+@st.composite
+def windows(draw: st.DrawFn) -> dict[str, int]:
+    """Sizes, strides, dilations and padding of a window that fits."""
+    w = {
+        "height": draw(st.integers(1, 12)), "width": draw(st.integers(1, 12)),
+        "kernel_height": draw(st.integers(1, 5)), "kernel_width": draw(st.integers(1, 5)),
+        "strideH": draw(st.integers(1, 4)), "strideW": draw(st.integers(1, 4)),
+        "dilationHFactor": draw(st.integers(1, 3)), "dilationWFactor": draw(st.integers(1, 3)),
+        "padding": draw(st.integers(0, 1)),
+    }  # fmt: skip
+    if w["padding"] == 1:  # the window has to fit
+        w["height"] = max(w["height"], (w["kernel_height"] - 1) * w["dilationHFactor"] + 1)
+        w["width"] = max(w["width"], (w["kernel_width"] - 1) * w["dilationWFactor"] + 1)
+    return w
+
+
+def out_shape(w: dict[str, int], channels: int, dilated: bool = True) -> tuple[int, ...]:
+    padding = PADDINGS[w["padding"]]
+    d = (w["dilationHFactor"], w["dilationWFactor"]) if dilated else (1, 1)
+    return (
+        1,
+        output_size(padding, w["height"], w["kernel_height"], w["strideH"], d[0]),
+        output_size(padding, w["width"], w["kernel_width"], w["strideW"], d[1]),
+        channels,
+    )
+
+
+def steps(w: dict[str, int], *names: str) -> dict[str, int]:
+    return {name: w[name] for name in ("padding", "strideH", "strideW", *names)}
+
+
+@random_models
+@given(windows(), st.integers(1, 9), st.integers(1, 9), ACTIVATIONS, st.booleans(), st.booleans(), SCALES,
+       ZERO_POINTS, ZERO_POINTS, SEEDS)  # fmt: skip
+def test_conv_2d(w, channels_in, channels_out, activation, per_channel, bias, scale, zero_in, zero_out, seed):
+    rng = np.random.default_rng(seed)
+    n = NetworkBuilder()
+    x = n.tensor((1, w["height"], w["width"], channels_in), scale=scale, zero_point=zero_in)
+    shape = (channels_out, w["kernel_height"], w["kernel_width"], channels_in)
+    factor = scales(rng, channels_out, per_channel)
+    inputs = [x, n.tensor(shape, scale=factor, data=weights(rng, shape))]
+    if bias:
+        inputs.append(
+            n.tensor((channels_out,), "int32", scale=factor * np.float32(scale),
+                     data=rng.integers(-20000, 20000, channels_out))
+        )  # fmt: skip
+    y = n.tensor(out_shape(w, channels_out), zero_point=zero_out,
+                 scale=output_scale(rng, scale, factor, int(np.prod(shape[1:]))))  # fmt: skip
+    model = single("CONV_2D", inputs, y, n, "Conv2DOptions", fusedActivationFunction=activation,
+                   **steps(w, "dilationHFactor", "dilationWFactor"))  # fmt: skip
+    assert_exact(model, seed)
+
+
+@random_models
+@given(windows(), st.integers(1, 6), st.integers(1, 4), ACTIVATIONS, st.booleans(), SCALES, ZERO_POINTS,
+       ZERO_POINTS, SEEDS)  # fmt: skip
+def test_depthwise_conv_2d(w, channels, multiplier, activation, per_channel, scale, zero_in, zero_out, seed):
+    rng = np.random.default_rng(seed)
+    n = NetworkBuilder()
+    x = n.tensor((1, w["height"], w["width"], channels), scale=scale, zero_point=zero_in)
+    count = channels * multiplier
+    shape = (1, w["kernel_height"], w["kernel_width"], count)
+    factor = scales(rng, count, per_channel)
+    weight = n.tensor(shape, scale=factor, dimension=3, data=weights(rng, shape))
+    bias = n.tensor((count,), "int32", scale=factor * np.float32(scale),
+                    data=rng.integers(-20000, 20000, count))  # fmt: skip
+    y = n.tensor(out_shape(w, count), zero_point=zero_out,
+                 scale=output_scale(rng, scale, factor, shape[1] * shape[2]))  # fmt: skip
+    model = single("DEPTHWISE_CONV_2D", [x, weight, bias], y, n, "DepthwiseConv2DOptions",
+                   fusedActivationFunction=activation, depthMultiplier=multiplier,
+                   **steps(w, "dilationHFactor", "dilationWFactor"))  # fmt: skip
+    assert_exact(model, seed)
+
+
+@random_models
+@given(st.integers(1, 3), st.integers(1, 40), st.integers(1, 9), ACTIVATIONS, st.booleans(), st.booleans(),
+       SCALES, ZERO_POINTS, ZERO_POINTS, SEEDS)  # fmt: skip
+def test_fully_connected(
+    rows, taps, channels, activation, per_channel, bias, scale, zero_in, zero_out, seed
+):
+    rng = np.random.default_rng(seed)
+    n = NetworkBuilder()
+    x = n.tensor((rows, taps), scale=scale, zero_point=zero_in)
+    factor = scales(rng, channels, per_channel)
+    inputs = [x, n.tensor((channels, taps), scale=factor, data=weights(rng, (channels, taps)))]
+    if bias:
+        inputs.append(
+            n.tensor((channels,), "int32", scale=factor * np.float32(scale),
+                     data=rng.integers(-20000, 20000, channels))
+        )  # fmt: skip
+    y = n.tensor((rows, channels), zero_point=zero_out, scale=output_scale(rng, scale, factor, taps))
+    model = single("FULLY_CONNECTED", inputs, y, n, "FullyConnectedOptions",
+                   fusedActivationFunction=activation)  # fmt: skip
+    assert_exact(model, seed)
+
+
+@random_models
+@given(st.sampled_from(["MAX_POOL_2D", "AVERAGE_POOL_2D"]), windows(), st.integers(1, 6), ACTIVATIONS, SCALES,
+       ZERO_POINTS, SEEDS)  # fmt: skip
+def test_pools(name, w, channels, activation, scale, zero_point, seed):
+    n = NetworkBuilder()
+    x = n.tensor((1, w["height"], w["width"], channels), scale=scale, zero_point=zero_point)
+    y = n.tensor(out_shape(w, channels, dilated=False), scale=scale, zero_point=zero_point)
+    model = single(name, [x], y, n, "Pool2DOptions", fusedActivationFunction=activation,
+                   filterHeight=w["kernel_height"], filterWidth=w["kernel_width"], **steps(w))  # fmt: skip
+    assert_exact(model, seed)
+
+
+@st.composite
+def broadcast_shapes(draw: st.DrawFn) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """A shape, and one that broadcasts with it."""
+    full = draw(SHAPES)
+    kind = draw(st.integers(0, 2))
+    if kind == 0:
+        return full, full
+    other = tuple(1 if draw(st.booleans()) else n for n in full)
+    return full, other[draw(st.integers(0, len(other) - 1)) :] if kind == 2 else other
+
+
+@random_models
+@given(st.sampled_from(["ADD", "MUL"]), broadcast_shapes(), st.booleans(), ACTIVATIONS,
+       st.tuples(SCALES, SCALES, SCALES), st.tuples(ZERO_POINTS, ZERO_POINTS, ZERO_POINTS), SEEDS)  # fmt: skip
+def test_add_and_mul(name, shapes, swap, activation, factors, zeros, seed):
+    """The second input is a constant, a broadcast one or, for equal shapes, the input again."""
+    rng = np.random.default_rng(seed)
+    n = NetworkBuilder()
+    x = n.tensor(shapes[0], scale=factors[0], zero_point=zeros[0])
+    same = shapes[0] == shapes[1] and seed % 2
+    other = x if same else n.tensor(shapes[1], scale=factors[1], zero_point=zeros[1],
+                                    data=rng.integers(-128, 128, shapes[1]))  # fmt: skip
+    y = n.tensor(shapes[0], scale=factors[2], zero_point=zeros[2])
+    n.operator(name, [other, x] if swap else [x, other], [y], "AddOptions" if name == "ADD" else "MulOptions",
+               fusedActivationFunction=activation)  # fmt: skip
+    assert_exact(n.build([x], [y]), seed)
+
+
+@random_models
+@given(SHAPES, st.data(), st.booleans(), SCALES, ZERO_POINTS, SEEDS)
+def test_pad(shape, data, explicit, scale, zero_point, seed):
+    n = NetworkBuilder()
+    pairs = np.array([[data.draw(st.integers(0, 3)), data.draw(st.integers(0, 3))] for _ in shape], np.int32)
+    x = n.tensor(shape, scale=scale, zero_point=zero_point)
+    inputs = [x, n.tensor(pairs.shape, "int32", data=pairs)]
+    if explicit:
+        value = np.array([data.draw(st.integers(-128, 127))], np.int8)
+        inputs.append(n.tensor((1,), scale=scale, zero_point=zero_point, data=value))
+    y = n.tensor(tuple(np.array(shape) + pairs.sum(axis=1)), scale=scale, zero_point=zero_point)
+    name, options = ("PADV2", "PadV2Options") if explicit else ("PAD", "PadOptions")
+    assert_exact(single(name, inputs, y, n, options), seed)
+
+
+@random_models
+@given(SHAPES, st.data(), st.booleans(), SCALES, SCALES, ZERO_POINTS, ZERO_POINTS, SEEDS)
+def test_mean(shape, data, keep, scale_in, scale_out, zero_in, zero_out, seed):
+    rank = len(shape)
+    axes = data.draw(st.lists(st.integers(-rank, rank - 1), min_size=1, max_size=rank, unique_by=lambda a: a % rank))
+    reduced = {axis % rank for axis in axes}
+    left = tuple(1 if d in reduced else k for d, k in enumerate(shape) if keep or d not in reduced)
+    n = NetworkBuilder()
+    x = n.tensor(shape, scale=scale_in, zero_point=zero_in)
+    y = n.tensor(left, scale=scale_out, zero_point=zero_out)
+    axis = n.tensor((len(axes),), "int32", data=np.array(axes))
+    assert_exact(single("MEAN", [x, axis], y, n, "ReducerOptions", keepDims=keep), seed)
+
+
+@random_models
+@given(st.integers(1, 3), st.integers(1, 24), SCALES, st.sampled_from([1.0, 1.0, 0.5, 2.5]), ZERO_POINTS, SEEDS)
+def test_softmax(rows, depth, scale, beta, zero_point, seed):
+    n = NetworkBuilder()
+    x = n.tensor((rows, depth), scale=scale, zero_point=zero_point)
+    y = n.tensor((rows, depth), scale=1 / 256, zero_point=-128)
+    assert_exact(single("SOFTMAX", [x], y, n, "SoftmaxOptions", beta=beta), seed, inputs=6)
+
+
+def test_softmax_of_most_classes():
+    n = NetworkBuilder()
+    x = n.tensor((1, 511), scale=0.001)
+    y = n.tensor((1, 511), scale=1 / 256, zero_point=-128)
+    model = single("SOFTMAX", [x], y, n, "SoftmaxOptions", beta=1.0)
+    assert_exact(model, 1)
+    equal = np.full((1, 511), 5, np.int8)
+    theirs = reference(model)
+    theirs.set_input(equal, 0)
+    theirs.invoke()
+    np.testing.assert_array_equal(Model(model).invoke(equal), theirs.get_output(0))
+
+
+@random_models
+@given(st.sampled_from(["LOGISTIC", "RELU", "RELU6", "QUANTIZE"]), st.floats(-24, 12), SCALES, ZERO_POINTS,
+       ZERO_POINTS, SEEDS)  # fmt: skip
+def test_every_value_of_unary_operators(name, exponent, scale_out, zero_in, zero_out, seed):
+    scale = float(np.float32(2.0**exponent))
+    n = NetworkBuilder()
+    x = n.tensor((256,), scale=scale, zero_point=zero_in)
+    if name == "LOGISTIC":
+        scale_out, zero_out = 1 / 256, -128
+    elif name == "RELU6":
+        scale_out, zero_out = scale, zero_in
+    y = n.tensor((256,), scale=scale_out, zero_point=zero_out)
+    model = single(name, [x], y, n)
+    every = np.arange(-128, 128).astype(np.int8)
+    theirs = reference(model)
+    theirs.set_input(every, 0)
+    theirs.invoke()
+    np.testing.assert_array_equal(Model(model).invoke(every), theirs.get_output(0))
+
+
+@random_models
+@given(SHAPES, SCALES, ZERO_POINTS, SEEDS)
+def test_quantize_and_dequantize_floats(shape, scale, zero_point, seed):
+    n = NetworkBuilder()
+    x = n.tensor(shape, "float32")
+    q = n.tensor(shape, scale=scale, zero_point=zero_point)
+    y = n.tensor(shape, "float32")
+    n.operator("QUANTIZE", [x], [q], "QuantizeOptions")
+    n.operator("DEQUANTIZE", [q], [y], "DequantizeOptions")
+    assert_exact(n.build([x], [y]), seed, inputs=6)
+
+
+def test_quantize_rounds_halves_away_from_zero():
+    n = NetworkBuilder()
+    x = n.tensor((9,), "float32")
+    model = single("QUANTIZE", [x], n.tensor((9,), scale=0.25, zero_point=3), n)
+    below = np.nextafter(np.float32(0.125), np.float32(0))
+    values = np.array([0.125, -0.125, below, -below, 0.375, -0.375, 1e6, -1e6, 0], np.float32)
+    theirs = reference(model)
+    theirs.set_input(values, 0)
+    theirs.invoke()
+    np.testing.assert_array_equal(Model(model).invoke(values), theirs.get_output(0))
+
+
+@random_models
+@given(SHAPES, st.data(), SCALES, ZERO_POINTS, SEEDS)
+def test_concatenation(shape, data, scale, zero_point, seed):
+    rng = np.random.default_rng(seed)
+    axis = data.draw(st.integers(-len(shape), len(shape) - 1))
+    sizes = data.draw(st.lists(st.integers(1, 4), min_size=1, max_size=4))
+    n = NetworkBuilder()
+
+    def along(size: int) -> tuple[int, ...]:
+        return tuple(size if d == axis % len(shape) else k for d, k in enumerate(shape))
+
+    x = n.tensor(shape, scale=scale, zero_point=zero_point)
+    parts = [
+        n.tensor(along(size), scale=scale, zero_point=zero_point, data=rng.integers(-128, 128, along(size)))
+        for size in sizes
+    ]
+    order = data.draw(st.permutations([x, x, *parts]))
+    total = sum(sizes) + 2 * shape[axis]
+    y = n.tensor(along(total), scale=scale, zero_point=zero_point)
+    n.operator("CONCATENATION", order, [y], "ConcatenationOptions", axis=axis)
+    assert_exact(n.build([x], [y]), seed)
+
+
+@random_models
+@given(SHAPES, st.data(), SCALES, ZERO_POINTS, SEEDS)
+def test_strided_slice(shape, data, scale, zero_point, seed):
+    begin, end, strides, left = [], [], [], []
+    masks = {"beginMask": 0, "endMask": 0, "shrinkAxisMask": 0}
+    for d, size in enumerate(shape):
+        stride = data.draw(st.sampled_from([1, 2, 3, -1, -2]))
+        first = data.draw(st.integers(0, size - 1))
+        stop = data.draw(st.integers(first + 1, size) if stride > 0 else st.integers(-1, first - 1))
+        count = -(-(stop - first) // stride)
+        if data.draw(st.integers(0, 4)) == 0:
+            masks["shrinkAxisMask"] |= 1 << d
+            stride, count = 1, 0
+        elif data.draw(st.integers(0, 3)) == 0 or stop == -1:
+            masks["endMask"] |= 1 << d
+            stop = data.draw(st.integers(-1, size))
+            count = -(-((size if stride > 0 else -1) - first) // stride)
+        if count and data.draw(st.integers(0, 3)) == 0:
+            edge = 0 if stride > 0 else size - 1
+            limit = size if masks["endMask"] >> d & 1 and stride > 0 else -1 if masks["endMask"] >> d & 1 else stop
+            masks["beginMask"] |= 1 << d
+            count = -(-(limit - edge) // stride)
+        begin.append(first if data.draw(st.booleans()) else first - size)
+        end.append(stop)
+        strides.append(stride)
+        if count:
+            left.append(count)
+    n = NetworkBuilder()
+    x = n.tensor(shape, scale=scale, zero_point=zero_point)
+    lists = [n.tensor((len(shape),), "int32", data=np.array(v)) for v in (begin, end, strides)]
+    y = n.tensor(tuple(left), scale=scale, zero_point=zero_point)
+    assert_exact(single("STRIDED_SLICE", [x, *lists], y, n, "StridedSliceOptions", **masks), seed)
+
+
+@random_models
+@given(SHAPES, st.sampled_from(["RESHAPE", "SQUEEZE", "EXPAND_DIMS"]), SCALES, ZERO_POINTS, SEEDS)
+def test_reshapes(shape, name, scale, zero_point, seed):
+    n = NetworkBuilder()
+    x = n.tensor(shape, scale=scale, zero_point=zero_point)
+    if name == "RESHAPE":
+        to = tuple(reversed(shape))
+        inputs, options = [x, n.tensor((len(to),), "int32", data=np.array(to))], "ReshapeOptions"
+    elif name == "SQUEEZE":
+        to, inputs, options = tuple(k for k in shape if k != 1), [x], "SqueezeOptions"
+    else:
+        to = (1, *shape)
+        inputs, options = [x, n.tensor((1,), "int32", data=np.array([0]))], "ExpandDimsOptions"
+    y = n.tensor(to, scale=scale, zero_point=zero_point)
+    assert_exact(single(name, inputs, y, n, options), seed)
