@@ -1,0 +1,324 @@
+/* The core's own registers at 0xE0000000: SysTick, NVIC, system control, FPU, MPU (present, not
+ * enforced), cycle counter; trace and debug registers that may be written without effect. */
+#include <string.h>
+
+#include "machine.h"
+
+#define SYSTICK_ENABLE 1u
+#define SYSTICK_TICKINT 2u
+#define SYSTICK_FLAG (1u << 16)
+#define SYSTICK_MASK 0xFFFFFFu
+#define CPUID_M33_R0P4 0x410FD214u
+#define DEMCR_TRCENA (1u << 24)
+#define DWT_CYCCNTENA 1u
+#define CPACR_FPU 0xF00000u
+#define PRIORITY_MASK 0xF0u
+
+void system_space_reset(struct machine *m) {
+    m->vtor = FLASH_BASE;
+    m->aircr_group = 0;
+    m->scr = m->shcsr = m->cfsr = m->hfsr = m->bfar = m->mmfar = m->cpacr = m->demcr = 0;
+    m->ccr = 0x201u;
+    m->fpccr = 0xC0000000u;
+    m->fpcar = m->fpdscr = 0;
+    memset(m->mpu, 0, sizeof m->mpu);
+    m->systick_csr = 0;
+    m->systick_reload = 0;
+    m->systick_start = m->cycles;
+    m->systick_first = true;
+    m->systick_next = NEVER;
+    m->dwt_ctrl = 0;
+    m->cyccnt_base = 0;
+    m->flags_slow = 1;
+}
+
+/* ---- SysTick: counts core cycles, asleep too ---- */
+
+static uint64_t systick_period(const struct machine *m) { return (uint64_t)m->systick_reload + 1u; }
+
+/* The cycle at which the counter next reaches 0. A cleared counter first takes a cycle to reload. */
+static uint64_t systick_zero(const struct machine *m) {
+    return m->systick_start + (uint64_t)m->systick_reload + (m->systick_first ? 1u : 0u);
+}
+
+static void systick_plan(struct machine *m) {
+    m->systick_next = NEVER;
+    if ((m->systick_csr & SYSTICK_ENABLE) != 0 && m->systick_reload != 0) {
+        uint64_t ahead = systick_zero(m) - m->clock_cycles;
+        m->systick_next =
+            m->clock_ps + (uint64_t)(((unsigned __int128)ahead * PS_PER_S + m->core_hz - 1u) / m->core_hz);
+    }
+}
+
+void systick_advance(struct machine *m) {
+    if ((m->systick_csr & SYSTICK_ENABLE) != 0 && m->systick_reload != 0) {
+        while (m->cycles >= systick_zero(m)) {
+            uint64_t late = m->cycles - systick_zero(m);
+            m->systick_start = systick_zero(m) + 1u + late / systick_period(m) * systick_period(m);
+            m->systick_first = false;
+            m->systick_csr |= SYSTICK_FLAG;
+            if ((m->systick_csr & SYSTICK_TICKINT) != 0) {
+                exception_pend(m, EXCEPTION_SYSTICK);
+            }
+        }
+    }
+    systick_plan(m);
+}
+
+static uint32_t systick_value(struct machine *m) {
+    systick_advance(m);
+    if ((m->systick_csr & SYSTICK_ENABLE) == 0 || m->systick_reload == 0 ||
+        m->cycles < m->systick_start + (m->systick_first ? 1u : 0u)) {
+        return 0; /* just reached 0, or just cleared */
+    }
+    uint64_t left = systick_zero(m) - m->cycles;
+    return (uint32_t)(left & SYSTICK_MASK);
+}
+
+static void systick_write(struct machine *m, uint32_t address, uint32_t value) {
+    switch (address & 0xFu) {
+    case 0x0:
+        systick_advance(m);
+        if ((value & SYSTICK_ENABLE) != 0 && (m->systick_csr & SYSTICK_ENABLE) == 0) {
+            m->systick_start = m->cycles;
+            m->systick_first = true;
+        }
+        m->systick_csr = (m->systick_csr & SYSTICK_FLAG) | (value & 7u);
+        break;
+    case 0x4:
+        m->systick_reload = value & SYSTICK_MASK;
+        break;
+    case 0x8:
+        m->systick_csr &= ~SYSTICK_FLAG;
+        m->systick_start = m->cycles;
+        m->systick_first = true;
+        break;
+    default:
+        break;
+    }
+    systick_plan(m);
+}
+
+/* ---- NVIC ---- */
+
+static uint32_t nvic_bits(const uint8_t *state, uint32_t word) {
+    uint32_t bits = 0;
+    for (uint32_t i = 0; i < 32; i++) {
+        uint32_t n = EXCEPTION_IRQ0 + 32u * word + i;
+        bits |= n < EXCEPTIONS && state[n] ? 1u << i : 0;
+    }
+    return bits;
+}
+
+static uint32_t nvic_read(struct machine *m, uint32_t offset) {
+    uint32_t word = (offset & 0x7Fu) / 4u;
+    if (offset >= 0x300u) {
+        uint32_t value = 0;
+        for (uint32_t i = 0; i < 4; i++) {
+            uint32_t n = EXCEPTION_IRQ0 + (offset - 0x300u) + i;
+            value |= n < EXCEPTIONS ? (uint32_t)m->priority[n] << (8u * i) : 0;
+        }
+        return value;
+    }
+    switch (offset >> 7) {
+    case 0: case 1: return nvic_bits(m->enabled, word);
+    case 2: case 3: return nvic_bits(m->pending, word);
+    case 4: return nvic_bits(m->active, word);
+    default: return 0;
+    }
+}
+
+static void nvic_write(struct machine *m, uint32_t offset, uint32_t value) {
+    uint32_t word = (offset & 0x7Fu) / 4u;
+    for (uint32_t i = 0; i < (offset >= 0x300u ? 4u : 32u); i++) {
+        uint32_t n = EXCEPTION_IRQ0 + (offset >= 0x300u ? offset - 0x300u : 32u * word) + i;
+        if (n >= EXCEPTIONS) {
+            return;
+        }
+        if (offset >= 0x300u) {
+            m->priority[n] = (int16_t)((value >> (8u * i)) & PRIORITY_MASK);
+        } else if ((value >> i & 1u) != 0) {
+            switch (offset >> 7) {
+            case 0: m->enabled[n] = 1; break;
+            case 1: m->enabled[n] = 0; break;
+            case 2: exception_pend(m, n); break;
+            case 3: exception_unpend(m, n); break;
+            default: break;
+            }
+        }
+    }
+}
+
+/* ---- system control block ---- */
+
+static uint32_t icsr(struct machine *m) {
+    uint32_t active = machine_register(m, UC_ARM_REG_IPSR) & 0x1FFu, first = 0, others = 0;
+    bool irq = false;
+    for (uint32_t n = 2; n < EXCEPTIONS; n++) {
+        if (m->pending[n] && m->enabled[n]) {
+            first = first == 0 || m->priority[n] < m->priority[first] ? n : first;
+            irq |= n >= EXCEPTION_IRQ0;
+        }
+        others |= m->active[n] && n != active;
+    }
+    return active | (others ? 0 : 1u << 11) | first << 12 | (irq ? 1u << 22 : 0) |
+           (m->pending[EXCEPTION_SYSTICK] ? 1u << 26 : 0) | (m->pending[EXCEPTION_PENDSV] ? 1u << 28 : 0) |
+           (m->pending[EXCEPTION_NMI] ? 1u << 31 : 0);
+}
+
+static uint32_t shcsr(const struct machine *m) {
+    return m->shcsr | (m->active[EXCEPTION_MEMORY] ? 1u : 0) | (m->active[EXCEPTION_BUS] ? 2u : 0) |
+           (m->active[EXCEPTION_HARD] ? 4u : 0) | (m->active[EXCEPTION_USAGE] ? 8u : 0) |
+           (m->active[EXCEPTION_SVC] ? 1u << 7 : 0) | (m->active[EXCEPTION_PENDSV] ? 1u << 10 : 0) |
+           (m->active[EXCEPTION_SYSTICK] ? 1u << 11 : 0);
+}
+
+static void cycle_counter_write(struct machine *m, uint32_t value) {
+    m->cyccnt_base = m->cycles - m->sleep_cycles - value;
+}
+
+static uint32_t cycle_counter(struct machine *m) {
+    if ((m->demcr & DEMCR_TRCENA) == 0 || (m->dwt_ctrl & DWT_CYCCNTENA) == 0) {
+        return (uint32_t)m->cyccnt_base; /* while it stands: its value */
+    }
+    return (uint32_t)(m->cycles - m->sleep_cycles - m->cyccnt_base);
+}
+
+static void cycle_counter_control(struct machine *m, uint32_t demcr, uint32_t dwt_ctrl) {
+    uint32_t value = cycle_counter(m);
+    m->demcr = demcr;
+    m->dwt_ctrl = dwt_ctrl;
+    if ((demcr & DEMCR_TRCENA) != 0 && (dwt_ctrl & DWT_CYCCNTENA) != 0) {
+        cycle_counter_write(m, value);
+    } else {
+        m->cyccnt_base = value;
+    }
+}
+
+uint32_t system_space_read(struct machine *m, uint32_t address) {
+    machine_update_time(m);
+    if (address >= 0xE000E100u && address < 0xE000E500u) {
+        return nvic_read(m, address - 0xE000E100u);
+    }
+    if (address >= 0xE000ED18u && address < 0xE000ED24u) {
+        uint32_t value = 0;
+        for (uint32_t i = 0; i < 4; i++) {
+            uint32_t n = address - 0xE000ED18u + 4u + i;
+            value |= (uint32_t)(m->priority[n] & 0xFF) << (8u * i);
+        }
+        return value;
+    }
+    switch (address) {
+    case 0xE0001000u: return m->dwt_ctrl | 0x40000000u;
+    case 0xE0001004u: return cycle_counter(m);
+    case 0xE000E004u: return 2; /* ICTR: interrupt lines in 32s, less one */
+    case 0xE000E010u: {
+        systick_advance(m);
+        uint32_t value = m->systick_csr;
+        m->systick_csr &= ~SYSTICK_FLAG;
+        return value;
+    }
+    case 0xE000E014u: return m->systick_reload;
+    case 0xE000E018u: return systick_value(m);
+    case 0xE000E01Cu: return 0xC0000000u; /* no reference clock */
+    case 0xE000ED00u: return CPUID_M33_R0P4;
+    case 0xE000ED04u: systick_advance(m); return icsr(m);
+    case 0xE000ED08u: return m->vtor;
+    case 0xE000ED0Cu: return 0xFA050000u | m->aircr_group << 8;
+    case 0xE000ED10u: return m->scr;
+    case 0xE000ED14u: return m->ccr;
+    case 0xE000ED24u: return shcsr(m);
+    case 0xE000ED28u: return m->cfsr;
+    case 0xE000ED2Cu: return m->hfsr;
+    case 0xE000ED34u: return m->mmfar;
+    case 0xE000ED38u: return m->bfar;
+    case 0xE000ED88u: return m->cpacr;
+    case 0xE000ED90u: return 0x800u; /* eight MPU regions */
+    case 0xE000ED94u: case 0xE000ED98u: case 0xE000ED9Cu: case 0xE000EDA0u:
+        return m->mpu[(address - 0xE000ED94u) / 4u];
+    case 0xE000EDFCu: return m->demcr;
+    case 0xE000EF34u: return m->fpccr;
+    case 0xE000EF38u: return m->fpcar;
+    case 0xE000EF3Cu: return m->fpdscr;
+    case 0xE000EF40u: return 0x10110021u; /* MVFR0..2: single precision only */
+    case 0xE000EF44u: return 0x11000011u;
+    case 0xE000EF48u: return 0x40u;
+    default: return 0; /* trace and debug: nobody is attached */
+    }
+}
+
+static void aircr_write(struct machine *m, uint32_t value) {
+    if ((value >> 16) == 0x05FAu) {
+        m->aircr_group = (value >> 8) & 7u;
+        m->reset_requested = (value & 4u) != 0;
+    }
+}
+
+static void system_handler_priority(struct machine *m, uint32_t address, uint32_t value) {
+    for (uint32_t i = 0; i < 4; i++) {
+        uint32_t n = address - 0xE000ED18u + 4u + i;
+        m->priority[n] = (int16_t)((value >> (8u * i)) & PRIORITY_MASK);
+    }
+}
+
+void system_space_write(struct machine *m, uint32_t address, uint32_t value) {
+    machine_update_time(m);
+    if (address >= 0xE000E100u && address < 0xE000E500u) {
+        nvic_write(m, address - 0xE000E100u, value);
+        return;
+    }
+    if (address >= 0xE000E010u && address < 0xE000E020u) {
+        systick_write(m, address, value);
+        return;
+    }
+    if (address >= 0xE000ED18u && address < 0xE000ED24u) {
+        system_handler_priority(m, address, value);
+        return;
+    }
+    switch (address) {
+    case 0xE0001000u: cycle_counter_control(m, m->demcr, value & DWT_CYCCNTENA); break;
+    case 0xE0001004u:
+        m->cyccnt_base = value;
+        if ((m->demcr & DEMCR_TRCENA) != 0 && (m->dwt_ctrl & DWT_CYCCNTENA) != 0) {
+            cycle_counter_write(m, value);
+        }
+        break;
+    case 0xE000ED04u:
+        if ((value & (1u << 28)) != 0) exception_pend(m, EXCEPTION_PENDSV);
+        if ((value & (1u << 27)) != 0) exception_unpend(m, EXCEPTION_PENDSV);
+        if ((value & (1u << 26)) != 0) exception_pend(m, EXCEPTION_SYSTICK);
+        if ((value & (1u << 25)) != 0) exception_unpend(m, EXCEPTION_SYSTICK);
+        if ((value & (1u << 31)) != 0) exception_pend(m, EXCEPTION_NMI);
+        break;
+    case 0xE000ED08u: m->vtor = value & ~0x7Fu; break;
+    case 0xE000ED0Cu: aircr_write(m, value); break;
+    case 0xE000ED10u: m->scr = value & 0x1Eu; break;
+    case 0xE000ED14u: m->ccr = (value & 0x51Au) | 0x201u; break;
+    case 0xE000ED24u:
+        m->shcsr = value & 0xF0000u;
+        m->enabled[EXCEPTION_MEMORY] = (value >> 16) & 1u;
+        m->enabled[EXCEPTION_BUS] = (value >> 17) & 1u;
+        m->enabled[EXCEPTION_USAGE] = (value >> 18) & 1u;
+        break;
+    case 0xE000ED28u: m->cfsr &= ~value; break;
+    case 0xE000ED2Cu: m->hfsr &= ~value; break;
+    case 0xE000ED34u: m->mmfar = value; break;
+    case 0xE000ED38u: m->bfar = value; break;
+    case 0xE000ED88u:
+        m->cpacr = value;
+        m->flags_slow = (value & CPACR_FPU) == 0;
+        break;
+    case 0xE000ED94u: case 0xE000ED98u: case 0xE000ED9Cu: case 0xE000EDA0u:
+        m->mpu[(address - 0xE000ED94u) / 4u] = value;
+        if (address == 0xE000ED94u && (value & 1u) != 0) {
+            machine_error(m, address, "the MPU is not modelled");
+        }
+        break;
+    case 0xE000EDFCu: cycle_counter_control(m, value, m->dwt_ctrl); break;
+    case 0xE000EF00u: exception_pend(m, EXCEPTION_IRQ0 + (value & 0x1FFu) % (EXCEPTIONS - 16u)); break;
+    case 0xE000EF34u: m->fpccr = value; break;
+    case 0xE000EF38u: m->fpcar = value; break;
+    case 0xE000EF3Cu: m->fpdscr = value; break;
+    default: break;
+    }
+}

@@ -1,0 +1,380 @@
+"""An EFR32MG24 in software: boots the image that ships, in virtual time.
+
+    machine = Machine("tokay.elf", audio=samples)
+    machine.run_until(b"ready", timeout_s=1.0)
+
+The core is Unicorn, everything else is this folder's C. Time is virtual and deterministic: two machines
+that are given the same do the same, to the cycle. Cycle counts are estimates (see core/cost.c);
+instruction counts are exact.
+
+Audio. The I2S receiver gets one sample of the array each frame (``mode="exact"``, the default), whatever
+rate the firmware's dividers make of the one it wants: so results can be compared bit for bit with the
+PC's. ``mode="hold"`` and ``"linear"`` play the array at its own ``sample_rate`` instead, as a sound in
+the room would be heard.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from host.errors import TokayError
+from host.simulator import native
+from host.simulator.image import Image, Symbol, read_image
+
+RAM_BASE, RAM_BYTES = 0x20000000, 0x40000
+_LIMIT, _RETURNED, _FAULT, _ERROR, _BREAKPOINT = range(5)
+_AUDIO_MODES = {"exact": 0, "hold": 1, "linear": 2}
+_PS = 10**12
+_SLICE_S = 0.001  # how often run_until looks
+
+
+@dataclass(frozen=True)
+class FaultReport:
+    """What went wrong and where."""
+
+    message: str
+    pc: int
+    function: str
+    line: str
+    address: int
+    cfsr: int
+    exception: int
+    cycles: int
+
+    def __str__(self) -> str:
+        where = f" ({self.line})" if self.line else ""
+        return f"{self.message} at pc=0x{self.pc:08x} in {self.function}{where}"
+
+
+class SimulatorFault(TokayError):
+    """The firmware faulted. Running on runs its fault handler."""
+
+    def __init__(self, report: FaultReport) -> None:
+        super().__init__(str(report))
+        self.report = report
+        self.pc, self.function, self.line = report.pc, report.function, report.line
+
+
+class SimulatorError(SimulatorFault):
+    """The firmware used something that is not modelled, or the core has locked up: no way on."""
+
+
+@dataclass(frozen=True)
+class Led:
+    """A light-emitting diode of a board."""
+
+    name: str
+    port: int
+    pin: int
+    active_low: bool
+
+
+LEDS = {
+    "brd2601b": (Led("red", 3, 2, True), Led("green", 0, 4, True), Led("blue", 1, 0, True)),
+    "brd2703a": (Led("led0", 0, 4, False), Led("led1", 0, 7, False)),
+}
+
+
+@dataclass(frozen=True)
+class CallResult:
+    """What a called function returned (r0, unsigned) and what it took."""
+
+    value: int
+    cycles: int
+    instructions: int
+
+    @property
+    def signed(self) -> int:
+        return self.value - (1 << 32) if self.value & 0x80000000 else self.value
+
+
+class Machine:
+    """One simulated chip with an image in its flash."""
+
+    def __init__(
+        self,
+        elf_path: Path | str | None = None,
+        *,
+        audio: np.ndarray | None = None,
+        sample_rate: int = 16000,
+        board: str = "brd2601b",
+        stop_on_fault: bool = True,
+        mvp_timing: str = "ports",
+    ) -> None:
+        if board not in LEDS:
+            raise TokayError(f"no such board: {board}", hint=f"one of {', '.join(sorted(LEDS))}")
+        self._c = native.functions()
+        self._handle = native.create()
+        self._finalizer = weakref.finalize(self, self._c.simulator_destroy, self._handle)
+        self.board = board
+        self.stop_on_fault = stop_on_fault
+        self.faults: list[FaultReport] = []
+        self.image: Image | None = None
+        self._c.simulator_set_mvp_timing(self._handle, 0 if mvp_timing == "ports" else 1)
+        if elf_path is not None:
+            self.load(elf_path)
+        if audio is not None:
+            self.set_audio(audio, sample_rate=sample_rate)
+
+    def close(self) -> None:
+        """Frees the machine's memory now rather than when it is collected."""
+        self._finalizer()
+
+    # ---- image and memory ----
+
+    def load(self, elf_path: Path | str) -> None:
+        """Puts an image into flash (and RAM, where it has parts that live there) and resets."""
+        image = read_image(elf_path)
+        for segment in image.segments:
+            if segment.data:
+                try:
+                    self.write(segment.stored, segment.data)
+                except TokayError as error:
+                    raise TokayError(f"{elf_path}: 0x{segment.stored:08x} is no memory of this chip") from error
+        self.image = image
+        self.reset()
+
+    def reset(self) -> None:
+        """Power-on reset: time and counters start at zero, memory keeps what it holds."""
+        self._c.simulator_reset(self._handle)
+        self.faults.clear()
+
+    def read(self, address: int, count: int) -> bytes:
+        """Memory as a debugger sees it."""
+        buffer = ctypes.create_string_buffer(count)
+        if not self._c.simulator_read(self._handle, address, buffer, count):
+            raise TokayError(f"no memory at 0x{address:08x}..0x{address + count:08x}")
+        return buffer.raw
+
+    def write(self, address: int, data: bytes) -> None:
+        """Writes RAM or flash as a debugger does."""
+        data = bytes(data)
+        if not self._c.simulator_write(self._handle, address, data, len(data)):
+            raise TokayError(f"no memory at 0x{address:08x}..0x{address + len(data):08x}")
+
+    def symbol(self, name: str) -> int:
+        """Address of a function (without the Thumb bit) or variable."""
+        return self.symbol_info(name).address
+
+    def symbol_info(self, name: str) -> Symbol:
+        """A symbol with its size."""
+        if self.image is None or name not in self.image.symbols:
+            raise TokayError(f"the image has no symbol {name}")
+        return self.image.symbols[name]
+
+    def register(self, number: int) -> int:
+        """r0..r15; 16 xPSR, 17 MSP, 18 PSP, 19 CONTROL; 32.. S0..S31 as bits."""
+        return self._c.simulator_register(self._handle, number)
+
+    def set_register(self, number: int, value: int) -> None:
+        self._c.simulator_set_register(self._handle, number, value & 0xFFFFFFFF)
+
+    def peripheral(self, address: int) -> int:
+        """The stored word of a peripheral's register, without side effects."""
+        value = ctypes.c_uint32()
+        if not self._c.simulator_peek(self._handle, address, ctypes.byref(value)):
+            raise TokayError(f"no register is modelled at 0x{address:08x}")
+        return value.value
+
+    # ---- running ----
+
+    def run(self, seconds: float | None = None, *, cycles: int | None = None) -> None:
+        """Runs for a time, or a number of core cycles; raises SimulatorFault if the firmware faults."""
+        until = native.FOREVER
+        if seconds is not None:
+            until = self.status.time_ps + round(seconds * _PS)
+        elif cycles is None:
+            raise ValueError("how long?")
+        end = None if cycles is None else self.cycles + cycles
+        while True:
+            left = native.FOREVER if end is None else max(0, end - self.cycles)
+            result = self._c.simulator_run(self._handle, left, until)
+            if not self._check(result):
+                return
+
+    def run_until(self, what: Callable[[], bool] | bytes, timeout_s: float) -> bool:
+        """Runs until ``what()`` is true, or the bytes were seen in what the UART sent since the last
+        uart_read (they stay readable); False when the virtual time is up first."""
+        end_ps = self.status.time_ps + round(timeout_s * _PS)
+        if isinstance(what, bytes):
+            pattern = what
+            done: Callable[[], bool] = lambda: pattern in self._uart_pending()  # noqa: E731
+        else:
+            done = what
+        while not done():
+            left = (end_ps - self.status.time_ps) / _PS
+            if left <= 0:
+                return False
+            self.run(min(_SLICE_S, left))
+        return True
+
+    def call(
+        self,
+        function: str | int,
+        *arguments: int,
+        stack: int | None = None,
+        max_cycles: int = 2_000_000_000,
+    ) -> CallResult:
+        """Calls a function of the image with integer arguments (or pointers) and runs it to its end.
+        Before the first run, initialised variables are set up as start-up would. Registers are as
+        before afterwards; ``stack`` is the stack pointer to call on (default: the present one)."""
+        address = self.symbol(function) if isinstance(function, str) else function
+        if self.cycles == 0:
+            self._initialise_variables()
+        before = self.status
+        words = (ctypes.c_uint32 * max(1, len(arguments)))(*(a & 0xFFFFFFFF for a in arguments))
+        value = ctypes.c_uint32()
+        result = self._c.simulator_call(
+            self._handle, address & ~1, words, len(arguments), stack or 0, max_cycles, ctypes.byref(value)
+        )
+        if result == _LIMIT:
+            raise SimulatorFault(self._report("the function called does not return"))
+        if result != _RETURNED:
+            self.stop_on_fault, stop = True, self.stop_on_fault
+            try:
+                self._check(result)
+            finally:
+                self.stop_on_fault = stop
+        after = self.status
+        return CallResult(
+            value.value, after.cycles - before.cycles, after.instructions - before.instructions
+        )
+
+    def _initialise_variables(self) -> None:
+        for segment in self.image.segments if self.image else ():
+            if RAM_BASE <= segment.used < RAM_BASE + RAM_BYTES:
+                padding = bytes(segment.memory_size - len(segment.data))
+                self.write(segment.used, segment.data + padding)
+
+    def _report(self, message: str | None = None) -> FaultReport:
+        fault = native.Fault()
+        self._c.simulator_fault(self._handle, ctypes.byref(fault))
+        pc = self.status.pc if message else fault.pc
+        text = message or fault.text.decode(errors="replace")
+        function = self.image.function_at(pc) if self.image else f"0x{pc:08x}"
+        line = self.image.line_at(pc) if self.image else ""
+        return FaultReport(text, pc, function, line, fault.address, fault.cfsr, fault.exception, fault.cycles)
+
+    def _check(self, result: int) -> bool:
+        """Raises what a run's result calls for; True if the run should go on."""
+        if result in (_FAULT, _BREAKPOINT, _ERROR):
+            report = self._report()
+            self.faults.append(report)
+            if result == _ERROR:
+                raise SimulatorError(report)
+            if self.stop_on_fault or result == _BREAKPOINT:
+                raise SimulatorFault(report)
+            return True
+        return False
+
+    # ---- time and counters ----
+
+    @property
+    def status(self) -> native.Status:
+        status = native.Status()
+        self._c.simulator_status(self._handle, ctypes.byref(status))
+        return status
+
+    @property
+    def time_s(self) -> float:
+        return self.status.time_ps / _PS
+
+    @property
+    def cycles(self) -> int:
+        """Core clock cycles since reset, asleep or not (an estimate)."""
+        return self.status.cycles
+
+    @property
+    def instructions(self) -> int:
+        """Instructions executed since reset (exact)."""
+        return self.status.instructions
+
+    @property
+    def sleep_cycles(self) -> int:
+        return self.status.sleep_cycles
+
+    @property
+    def profile(self) -> dict[str, int]:
+        """Cycles by function since the profile was cleared, most first; sleep is not in it."""
+        if self.image is None:
+            return {}
+        totals: dict[str, int] = {}
+        for segment in self.image.segments:
+            size = len(segment.data) & ~1
+            counts = (ctypes.c_uint64 * (size // 2))()
+            self._c.simulator_profile(self._handle, segment.used, size, counts)
+            array = np.frombuffer(counts, dtype=np.uint64)
+            for index in np.flatnonzero(array):
+                name = self.image.function_at(segment.used + 2 * int(index))
+                totals[name] = totals.get(name, 0) + int(array[index])
+        return dict(sorted(totals.items(), key=lambda item: -item[1]))
+
+    def clear_profile(self) -> None:
+        self._c.simulator_profile_clear(self._handle)
+
+    # ---- the outside ----
+
+    def uart_write(self, data: bytes, port: int = 0) -> int:
+        """Queues bytes for EUSART0; they arrive at its baud rate, once its receiver is on."""
+        return self._c.simulator_uart_give(self._handle, port, bytes(data), len(data))
+
+    def uart_read(self, port: int = 0) -> bytes:
+        """What the firmware sent since the last call."""
+        return bytes(byte for byte, _ in self.uart_read_timed(port))
+
+    def uart_read_timed(self, port: int = 0) -> list[tuple[int, float]]:
+        """Bytes sent since the last call, each with the second at which its stop bit ended."""
+        self._uart_fetch(port)
+        pending, self._uart[port] = self._uart.get(port, []), []
+        return pending
+
+    def _uart_fetch(self, port: int) -> None:
+        if not hasattr(self, "_uart"):
+            self._uart: dict[int, list[tuple[int, float]]] = {}
+        pending = self._uart.setdefault(port, [])
+        size = 4096
+        data, times = ctypes.create_string_buffer(size), (ctypes.c_uint64 * size)()
+        while count := self._c.simulator_uart_take(self._handle, port, data, times, size):
+            pending.extend((data.raw[i], times[i] / _PS) for i in range(count))
+
+    def _uart_pending(self, port: int = 0) -> bytes:
+        self._uart_fetch(port)
+        return bytes(byte for byte, _ in self._uart[port])
+
+    def set_audio(
+        self, audio: np.ndarray, *, at: float | None = None, sample_rate: int = 16000, mode: str = "exact"
+    ) -> None:
+        """What the microphone hears from time ``at`` (seconds; default now) on; silence after it."""
+        if mode not in _AUDIO_MODES:
+            raise TokayError(f"no such audio mode: {mode}", hint=f"one of {', '.join(_AUDIO_MODES)}")
+        pcm = np.ascontiguousarray(audio)
+        if pcm.dtype != np.int16 or pcm.ndim != 1:
+            raise TokayError(f"audio is {pcm.dtype} with {pcm.ndim} dimensions, not mono int16")
+        at_ps = 0 if at is None else round(at * _PS)
+        pointer = pcm.ctypes.data_as(ctypes.c_void_p)
+        self._c.simulator_set_audio(self._handle, pointer, len(pcm), sample_rate, _AUDIO_MODES[mode], at_ps)
+
+    @property
+    def audio_position(self) -> int:
+        """Samples of the audio that were presented so far (frames, with ``mode="exact"``)."""
+        return self.status.audio_position
+
+    @property
+    def leds(self) -> dict[str, bool]:
+        """The board's LEDs, lit or not."""
+        lit = {}
+        for led in LEDS[self.board]:
+            driven = self._c.simulator_pin_mode(self._handle, led.port, led.pin) >= 4
+            level = bool(self._c.simulator_pin_output(self._handle, led.port, led.pin))
+            lit[led.name] = driven and level != led.active_low
+        return lit
+
+    def drive_pin(self, port: str, pin: int, level: bool) -> None:
+        """Drives a pin from outside, such as a button: ``drive_pin("B", 2, False)``."""
+        self._c.simulator_pin_drive(self._handle, "ABCD".index(port), pin, int(level))

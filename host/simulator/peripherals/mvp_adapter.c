@@ -1,0 +1,77 @@
+/* The accelerator on the peripheral bus: the model of host/simulator/mvp with this chip's memory behind
+ * it. A program's data is final when it starts; its interrupt comes after its cycles of HCLK. */
+#include <stdlib.h>
+
+#include "../core/machine.h"
+#include "mvp.h"
+
+struct mvp_state {
+    mvp_t mvp;
+    uint64_t since_ps; /* up to when the model knows the time */
+    mvp_timing_t timing;
+};
+
+static bool mvp_bus_read(void *context, uint32_t address, uint32_t bytes, uint32_t *value) {
+    return machine_bus_read(context, address, bytes, value);
+}
+
+static bool mvp_bus_write(void *context, uint32_t address, uint32_t bytes, uint32_t value) {
+    return machine_bus_write(context, address, bytes, value);
+}
+
+static void init(struct machine *m, struct mvp_state *s) {
+    mvp_init(&s->mvp, s->timing, false);
+    mvp_set_bus(&s->mvp, &(mvp_bus_t){mvp_bus_read, mvp_bus_write, m});
+    (void)mvp_add_window(&s->mvp, RAM_BASE, RAM_BYTES, m->ram, true);
+    (void)mvp_add_window(&s->mvp, FLASH_BASE, FLASH_BYTES, m->flash, false);
+}
+
+static void advance(struct machine *m, struct peripheral *p) {
+    struct mvp_state *s = p->state;
+    uint64_t hz = clock_hclk_hz(m);
+    uint64_t left = mvp_remaining(&s->mvp);
+    p->next = NEVER;
+    if (left != 0) {
+        uint64_t ticks = clock_ticks(s->since_ps, m->now_ps, hz);
+        mvp_advance(&s->mvp, ticks < left ? ticks : left);
+        s->since_ps = clock_after(s->since_ps, ticks, hz);
+        left = mvp_remaining(&s->mvp);
+        p->next = left != 0 ? clock_after(s->since_ps, left, hz) : NEVER;
+    }
+    irq_level(m, p->irq, mvp_irq(&s->mvp));
+}
+
+static uint32_t read(struct machine *m, struct peripheral *p, uint32_t offset) {
+    (void)m;
+    return mvp_read(&((struct mvp_state *)p->state)->mvp, offset);
+}
+
+static void write(struct machine *m, struct peripheral *p, uint32_t offset, uint32_t value, uint32_t written) {
+    struct mvp_state *s = p->state;
+    (void)written;
+    bool ran = mvp_remaining(&s->mvp) != 0;
+    mvp_write(&s->mvp, offset, value);
+    if (!ran) {
+        s->since_ps = m->now_ps;
+    }
+    advance(m, p);
+}
+
+static void reset(struct machine *m, struct peripheral *p) { init(m, p->state); }
+
+void mvp_adapter_create(struct machine *m, struct peripheral *p) {
+    struct mvp_state *s = calloc(1, sizeof *s);
+    p->state = s;
+    if (s != NULL) {
+        s->timing = MVP_TIMING_PORTS;
+        init(m, s);
+    }
+}
+
+void simulator_set_mvp_timing(struct machine *m, int timing) {
+    struct mvp_state *s = m->mvp->state;
+    s->timing = timing == 0 ? MVP_TIMING_PORTS : MVP_TIMING_SHARED;
+    s->mvp.timing = s->timing;
+}
+
+const struct peripheral_class mvp_class = {NULL, read, write, reset, advance};
