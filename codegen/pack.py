@@ -61,11 +61,14 @@ def pack_depthwise(weights: np.ndarray) -> np.ndarray:
 
 def depthwise_scratch_bytes(window: Mapping[str, int]) -> int:
     """One channel of the input as int16 with its padding; ``window`` has the options' fields."""
-    height, width = (
-        (outputs - 1) * window[f"stride_{side}"] + (window[f"kernel_{side}"] - 1) * window[f"dilation_{side}"] + 1
-        for side, outputs in (("height", window["output_height"]), ("width", even(window["output_width"])))
-    )
-    return height * even(width + 1) * 2
+
+    def span(side: str, least: int) -> int:
+        steps = (max(window[f"output_{side}"], least) - 1) * window[f"stride_{side}"]
+        return steps + (window[f"kernel_{side}"] - 1) * window[f"dilation_{side}"] + 1
+
+    upright = span("height", 1) * even(span("width", 4) + 1)
+    turned = span("width", 1) * even(span("height", 4) + 1)
+    return max(upright, turned) * 2
 
 
 def pack_channels(bias: np.ndarray, multipliers: list[tuple[int, int]], *, pad: bool) -> np.ndarray:

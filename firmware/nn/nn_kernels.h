@@ -84,11 +84,11 @@ typedef struct nn_conv_2d_options {
  * as conv_2d. An input of one channel is a conv_2d (with the same weights, [channel][row][column]), and
  * codegen makes it one.
  *
- * Scratch of the layer, 4-byte aligned: one channel of the input as int16 with its padding, height *
- * width * sizeof(int16_t) bytes where
- *   height = (output_height - 1) * stride_height + (kernel_height - 1) * dilation_height + 1,
- *   width = even((even(output_width) - 1) * stride_width + (kernel_width - 1) * dilation_width + 2);
- * the portable kernel does not use it. */
+ * Scratch of the layer, 4-byte aligned: one channel of the input as int16 with its padding, upright or
+ * turned, whichever is larger: max(height * even(wide + 1), width * even(high + 1)) * sizeof(int16_t)
+ * bytes, where height is the input rows under all the windows, (output_height - 1) * stride_height +
+ * (kernel_height - 1) * dilation_height + 1, high is the same for at least four output rows, and width
+ * and wide likewise; the portable kernel does not use it. */
 typedef struct nn_depthwise_conv_2d_options {
     int32_t input_height, input_width, input_channels;
     int32_t output_height, output_width, output_channels;

@@ -1,221 +1,190 @@
 /* depthwise_conv_2d for the Cortex-M33: each input channel in turn becomes an int16 image with its
- * padding, where neighbouring taps are SMLAD operands; 3x3 kernels of stride 1 and 2 have their own
- * loops over four outputs. */
-#include "requantize.h"
+ * padding, where neighbouring taps are operands of one multiplication (row.h).
+ *
+ * Rows and columns are interchangeable, so the image is turned where that leaves fewer incomplete
+ * groups of four outputs: 25 x 5 outputs go in 5 rows of 25.
+ */
+#include "row.h"
 
-typedef struct depthwise depthwise_t;
+/* One dimension of the layer. */
+typedef struct axis {
+    int32_t inputs, outputs, stride, kernel, dilation, pad;
+    int32_t input_step, output_step, weight_step; /* bytes from one element to the next */
+} axis_t;
 
-/* One output channel. */
-typedef struct filter {
-    const m33_channel_t *prepared; /* NULL if the channel needs nn_requantize */
-    const nn_channel_t *channel;
-    const int8_t *weights;
-    uint32_t first[3];  /* 3x3: taps 0, 1 of each row as int16 */
-    uint32_t second[3]; /* 3x3: taps 1, 2 of each row */
-} filter_t;
-
-struct depthwise {
+typedef struct depthwise {
     const nn_depthwise_conv_2d_options_t *options;
-    const int8_t *input;
     int16_t *image;
-    int32_t height, width; /* of the image */
-};
+    int32_t pitch; /* elements of an image row */
+    axis_t along, across; /* the image's rows */
+} depthwise_t;
 
-static inline int8_t finish(const depthwise_t *d, const filter_t *f, int32_t sum)
+/* Input elements under all the windows. */
+static int32_t span(const axis_t *axis)
 {
-    const nn_depthwise_conv_2d_options_t *const o = d->options;
-    const int32_t value = f->prepared != NULL
-                              ? m33_requantize(sum, f->prepared)
-                              : nn_requantize(sum + f->channel->bias, f->channel->multiplier, f->channel->shift) +
-                                    o->output_zero_point;
-    return (int8_t)nn_clamp(value, o->clamp_min, o->clamp_max);
+    return (axis->outputs - 1) * axis->stride + (axis->kernel - 1) * axis->dilation + 1;
 }
 
-/* Stores up to four outputs of neighbouring positions. */
-static inline __attribute__((always_inline)) void store(const depthwise_t *d, const filter_t *f, int8_t *output,
-                                                        const int32_t sums[4], int32_t count)
+/* Elements of an image row: rows are words, and four outputs can always be computed. */
+static int32_t row_elements(axis_t axis)
 {
-    const int32_t step = d->options->output_channels;
-    output[0] = finish(d, f, sums[0]);
-    if (count > 1) {
-        output[step] = finish(d, f, sums[1]);
-    }
-    if (count > 2) {
-        output[2 * step] = finish(d, f, sums[2]);
-    }
-    if (count > 3) {
-        output[3 * step] = finish(d, f, sums[3]);
-    }
+    axis.outputs = axis.outputs < 4 ? 4 : axis.outputs;
+    return (span(&axis) + 2) & ~1;
 }
 
-static inline uint32_t pair(const int16_t *from)
+static int32_t groups(int32_t outputs)
 {
-    return *(const uint32_t *)(const void *)from;
+    return (outputs + 3) / 4;
 }
 
-/* One row of outputs of a 3x3 kernel with stride 1. Outputs go in twos, each from its own half of the
- * words x0 x1 and x2 x3, so that no operand straddles two words. */
-static void row_3x3(const depthwise_t *d, const filter_t *f, const int16_t *from, int8_t *output)
+static depthwise_t describe(const nn_depthwise_conv_2d_options_t *o, int16_t *image)
 {
-    const int32_t step = d->options->output_channels;
-    const int32_t width = d->width;
-    for (int32_t left = d->options->output_width; left > 0; left -= 4, from += 4, output += 4 * step) {
-        int32_t sums[4] = {0};
-        const int16_t *row = from;
-        for (int32_t r = 0; r < 3; r++, row += width) {
-            const uint32_t w0 = pair(row), w1 = pair(row + 2);
-            const uint32_t k01 = f->first[r], k12 = f->second[r];
-            sums[0] = __smlad((int16x2_t)w0, (int16x2_t)k01, sums[0]);
-            sums[0] = __smlabt((int32_t)w1, (int32_t)k12, sums[0]);
-            sums[1] = __smlatb((int32_t)w0, (int32_t)k01, sums[1]);
-            sums[1] = __smlad((int16x2_t)w1, (int16x2_t)k12, sums[1]);
-            if (left > 2) {
-                const uint32_t w2 = pair(row + 4);
-                sums[2] = __smlad((int16x2_t)w1, (int16x2_t)k01, sums[2]);
-                sums[2] = __smlabt((int32_t)w2, (int32_t)k12, sums[2]);
-                sums[3] = __smlatb((int32_t)w1, (int32_t)k01, sums[3]);
-                sums[3] = __smlad((int16x2_t)w2, (int16x2_t)k12, sums[3]);
-            }
-        }
-        store(d, f, output, sums, left);
-    }
-}
-
-/* The same with stride 2. */
-static void row_3x3_stride_2(const depthwise_t *d, const filter_t *f, const int16_t *from, int8_t *output)
-{
-    const int32_t step = d->options->output_channels;
-    const int32_t width = d->width;
-    for (int32_t left = d->options->output_width; left > 0; left -= 4, from += 8, output += 4 * step) {
-        int32_t sums[4] = {0};
-        const int16_t *row = from;
-        for (int32_t r = 0; r < 3; r++, row += width) {
-            const uint32_t k01 = f->first[r], k12 = f->second[r];
-            const uint32_t w0 = pair(row), w1 = pair(row + 2), w2 = pair(row + 4);
-            sums[0] = __smlad((int16x2_t)w0, (int16x2_t)k01, sums[0]);
-            sums[0] = __smlabt((int32_t)w1, (int32_t)k12, sums[0]);
-            sums[1] = __smlad((int16x2_t)w1, (int16x2_t)k01, sums[1]);
-            sums[1] = __smlabt((int32_t)w2, (int32_t)k12, sums[1]);
-            if (left > 2) {
-                const uint32_t w3 = pair(row + 6), w4 = pair(row + 8);
-                sums[2] = __smlad((int16x2_t)w2, (int16x2_t)k01, sums[2]);
-                sums[2] = __smlabt((int32_t)w3, (int32_t)k12, sums[2]);
-                sums[3] = __smlad((int16x2_t)w3, (int16x2_t)k01, sums[3]);
-                sums[3] = __smlabt((int32_t)w4, (int32_t)k12, sums[3]);
-            }
-        }
-        store(d, f, output, sums, left);
-    }
-}
-
-/* One row of outputs of any kernel. */
-static void row_general(const depthwise_t *d, const filter_t *f, const int16_t *from, int8_t *output)
-{
-    const nn_depthwise_conv_2d_options_t *const o = d->options;
-    const int32_t stride = o->stride_width;
-    int32_t left = o->output_width;
-    while (left > 0) {
-        const int32_t count = left >= 4 ? 4 : 1;
-        const int8_t *weight = f->weights;
-        const int16_t *row = from;
-        int32_t sums[4] = {0};
-        for (int32_t r = 0; r < o->kernel_height; r++, row += o->dilation_height * d->width) {
-            const int16_t *tap = row;
-            for (int32_t c = 0; c < o->kernel_width; c++, tap += o->dilation_width) {
-                const int32_t w = *weight++;
-                sums[0] += w * tap[0];
-                if (count == 4) {
-                    sums[1] += w * tap[stride];
-                    sums[2] += w * tap[2 * stride];
-                    sums[3] += w * tap[3 * stride];
-                }
-            }
-        }
-        store(d, f, output, sums, count);
-        left -= count;
-        from += count * stride;
-        output += count * o->output_channels;
-    }
+    const axis_t vertical = {
+        o->input_height, o->output_height, o->stride_height, o->kernel_height, o->dilation_height, o->pad_top,
+        o->input_width * o->input_channels, o->output_width * o->output_channels, o->kernel_width,
+    };
+    const axis_t horizontal = {
+        o->input_width, o->output_width, o->stride_width, o->kernel_width, o->dilation_width, o->pad_left,
+        o->input_channels, o->output_channels, 1,
+    };
+    const bool turn = groups(o->output_height) * o->output_width < groups(o->output_width) * o->output_height;
+    depthwise_t d = {.options = o, .image = image};
+    d.along = turn ? vertical : horizontal;
+    d.across = turn ? horizontal : vertical;
+    d.pitch = row_elements(d.along);
+    return d;
 }
 
 /* Writes one channel of the input into the image, whose padding is there already. */
-static void load_image(const depthwise_t *d, int32_t channel)
+static void load_image(const depthwise_t *d, const int8_t *from)
 {
-    const nn_depthwise_conv_2d_options_t *const o = d->options;
-    const int32_t rows = o->input_height < d->height - o->pad_top ? o->input_height : d->height - o->pad_top;
-    const int32_t columns = o->input_width < d->width - o->pad_left ? o->input_width : d->width - o->pad_left;
-    const int32_t depth = o->input_channels;
-    const int8_t *from = d->input + channel;
-    int16_t *to = d->image + o->pad_top * d->width + o->pad_left;
-    for (int32_t y = 0; y < rows; y++, from += o->input_width * depth, to += d->width) {
+    const int32_t room = d->pitch - d->along.pad;
+    const int32_t rest = span(&d->across) - d->across.pad;
+    const int32_t columns = d->along.inputs < room ? d->along.inputs : room;
+    const int32_t rows = d->across.inputs < rest ? d->across.inputs : rest;
+    const int32_t step = d->along.input_step;
+    int16_t *to = d->image + d->across.pad * d->pitch + d->along.pad;
+    for (int32_t y = 0; y < rows; y++, from += d->across.input_step, to += d->pitch) {
         const int8_t *in = from;
         int16_t *out = to;
         int32_t left = columns;
-        for (; left >= 4; left -= 4, in += 4 * depth, out += 4) {
-            const int16_t a = in[0], b = in[depth], c = in[2 * depth], e = in[3 * depth];
+        for (; left >= 4; left -= 4, in += 4 * step, out += 4) {
+            const int16_t a = in[0], b = in[step], c = in[2 * step], e = in[3 * step];
             out[0] = a;
             out[1] = b;
             out[2] = c;
             out[3] = e;
         }
-        for (; left > 0; left--, in += depth) {
+        for (; left > 0; left--, in += step) {
             *out++ = *in;
         }
     }
 }
 
-static void make_filter(const depthwise_t *d, filter_t *f, int32_t channel)
+static int8_t clamp(const depthwise_t *d, int32_t value)
 {
-    const nn_depthwise_conv_2d_options_t *const o = d->options;
-    f->channel = &o->channels[channel];
-    f->weights = o->weights + channel * o->kernel_height * o->kernel_width;
-    for (int32_t r = 0; r < 3 && o->kernel_height == 3 && o->kernel_width == 3; r++) {
-        const int8_t *const w = f->weights + 3 * r;
-        f->first[r] = m33_low_halves((uint32_t)w[0], (uint32_t)w[1]);
-        f->second[r] = m33_low_halves((uint32_t)w[1], (uint32_t)w[2]);
+    return (int8_t)nn_clamp(value, d->options->clamp_min, d->options->clamp_max);
+}
+
+/* One channel by any kernel, and with multipliers that m33_requantize cannot do. */
+static __attribute__((noinline)) void filter_general(const depthwise_t *d, const int8_t *weights,
+                                                     const nn_channel_t *channel, int8_t *output)
+{
+    const axis_t along = d->along;
+    for (int32_t y = 0; y < d->across.outputs; y++, output += d->across.output_step) {
+        const int16_t *from = d->image + y * d->across.stride * d->pitch;
+        int8_t *to = output;
+        /* In fours, of which the last may overlap those before; rows have room for four. */
+        for (int32_t x = 0; x < along.outputs; x += 4) {
+            const int32_t back = x + 4 > along.outputs && along.outputs >= 4 ? x + 4 - along.outputs : 0;
+            const int16_t *row = from + (x - back) * along.stride;
+            int32_t sums[4] = {channel->bias, channel->bias, channel->bias, channel->bias};
+            for (int32_t r = 0; r < d->across.kernel; r++, row += d->across.dilation * d->pitch) {
+                const int8_t *weight = weights + r * d->across.weight_step;
+                const int16_t *tap = row;
+                for (int32_t c = 0; c < along.kernel; c++, weight += along.weight_step, tap += along.dilation) {
+                    const int32_t w = *weight;
+                    sums[0] += w * tap[0];
+                    sums[1] += w * tap[along.stride];
+                    sums[2] += w * tap[2 * along.stride];
+                    sums[3] += w * tap[3 * along.stride];
+                }
+            }
+            to = output + (x - back) * along.output_step;
+            for (int32_t i = 0; i < 4 && x - back + i < along.outputs; i++, to += along.output_step) {
+                const int32_t value = nn_requantize(sums[i], channel->multiplier, channel->shift);
+                *to = clamp(d, value + d->options->output_zero_point);
+            }
+        }
     }
+}
+
+/* One channel by a 3x3 kernel of stride 1 or 2. `row` has the prepared channel. */
+static void filter_3x3(const depthwise_t *d, m33_row_t *row, const int8_t *weights, int8_t *output)
+{
+    const axis_t *const along = &d->along;
+    const int32_t rest = along->outputs % 4;
+    int8_t few[4];
+    for (int32_t r = 0; r < 3; r++, weights += d->across.weight_step) {
+        const uint32_t middle = (uint32_t)weights[along->weight_step];
+        row->kernel[2 * r] = m33_low_halves((uint32_t)weights[0], middle);
+        row->kernel[2 * r + 1] = m33_low_halves(middle, (uint32_t)weights[2 * along->weight_step]);
+    }
+    row->pitch = d->pitch * 2;
+    row->step = along->outputs < 4 ? 1 : along->output_step;
+    row->groups = along->outputs < 4 ? 1 : along->outputs / 4;
+    row->rest = along->outputs > 4 && rest != 0;
+    row->image_back = (4 - rest) * 2 * along->stride;
+    row->output_back = (4 - rest) * along->output_step;
+    row->image = d->image;
+    for (int32_t y = 0; y < d->across.outputs; y++) {
+        row->output = along->outputs < 4 ? few : output;
+        if (along->stride == 1) {
+            m33_row_3x3(row);
+        } else {
+            m33_row_3x3_stride_2(row);
+        }
+        for (int32_t x = 0; x < along->outputs && along->outputs < 4; x++) {
+            output[x * along->output_step] = few[x];
+        }
+        row->image += d->across.stride * d->pitch;
+        output += d->across.output_step;
+    }
+}
+
+/* Whether filter_3x3 can do the layer, apart from its multipliers. */
+static bool is_3x3(const nn_depthwise_conv_2d_options_t *o)
+{
+    return o->kernel_height == 3 && o->kernel_width == 3 && o->dilation_height == 1 && o->dilation_width == 1 &&
+           o->stride_height <= 2 && o->stride_width <= 2 && o->stride_height == o->stride_width &&
+           o->clamp_min == INT8_MIN && o->clamp_max == INT8_MAX;
 }
 
 nn_status_t nn_kernel_depthwise_conv_2d(const nn_call_t *call)
 {
     const nn_depthwise_conv_2d_options_t *const o = call->layer->options;
-    const int32_t taps = o->kernel_height * o->kernel_width;
-    const int32_t even_width = (o->output_width + 1) & ~1;
-    const depthwise_t d = {
-        .options = o,
-        .input = nn_call_input(call, 0),
-        .image = nn_call_scratch(call),
-        .height = (o->output_height - 1) * o->stride_height + (o->kernel_height - 1) * o->dilation_height + 1,
-        .width = ((even_width - 1) * o->stride_width + (o->kernel_width - 1) * o->dilation_width + 3) & ~1,
-    };
-    const bool three = o->kernel_height == 3 && o->kernel_width == 3 && o->dilation_height == 1 &&
-                       o->dilation_width == 1 && o->stride_width <= 2;
+    const int8_t *const input = nn_call_input(call, 0);
     int8_t *const output = nn_call_output(call);
-    for (int32_t k = 0; k < d.height * d.width; k++) {
+    const depthwise_t d = describe(o, nn_call_scratch(call));
+    const bool three = is_3x3(o);
+    const int32_t taps = o->kernel_height * o->kernel_width;
+    const int32_t elements = span(&d.across) * d.pitch;
+    const int8_t *weights = o->weights;
+    m33_row_t row;
+    int32_t copies = 0;
+    for (int32_t k = 0; k < elements; k++) {
         d.image[k] = (int16_t)o->pad_value;
     }
-    for (int32_t c = 0; c < o->output_channels; c++) {
-        m33_channel_t prepared;
-        filter_t f;
-        if (c % o->depth_multiplier == 0) {
-            load_image(&d, c / o->depth_multiplier);
+    for (int32_t c = 0, from = 0; c < o->output_channels; c++, weights += taps) {
+        if (copies == 0) {
+            load_image(&d, input + from++);
+            copies = o->depth_multiplier;
         }
-        make_filter(&d, &f, c);
-        f.prepared = taps < 1 << 15 && m33_prepare_channel(&prepared, f.channel, taps << 14, o->output_zero_point)
-                         ? &prepared
-                         : NULL;
-        const int16_t *from = d.image;
-        int8_t *to = output + c;
-        for (int32_t y = 0; y < o->output_height; y++) {
-            if (!three) {
-                row_general(&d, &f, from, to);
-            } else if (o->stride_width == 1) {
-                row_3x3(&d, &f, from, to);
-            } else {
-                row_3x3_stride_2(&d, &f, from, to);
-            }
-            from += o->stride_height * d.width;
-            to += o->output_width * o->output_channels;
+        copies--;
+        if (three && m33_prepare_channel(&row.channel, &o->channels[c], taps << 14, o->output_zero_point)) {
+            filter_3x3(&d, &row, weights, output + c);
+        } else {
+            filter_general(&d, weights, &o->channels[c], output + c);
         }
     }
     return NN_OK;
