@@ -1,0 +1,208 @@
+"""The image that ships, booted in the simulator: what it says, hears, counts and survives."""
+
+from __future__ import annotations
+
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+from host import board, image
+from host.pipeline import Pipeline
+from host.simulator.machine import Machine, SimulatorFault
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("arm-none-eabi-gcc") is None, reason="arm-none-eabi-gcc is not installed"
+)
+MODEL = "keyword_spotting_on_off"
+RATE = 8000
+WAKE_UP = 4096  # frames that the board drops while the microphone settles
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> image.Image:
+    return image.build(MODEL, board.load("brd2601b"), tmp_path_factory.mktemp("image"))
+
+
+@pytest.fixture
+def machine(built) -> Machine:
+    return Machine(built.elf, stop_on_fault=False)
+
+
+def noise(seconds: float, seed: int = 7) -> np.ndarray:
+    """Noise in bursts, loud enough to move scores."""
+    rng = np.random.default_rng(seed)
+    samples = rng.normal(0, 3000, int(seconds * RATE))
+    envelope = np.repeat(rng.random(int(seconds * 10) + 1), RATE // 10)[: samples.size]
+    return np.clip(samples * envelope, -32768, 32767).astype(np.int16)
+
+
+def play(machine: Machine, audio: np.ndarray) -> None:
+    """Sound from the microphone's first useful frame on."""
+    machine.set_audio(np.concatenate([np.zeros(WAKE_UP, np.int16), audio]), at=0)
+
+
+def scores_in(text: str) -> list[tuple[int, tuple[int, ...]]]:
+    lines = re.findall(r"^\[ *(\d+)\] \( *\d+\)((?: +\d+)+)$", text, re.MULTILINE)
+    return [(int(time), tuple(map(int, scores.split()))) for time, scores in lines]
+
+
+def statistics(machine: Machine) -> dict[str, int]:
+    machine.uart_read()
+    machine.uart_write(b"stats\n")
+    assert machine.run_until(b"stack=", 1) and machine.run_until(b"/4096\n", 1)
+    return {k: int(v) for k, v in re.findall(r"(\w+)=(\d+)", machine.uart_read().decode())}
+
+
+def test_banner(machine):
+    assert machine.run_until(b"detection_threshold=", 1)
+    text = machine.uart_read().decode()
+    assert text.startswith("Tokay on BRD2601B (EFR32MG24B310F1536IM48), 78 MHz\n")
+    assert f"Model: {MODEL}" in text and "classes: on off" in text
+    assert "sample_rate_hz=8018" in text
+    assert "Warning" not in text and "Error" not in text
+
+
+def test_hears_what_the_pc_hears(machine):
+    audio = noise(4)
+    pipeline = Pipeline(MODEL, overrides={"detection_threshold": 1})
+    expected = [(e.time_ms, e.scores) for e in pipeline.process(audio)]
+    assert len({scores for _, scores in expected}) > 10
+    play(machine, audio)
+    machine.uart_write(b"verbose on\n")
+    machine.run((WAKE_UP + audio.size) / RATE + 0.1)
+    heard = scores_in(machine.uart_read().decode())
+    assert len(expected) - 1 <= len(heard)
+    assert heard[: len(expected)] == expected[: len(heard)]
+
+
+def test_nothing_is_lost_in_a_minute(machine):
+    play(machine, noise(60))
+    machine.run(60)
+    s = statistics(machine)
+    assert s["overruns"] == s["skipped"] == 0
+    assert abs(s["samples"] - (60 * 8018 - WAKE_UP)) < 1000
+    assert s["inferences"] == (s["columns"] - 49) // 5 + 1
+    assert 0 < s["load"] < 200
+    assert s["stack"] < 4096
+
+
+def test_stack_stays_within_its_bound(machine, built):
+    play(machine, noise(2))
+    machine.uart_write(b"verbose on\nstats\nprofile 1\nhelp\n")
+    machine.run(3)
+    assert 300 < statistics(machine)["stack"] <= built.stack.total
+
+
+def test_overruns_are_counted_to_the_sample(machine):
+    audio = noise(8)
+    play(machine, audio)
+    machine.uart_write(b"verbose on\n")
+    machine.run(3)
+    machine.uart_write(b"stall 1500\n")
+    machine.run((WAKE_UP + audio.size) / RATE - 3 + 0.1)
+    text = machine.uart_read().decode()
+    warnings = re.findall(r"Warning: (\d+) samples of audio lost @(\d+)ms", text)
+    assert len(warnings) == 1
+    lost, time_ms = map(int, warnings[0])
+    # 1.5 s at 8018 Hz, less the ring.
+    assert abs(lost - (1.5 * 8018 - 4096)) < 600
+    assert statistics(machine)["overruns"] == lost
+    # The PC, told of exactly this gap, hears the same from then on: the count is exact. Everything
+    # moves in blocks of 128 samples, which makes the gap's place exact too.
+    gap_end = round(time_ms * RATE / 1000 / 128) * 128
+    pipeline = Pipeline(MODEL)
+    before = pipeline.process(audio[: gap_end - lost])
+    pipeline.loop.lost(lost)
+    after = pipeline.process(audio[gap_end:])
+    heard = scores_in(text)
+    by_time = dict(heard)
+    shared = [e for e in (*before, *after) if e.time_ms in by_time]
+    assert len(shared) > len(before) + 10
+    assert all(by_time[e.time_ms] == e.scores for e in shared)
+
+
+def test_fault_is_one_readable_line_and_a_restart(machine):
+    machine.run(0.2)
+    machine.uart_read()
+    machine.uart_write(b"peek 0x30000000\n")
+    assert machine.run_until(b"Fault:", 1)
+    assert machine.leds["blue"]
+    assert machine.run_until(b"Restarting.", 1)
+    text = machine.uart_read().decode()
+    (line,) = [line for line in text.splitlines() if line.startswith("Fault:")]
+    assert "bus fault at a data access" in line and "address=0x30000000" in line
+    pc = int(re.search(r"pc=0x([0-9a-f]{8})", line)[1], 16)
+    assert machine.image.function_at(pc) in ("peek", "execute", "application_turn", "serve_commands")
+    assert machine.run_until(b"detection_threshold=", 1)
+    text = machine.uart_read().decode()
+    assert "Tokay on BRD2601B" in text and f"pc=0x{pc:08x}" in text and "restarted after a fault" in text
+
+
+def test_faults_in_a_row_end_in_a_halt(machine):
+    for _ in range(3):
+        machine.run(0.2)
+        machine.uart_write(b"peek 0x30000000\n")
+        machine.run(0.2)
+    text = machine.uart_read().decode()
+    assert text.count("Restarting.") == 2 and text.count("Halted.") == 1
+    machine.run(1)
+    assert machine.uart_read() == b""
+
+
+def test_stack_overflow_is_named(machine):
+    machine.run(0.2)
+    machine.uart_read()
+    with pytest.raises(SimulatorFault, match="stack overflow"):
+        machine.call("application_turn", stack=machine.symbol("stack_bottom") + 40)
+    machine.run_until(b"Restarting.", 1)
+    assert "Fault: stack overflow" in machine.uart_read().decode()
+
+
+def test_commands(machine):
+    machine.run(0.2)
+    machine.uart_read()
+    machine.uart_write(b"mic off\nnonsense\npeek 0x08000000\n")
+    machine.run(0.2)
+    text = machine.uart_read().decode()
+    assert "Commands: help" in text and "0x08000000: 0x20001000" in text
+    samples = statistics(machine)["samples"]
+    machine.run(1)
+    assert statistics(machine)["samples"] == samples
+    machine.uart_write(b"mic on\n")
+    machine.run(1)
+    assert 0 < statistics(machine)["samples"] < 1.2 * RATE
+    machine.uart_read()
+    machine.uart_write(b"reset\n")
+    machine.run(0.3)
+    text = machine.uart_read().decode()
+    assert "Tokay on BRD2601B" in text and "fault" not in text
+
+
+def test_profile_measures_every_layer(machine):
+    machine.run(0.2)
+    machine.uart_write(b"profile 2\n")
+    assert machine.run_until(b"Profile complete", 10)
+    text = machine.uart_read().decode()
+    layers = [int(c) for c in re.findall(r"^Layer \d+: .* cpu_cycles=(\d+) ", text, re.MULTILINE)]
+    network = int(re.search(r"^Network: cpu_cycles=(\d+)", text, re.MULTILINE)[1])
+    assert len(layers) == int(re.search(r"Profile: layers=(\d+)", text)[1])
+    assert 0.95 * network < sum(layers) < 1.1 * network
+    assert "Frontend: cpu_cycles=" in text
+
+
+def test_a_line_is_whole_or_missing_and_the_missing_are_counted(machine):
+    machine.run(0.2)
+    machine.uart_read()
+    machine.uart_write(b"stats\n" * 40)  # 40 * 250 bytes, more than the port takes meanwhile
+    machine.run(3)
+    machine.uart_write(b"stats\n")  # the first line that goes out again says what was missing before it
+    machine.run(0.2)
+    text = machine.uart_read().decode()
+    whole = r"^(?:Statistics: uptime_ms=\d+ .* skipped=\d+|Cycles .*/4096)$"
+    complete = re.findall(whole, text, re.MULTILINE)
+    dropped = sum(map(int, re.findall(r"^Warning: (\d+) lines not sent$", text, re.MULTILINE)))
+    others = [line for line in text.splitlines() if not re.match(r"Statistics|Cycles|Warning", line)]
+    assert others == []
+    assert len(complete) + dropped == 82 and dropped > 0
