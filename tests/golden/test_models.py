@@ -1,0 +1,77 @@
+"""Whole models, layer by layer: against TensorFlow Lite Micro, and against recorded outputs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from host.runtime import Model
+
+ROOT = Path(__file__).resolve().parents[2]
+SHARED = Path(os.environ.get("TOKAY_SHARED", ROOT.parent / "shared"))
+SHIPPED = sorted((ROOT / "host" / "models").glob("*.tflite"))
+GIVEN = sorted((SHARED / "models").glob("*.tflite"))
+needs_given = pytest.mark.skipif(not GIVEN, reason=f"no models in {SHARED}/models")
+# (arena, lower bound) in bytes; the bound counts activations and scratch that are alive together.
+ARENAS = {
+    "audio_example1": (11024, 11024),
+    "keyword_spotting": (17600, 17600),
+    "keyword_spotting_mobilenetv2": (76176, 76176),
+    "keyword_spotting_on_off": (5720, 5720),
+    "tflite_micro_speech": (6768, 6768),
+}
+
+
+def named(path: Path) -> str:
+    return f"{path.parent.parent.name}-{path.stem}"
+
+
+def random_inputs(model: Model, count: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(len(model.tflite))
+    if model.input.dtype == np.float32:
+        return [rng.normal(0, 30, model.input.shape).astype(np.float32) for _ in range(count)]
+    return [rng.integers(-128, 128, model.input.shape, np.int8) for _ in range(count)]
+
+
+@pytest.mark.parametrize("path", SHIPPED + GIVEN, ids=named)
+def test_every_layer_is_the_reference_on_random_inputs(path: Path):
+    runtime = pytest.importorskip("tflite_micro").runtime
+    model = Model(path)
+    preserve = runtime.InterpreterConfig.kPreserveAllTensors
+    theirs = runtime.Interpreter.from_file(str(path), intrepreter_config=preserve, arena_size=1 << 21)
+    for x in random_inputs(model, 4):
+        theirs.set_input(x, 0)
+        theirs.invoke()
+        layers = model.invoke_layers(x)
+        for layer, actual in zip(model.layers, layers, strict=True):
+            expected = theirs.GetTensor(layer.output, 0)["tensor_data"].reshape(actual.shape)
+            np.testing.assert_array_equal(actual, expected, err_msg=f"layer {layer.index}")
+        np.testing.assert_array_equal(model.invoke(x), layers[-1])
+
+
+@needs_given
+@pytest.mark.parametrize("path", GIVEN, ids=named)
+def test_costs_are_counted_as_the_vendor_counts_them(path: Path):
+    recorded = np.load(SHARED / "vectors" / "models" / f"{path.stem}.npz")
+    model = Model(path)
+    assert [layer.macs for layer in model.layers] == recorded["macs"].tolist()
+    assert [layer.ops for layer in model.layers] == recorded["ops"].tolist()
+    assert model.macs == recorded["macs"].sum()
+
+
+@needs_given
+@pytest.mark.parametrize("path", GIVEN, ids=named)
+def test_arena_meets_its_lower_bound(path: Path):
+    memory = Model(path).plan.memory
+    assert (memory.arena_bytes, memory.bound_bytes) == ARENAS[path.stem]
+
+
+def test_wrong_inputs_are_refused():
+    model = Model(SHIPPED[0])
+    with pytest.raises(Exception, match="the model takes int8"):
+        model.invoke(np.zeros(model.input.shape, np.float32))
+    with pytest.raises(Exception, match="the model takes int8"):
+        model.invoke(np.zeros(3, np.int8))

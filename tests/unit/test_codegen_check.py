@@ -1,0 +1,165 @@
+"""What cannot be compiled is refused with the operator's index and the reason."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from codegen.check import CONSTRAINTS, rules
+from codegen.errors import TokayError
+from codegen.pipeline import compile_model
+from codegen.schema import OPERATORS
+from tests.tflite_builder import NetworkBuilder
+
+
+def refused(model: bytes) -> str:
+    with pytest.raises(TokayError) as caught:
+        compile_model(model, name="model")
+    return str(caught.value)
+
+
+def conv(n: NetworkBuilder, *, source=(1, 8, 8, 4), kernel=(6, 3, 3, 4), output=(1, 8, 8, 6), scale=0.1,
+         weights_zero=0, bias=None, weights=None, type="int8", **fields) -> bytes:  # fmt: skip
+    x = n.tensor(source, type, scale=scale, zero_point=0)
+    w = n.tensor(kernel, scale=0.01, zero_point=weights_zero,
+                 data=np.ones(kernel, np.int8) if weights is None else weights)  # fmt: skip
+    inputs = [x, w]
+    if bias is not None:
+        inputs.append(n.tensor(bias.shape, "int32", data=bias))
+    y = n.tensor(output, scale=0.1)
+    n.operator("CONV_2D", inputs, [y], "Conv2DOptions", **{"strideH": 1, "strideW": 1} | fields)
+    return n.build([x], [y])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"source": (2, 8, 8, 4), "output": (2, 8, 8, 6)}, "2x8x8x4"),
+        ({"kernel": (6, 3, 3, 2)}, "filters of 2 channels"),
+        ({"kernel": (5, 3, 3, 4)}, "5 filters for 6"),
+        ({"output": (1, 8, 7, 6)}, "not 1x8x8"),
+        ({"strideH": 0}, "stride_height is 0"),
+        ({"dilationWFactor": 40000}, "dilation_width is 40000"),
+        ({"padding": 2}, "padding 2"),
+        ({"fusedActivationFunction": 4}, "activation tanh"),
+        ({"fusedActivationFunction": 77}, "number 77"),
+        ({"weights_zero": 3}, "zero point other than 0"),
+        ({"scale": 0.0}, "scale 0"),
+        ({"scale": float("nan")}, "scale nan"),
+        ({"scale": -1.0}, "scale -1"),
+        ({"scale": 1e9}, "is rescaled by"),
+        ({"type": "float32"}, "is float32"),
+        ({"bias": np.zeros(5, np.int32)}, "the bias is int32 5"),
+        ({"bias": np.full(6, -(1 << 31), np.int32)}, "can reach 2147488256"),
+    ],
+    ids=str,
+)
+def test_convolutions_that_cannot_be(changes, message):
+    text = refused(conv(NetworkBuilder(), **changes))
+    assert "operator 0 (CONV_2D)" in text
+    assert message in text
+
+
+def test_a_model_of_another_type_is_refused():
+    text = refused(conv(NetworkBuilder(), type="uint8"))
+    assert "the model's input is uint8" in text and "quantize it to int8" in text
+
+
+def test_the_base_of_these_cases_compiles():
+    compile_model(conv(NetworkBuilder()), name="model")
+
+
+def test_an_unsupported_operator_is_named_with_its_index():
+    n = NetworkBuilder()
+    x, y, z = (n.tensor((1, 4), scale=0.1) for _ in range(3))
+    n.operator("RELU", [x], [y])
+    n.operator("TANH", [y], [z])
+    assert "operator 1 (TANH) is not supported" in refused(n.build([x], [z]))
+
+
+def test_a_custom_operator_is_named():
+    n = NetworkBuilder()
+    x, y = (n.tensor((1, 4), scale=0.1) for _ in range(2))
+    n.operator("CUSTOM", [x], [y])
+    assert "operator 0 (CUSTOM ''" in refused(n.build([x], [y]))
+
+
+def test_a_float_model_says_what_to_do():
+    n = NetworkBuilder()
+    x, y = (n.tensor((1, 4), "float32") for _ in range(2))
+    n.operator("RELU", [x], [y])
+    text = refused(n.build([x], [y]))
+    assert "operator 0 (RELU)" in text and "is float32, not int8" in text
+
+
+def test_order_and_connections():
+    n = NetworkBuilder()
+    x, a, y = (n.tensor((1, 4), scale=0.1) for _ in range(3))
+    n.operator("RELU", [a], [y])
+    n.operator("RELU", [x], [a])
+    assert "reads tensor 1 before it is written" in refused(n.build([x], [y]))
+    n = NetworkBuilder()
+    x, y = (n.tensor((1, 4), scale=0.1) for _ in range(2))
+    n.operator("RELU", [x], [y])
+    assert "no operator writes" in refused(n.build([x], [x]))
+    assert "2 inputs" in refused(n.build([x, y], [y]))
+    n.operator("RELU", [x], [y])
+    assert "already written" in refused(n.build([x], [y]))
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "target", "message"),
+    [
+        ("SOFTMAX", (0.1, 0), (1 / 128, -128), "scale 0.0078125"),
+        ("SOFTMAX", (0.1, 0), (1 / 256, 0), "zero point 0"),
+        ("LOGISTIC", (0.1, 0), (1 / 128, -128), "scale 0.0078125"),
+        ("RELU6", (0.1, 0), (0.2, 0), "the output 0.2"),
+        ("QUANTIZE", (1e9, 0), (1e-9, 0), "rescaled"),
+        ("RELU", (0.1, 300), (0.1, 0), "zero point 300"),
+    ],
+)
+def test_scales_that_cannot_be(name, source, target, message):
+    n = NetworkBuilder()
+    x = n.tensor((1, 4), scale=source[0], zero_point=source[1])
+    y = n.tensor((1, 4), scale=target[0], zero_point=target[1])
+    n.operator(name, [x], [y], "SoftmaxOptions" if name == "SOFTMAX" else None)
+    text = refused(n.build([x], [y]))
+    assert f"operator 0 ({name})" in text and message in text
+
+
+def test_shapes_that_cannot_be():
+    def of(name, shapes, options=None, extra=(), **fields):
+        n = NetworkBuilder()
+        tensors = [n.tensor(shape, scale=0.1) for shape in shapes]
+        more = [n.tensor(np.shape(v), "int32", data=np.array(v)) for v in extra]
+        n.operator(name, [*tensors[:-1], *more], tensors[-1:], options, **fields)
+        return refused(n.build(tensors[:1], tensors[-1:]))
+
+    assert "do not fit" in of("ADD", [(1, 3), (1, 4), (1, 4)], "AddOptions")
+    assert "tensor 0 has the shape 1x1x1x2x2" in of("ADD", [(1, 1, 1, 2, 2)] * 3, "AddOptions")
+    assert "1x4 to 1x5" in of("RESHAPE", [(1, 4), (1, 5)])
+    assert "sizes add up to 6" in of(
+        "CONCATENATION", [(1, 2), (1, 4), (1, 7)], "ConcatenationOptions", axis=1
+    )
+    assert "axis 5" in of("CONCATENATION", [(1, 2), (1, 4), (1, 6)], "ConcatenationOptions", axis=5)
+    assert "negative" in of("PAD", [(1, 4), (1, 3)], "PadOptions", [[[0, 0], [0, -1]]])
+    assert "axes [7]" in of("MEAN", [(1, 4), (1, 4)], "ReducerOptions", [[7]])
+    assert "stride is 0" in of("STRIDED_SLICE", [(4,), (4,)], "StridedSliceOptions", [[0], [4], [0]])
+    assert "ellipsis" in of(
+        "STRIDED_SLICE", [(4,), (4,)], "StridedSliceOptions", [[0], [4], [1]], ellipsisMask=1
+    )
+    assert "1x0" in of("RELU", [(1, 0), (1, 0)])
+
+
+def test_every_lowered_operator_has_rules_and_every_rule_a_sentence():
+    assert set(CONSTRAINTS) == {name for name, _ in OPERATORS.values()}
+    for name, sentences in rules().items():
+        assert sentences, name
+        for sentence in sentences:
+            assert sentence.endswith(".") and sentence[0].isupper(), (name, sentence)
+
+
+def test_accelerators():
+    model = conv(NetworkBuilder())
+    with pytest.raises(TokayError, match="no accelerator named 'gpu'"):
+        compile_model(model, name="model", accelerator="gpu")
