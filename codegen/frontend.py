@@ -281,7 +281,7 @@ class FrontendTables:
     fft_order: tuple[int, ...]
     fft_twiddles: tuple[tuple[int, int], ...]
     real_twiddles: tuple[tuple[int, int], ...]
-    channel_ends: tuple[int, ...]
+    edge_widths: tuple[int, ...]
     weights: tuple[int, ...]
     tied_bins: tuple[int, ...]
     pcan_gains: tuple[int, ...]
@@ -293,7 +293,7 @@ ELEMENT = {  # of each table: the C type
     "fft_order": "uint16_t",
     "fft_twiddles": "frontend_complex_t",
     "real_twiddles": "frontend_complex_t",
-    "channel_ends": "uint16_t",
+    "edge_widths": "uint16_t",
     "weights": "uint16_t",
     "tied_bins": "uint16_t",
     "pcan_gains": "int16_t",
@@ -316,7 +316,7 @@ def design(s: FrontendSettings) -> FrontendTables:
         fft_order=tuple(tables.fft_order(points)),
         fft_twiddles=tuple(tables.fft_twiddles(points)),
         real_twiddles=tuple(tables.real_twiddles(points)),
-        channel_ends=bank.channel_ends,
+        edge_widths=bank.edge_widths,
         weights=bank.weights,
         tied_bins=bank.tied_bins,
         pcan_gains=tuple(gains),

@@ -97,14 +97,14 @@ class Filterbank:
     """Triangular mel filters. Each bin belongs to one rising edge: it adds weight/4096 of its energy to
     the channel of that edge and the rest to the channel before.
 
-    ``channel_ends[c]`` is the first bin after edge ``c`` (there are channels + 1 edges). A bin listed
+    ``edge_widths[c]`` is the number of bins on edge ``c`` (there are channels + 1 edges). A bin listed
     in ``tied_bins`` adds 4097 - weight to the channel before, all others 4096 - weight: both parts
     are rounded up where the weight lies exactly between two integers.
     """
 
     first_bin: int
     end_bin: int
-    channel_ends: tuple[int, ...]
+    edge_widths: tuple[int, ...]
     weights: tuple[int, ...]
     tied_bins: tuple[int, ...]
 
@@ -126,12 +126,13 @@ def filterbank(channels: int, lower_hz: float, upper_hz: float, rate_hz: int, bi
     bin_mels = [_mel(f32(f32(i) * hz_per_bin)) for i in range(bins + 1)]
     first = int(1.5 + float(f32(lower_hz) / hz_per_bin))
 
-    ends: list[int] = []
+    widths: list[int] = []
     weights: list[int] = []
     tied: list[int] = []
     index = first
     below = low
     for center in centers:
+        start = index
         while index < len(bin_mels) and bin_mels[index] <= center:
             weight = f32(f32(center - bin_mels[index]) / f32(center - below))
             quantized = math.floor(float(weight * f32(1 << FILTERBANK_BITS)) + 0.5)
@@ -142,9 +143,9 @@ def filterbank(channels: int, lower_hz: float, upper_hz: float, rate_hz: int, bi
             index += 1
         if index >= bins:
             return None
-        ends.append(index)
+        widths.append(index - start)
         below = center
-    return Filterbank(first, index, tuple(ends), tuple(weights), tuple(tied))
+    return Filterbank(first, index, tuple(widths), tuple(weights), tuple(tied))
 
 
 def q(value: float, bits: int) -> int:

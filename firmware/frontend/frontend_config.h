@@ -24,7 +24,7 @@ struct frontend_config {
   const uint16_t *fft_order;               /* [fft_length/2/first radix] block of each butterfly */
   const frontend_complex_t *fft_twiddles;  /* three for each j > 0 of each radix-4 stage */
   const frontend_complex_t *real_twiddles; /* [fft_length/4] for bins 1, 2, ... */
-  const uint16_t *channel_ends;            /* [channels + 1] bin after each rising edge */
+  const uint16_t *edge_widths;             /* [channels + 1] bins of each rising edge */
   const uint16_t *weights;                 /* Q12 [end_bin - first_bin] share of the edge's channel */
   const uint16_t *tied_bins;               /* [tied_count] bins whose two shares add to 4097 */
   const int16_t *pcan_gains;               /* [125] parabolas by octave; NULL: no PCAN */

@@ -108,11 +108,15 @@ def test_filterbank_covers_its_bins_once(rate: int, channels: int) -> None:
         sample_rate_hz=rate, filterbank_n_channels=channels, filterbank_upper_band_limit=3800.0
     )
     table, values = design(s), scalars(s)
-    assert len(table.channel_ends) == channels + 1
-    assert list(table.channel_ends) == sorted(table.channel_ends)
-    assert table.channel_ends[-1] == values["end_bin"] <= s.fft_length // 2
+    assert len(table.edge_widths) == channels + 1
+    assert values["first_bin"] + sum(table.edge_widths) == values["end_bin"] <= s.fft_length // 2
     assert len(table.weights) == values["end_bin"] - values["first_bin"]
     assert all(0 <= weight <= 4096 for weight in table.weights)
+
+
+def test_a_weight_between_two_integers_is_listed() -> None:
+    s = FrontendSettings(sample_rate_hz=8000, filterbank_n_channels=28, filterbank_upper_band_limit=3400.0)
+    assert design(s).tied_bins == (9,)
 
 
 @pytest.mark.parametrize("points", [4, 8, 32, 128, 256, 1024, 8192])

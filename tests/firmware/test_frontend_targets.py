@@ -1,0 +1,235 @@
+"""The front end as images run it: generated C, cross-compiled for the Cortex-M33 (with and without its
+DSP instructions) and run in an emulated core, and compiled for the PC under the sanitizers. All give
+the bits of the PC's library; the M33's instruction counts are pinned.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from codegen.frontend import FrontendSettings, emit_c
+from host.features import Frontend
+
+SOURCES = Path(__file__).resolve().parents[2] / "firmware" / "frontend"
+UNITS = ("frontend", "window", "fft", "filterbank", "noise_reduction", "pcan", "log_scale", "quantize")
+M33 = ("-mcpu=cortex-m33", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv5-sp-d16")
+FLAGS = ("-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-Wno-sign-conversion", f"-I{SOURCES}")
+FLASH, RAM = 0x08000000, 0x20000000
+
+SEED = {
+    "sample_rate_hz": 8000, "window_size_ms": 30, "window_step_ms": 20, "filterbank_upper_band_limit": 3999.0,
+    "filterbank_lower_band_limit": 100.0, "noise_reduction_enable": True, "noise_reduction_smoothing_bits": 5,
+    "noise_reduction_even_smoothing": 0.004, "noise_reduction_odd_smoothing": 0.004,
+}  # fmt: skip
+VARIANTS = {
+    "seed": SEED,
+    "16k": SEED | {"sample_rate_hz": 16000},
+    "linear": SEED | {"log_scale_enable": False},
+    "pcan": SEED | {"pcan_enable": True},
+    "quiet": SEED | {"noise_reduction_enable": False},
+    "extras": SEED | {"dc_notch_filter_enable": True, "activity_detection_enable": True,
+                      "quantize_dynamic_scale_enable": True},
+    "odd": {"sample_rate_hz": 11025, "window_size_ms": 25, "window_step_ms": 7, "filterbank_n_channels": 13,
+            "filterbank_upper_band_limit": 5000.0, "noise_reduction_enable": True, "pcan_enable": True},
+    "tied": {"sample_rate_hz": 8000, "filterbank_n_channels": 28, "filterbank_upper_band_limit": 3400.0},
+    "half-band": {"sample_rate_hz": 16000, "filterbank_upper_band_limit": 2000.0,
+                  "filterbank_n_channels": 60},
+    "upper-band": {"sample_rate_hz": 8000, "filterbank_lower_band_limit": 2600.0,
+                   "filterbank_upper_band_limit": 3900.0, "filterbank_n_channels": 9},
+    "tiny": {"sample_rate_hz": 8000, "window_size_ms": 1, "window_step_ms": 1, "filterbank_n_channels": 2,
+             "filterbank_lower_band_limit": 0.0, "filterbank_upper_band_limit": 3000.0},
+    "long": {"sample_rate_hz": 16000, "window_size_ms": 64, "window_step_ms": 64},
+}  # fmt: skip
+
+
+def signal(samples: int) -> np.ndarray:
+    """Quiet noise, loud noise, full scale, single minima, silence: what the shift and wrap paths see."""
+    rng = np.random.default_rng(7)
+    parts = np.array_split(np.arange(samples), 5)
+    wave = np.zeros(samples)
+    wave[parts[0]] = rng.normal(0, 30, len(parts[0]))
+    wave[parts[1]] = rng.normal(0, 9000, len(parts[1]))
+    wave[parts[2]] = rng.choice([-32768, 32767], len(parts[2]))
+    wave[parts[3]] = np.where(rng.random(len(parts[3])) < 0.01, -32768, 0)
+    return np.clip(np.round(wave), -32768, 32767).astype(np.int16)
+
+
+def write_settings(s: FrontendSettings, folder: Path) -> Path:
+    for name, text in emit_c(s).items():
+        (folder / name).write_text(text)
+    return folder / "frontend_settings.c"
+
+
+def run(*command: object, stdin: bytes | None = None) -> bytes:
+    done = subprocess.run([str(word) for word in command], input=stdin, capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout
+
+
+class Machine:
+    """A bare emulated Cortex-M33 that calls functions of an ELF image."""
+
+    def __init__(self, image: Path) -> None:
+        import unicorn
+        from elftools.elf.elffile import ELFFile
+        from unicorn import arm_const
+
+        self._unicorn, self._arm = unicorn, arm_const
+        self.core = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS)
+        self.core.ctl_set_cpu_model(arm_const.UC_CPU_ARM_CORTEX_M33)
+        self.core.mem_map(FLASH, 0x100000)
+        self.core.mem_map(RAM, 0x40000)
+        with image.open("rb") as stream:
+            elf = ELFFile(stream)
+            for segment in elf.iter_segments():
+                if segment["p_type"] == "PT_LOAD":
+                    self.core.mem_write(segment["p_vaddr"], segment.data())
+            table = elf.get_section_by_name(".symtab")
+            self.symbols = {symbol.name: symbol["st_value"] for symbol in table.iter_symbols()}
+
+    def call(self, function: str, *arguments: int) -> int:
+        registers = (self._arm.UC_ARM_REG_R0, self._arm.UC_ARM_REG_R1, self._arm.UC_ARM_REG_R2,
+                     self._arm.UC_ARM_REG_R3)  # fmt: skip
+        for register, value in zip(registers, arguments, strict=False):
+            self.core.reg_write(register, value)
+        self.core.reg_write(self._arm.UC_ARM_REG_SP, RAM + 0x40000)
+        self.core.reg_write(self._arm.UC_ARM_REG_LR, (FLASH + 0xFFFF0) | 1)
+        self.core.emu_start(self.symbols[function] | 1, FLASH + 0xFFFF0)
+        return self.core.reg_read(self._arm.UC_ARM_REG_R0)
+
+    def counted(self, function: str, *arguments: int) -> tuple[int, int]:
+        """The call's result and the number of instructions it took."""
+        count = 0
+
+        def step(*_: object) -> None:
+            nonlocal count
+            count += 1
+
+        hook = self.core.hook_add(self._unicorn.UC_HOOK_CODE, step)
+        self.core.ctl_flush_tb()  # blocks translated before the hook would not call it
+        try:
+            result = self.call(function, *arguments)
+        finally:
+            self.core.hook_del(hook)
+        return result, count
+
+    def words(self, address: int, dtype: type, count: int) -> np.ndarray:
+        return np.frombuffer(self.core.mem_read(address, np.dtype(dtype).itemsize * count), dtype)
+
+
+Link = Callable[[FrontendSettings, str], Machine]
+
+
+@pytest.fixture(scope="module")
+def link(tmp_path_factory: pytest.TempPathFactory) -> Link:
+    """Builds the image of some settings and a build ("dsp" or "plain") and loads it."""
+    compiler = shutil.which("arm-none-eabi-gcc")
+    if compiler is None:
+        pytest.skip("arm-none-eabi-gcc is not installed")
+    root = tmp_path_factory.mktemp("m33")
+    for build, define in (("dsp", ()), ("plain", ("-DFRONTEND_PLAIN_C",))):
+        (root / build).mkdir()
+        for unit in UNITS:
+            target = root / build / f"{unit}.o"
+            run(compiler, *FLAGS, *M33, *define, "-c", SOURCES / f"{unit}.c", "-o", target)
+
+    def make(s: FrontendSettings, build: str) -> Machine:
+        settings, image = write_settings(s, root), root / "image.elf"
+        objects = [root / build / f"{unit}.o" for unit in UNITS]
+        layout = f"-Wl,-Ttext={FLASH:#x},-Tdata={RAM:#x},-e,frontend_process"
+        run(compiler, *FLAGS, *M33, f"-I{root}", settings, *objects, "-nostartfiles", layout, "-o", image)
+        return Machine(image)
+
+    return make
+
+
+STATE, COLUMN, AUDIO, FEATURES = RAM, RAM + 0x18000, RAM + 0x20000, RAM + 0x19000
+
+
+def columns(machine: Machine, s: FrontendSettings, audio: np.ndarray) -> np.ndarray:
+    config = machine.symbols["model_frontend_config"]
+    assert machine.call("frontend_state_bytes", config) == s.state_bytes
+    assert machine.call("frontend_init", config, STATE, s.state_bytes - 1) == 0
+    assert machine.call("frontend_init", config, STATE + 4, s.state_bytes + 8) == 0
+    assert machine.call("frontend_init", config, STATE, s.state_bytes) == STATE
+    machine.core.mem_write(AUDIO, audio.tobytes())
+    done, found = 0, []
+    while done < len(audio):
+        done += machine.call("frontend_process", STATE, AUDIO + 2 * done, len(audio) - done, COLUMN)
+        (address,) = machine.words(COLUMN, np.uint32, 1)
+        if address:
+            found.append(machine.words(int(address), np.uint16, s.channels))
+    return np.array(found)
+
+
+@pytest.mark.parametrize("build", ["dsp", "plain"])
+@pytest.mark.parametrize("name", VARIANTS)
+def test_m33_gives_the_pcs_bits(name: str, build: str, link: Link) -> None:
+    s = FrontendSettings(**VARIANTS[name])
+    audio = signal(max(40 * s.step_samples, 12000))
+    machine = link(s, build)
+    spectrogram = columns(machine, s, audio)
+    np.testing.assert_array_equal(spectrogram, Frontend(s).spectrogram(audio))
+    function = "frontend_quantize_dynamic" if s.dynamic_range else "frontend_quantize"
+    machine.core.mem_write(AUDIO, spectrogram.tobytes())
+    machine.call(function, machine.symbols["model_frontend_config"], AUDIO, spectrogram.size, FEATURES)
+    features = machine.words(FEATURES, np.int8, spectrogram.size).reshape(spectrogram.shape)
+    np.testing.assert_array_equal(features, Frontend(s).features(audio))
+
+
+def step_count(machine: Machine, s: FrontendSettings) -> int:
+    """Instructions of one step in the middle of loud noise, all samples of it at hand."""
+    audio = np.random.default_rng(3).normal(0, 3000, s.window_samples + 3 * s.step_samples).astype(np.int16)
+    columns(machine, s, audio[: -s.step_samples])
+    machine.core.mem_write(AUDIO, audio.tobytes())
+    start = AUDIO + 2 * (len(audio) - s.step_samples)
+    taken, count = machine.counted("frontend_process", STATE, start, s.step_samples, COLUMN)
+    assert taken == s.step_samples and machine.words(COLUMN, np.uint32, 1)[0]
+    return count
+
+
+PINNED = {"dsp": 13910, "plain": 32825}  # instructions of a step, by GCC 12.2.1 at -O2
+
+
+def test_m33_instructions_of_a_step(link: Link) -> None:
+    s = FrontendSettings(**SEED)
+    found = {build: step_count(link(s, build), s) for build in PINNED}
+    assert 0 < found["dsp"] * 2 <= found["plain"]
+    if run("arm-none-eabi-gcc", "-dumpversion").decode().strip() == "12.2.1":
+        assert found == PINNED
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_sanitizers_find_nothing(name: str, tmp_path: Path, sanitized: Callable[[Path, Path], Path]) -> None:
+    s = FrontendSettings(**VARIANTS[name])
+    audio = signal(12000)
+    program = sanitized(write_settings(s, tmp_path), tmp_path)
+    spectrogram = np.frombuffer(run(program, stdin=audio.tobytes()), np.uint16).reshape(-1, s.channels)
+    np.testing.assert_array_equal(spectrogram, Frontend(s).spectrogram(audio))
+
+
+@pytest.fixture(scope="module")
+def sanitized(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path, Path], Path]:
+    """Builds the driver with AddressSanitizer and UBSan, with the arithmetic an M33 without DSP has."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("no C compiler for this machine")
+    root = tmp_path_factory.mktemp("sanitized")
+    options = (*FLAGS, "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+    objects = []
+    for unit in UNITS:
+        objects.append(root / f"{unit}.o")
+        run(compiler, *options, "-c", SOURCES / f"{unit}.c", "-o", objects[-1])
+
+    def make(settings: Path, folder: Path) -> Path:
+        driver = Path(__file__).with_name("frontend_driver.c")
+        run(compiler, *options, f"-I{folder}", driver, settings, *objects, "-lm", "-o", folder / "driver")
+        return folder / "driver"
+
+    return make
