@@ -155,9 +155,12 @@ def test_stack_overflow_is_named(machine):
     machine.run(0.2)
     machine.uart_read()
     with pytest.raises(SimulatorFault, match="stack overflow"):
-        machine.call("application_turn", stack=machine.symbol("stack_bottom") + 40)
+        machine.call("application_turn", stack=machine.symbol("stack_bottom") + 96)
     machine.run_until(b"Restarting.", 1)
-    assert "Fault: stack overflow" in machine.uart_read().decode()
+    text = machine.uart_read().decode()
+    assert "Fault: stack overflow" in text
+    pc = int(re.search(r"pc=0x([0-9a-f]{8})", text)[1], 16)
+    assert machine.image.function_at(pc) == "application_turn"
 
 
 def test_commands(machine):

@@ -87,8 +87,11 @@ static const char *kind_name(uint32_t cfsr, uint32_t number) {
     return number == 2 ? "non-maskable interrupt" : number > 7 ? "unexpected interrupt" : "hard fault";
 }
 
-static bool in_stack(const uint32_t *frame) {
-    return frame >= stack_bottom && frame + 8 <= stack_top && ((uintptr_t)frame & 3u) == 0;
+/* Whether the core could push the registers. If they would have gone below the stack's limit, it leaves
+ * the stack pointer at that limit and pushes nothing. */
+static bool has_frame(const uint32_t *frame, uint32_t cfsr) {
+    return (cfsr & (SCB_CFSR_STKERR | SCB_CFSR_MSTKERR)) == 0 && frame > stack_bottom && frame + 8 <= stack_top &&
+           ((uintptr_t)frame & 3u) == 0;
 }
 
 static void record_fault(const uint32_t *frame) {
@@ -103,7 +106,7 @@ static void record_fault(const uint32_t *frame) {
         .mmfar = SCB_MMFAR,
         .bfar = SCB_BFAR,
     };
-    if (in_stack(frame) && (fault->cfsr & (SCB_CFSR_STKOF | SCB_CFSR_STKERR | SCB_CFSR_MSTKERR)) == 0) {
+    if (has_frame(frame, fault->cfsr)) {
         fault->lr = frame[5];
         fault->pc = frame[6];
         fault->xpsr = frame[7];
