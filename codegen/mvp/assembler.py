@@ -133,11 +133,12 @@ class Program:
         for d, (size, stride) in enumerate(dims):
             if not 1 <= size <= isa.MAX_COUNT:
                 raise self._refuse(f"array {name}: size {size} of dimension {d}", f"1 to {isa.MAX_COUNT}")
-            if not isa.MIN_STRIDE <= stride <= isa.MAX_STRIDE:
+            if size > 1 and not isa.MIN_STRIDE <= stride <= isa.MAX_STRIDE:
                 raise self._refuse(
                     f"array {name}: stride {stride} of dimension {d}", f"{isa.MIN_STRIDE} to {isa.MAX_STRIDE}"
                 )
-        array = Array(len(self.arrays), name, address, Type(type), complex, tuple(dims))
+        dims = tuple((size, stride if size > 1 else 0) for size, stride in dims)
+        array = Array(len(self.arrays), name, address, Type(type), complex, dims)
         if not 0 <= address < 1 << 32:
             raise self._refuse(f"array {name}: address {address:#x} is no 32-bit address")
         if address % array.element_bytes:

@@ -6,6 +6,8 @@ from codegen.fixed_point import activation_range
 from codegen.graph import Graph, Operator
 from codegen.lookups import activation_of, bias_of, channel_scales, padding_of
 from codegen.mvp.kernels.conv_2d import Conv2D
+from codegen.mvp.kernels.elementwise import Elementwise
+from codegen.mvp.kernels.pool import Pool
 from codegen.windows import pad_before
 
 
@@ -36,4 +38,73 @@ def _pads(op, in_shape, out_shape, kernel, stride, dilation=(1, 1)) -> tuple[int
         return 0, 0
     return tuple(
         pad_before(in_shape[1 + d], out_shape[1 + d], kernel[d], stride[d], dilation[d]) for d in (0, 1)
+    )
+
+
+def fully_connected(graph: Graph, op: Operator) -> Conv2D:
+    """As a 1x1 convolution of one pixel."""
+    x, w, y = graph.input(op, 0), graph.input(op, 1), graph.output(op)
+    outputs, inputs = w.shape
+    return Conv2D(
+        input_shape=(1, 1, inputs),
+        output_shape=(1, 1, outputs),
+        stride=(1, 1),
+        pad=(0, 0),
+        weights=w.data.reshape(outputs, 1, 1, inputs),
+        bias=bias_of(graph, op, outputs),
+        in_scale=x.q.scale,
+        in_zero_point=x.q.zero_point,
+        weight_scales=channel_scales(graph, op, outputs),
+        out_scale=y.q.scale,
+        out_zero_point=y.q.zero_point,
+        clamp=activation_range(activation_of(op), y.q.scale, y.q.zero_point),
+    )
+
+
+def pool(graph: Graph, op: Operator) -> Pool:
+    x, y, o = graph.input(op, 0), graph.output(op), op.options
+    window = (o["filter_height"], o["filter_width"])
+    stride = (o["stride_height"], o["stride_width"])
+    return Pool(
+        operation="max" if op.name == "max_pool_2d" else "average",
+        input_shape=tuple(x.shape[1:]),
+        output_shape=tuple(y.shape[1:]),
+        window=window,
+        stride=stride,
+        pad=_pads(op, x.shape, y.shape, window, stride),
+        clamp=activation_range(activation_of(op), y.q.scale, y.q.zero_point),
+    )
+
+
+def elementwise(graph: Graph, op: Operator) -> Elementwise:
+    a, b, y = graph.input(op, 0), graph.input(op, 1), graph.output(op)
+    return Elementwise(
+        operation=op.name,
+        elements=y.elements,
+        scales=(a.q.scale, b.q.scale, y.q.scale),
+        zero_points=(a.q.zero_point, b.q.zero_point, y.q.zero_point),
+        clamp=activation_range(activation_of(op), y.q.scale, y.q.zero_point),
+    )
+
+
+def depthwise_conv_2d(graph: Graph, op: Operator) -> Conv2D:
+    """With weights [multiplier * channels][rows][columns][1]."""
+    x, w, y = graph.input(op, 0), graph.input(op, 1), graph.output(op)
+    o = op.options
+    stride = (o["stride_height"], o["stride_width"])
+    dilation = (o.get("dilation_height", 1), o.get("dilation_width", 1))
+    return Conv2D(
+        input_shape=tuple(x.shape[1:]),
+        output_shape=tuple(y.shape[1:]),
+        stride=stride,
+        pad=_pads(op, x.shape, y.shape, w.shape[1:3], stride, dilation),
+        weights=w.data.reshape(w.shape[1:]).transpose(2, 0, 1)[..., None],
+        bias=bias_of(graph, op, y.shape[3]),
+        in_scale=x.q.scale,
+        in_zero_point=x.q.zero_point,
+        weight_scales=channel_scales(graph, op, y.shape[3]),
+        out_scale=y.q.scale,
+        out_zero_point=y.q.zero_point,
+        clamp=activation_range(activation_of(op), y.q.scale, y.q.zero_point),
+        dilation=dilation,
     )

@@ -13,7 +13,7 @@ are stored that way.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from codegen.errors import TokayError
 from codegen.mvp import isa
 from codegen.mvp.assembler import Array, Program, Source
-from codegen.mvp.isa import Type
+from codegen.mvp.isa import MAX_COUNT, Type
 from codegen.mvp.kernels import tables
 from codegen.mvp.kernels.layer import NOMINAL, NOMINAL_FLASH, MvpLayer, Placement, Refusal, checked
 from codegen.mvp.kernels.prescale import prescale
@@ -45,6 +45,18 @@ class Conv2D:
     clamp: tuple[int, int] = (-128, 127)
     dilation: tuple[int, int] = (1, 1)
 
+    def flattened(self) -> Conv2D:
+        """A 1x1 convolution as one over few long rows: fewer programs."""
+        height, width, ic = self.input_shape
+        plain = self.weights.shape[1:3] == (1, 1) and self.stride == (1, 1)
+        if not plain or self.output_shape[:2] != (height, width):
+            return self
+        columns = max(d for d in range(1, MAX_COUNT + 1) if height * width % d == 0)
+        rows = height * width // columns
+        return replace(
+            self, input_shape=(rows, columns, ic), output_shape=(rows, columns, self.output_shape[2])
+        )
+
     @property
     def taps(self) -> int:
         return int(np.prod(self.weights.shape[1:]))
@@ -62,11 +74,13 @@ class Variant:
     lanes: int  # outputs that share a loaded weight
     across: str  # where the second comes from: "rows" or "columns"
     paired: bool  # two taps a load
+    band: int = 0  # output rows whose input is prescaled together; 0: all
 
     @property
     def name(self) -> str:
         lanes = "one output" if self.lanes == 1 else f"two {self.across}"
-        return f"{lanes}, {'paired' if self.paired else 'single'} taps"
+        band = f", bands of {self.band}" if self.band else ""
+        return f"{lanes}, {'paired' if self.paired else 'single'} taps{band}"
 
 
 VARIANTS = tuple(
@@ -77,17 +91,22 @@ VARIANTS = tuple(
 
 
 def conv_2d(
-    layer: Conv2D, variant: Variant | None = None, *, copy: bool = True
+    layer: Conv2D, *, copy: bool = True, scratch_limit: int | None = None
 ) -> tuple[Variant, MvpLayer] | Refusal:
-    """The fastest variant (or the one given) at nominal addresses, judged by the slower of the two
-    memory rules; or why there is none."""
+    """The fastest variant at nominal addresses, judged by the slower of the two memory rules, with no
+    more scratch than ``scratch_limit``; or why there is none."""
+    layer = layer.flattened()
     problem = refusal(layer)
     if problem:
         return Refusal(problem)
     placement = NOMINAL if copy else NOMINAL_FLASH
     found: list[tuple[Variant, MvpLayer]] = []
     reason = ""
-    for candidate in VARIANTS if variant is None else (variant,):
+    for candidate in VARIANTS:
+        candidate = _banded(layer, candidate, scratch_limit)
+        if candidate is None:
+            reason = reason or f"the scratch of one row is more than {scratch_limit} bytes"
+            continue
         if not _fits(layer, candidate):
             reason = reason or f"{candidate.name}: the shape does not allow it"
             continue
@@ -97,7 +116,7 @@ def conv_2d(
             reason = str(error)
     if not found:
         return Refusal(reason)
-    return min(found, key=lambda pair: pair[1].worst_cycles)
+    return min(found, key=lambda pair: pair[1].cost)
 
 
 def refusal(layer: Conv2D) -> str | None:
@@ -124,6 +143,29 @@ def _fits(layer: Conv2D, variant: Variant) -> bool:
     even_steps = all(n * ic % 2 == 0 for n in (layer.input_shape[1], layer.stride[1], layer.pad[1]))
     # An odd tap's first channel is stored negated: -128 has no negative.
     return even_runs and even_steps and layer.weights[0::2].min() > -128
+
+
+def _banded(layer: Conv2D, variant: Variant, limit: int | None) -> Variant | None:
+    """The variant with the largest bands whose scratch is within the limit."""
+    if limit is None or _scratch_bytes(layer, variant) <= limit:
+        return variant
+    least = 2 if variant.lanes == 2 and variant.across == "rows" else 1
+    for band in range(layer.output_shape[0] - 1, least - 1, -1):
+        if band % least == 0 and _scratch_bytes(layer, replace(variant, band=band)) <= limit:
+            return replace(variant, band=band)
+    return None
+
+
+def _bands(layer: Conv2D, variant: Variant) -> list[tables.Case]:
+    return tables.bands(
+        layer.output_shape[0], variant.band, layer.stride[0], layer.pad[0], layer.weights.shape[1],
+        layer.input_shape[0],
+    )  # fmt: skip
+
+
+def _scratch_bytes(layer: Conv2D, variant: Variant) -> int:
+    rows = max(bottom - top for _, _, top, bottom in _bands(layer, variant))
+    return 2 * rows * layer.input_shape[1] * layer.input_shape[2] + 2 & ~3
 
 
 def _rows(layer: Conv2D) -> tuple[tables.Case, ...]:
@@ -180,35 +222,42 @@ class _Run:
     step: int  # columns from one position to the next
     rows: tuple[int, int]  # kernel rows, begin and end
     columns: tuple[int, int]
+    top: int  # the input row at the beginning of the scratch
 
 
-def _runs(layer: Conv2D, variant: Variant) -> list[_Run]:
+def _runs(layer: Conv2D, variant: Variant, band: tuple[int, int, int, int]) -> list[_Run]:
     runs: list[_Run] = []
+    begin, end, top, _ = band
     for row, rows, r0, r1 in _rows(layer):
-        y = row
-        while y < row + rows:
-            two_rows = variant.lanes == 2 and variant.across == "rows" and y + 1 < row + rows
+        y, stop = max(row, begin), min(row + rows, end)
+        while y < stop:
+            two_rows = variant.lanes == 2 and variant.across == "rows" and y + 1 < stop
             for column, count, c0, c1 in _columns(layer):
                 rest = 0
                 if two_rows:
-                    runs.append(_Run(y, column, count, 2, (1, 0), 1, (r0, r1), (c0, c1)))
+                    runs.append(_Run(y, column, count, 2, (1, 0), 1, (r0, r1), (c0, c1), top))
                 elif variant.lanes == 2 and variant.across == "columns":
                     if count // 2:
-                        runs.append(_Run(y, column, count // 2, 2, (0, 1), 2, (r0, r1), (c0, c1)))
+                        runs.append(_Run(y, column, count // 2, 2, (0, 1), 2, (r0, r1), (c0, c1), top))
                     rest = count % 2
                 else:
                     rest = count
                 if rest:
-                    runs.append(_Run(y, column + count - rest, rest, 1, (0, 0), 1, (r0, r1), (c0, c1)))
+                    runs.append(_Run(y, column + count - rest, rest, 1, (0, 0), 1, (r0, r1), (c0, c1), top))
             y += 2 if two_rows else 1
     return sorted(runs, key=lambda run: (run.lanes, run.columns, run.row, run.column))
 
 
 def build(layer: Conv2D, variant: Variant, at: Placement) -> MvpLayer:
-    """The layer's programs at these addresses."""
-    elements = int(np.prod(layer.input_shape))
-    programs = prescale(at.inputs[0], at.scratch, elements, layer.in_zero_point)
-    programs += [_program(layer, variant, run, at) for run in _runs(layer, variant)]
+    """The layer's programs at these addresses. ``scratch`` may be the input itself unless in bands."""
+    layer = layer.flattened()
+    row = layer.input_shape[1] * layer.input_shape[2]
+    programs = []
+    for band in _bands(layer, variant):
+        _, _, top, bottom = band
+        source = at.inputs[0] + top * row
+        programs += prescale(source, at.scratch, (bottom - top) * row, layer.in_zero_point)
+        programs += [_program(layer, variant, run, at) for run in _runs(layer, variant, band)]
     flat = layer.weights.reshape(len(layer.weights), -1)
     return checked(
         MvpLayer(
@@ -216,7 +265,8 @@ def build(layer: Conv2D, variant: Variant, at: Placement) -> MvpLayer:
             variant=variant.name,
             programs=np.stack(programs),
             constants=constants(layer, variant.paired),
-            scratch_bytes=2 * elements + 2 & ~3,
+            scratch_bytes=_scratch_bytes(layer, variant),
+            output_bytes=int(np.prod(layer.output_shape)),
             largest_sum=tables.largest_sum(flat, layer.bias, layer.in_zero_point),
         )
     )
@@ -248,12 +298,16 @@ def _program(layer: Conv2D, variant: Variant, run: _Run, at: Placement) -> NDArr
         column = (run.column + lane * run.lane_step[1]) * layer.stride[1] - layer.pad[1] + c0
         position = run.step * layer.stride[1] * ic // unit
         dims = [(taps // unit, 1), (r1 - r0, width * ic // unit), (run.count, position)]
-        address = at.scratch + 2 * (row * width + column) * ic
+        address = at.scratch + 2 * ((row - run.top) * width + column) * ic
         x.append(p.array(f"x{lane}", address, Type.HALF, dims, complex=variant.paired))
     pair_step = layer.taps + layer.taps % 2
+    in_line = pair_step > isa.MAX_STRIDE and pair_step == taps * (r1 - r0)
+    w_dims = [(taps, 1), (r1 - r0, kernel_width * ic), (oc // 2, pair_step)]
+    if in_line:  # no gap from pair to pair: the rows of all pairs are one dimension
+        w_dims = [(taps, 1), ((r1 - r0) * oc // 2, taps), (1, 0)]
     w = p.array(
         "weights", at.tables + weights_offset(layer) + 2 * (r0 * kernel_width + c0) * ic, Type.INT8,
-        [(taps, 1), (r1 - r0, kernel_width * ic), (oc // 2, pair_step)], complex=True,
+        w_dims, complex=True,
     )  # fmt: skip
     table = p.array("bias and scale", at.tables, Type.HALF, [(oc, 1)], complex=True)
     lane_step = (run.lane_step[0] * out_width + run.lane_step[1]) * oc // 2

@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from codegen.mvp import isa
 from codegen.mvp.assembler import changed_words, clobbered_registers, used_registers
 
+PROGRAM_CPU_CYCLES = 80
+"""A guess of what loading, starting and awaiting one program costs the processor."""
+
 ADDRESS_WORDS = tuple(isa.ARRAY_WORD + 4 * a for a in range(isa.ARRAYS))
 
 
@@ -41,8 +44,9 @@ class Placement:
         return self.constants if self.copy is None else self.copy
 
 
-NOMINAL = Placement((0x20000000, 0x20010000), 0x20020000, 0x20030000, 0x08000000, 0x20038000)
-NOMINAL_FLASH = Placement((0x20000000, 0x20010000), 0x20020000, 0x20030000, 0x08000000)
+NOMINAL = Placement((0x20000000, 0x20100000), 0x20200000, 0x20300000, 0x08000000, 0x20400000)
+NOMINAL_FLASH = Placement((0x20000000, 0x20100000), 0x20200000, 0x20300000, 0x08000000)
+"""Roomy addresses that tell RAM from flash, for sizes and costs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +58,7 @@ class MvpLayer:
     programs: NDArray[np.uint32]  # [N, 69]
     constants: bytes  # 4-byte aligned, at Placement.constants
     scratch_bytes: int
+    output_bytes: int  # may be one more than the tensor's: what the last store covers
     largest_sum: float  # bound of every partial sum, proven from the weights
 
     def changes(self) -> tuple[tuple[tuple[int, int], ...], ...]:
@@ -80,6 +85,11 @@ class MvpLayer:
     @property
     def worst_cycles(self) -> int:
         return max(self.cycles("ports"), self.cycles("shared"))
+
+    @property
+    def cost(self) -> int:
+        """What variants are compared by: cycles by the slower rule and the processor's for programs."""
+        return self.worst_cycles + PROGRAM_CPU_CYCLES * len(self.programs)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,183 @@
+"""Depthwise convolution: two neighbouring channels an instruction.
+
+``MACR2A sum += x * w`` multiplies the pair of activations with the pair of weights part by part. Where
+windows move by one column, the outputs of a row follow each other in memory just as their channels
+do, so that one program does a whole row; otherwise it does the channels of one pixel.
+
+A layer of one input channel is an ordinary convolution and is made one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codegen.errors import TokayError
+from codegen.mvp.assembler import Program
+from codegen.mvp.isa import MAX_COUNT, Type
+from codegen.mvp.kernels import conv_2d as convolution
+from codegen.mvp.kernels import tables
+from codegen.mvp.kernels.conv_2d import Conv2D, Variant
+from codegen.mvp.kernels.layer import NOMINAL, NOMINAL_FLASH, MvpLayer, Placement, Refusal, checked
+from codegen.mvp.kernels.prescale import prescale
+
+MAX_PROGRAMS = 512
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A variant: the output rows whose input is prescaled together, 0 for all."""
+
+    band: int = 0
+
+    @property
+    def name(self) -> str:
+        return f"bands of {self.band}" if self.band else "all rows at once"
+
+
+def refusal(layer: Conv2D) -> str | None:
+    channels = layer.input_shape[2]
+    if channels != layer.output_shape[2]:
+        return f"{channels} channels with a multiplier of {layer.output_shape[2] // channels}"
+    return convolution.refusal(layer)
+
+
+def depthwise_conv_2d(
+    layer: Conv2D, *, copy: bool = True, scratch_limit: int | None = None
+) -> tuple[Variant | Rows, MvpLayer] | Refusal:
+    """``layer.weights`` are int8[channels][rows][columns][1]. See :func:`conv_2d.conv_2d`."""
+    if layer.input_shape[2] == 1:
+        found = convolution.conv_2d(layer, copy=copy, scratch_limit=scratch_limit)
+        if isinstance(found, Refusal):
+            return found
+        return found[0], replace(found[1], kernel="depthwise_conv_2d")
+    problem = refusal(layer)
+    if problem:
+        return Refusal(problem)
+    height = layer.output_shape[0]
+    for band in (0, *range(height - 1, 0, -1)):
+        if scratch_limit is None or _scratch_bytes(layer, band) <= scratch_limit:
+            break
+    else:
+        return Refusal(f"the scratch of one row is more than {scratch_limit} bytes")
+    try:
+        built = build(layer, Rows(band), NOMINAL if copy else NOMINAL_FLASH)
+    except TokayError as error:  # a limit of the accelerator
+        return Refusal(str(error))
+    if len(built.programs) > MAX_PROGRAMS:
+        return Refusal(f"it would take {len(built.programs)} programs")
+    return Rows(band), built
+
+
+def build(layer: Conv2D, variant: Variant | Rows, at: Placement) -> MvpLayer:
+    """The layer's programs at these addresses. ``scratch`` may be the input itself unless in bands."""
+    if isinstance(variant, Variant):
+        return replace(convolution.build(layer, variant, at), kernel="depthwise_conv_2d")
+    row = layer.input_shape[1] * layer.input_shape[2]
+    programs: list[NDArray[np.uint32]] = []
+    for begin, end, top, bottom in _bands(layer, variant.band):
+        source = at.inputs[0] + top * row
+        programs += prescale(source, at.scratch, (bottom - top) * row, layer.in_zero_point)
+        for y in range(begin, end):
+            programs += _row_programs(layer, y, top, at)
+    return checked(
+        MvpLayer(
+            kernel="depthwise_conv_2d",
+            variant=variant.name,
+            programs=np.stack(programs),
+            constants=_constants(layer),
+            scratch_bytes=_scratch_bytes(layer, variant.band),
+            output_bytes=int(np.prod(layer.output_shape)),
+            largest_sum=tables.largest_sum(
+                layer.weights.reshape(len(layer.weights), -1), layer.bias, layer.in_zero_point
+            ),
+        )
+    )
+
+
+def _bands(layer: Conv2D, band: int) -> list[tables.Case]:
+    return tables.bands(
+        layer.output_shape[0], band, layer.stride[0], layer.pad[0], layer.weights.shape[1],
+        layer.input_shape[0],
+    )  # fmt: skip
+
+
+def _scratch_bytes(layer: Conv2D, band: int) -> int:
+    rows = max(bottom - top for _, _, top, bottom in _bands(layer, band))
+    return 2 * rows * layer.input_shape[1] * layer.input_shape[2]
+
+
+def _constants(layer: Conv2D) -> bytes:
+    """Bias and scale pairs, then the weights [rows][columns][channels]."""
+    table = tables.half_pairs(layer.bias.astype(np.float64) * tables.PRESCALE, layer.scales)
+    blob = table + np.ascontiguousarray(layer.weights[..., 0].transpose(1, 2, 0)).tobytes()
+    return blob + b"\0" * (-len(blob) % 4)
+
+
+@dataclass(frozen=True)
+class _Run:
+    column: int  # of the output
+    count: int  # outputs of a channel pair
+    columns: tuple[int, int]  # kernel columns, begin and end
+
+
+def _row_programs(layer: Conv2D, y: int, top: int, at: Placement) -> list[NDArray[np.uint32]]:
+    pairs = layer.output_shape[2] // 2
+    columns = tables.cases(
+        layer.output_shape[1], layer.stride[1], layer.pad[1], layer.weights.shape[2], layer.input_shape[1]
+    )
+    runs = []
+    for column, count, c0, c1 in columns:
+        most = max(1, MAX_COUNT // pairs) if layer.stride[1] == 1 else 1
+        for first in range(0, count, most):
+            runs.append(_Run(column + first, min(most, count - first), (c0, c1)))
+    return [_program(layer, y, run, top, at) for run in runs]
+
+
+_SUM, _X, _W, _SCALE, _OFFSET, _LOW, _HIGH = 1, 3, 4, 6, 7, 0, 5
+
+
+def _program(layer: Conv2D, y: int, run: _Run, top: int, at: Placement) -> NDArray[np.uint32]:
+    height, width, channels = layer.input_shape
+    kernel_height, kernel_width = layer.weights.shape[1:3]
+    pairs = channels // 2
+    start = y * layer.stride[0] - layer.pad[0]
+    r0, r1 = max(0, -start), min(kernel_height, height - start)
+    c0, c1 = run.columns
+    left = run.column * layer.stride[1] - layer.pad[1] + c0
+    count = run.count * pairs
+    clamped = layer.clamp != (-128, 127)
+
+    p = Program("depthwise_conv_2d")
+    p.set(_OFFSET, layer.out_zero_point)
+    if clamped:
+        p.set(_LOW, layer.clamp[0])
+        p.set(_HIGH, layer.clamp[1])
+    x = p.array(
+        "x", at.scratch + 2 * ((start + r0 - top) * width + left) * channels, Type.HALF,
+        [(c1 - c0, pairs), (r1 - r0, width * pairs), (count, 1)], complex=True,
+    )  # fmt: skip
+    w = p.array(
+        "weights", at.tables + 4 * channels + (r0 * kernel_width + c0) * channels, Type.INT8,
+        [(c1 - c0, pairs), (r1 - r0, kernel_width * pairs), (pairs, 1)], complex=True,
+    )  # fmt: skip
+    table = p.array("bias and scale", at.tables, Type.HALF, [(channels, 1)], complex=True)
+    target = at.output + (y * layer.output_shape[1] + run.column) * channels
+    out = p.array("output", target, Type.INT8, [(count, 1)], complex=True)
+    store = out.of(_SUM, 0)
+    with p.loop(count):
+        p.instruction(load0=table.to(_SUM, 0))
+        with (
+            p.loop(r1 - r0, increment=[x.dim(2), w.dim(2)]),
+            p.loop(c1 - c0, increment=[x.dim(1), w.dim(1)]),
+        ):
+            p.instruction("MACR2A", z=_SUM, x=_X, y=_W, a=_SUM, load0=x.to(_X, 0), load1=w.to(_W, 0))
+        p.instruction(
+            "MACR2A", z=_SUM, x=_SUM, y=_SCALE, a=_OFFSET, load0=table.to(_SCALE, 0),
+            store=None if clamped else store,
+        )  # fmt: skip
+        if clamped:
+            p.instruction("CLIP2A", z=_SUM, x=_LOW, y=_HIGH, a=_SUM, store=store)
+    return p.assemble()
