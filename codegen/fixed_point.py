@@ -61,8 +61,10 @@ def round_shift(x: int, bits: int) -> int:
     return (x >> bits) + ((x & mask) > (mask >> 1) + (x < 0))
 
 
-def requantize(x: int, multiplier: int, shift: int) -> int:
-    """x times a quantized multiplier, rounded twice."""
+def requantize(x: int, multiplier: int, shift: int, rounding: str = "double") -> int:
+    """x times a quantized multiplier, rounded twice or once as nn_requantize does."""
+    if rounding == "single":
+        return (x * multiplier + (1 << (30 - shift))) >> (31 - shift)
     return round_shift(multiply_high(x << max(shift, 0), multiplier), max(-shift, 0))
 
 
@@ -116,30 +118,30 @@ def input_radius(integer_bits: int, left_shift: int) -> int:
     return math.floor(((1 << integer_bits) - 1) * (1 << (31 - integer_bits)) / (1 << left_shift))
 
 
-def softmax_table(scale: float, beta: float) -> np.ndarray:
+def softmax_table(scale: float, beta: float, rounding: str = "double") -> np.ndarray:
     """exp(-d * beta * scale) for d = 0, 1, ... as far as the reference looks."""
-    multiplier, left_shift = quantize_multiplier(min(beta * scale * (1 << 26), INT32_MAX))
+    largest = INT32_MAX if rounding == "double" else INT32_MAX >> 1
+    multiplier, left_shift = quantize_multiplier(min(beta * scale * (1 << 26), largest))
     entries = min(255, input_radius(5, left_shift)) + 1
-    values = [exp_of_negative(multiply_high(-d << left_shift, multiplier), 5) for d in range(entries)]
+    values = [exp_of_negative(requantize(-d, multiplier, left_shift, rounding), 5) for d in range(entries)]
     return np.array(values, np.int32)
 
 
-def logistic_table(scale: float, zero_point: int) -> np.ndarray:
+def logistic_table(scale: float, zero_point: int, rounding: str = "double") -> np.ndarray:
     """The int8 outcomes (scale 1/256, zero point -128) of the 256 int8 inputs."""
     fraction, left_shift = math.frexp(scale * (1 << 27))
     multiplier = math.floor(fraction * (1 << 31) + 0.5)
     radius = input_radius(4, left_shift) if left_shift >= 0 else INT32_MAX
-    return np.array(
-        [_logistic(value - zero_point, multiplier, left_shift, radius) for value in range(-128, 128)], np.int8
-    )
+    inputs = (value - zero_point for value in range(-128, 128))
+    return np.array([_logistic(x, multiplier, left_shift, radius, rounding) for x in inputs], np.int8)
 
 
-def _logistic(x: int, multiplier: int, left_shift: int, radius: int) -> int:
+def _logistic(x: int, multiplier: int, left_shift: int, radius: int, rounding: str) -> int:
     if x <= -radius:
         return -128
     if x >= radius:
         return 127
-    scaled = requantize(x, multiplier, left_shift)
+    scaled = requantize(x, multiplier, left_shift, rounding)
     if scaled == 0:
         result = 1 << 30
     else:

@@ -54,9 +54,24 @@ from codegen.pack import (
 from codegen.windows import folded_bias, pad_before
 
 
-def lower(graph: Graph) -> tuple[Layer, ...]:
+def lower(graph: Graph, rounding: str = "double") -> tuple[Layer, ...]:
     """The layers of a checked graph, one for each operator, in its order."""
-    return tuple(_lower_operator(graph, operator) for operator in graph.operators)
+    layers = tuple(_lower_operator(graph, operator) for operator in graph.operators)
+    return layers if rounding == "double" else tuple(_rounded_once(graph, layer) for layer in layers)
+
+
+def _rounded_once(graph: Graph, layer: Layer) -> Layer:
+    """The layer for kernels that round once (NN_SINGLE_ROUNDING): tables hold rounded values too."""
+    op = graph.operators[layer.index]
+    if op.name not in ("softmax", "logistic"):
+        return layer
+    q = graph.input(op, 0).q
+    if op.name == "softmax":
+        table = softmax_table(q.scale, float(op.options["beta"]), "single")
+        options = replace(layer.options, table_entries=len(table), exp_table=table)
+    else:
+        options = replace(layer.options, table=logistic_table(q.scale, q.zero_point, "single"))
+    return replace(layer, options=options, weights_bytes=_constant_bytes(options))
 
 
 def _lower_operator(graph: Graph, op: Operator) -> Layer:

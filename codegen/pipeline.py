@@ -15,11 +15,14 @@ from codegen.read import read_model
 ACCELERATORS = ("none", "mvp")
 
 
-def compile_model(tflite: bytes, *, name: str, accelerator: str = "none") -> Plan:
-    """Compiles a model; TokayError if it is damaged or holds what is not supported."""
+def compile_model(tflite: bytes, *, name: str, accelerator: str = "none", rounding: str = "double") -> Plan:
+    """Compiles a model; TokayError if it is damaged or holds what is not supported.
+
+    ``rounding`` is "double" for images; "single" is for kernels built with NN_SINGLE_ROUNDING.
+    """
     graph = read_model(tflite)
     check_graph(graph)
-    layers = lower(graph)
+    layers = lower(graph, rounding)
     layers = choose_kernels(layers, accelerator)
     memory = plan_memory(graph, layers)
     return build_plan(

@@ -40,15 +40,21 @@ class Model:
 
     ``path`` is a .tflite, a model's name, or the bytes of a .tflite. Not for use by several threads at
     once: one arena holds the activations.
+
+    ``rounding`` is "double", as the image's and TensorFlow Lite Micro's own builds round when they scale
+    sums to int8, or "single", as the vendor's build of it rounds; only comparisons with its recordings
+    want that.
     """
 
-    def __init__(self, path: Path | str | bytes, accelerator: str = "none") -> None:
+    def __init__(
+        self, path: Path | str | bytes, accelerator: str = "none", *, rounding: str = "double"
+    ) -> None:
         name, tflite = _load(path)
         self.tflite = tflite
-        self.plan: Plan = compile_model(tflite, name=name, accelerator=accelerator)
+        self.plan: Plan = compile_model(tflite, name=name, accelerator=accelerator, rounding=rounding)
         self.input = _details(self.plan.graph.tensors[self.plan.graph.inputs[0]])
         self.output = _details(self.plan.graph.tensors[self.plan.graph.outputs[0]])
-        self._library = _prototypes(native.library())
+        self._library = _library(rounding)
         self._memory = MemoryPlan(self.plan)
         self._arena = _aligned(self.plan.memory.arena_bytes)
         self._nn = Nn()
@@ -127,6 +133,17 @@ def _aligned(size: int, alignment: int = 16) -> np.ndarray:
 
 
 @functools.cache
+def _library(rounding: str) -> ctypes.CDLL:
+    if rounding not in ("double", "single"):
+        raise TokayError(f"rounding {rounding!r}", hint="double or single")
+    if rounding == "double":
+        return _prototypes(native.library())
+    path = native.library_path().with_name("libtokay_nn_single_rounding.so")
+    if not path.is_file():
+        raise TokayError(f"{path}: not built", hint="run: make setup")
+    return _prototypes(ctypes.CDLL(str(path)))
+
+
 def _prototypes(library: ctypes.CDLL) -> ctypes.CDLL:
     nn, index = ctypes.POINTER(Nn), ctypes.c_uint32
     library.nn_init.argtypes = [

@@ -18,6 +18,16 @@ static inline int32_t nn_round_shift(int32_t x, int32_t bits)
     return (x >> bits) + ((x & mask) > threshold);
 }
 
+#ifdef NN_SINGLE_ROUNDING
+/* x times a quantized multiplier, rounded once: the reference as the vendor builds it (with its
+ * TFLITE_SINGLE_ROUNDING). Only for comparing with what was recorded that way: codegen has tables that
+ * depend on the rounding, and the Cortex-M33 kernels round twice. */
+static inline int32_t nn_requantize(int32_t x, int32_t multiplier, int32_t shift)
+{
+    const int32_t right = 31 - shift;
+    return (int32_t)(((int64_t)x * multiplier + ((int64_t)1 << (right - 1))) >> right);
+}
+#else
 /* x times a quantized multiplier. The reference rounds twice, in the multiplication and in the shift,
  * and lets a left shift wrap; so do we. */
 static inline int32_t nn_requantize(int32_t x, int32_t multiplier, int32_t shift)
@@ -26,6 +36,7 @@ static inline int32_t nn_requantize(int32_t x, int32_t multiplier, int32_t shift
     const int32_t right = shift > 0 ? 0 : -shift;
     return nn_round_shift(nn_multiply_high((int32_t)((uint32_t)x << left), multiplier), right);
 }
+#endif
 
 static inline int32_t nn_clamp(int32_t x, int32_t low, int32_t high)
 {
