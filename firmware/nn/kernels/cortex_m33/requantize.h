@@ -18,10 +18,6 @@
 #include "../../quantization.h"
 #include "m33.h"
 
-#ifndef NN_SINGLE_ROUNDING
-#define NN_SINGLE_ROUNDING 0
-#endif
-
 typedef struct m33_channel {
     int32_t doubled_bias;
     int32_t multiplier;

@@ -1,0 +1,89 @@
+"""The Cortex-M33 kernels, cross-compiled and simulated, against the portable ones on the PC: bit for bit."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from codegen.pipeline import compile_model
+from host.runtime import Model
+from tests.firmware import m33_rig
+from tests.golden import test_single_operators as operators
+
+pytestmark = pytest.mark.skipif(m33_rig.available() is not None, reason=str(m33_rig.available()))
+
+ROOT = Path(__file__).resolve().parents[2]
+SHARED = Path(os.environ.get("TOKAY_SHARED", ROOT.parent / "shared"))
+SHIPPED = ROOT / "host" / "models" / "keyword_spotting_on_off.tflite"
+GIVEN = sorted((SHARED / "models").glob("*.tflite"))
+needs_given = pytest.mark.skipif(not GIVEN, reason=f"no models in {SHARED}/models")
+
+
+@pytest.fixture(scope="module")
+def bench() -> m33_rig.Bench:
+    return m33_rig.Bench(m33_rig.build())
+
+
+def inputs(model: Model, count: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(1)
+    if model.input.dtype == np.float32:
+        return [rng.normal(0, 30, model.input.shape).astype(np.float32) for _ in range(count)]
+    return [rng.integers(-128, 128, model.input.shape, np.int8) for _ in range(count)]
+
+
+def test_every_optimized_kernel_replaces_a_portable_one():
+    folder = m33_rig.NN / "kernels"
+    ours = {path.name for path in (folder / "cortex_m33").glob("*.c")}
+    assert ours and ours <= {path.name for path in (folder / "portable").glob("*.c")}
+
+
+@pytest.mark.parametrize("path", [SHIPPED, *GIVEN], ids=lambda path: f"{path.parent.parent.name}-{path.stem}")
+def test_every_layer_of_the_models(bench, path):
+    model = Model(path)
+    for x in inputs(model, 2):
+        expected = model.invoke_layers(x)
+        for layer, run, ours in zip(model.layers, bench.run(model.plan, x), expected, strict=True):
+            np.testing.assert_array_equal(run.output, ours, err_msg=f"layer {layer.index} {layer.name}")
+
+
+@needs_given
+@pytest.mark.parametrize("path", GIVEN, ids=lambda path: path.stem)
+def test_every_layer_is_the_vendors_reference_when_rounding_once(path):
+    """The recorded outputs come from a reference built to round once."""
+    bench = m33_rig.Bench(m33_rig.build("-DNN_SINGLE_ROUNDING=1"))
+    recorded = np.load(SHARED / "vectors" / "models" / f"{path.stem}.npz")
+    plan = compile_model(path.read_bytes(), name=path.stem)
+    for k, x in enumerate(recorded["inputs"][:2]):
+        for layer, run in zip(plan.layers, bench.run(plan, x), strict=True):
+            expected = recorded[f"layer{layer.index:03d}_ref"][k]
+            np.testing.assert_array_equal(
+                run.output.reshape(expected.shape), expected, err_msg=f"layer {layer.index} {layer.name}"
+            )
+
+
+@pytest.mark.parametrize(
+    "random_models",
+    [
+        operators.test_conv_2d,
+        operators.test_depthwise_conv_2d,
+        operators.test_fully_connected,
+        operators.test_pools,
+        operators.test_add_and_mul,
+    ],
+    ids=lambda test: test.__name__.removeprefix("test_"),
+)
+def test_random_operators(bench, random_models, monkeypatch):
+    """The models that hold the portable kernels to the reference, once more."""
+
+    def same_as_portable(tflite: bytes, seed: int, count: int = 2) -> None:
+        model, rng = Model(tflite), np.random.default_rng(seed)
+        extreme = rng.choice(np.array([-128, 127], np.int8), model.input.shape)
+        for x in (extreme, *inputs(model, count - 1)):
+            for run, expected in zip(bench.run(model.plan, x), model.invoke_layers(x), strict=True):
+                np.testing.assert_array_equal(run.output, expected)
+
+    monkeypatch.setattr(operators, "assert_exact", same_as_portable)
+    random_models()
