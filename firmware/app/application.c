@@ -73,7 +73,7 @@ static void microphone_start(void) {
     if (status == HAL_ERROR_SAMPLE_RATE) {
         report_line(&s_app.report, "Error: the microphone cannot run within 1 % of the model's sample rate");
     } else if (status != HAL_OK) {
-        report_line(&s_app.report, "Error: the microphone did not start");
+        report_line(&s_app.report, "Error: this board has no microphone");
     } else {
         report_settings(&s_app.report, &s_app.config, actual_hz);
     }

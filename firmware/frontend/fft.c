@@ -68,24 +68,34 @@ static void first_stage_4(const frontend_config_t *config, const fx_complex_t *i
   }
 }
 
-/* Joins four transforms of m points each, all blocks of the stage. Returns the next twiddles. */
-static const fx_complex_t *stage_4(fx_complex_t *bins, size_t points, size_t m,
-                                   const fx_complex_t *twiddles) {
+/* Joins the transforms of m points at y, y + m, y + 2m and y + 3m, for one j of each. */
+static inline void join(fx_complex_t *y, size_t m, fx_complex_t w1, fx_complex_t w2,
+                        fx_complex_t w3) {
+  butterfly(y, m, fx_scale(y[0], FX_QUARTER), fx_mul(fx_scale(y[m], FX_QUARTER), w1),
+            fx_mul(fx_scale(y[2 * m], FX_QUARTER), w2), fx_mul(fx_scale(y[3 * m], FX_QUARTER), w3));
+}
+static inline void join_unrotated(fx_complex_t *y, size_t m) {
+  butterfly(y, m, fx_scale(y[0], FX_QUARTER), fx_scale(y[m], FX_QUARTER),
+            fx_scale(y[2 * m], FX_QUARTER), fx_scale(y[3 * m], FX_QUARTER));
+}
+
+/* A stage of several blocks: twiddles held over the blocks. Returns those of the next stage. */
+static const fx_complex_t *middle_stage(fx_complex_t *bins, size_t points, size_t m,
+                                        const fx_complex_t *w) {
   const fx_complex_t *end = bins + points;
-  for (fx_complex_t *y = bins; y < end; y += 4 * m) {
-    butterfly(y, m, fx_scale(y[0], FX_QUARTER), fx_scale(y[m], FX_QUARTER),
-              fx_scale(y[2 * m], FX_QUARTER), fx_scale(y[3 * m], FX_QUARTER));
+  for (fx_complex_t *y = bins; y < end; y += 4 * m) join_unrotated(y, m);
+  for (size_t j = 1; j < m; ++j, w += 3) {
+    fx_complex_t w1 = w[0], w2 = w[1], w3 = w[2];
+    for (fx_complex_t *y = bins + j; y < end; y += 4 * m) join(y, m, w1, w2, w3);
   }
-  for (size_t j = 1; j < m; ++j) {
-    fx_complex_t w1 = twiddles[0], w2 = twiddles[1], w3 = twiddles[2];
-    twiddles += 3;
-    for (fx_complex_t *y = bins + j; y < end; y += 4 * m) {
-      butterfly(y, m, fx_scale(y[0], FX_QUARTER), fx_mul(fx_scale(y[m], FX_QUARTER), w1),
-                fx_mul(fx_scale(y[2 * m], FX_QUARTER), w2),
-                fx_mul(fx_scale(y[3 * m], FX_QUARTER), w3));
-    }
-  }
-  return twiddles;
+  return w;
+}
+
+/* The stage of a single block. */
+static void last_stage(fx_complex_t *bins, size_t m, const fx_complex_t *w) {
+  const fx_complex_t *end = bins + m;
+  join_unrotated(bins, m);
+  for (fx_complex_t *y = bins + 1; y < end; ++y, w += 3) join(y, m, w[0], w[1], w[2]);
 }
 
 /* Scaled conjugate. The conjugate comes first: it wraps for -32768, and ties round up. */
@@ -160,6 +170,7 @@ void frontend_spectrum(const frontend_config_t *config, const frontend_complex_t
     m = 4;
   }
   const fx_complex_t *twiddles = config->fft_twiddles;
-  for (; m < points; m *= 4) twiddles = stage_4(bins, points, m, twiddles);
+  for (; m < points / 4; m *= 4) twiddles = middle_stage(bins, points, m, twiddles);
+  if (m < points) last_stage(bins, m, twiddles);
   split(config, bins);
 }

@@ -25,20 +25,29 @@ static inline uint32_t square_root(uint64_t x) { /* x < 2^52: exact but for the 
   return (r == 0x10000 && x >> 32 == 0) ? 0xffff : (uint32_t)r;
 }
 #else
-/* Bit by bit. */
-static inline uint32_t square_root(uint64_t x) {
+/* Bit by bit, in 32 bits where they do. */
+#define SQUARE_ROOT_BITS(type, x, highest)                                \
+  do {                                                                    \
+    type rest = (type)(x), r = 0;                                         \
+    for (type bit = (type)1 << ((highest) & ~1); bit; bit >>= 2) {        \
+      if (rest >= r + bit) {                                              \
+        rest -= r + bit;                                                  \
+        r = (r >> 1) + bit;                                               \
+      } else {                                                            \
+        r >>= 1;                                                          \
+      }                                                                   \
+    }                                                                     \
+    return (uint32_t)(r + (rest > r));                                    \
+  } while (0)
+
+static uint32_t square_root_32(uint32_t x) { SQUARE_ROOT_BITS(uint32_t, x, 31 - __builtin_clz(x)); }
+static uint32_t square_root_64(uint64_t x) { SQUARE_ROOT_BITS(uint64_t, x, 63 - __builtin_clzll(x)); }
+
+static uint32_t square_root(uint64_t x) {
   if (x == 0) return 0;
-  uint64_t rest = x, r = 0;
-  for (uint64_t bit = 1ull << ((63 - __builtin_clzll(x)) & ~1); bit; bit >>= 2) {
-    if (rest >= r + bit) {
-      rest -= r + bit;
-      r = (r >> 1) + bit;
-    } else {
-      r >>= 1;
-    }
-  }
-  r += rest > r;
-  return (r == 0x10000 && x >> 32 == 0) ? 0xffff : (uint32_t)r;
+  if (x >> 32) return square_root_64(x);
+  uint32_t r = square_root_32((uint32_t)x);
+  return r == 0x10000 ? 0xffff : r;
 }
 #endif
 
@@ -62,6 +71,7 @@ void frontend_filterbank(const frontend_config_t *config, const frontend_complex
   for (size_t edge = 0; edge <= config->channels; ++edge) {
     uint64_t rising = 0;
     uint32_t sum = 0;
+#pragma GCC unroll 2
     for (size_t left = config->edge_widths[edge]; left; --left) {
       uint32_t energy = (bin++)->word;
       rising += (uint64_t)energy * *weight++;

@@ -10,7 +10,7 @@
 typedef enum {
     HAL_OK = 0,
     HAL_ERROR_CLOCK,
-    HAL_ERROR_MICROPHONE,
+    HAL_ERROR_MICROPHONE,  /* there is none */
     HAL_ERROR_SAMPLE_RATE, /* the microphone cannot run within 1 % of the rate asked for */
 } hal_status_t;
 

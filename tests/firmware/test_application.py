@@ -8,7 +8,9 @@ import shutil
 import numpy as np
 import pytest
 
+from codegen.parameters import read_parameters, write_parameters
 from host import board, image
+from host.model_files import read_model_file
 from host.pipeline import Pipeline
 from host.simulator.machine import Machine, SimulatorFault
 
@@ -209,3 +211,25 @@ def test_a_line_is_whole_or_missing_and_the_missing_are_counted(machine):
     others = [line for line in text.splitlines() if not re.match(r"Statistics|Cycles|Warning", line)]
     assert others == []
     assert len(complete) + dropped == 82 and dropped > 0
+
+
+def test_a_board_without_a_microphone_says_so(tmp_path):
+    built = image.build(MODEL, board.load("brd2703a"), tmp_path)
+    machine = Machine(built.elf, board="brd2703a")
+    machine.run(0.5)
+    text = machine.uart_read().decode()
+    assert "Tokay on BRD2703A (EFR32MG24B210F1536IM48), 78 MHz" in text
+    assert "Error: this board has no microphone" in text
+    machine.uart_write(b"profile 1\n")
+    assert machine.run_until(b"Profile complete", 1)
+
+
+def test_a_sample_rate_that_the_clocks_cannot_make_is_refused(tmp_path):
+    # 39 MHz / 128 / 28 = 10882 Hz, 1.3 % below.
+    tflite = read_model_file(MODEL)[1]
+    changed = {**read_parameters(tflite), "fe.sample_rate_hz": 11025}
+    path = tmp_path / "odd_rate.tflite"
+    path.write_bytes(write_parameters(tflite, changed))
+    machine = Machine(image.build(str(path), board.load("brd2601b"), tmp_path / "image").elf)
+    machine.run(0.5)
+    assert "cannot run within 1 % of the model's sample rate" in machine.uart_read().decode()

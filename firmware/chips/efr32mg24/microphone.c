@@ -3,6 +3,9 @@
  *
  * The ring's position comes from the DMA's link register, so a late interrupt loses no count. */
 #include "board_config.h"
+
+#if BOARD_HAS_MICROPHONE
+
 #include "chip.h"
 #include "registers.h"
 
@@ -207,3 +210,5 @@ size_t hal_microphone_read(int16_t *samples, size_t count) {
 uint32_t hal_microphone_overruns(void) { return s_lost + s_fifo_losses; }
 
 bool hal_microphone_failed(void) { return s_dma_error; }
+
+#endif
