@@ -62,7 +62,7 @@ def rules() -> dict[str, list[str]]:
 
 def _check_structure(graph: Graph) -> None:
     if not graph.operators:
-        raise TokayError("the model has no operators")
+        raise TokayError("no operator leads to the model's output")
     for what, tensors in (("inputs", graph.inputs), ("outputs", graph.outputs)):
         if len(tensors) != 1:
             raise TokayError(f"the model has {len(tensors)} {what}", hint="networks of one are supported")
@@ -79,7 +79,7 @@ def _check_order(graph: Graph) -> None:
     """Operators come in an order in which each tensor is written once, before it is read."""
     written = set(graph.inputs)
     for operator in graph.operators:
-        for tensor in (graph.tensors[i] for i in operator.inputs if i >= 0):
+        for tensor in _data_tensors(graph, operator)[:-1]:
             if not tensor.constant and tensor.index not in written:
                 raise TokayError(f"{operator} reads tensor {tensor.index} before it is written")
         for index in operator.outputs:

@@ -78,7 +78,11 @@ class Operator:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """One network with its inputs and outputs."""
+    """One network with its inputs and outputs.
+
+    ``operators`` are those that lead to an output; an operator's ``index`` is its place in the .tflite,
+    which is not its place here where others have been left out.
+    """
 
     description: str
     tensors: tuple[Tensor, ...]

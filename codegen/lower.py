@@ -57,12 +57,13 @@ from codegen.windows import folded_bias, pad_before
 def lower(graph: Graph, rounding: str = "double") -> tuple[Layer, ...]:
     """The layers of a checked graph, one for each operator, in its order."""
     layers = tuple(_lower_operator(graph, operator) for operator in graph.operators)
-    return layers if rounding == "double" else tuple(_rounded_once(graph, layer) for layer in layers)
+    if rounding == "double":
+        return layers
+    return tuple(_rounded_once(graph, *pair) for pair in zip(graph.operators, layers, strict=True))
 
 
-def _rounded_once(graph: Graph, layer: Layer) -> Layer:
+def _rounded_once(graph: Graph, op: Operator, layer: Layer) -> Layer:
     """The layer for kernels that round once (NN_SINGLE_ROUNDING): tables hold rounded values too."""
-    op = graph.operators[layer.index]
     if op.name not in ("softmax", "logistic"):
         return layer
     q = graph.input(op, 0).q

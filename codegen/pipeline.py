@@ -10,6 +10,7 @@ from codegen.layers import Layer
 from codegen.lower import lower
 from codegen.plan import Plan, build_plan
 from codegen.plan_memory import plan_memory
+from codegen.prune import prune
 from codegen.read import read_model
 
 ACCELERATORS = ("none", "mvp")
@@ -20,7 +21,7 @@ def compile_model(tflite: bytes, *, name: str, accelerator: str = "none", roundi
 
     ``rounding`` is "double" for images; "single" is for kernels built with NN_SINGLE_ROUNDING.
     """
-    graph = read_model(tflite)
+    graph = prune(read_model(tflite))
     check_graph(graph)
     layers = lower(graph, rounding)
     layers = choose_kernels(layers, accelerator)
