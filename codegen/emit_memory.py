@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from codegen import options as o
 from codegen.options import Options
 from codegen.plan import KERNELS, VERSION, Plan
 
@@ -76,6 +77,19 @@ def options_bytes(options: type[Options], *, pointer: int) -> int:
         for f in fields(options)
     ]
     return sum(sizes)
+
+
+_SIZED = (
+    o.Conv2DOptions, o.DepthwiseConv2DOptions, o.FullyConnectedOptions, o.Pool2DOptions, o.AddOptions,
+    o.MulOptions, o.PadOptions, o.MeanOptions, o.CopyOptions, o.SoftmaxOptions, o.QuantizeOptions,
+    o.RequantizeOptions, o.ConcatenationOptions, o.LogisticOptions, o.StridedSliceOptions,
+)  # fmt: skip
+
+
+def sizes() -> list[int]:
+    """Sizes of all structures, as the library's nn_native_sizes lists them."""
+    every = [NnTensor, NnLayer, NnPlan, Nn, *(structure(options) for options in _SIZED)]
+    return [ctypes.sizeof(each) for each in every] + [0]
 
 
 class MemoryPlan:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from codegen.emit_memory import MemoryPlan, Nn, NnPlan
+from codegen.emit_memory import MemoryPlan, Nn, NnPlan, sizes
 from codegen.graph import Tensor
 from codegen.layers import Layer
 from codegen.pipeline import compile_model
@@ -151,6 +151,11 @@ def _prototypes(library: ctypes.CDLL) -> ctypes.CDLL:
     ]  # fmt: skip
     library.nn_run.argtypes = [nn]
     library.nn_run_layer.argtypes = [nn, index]
+    expected = sizes()
+    if list((ctypes.c_uint32 * len(expected)).in_dll(library, "nn_native_sizes")) != expected:
+        raise TokayError(
+            "the native library was built from other sources than these", hint="run: make native"
+        )
     return library
 
 

@@ -1,5 +1,6 @@
-/* What the PC library exports beside the runner: the table of all kernels. The accelerator's kernel
- * is not linked here. */
+/* What the PC library exports beside the runner: the table of all kernels, and the sizes of the
+ * structures that Python lays out, so that a library older than the Python code is noticed. The
+ * accelerator's kernel is not linked here. */
 #include "nn_kernels.h"
 
 extern const nn_kernel_fn nn_native_kernels[NN_KERNEL_COUNT];
@@ -10,4 +11,30 @@ const nn_kernel_fn nn_native_kernels[NN_KERNEL_COUNT] = {
 #include "nn_kernels.def"
 #undef nn_kernel_mvp
 #undef NN_KERNEL
+};
+
+extern const uint32_t nn_native_sizes[];
+
+/* In the order of codegen/emit_memory.py; 0 ends the list. */
+const uint32_t nn_native_sizes[] = {
+    sizeof(nn_tensor_t),
+    sizeof(nn_layer_t),
+    sizeof(nn_plan_t),
+    sizeof(nn_t),
+    sizeof(nn_conv_2d_options_t),
+    sizeof(nn_depthwise_conv_2d_options_t),
+    sizeof(nn_fully_connected_options_t),
+    sizeof(nn_pool_2d_options_t),
+    sizeof(nn_add_options_t),
+    sizeof(nn_mul_options_t),
+    sizeof(nn_pad_options_t),
+    sizeof(nn_mean_options_t),
+    sizeof(nn_copy_options_t),
+    sizeof(nn_softmax_options_t),
+    sizeof(nn_quantize_options_t),
+    sizeof(nn_requantize_options_t),
+    sizeof(nn_concatenation_options_t),
+    sizeof(nn_logistic_options_t),
+    sizeof(nn_strided_slice_options_t),
+    0,
 };
