@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TypeVar
@@ -104,6 +105,20 @@ class Device:
                 if self.transport.now() >= end:
                     raise self._no_answer() from error
 
+    def reset(self, kind: m.ResetKind = m.ResetKind.APPLICATION, timeout_s: float = 3.0) -> m.Hello:
+        """Resets the device and connects to it again, once it has really started anew."""
+        before = self.counters.restarts
+        end = self.transport.now() + timeout_s
+        with suppress(DeviceRestarted):  # then only the acknowledgement was lost
+            self.request(m.Reset(kind=kind))
+        while True:
+            hello = self.connect(max(0.1, end - self.transport.now()))
+            if self.counters.restarts > before:
+                return hello
+            if self.transport.now() >= end:
+                raise DeviceTimeout(f"{self.transport.name} acknowledged a reset, but goes on as before")
+            self._wait(0.1)
+
     def _no_answer(self) -> TokayError:
         other = next((event for event in self._events if isinstance(event, Mismatch)), None)
         name = self.transport.name
@@ -191,7 +206,7 @@ class Device:
             elif number == 0:
                 self._events.append(event)
             # else: the answer to a request that was given up
-        if restarted:
+        if restarted and not answers:
             raise DeviceRestarted(f"{self.transport.name} started again", hint="connect again")
         return answers
 

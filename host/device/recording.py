@@ -6,7 +6,7 @@ line, and a change of one shows in a diff:
     {"format": "tokay-conversation", "version": 1, "transport": "/dev/ttyACM0"}
     {"t": 0.0, "tx": "00058101…"}      what the host sent, in hexadecimal, t seconds after the start
     {"t": 0.012, "rx": "0006810…"}     what the device sent
-    {"t": 1.5, "closed": "reason"}     the other end went away
+    {"t": 1.5, "closed": "reason"}     the other end went away, or the recording was ended
 
 ``Recorder`` goes around any transport. ``Replay`` is a transport that answers from a file: it holds
 the device's bytes back until the host has sent what it had sent before them, and insists that the
@@ -69,7 +69,10 @@ class Recorder:
         self._transport.write(data)
 
     def close(self) -> None:
-        self._file.close()
+        if not self._file.closed:
+            # So that a replay ends when the conversation did and not with its last byte.
+            self._line({"t": self._time(), "closed": "the recording is over"})
+            self._file.close()
         self._transport.close()
 
     def _time(self) -> float:
@@ -129,13 +132,14 @@ class Replay:
                     return b""
                 self._at += 1
                 continue
-            if record.time_s > end:
+            # Times are rounded: a host that waited until the end must be let wait until the end.
+            if record.time_s > end or (record.direction == "closed" and record.time_s > end - 1e-5):
                 self._now = end
                 return b""
             self._at += 1
             self._now = max(self._now, record.time_s)
             if record.direction == "closed":
-                raise TransportClosed(record.data.decode())
+                raise TransportClosed(f"{self.name}: {record.data.decode()}")
             return record.data
         raise TransportClosed(f"{self.name}: the recording is over")
 

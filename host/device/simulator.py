@@ -10,9 +10,12 @@ from host.device.transport import TransportClosed
 class Machine(Protocol):
     """What this needs of host.simulator.machine.Machine."""
 
+    @property
+    def time_s(self) -> float: ...
+
     def run(self, seconds: float) -> object: ...
 
-    def uart_write(self, data: bytes) -> object: ...
+    def uart_write(self, data: bytes) -> int: ...
 
     def uart_read(self) -> bytes: ...
 
@@ -24,26 +27,27 @@ class SimulatorTransport:
         self.name = name
         self._machine: Machine | None = machine
         self._quantum_s = quantum_s
-        self._now = 0.0
 
     def now(self) -> float:
-        return self._now
+        return self._open().time_s
 
     def read(self, timeout_s: float) -> bytes:
         machine = self._open()
-        end = self._now + max(0.0, timeout_s)
+        end = machine.time_s + max(0.0, timeout_s)
         while True:
             data = machine.uart_read()
-            left = end - self._now
+            left = end - machine.time_s
             if data or left <= 0:
                 return bytes(data)
-            step = min(self._quantum_s, left)
-            machine.run(step)
-            # A sum of small steps may never reach the end exactly.
-            self._now = end if left - step < 1e-9 else self._now + step
+            # Never less than a microsecond: time must go on, however little is left.
+            machine.run(max(1e-6, min(self._quantum_s, left)))
 
     def write(self, data: bytes) -> None:
-        self._open().uart_write(data)
+        machine = self._open()
+        while data:
+            data = data[machine.uart_write(data) :]
+            if data:  # its queue is full: let it work
+                machine.run(self._quantum_s)
 
     def close(self) -> None:
         self._machine = None
