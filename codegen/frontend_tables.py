@@ -58,14 +58,13 @@ def fft_radices(points: int) -> list[int]:
 
 
 def fft_order(points: int) -> list[int]:
-    """Where the first stage puts the butterfly of inputs b, b + points/radix, ...: the block number
-    is b with its base-4 digits reversed."""
-    radices = fft_radices(points)
-    blocks = points // radices[0]
+    """Where the first stages put the block of inputs b, b + blocks, b + 2 blocks, ...: the block number
+    is b with its base-4 digits reversed. Blocks hold 4 points, or 8 where there is a radix 2."""
+    digits = len(fft_radices(points)) - (1 if fft_radices(points)[0] == 4 else 2)
     order = []
-    for b in range(blocks):
+    for b in range(4**digits):
         reversed_b = 0
-        for _ in radices[1:]:
+        for _ in range(digits):
             reversed_b = reversed_b * 4 + b % 4
             b //= 4
         order.append(reversed_b)

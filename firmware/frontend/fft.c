@@ -33,19 +33,6 @@ static inline fx_complex_t load_scaled(fx_complex_t x, input_scale_t s) {
 }
 #endif
 
-static void first_stage_2(const frontend_config_t *config, const fx_complex_t *in, int shift,
-                          fx_complex_t *out) {
-  size_t blocks = config->fft_length / 4u;
-  input_scale_t scale = input_scale(FX_HALF, shift);
-  for (size_t b = 0; b < blocks; ++b) {
-    fx_complex_t x0 = load_scaled(in[b], scale);
-    fx_complex_t x1 = load_scaled(in[b + blocks], scale);
-    fx_complex_t *y = out + 2u * config->fft_order[b];
-    y[0] = fx_add(x0, x1);
-    y[1] = fx_sub(x0, x1);
-  }
-}
-
 /* The radix-4 butterfly of scaled and rotated values. */
 static inline void butterfly(fx_complex_t *y, size_t m, fx_complex_t x0, fx_complex_t x1,
                              fx_complex_t x2, fx_complex_t x3) {
@@ -55,17 +42,6 @@ static inline void butterfly(fx_complex_t *y, size_t m, fx_complex_t x0, fx_comp
   y[m] = fx_sub_j(difference02, difference13);
   y[2 * m] = fx_sub(sum02, sum13);
   y[3 * m] = fx_add_j(difference02, difference13);
-}
-
-static void first_stage_4(const frontend_config_t *config, const fx_complex_t *in, int shift,
-                          fx_complex_t *out) {
-  size_t blocks = config->fft_length / 8u;
-  input_scale_t scale = input_scale(FX_QUARTER, shift);
-  for (size_t b = 0; b < blocks; ++b) {
-    butterfly(out + 4u * config->fft_order[b], 1, load_scaled(in[b], scale),
-              load_scaled(in[b + blocks], scale), load_scaled(in[b + 2 * blocks], scale),
-              load_scaled(in[b + 3 * blocks], scale));
-  }
 }
 
 /* Joins the transforms of m points at y, y + m, y + 2m and y + 3m, for one j of each. */
@@ -96,6 +72,43 @@ static void last_stage(fx_complex_t *bins, size_t m, const fx_complex_t *w) {
   const fx_complex_t *end = bins + m;
   join_unrotated(bins, m);
   for (fx_complex_t *y = bins + 1; y < end; ++y, w += 3) join(y, m, w[0], w[1], w[2]);
+}
+
+/* First stages: gather the input and make blocks of 4 or 8 points in their final order. */
+static void first_blocks_of_4(const frontend_config_t *config, const fx_complex_t *in, int shift,
+                              fx_complex_t *out) {
+  size_t blocks = config->fft_length / 8u;
+  input_scale_t scale = input_scale(FX_QUARTER, shift);
+  for (size_t b = 0; b < blocks; ++b) {
+    butterfly(out + 4u * config->fft_order[b], 1, load_scaled(in[b], scale),
+              load_scaled(in[b + blocks], scale), load_scaled(in[b + 2 * blocks], scale),
+              load_scaled(in[b + 3 * blocks], scale));
+  }
+}
+
+/* Radix 2, then radix 4 over its sums (not rotated) and over its differences. */
+static void first_blocks_of_8(const frontend_config_t *config, const fx_complex_t *in, int shift,
+                              fx_complex_t *out) {
+  size_t blocks = config->fft_length / 16u;
+  input_scale_t scale = input_scale(FX_HALF, shift);
+  fx_complex_t w1 = config->fft_twiddles[0], w2 = config->fft_twiddles[1];
+  fx_complex_t w3 = config->fft_twiddles[2];
+  for (size_t b = 0; b < blocks; ++b) {
+    fx_complex_t sum[4], difference[4];
+    const fx_complex_t *x = in + b;
+#pragma GCC unroll 4
+    for (size_t k = 0; k < 4; ++k, x += blocks) {
+      __asm__("" : "+r"(x)); /* one pointer, not one for each k: those would not fit in registers */
+      fx_complex_t x0 = load_scaled(x[0], scale);
+      fx_complex_t x1 = load_scaled(x[4 * blocks], scale);
+      sum[k] = fx_scale(fx_add(x0, x1), FX_QUARTER);
+      difference[k] = fx_scale(fx_sub(x0, x1), FX_QUARTER);
+    }
+    fx_complex_t *y = out + 8u * config->fft_order[b];
+    butterfly(y, 2, sum[0], sum[1], sum[2], sum[3]);
+    butterfly(y + 1, 2, difference[0], fx_mul(difference[1], w1), fx_mul(difference[2], w2),
+              fx_mul(difference[3], w3));
+  }
 }
 
 /* Scaled conjugate. The conjugate comes first: it wraps for -32768, and ties round up. */
@@ -162,14 +175,15 @@ static void split(const frontend_config_t *config, fx_complex_t *bins) {
 void frontend_spectrum(const frontend_config_t *config, const frontend_complex_t *in, int shift,
                        frontend_complex_t *bins) {
   size_t points = config->fft_length / 2u, m;
+  const fx_complex_t *twiddles = config->fft_twiddles;
   if (__builtin_ctz((unsigned)points) & 1) {
-    first_stage_2(config, in, shift, bins);
-    m = 2;
+    first_blocks_of_8(config, in, shift, bins);
+    m = 8;
+    twiddles += 3;
   } else {
-    first_stage_4(config, in, shift, bins);
+    first_blocks_of_4(config, in, shift, bins);
     m = 4;
   }
-  const fx_complex_t *twiddles = config->fft_twiddles;
   for (; m < points / 4; m *= 4) twiddles = middle_stage(bins, points, m, twiddles);
   if (m < points) last_stage(bins, m, twiddles);
   split(config, bins);

@@ -16,7 +16,7 @@ static inline uint32_t square_root(uint64_t x) {
   uint32_t r = (uint32_t)root;
   int32_t remainder = (int32_t)((uint32_t)x - r * r); /* fits: within 3r of 0 */
   r += remainder > (int32_t)r;
-  return (r == 0x10000 && x >> 32 == 0) ? 0xffff : r;
+  return FX_RARE(r == 0x10000 && x >> 32 == 0) ? 0xffff : r;
 }
 #elif defined(__x86_64__) || defined(__aarch64__)
 static inline uint32_t square_root(uint64_t x) { /* x < 2^52: exact but for the rounding down */
@@ -71,7 +71,6 @@ void frontend_filterbank(const frontend_config_t *config, const frontend_complex
   for (size_t edge = 0; edge <= config->channels; ++edge) {
     uint64_t rising = 0;
     uint32_t sum = 0;
-#pragma GCC unroll 2
     for (size_t left = config->edge_widths[edge]; left; --left) {
       uint32_t energy = (bin++)->word;
       rising += (uint64_t)energy * *weight++;
@@ -79,7 +78,7 @@ void frontend_filterbank(const frontend_config_t *config, const frontend_complex
     }
     if (edge > 0) channels[edge - 1] = square_root(rising + falling) >> shift;
     falling = ((uint64_t)sum << WEIGHT_BITS) - rising;
-    while (next_tied < bin) {
+    while (FX_RARE(next_tied < bin)) {
       falling += next_tied->word;
       next_tied = tied_bin(config, bins, ++tied);
     }

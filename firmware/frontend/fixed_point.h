@@ -24,6 +24,9 @@
 
 typedef frontend_complex_t fx_complex_t;
 
+/* A condition that seldom holds: its code goes out of the way. */
+#define FX_RARE(condition) __builtin_expect((condition) != 0, 0)
+
 /* Position of the highest set bit counted from 1; 0 for 0. */
 static inline int fx_bits(uint32_t x) { return x ? 32 - __builtin_clz(x) : 0; }
 

@@ -21,7 +21,7 @@ typedef union frontend_complex {
 struct frontend_config {
   /* Tables */
   const int16_t *window;                   /* Q12 [window_samples, even] the last is 0 if padded */
-  const uint16_t *fft_order;               /* [fft_length/2/first radix] block of each butterfly */
+  const uint16_t *fft_order;               /* [blocks of 4 or 8 points] place of each first block */
   const frontend_complex_t *fft_twiddles;  /* three for each j > 0 of each radix-4 stage */
   const frontend_complex_t *real_twiddles; /* [fft_length/4] for bins 1, 2, ... */
   const uint16_t *edge_widths;             /* [channels + 1] bins of each rising edge */

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from codegen import frontend_tables as tables
 from codegen.errors import TokayError
 from codegen.frontend import FrontendSettings
 from host.features import Frontend
@@ -62,7 +63,7 @@ def audio_of(kind: str, samples: int, seed: int) -> np.ndarray:
         wave = 10 ** rng.uniform(0, 4.6) * np.sin(np.arange(samples) * rng.uniform(0.01, 3))
     elif kind == "impulses":
         wave = np.where(rng.random(samples) < 0.003, -32768, 0)
-    else:  # the signs of a window-flattening level: the FFT's worst case for overflow
+    else:
         wave = rng.choice([-32768, 32767], samples)
     return np.clip(np.round(wave), -32768, 32767).astype(np.int16)
 
@@ -131,6 +132,25 @@ def test_seed_settings(rate: int, kind: str) -> None:
     )  # fmt: skip
     for seed in range(5):
         check(s, kind, seed, windows=100)
+
+
+@pytest.mark.parametrize("rate", [8000, 16000])
+def test_where_the_fft_overflows(rate: int) -> None:
+    """Even and odd samples that turn like a square's corner, so loud at the window's ends that the
+    window flattens them: the sums of the FFT pass 16 bits, and wrap as the operator's do."""
+    shape = {"sample_rate_hz": rate, "window_size_ms": 32, "window_step_ms": 32}
+    s = FrontendSettings(**shape, filterbank_upper_band_limit=3900.0, **COMMON)
+    window = np.array(tables.window_coefficients(s.window_samples, double=True))
+    pairs, most = np.arange(s.window_samples // 2), 0.0
+    for cycles in range(1, len(pairs), 7):
+        angle = 2 * np.pi * cycles * pairs / len(pairs) + 0.1
+        wave = np.sign(np.stack([np.cos(angle), np.sin(angle)], axis=1)).reshape(-1) * 1020
+        audio = np.clip(wave * 4096 / np.maximum(window, 1), -32768, 32767).astype(np.int16)
+        windowed = audio * window / 4096 * 32
+        spectrum = np.fft.fft(windowed[::2] + 1j * windowed[1::2]) / len(pairs)
+        most = max(most, np.abs(spectrum.real).max(), np.abs(spectrum.imag).max())
+        np.testing.assert_array_equal(Frontend(s).spectrogram(audio), reference(s, audio))
+    assert most > 32768
 
 
 def test_a_band_that_touches_the_spectrums_end() -> None:
