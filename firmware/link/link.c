@@ -130,13 +130,19 @@ static link_event_t finish(link_t *link, link_frame_t *frame, size_t used)
     return follow(link, frame);
 }
 
+/* A terminal may end what is typed with CR alone. */
+static bool is_line_end(uint8_t byte)
+{
+    return byte == '\r' || byte == '\n';
+}
+
 /* Gives out a line without its ends; blank ones are nothing. */
 static link_event_t text(link_t *link, link_frame_t *frame, size_t used)
 {
     const uint8_t *line = link->segment;
-    while (used > 0 && (line[used - 1] == '\r' || line[used - 1] == '\n'))
+    while (used > 0 && is_line_end(line[used - 1]))
         used--;
-    for (; used > 0 && (*line == '\r' || *line == '\n'); line++)
+    for (; used > 0 && is_line_end(*line); line++)
         used--;
     if (used == 0)
         return LINK_NOTHING;
@@ -180,7 +186,7 @@ link_event_t link_receive(link_t *link, uint8_t byte, link_frame_t *frame)
     link->used = (uint16_t)used;
     link->printable = printable && is_text(byte);
     /* A line, or a piece of a very long one. */
-    if (link->printable && ((byte == '\n' && used > 1) || used == LINK_MAX_SEGMENT)) {
+    if (link->printable && ((is_line_end(byte) && used > 1) || used == LINK_MAX_SEGMENT)) {
         link->used = 0;
         return text(link, frame, used);
     }

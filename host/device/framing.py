@@ -22,6 +22,7 @@ MAX_RAW = HEADER.size + MAX_PAYLOAD + CRC.size
 MAX_SEGMENT = MAX_RAW + 1 + MAX_RAW // 254
 DUPLICATE_WINDOW = 64
 _TEXT = re.compile(rb"[\t-\r\x1b -~]*")
+_LINE_END = re.compile(rb"[\r\n]")
 
 
 def cobs_encode(data: bytes) -> bytes:
@@ -164,10 +165,10 @@ class Decoder:
             match = _TEXT.match(piece, at)
             assert match is not None
             # A frame's first byte may be anything: a line end there decides nothing yet.
-            newline = piece.find(b"\n", at + (not self._segment), match.end())
+            line_end = _LINE_END.search(piece, at + (not self._segment), match.end())
             room = at + MAX_SEGMENT - len(self._segment)
-            end = match.end() if newline < 0 else newline + 1
-            if newline >= 0 or end >= room:
+            end = line_end.end() if line_end else match.end()
+            if line_end or end >= room:
                 end = min(end, room)
                 self._segment += piece[at:end]
                 yield from self._text()

@@ -217,6 +217,13 @@ def test_text_rules() -> None:
         ]
 
 
+def test_lines_end_with_any_line_end_and_blank_ones_vanish() -> None:
+    for decoder in (Decoder(), NativeLink(1)):
+        events = list(decoder.feed(b"a\r\nbb\rc\n\n\r\r\n\nd\n\0\n\0\r\n\0e\r"))
+        assert events == [TextLine(text) for text in ("a", "bb", "c", "d", "e")]
+        assert decoder.counters.lines == 5
+
+
 def test_segments_at_the_size_limit() -> None:
     for decoder in (Decoder(), NativeLink(1)):
         assert list(decoder.feed(b"\0" + b"\xff" * MAX_SEGMENT + b"\0")) == [Damaged(Damage.CORRUPT)]
