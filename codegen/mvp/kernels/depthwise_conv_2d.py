@@ -110,9 +110,11 @@ def _scratch_bytes(layer: Conv2D, band: int) -> int:
 
 
 def _constants(layer: Conv2D) -> bytes:
-    """Bias and scale pairs, then the weights [rows][columns][channels]."""
+    """Bias and scale pairs, then the weights [pairs][rows][columns][2]: taps of a pair in line, so that
+    a word that is read serves two of them."""
     table = tables.half_pairs(layer.bias.astype(np.float64) * tables.PRESCALE, layer.scales)
-    blob = table + np.ascontiguousarray(layer.weights[..., 0].transpose(1, 2, 0)).tobytes()
+    pairs = layer.weights[..., 0].reshape(-1, 2, *layer.weights.shape[1:3]).transpose(0, 2, 3, 1)
+    blob = table + np.ascontiguousarray(pairs).tobytes()
     return blob + b"\0" * (-len(blob) % 4)
 
 
@@ -160,8 +162,8 @@ def _program(layer: Conv2D, y: int, run: _Run, top: int, at: Placement) -> NDArr
         [(c1 - c0, pairs), (r1 - r0, width * pairs), (count, 1)], complex=True,
     )  # fmt: skip
     w = p.array(
-        "weights", at.tables + 4 * channels + (r0 * kernel_width + c0) * channels, Type.INT8,
-        [(c1 - c0, pairs), (r1 - r0, kernel_width * pairs), (pairs, 1)], complex=True,
+        "weights", at.tables + 4 * channels + 2 * (r0 * kernel_width + c0), Type.INT8,
+        [(c1 - c0, 1), (r1 - r0, kernel_width), (pairs, kernel_height * kernel_width)], complex=True,
     )  # fmt: skip
     table = p.array("bias and scale", at.tables, Type.HALF, [(channels, 1)], complex=True)
     target = at.output + (y * layer.output_shape[1] + run.column) * channels

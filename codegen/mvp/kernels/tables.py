@@ -63,14 +63,14 @@ def cases(outputs: int, stride: int, pad: int, kernel: int, size: int) -> tuple[
 
 def bands(outputs: int, band: int, stride: int, pad: int, kernel: int, size: int) -> list[Case]:
     """Output rows (begin, end) in bands of ``band`` (0: all) and the input rows that they need. The
-    rows that padding clips at the top join the first band, so that those after pair up."""
+    rows that padding clips at the top join a first band of several, so that those after pair up."""
     if not band:
         return [(0, outputs, 0, size)]
     found: list[Case] = []
     begin = 0
     first = next((row for row, _, r0, _ in cases(outputs, stride, pad, kernel, size) if r0 == 0), 0)
     while begin < outputs:
-        end = min(begin + band + (first if begin == 0 else 0), outputs)
+        end = min(begin + band + (first if begin == 0 and band > 1 else 0), outputs)
         top, bottom = begin * stride - pad, (end - 1) * stride - pad + kernel
         found.append((begin, end, max(0, top), min(size, bottom)))
         begin = end

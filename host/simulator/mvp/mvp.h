@@ -69,7 +69,7 @@ enum { MVP_STATUS_RUNNING = 1, MVP_STATUS_PAUSED = 2, MVP_STATUS_IDLE = 4 };
 /* How memory costs time. */
 typedef enum {
     MVP_TIMING_PORTS = 0,  /* each load stream has its own way to RAM; a new word of flash waits */
-    MVP_TIMING_SHARED = 1, /* both load streams share one new word a cycle, wherever it comes from */
+    MVP_TIMING_SHARED = 1, /* besides, both load streams share one new word a cycle */
     MVP_TIMING_VENDOR = 2, /* the vendor simulator's count: memory and program start are free */
 } mvp_timing_t;
 

@@ -73,8 +73,11 @@ static uint32_t memory_wait(timing_state_t *t, const timing_load_t load[2])
             t->restart = true;
         t->stream_array[s] = load[s].array;
     }
-    if (t->rule == MVP_TIMING_SHARED)
-        wait = words > 1 ? words - 1 : 0;
+    /* Taking turns on a shared path and waiting for flash overlap: the longer of the two counts. With
+     * turns alone one-channel convolutions come out 8 % too fast, with both added all of them 30 % too
+     * slow. */
+    if (t->rule == MVP_TIMING_SHARED && words > 1 && words - 1 > wait)
+        wait = words - 1;
     return wait;
 }
 

@@ -1,0 +1,209 @@
+"""The accelerator as software sees it: registers, commands, interrupts, faults, time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from codegen.mvp import isa
+from codegen.mvp.assembler import Program
+from codegen.mvp.isa import Type
+from host.errors import TokayError
+from host.simulator.mvp import Machine, alu, run_program
+
+EN, SWRST, CFG, STATUS, PERF0, PERF1, IF, IEN = 0x004, 0x008, 0x00C, 0x010, 0x014, 0x018, 0x01C, 0x020
+FAULTSTATUS, FAULTADDR, PC, ALU, CMD, DEBUGEN, DEBUGSTEPCNT = 0x024, 0x028, 0x02C, 0x064, 0x174, 0x200, 0x204
+SET, CLR, TGL = 0x1000, 0x2000, 0x3000
+START, HALT, STEP, INIT = 1, 2, 4, 8
+RUNNING, PAUSED, IDLE = 1, 2, 4
+PROGDONE = 1
+RAM = 0x20000000
+
+
+def doubler(count: int = 10, address: int = RAM) -> np.ndarray:
+    """Doubles int8 numbers into the following bytes, one an instruction."""
+    p = Program("doubler")
+    x = p.array("x", address, Type.INT8, [(count, 1)])
+    y = p.array("y", address + 64, Type.INT8, [(count, 1)])
+    with p.loop(count):
+        p.instruction("DBL", z=2, a=1, load0=x.to(1, 0), store=y.of(2, 0))
+    return p.assemble()
+
+
+def machine_with(words: np.ndarray, *, at_once: bool = False) -> tuple[Machine, np.ndarray]:
+    machine = Machine("ports", at_once=at_once)
+    memory = np.arange(128, dtype=np.uint8)
+    machine.attach(RAM, memory)
+    machine.write(EN + SET, 1)
+    for i, word in enumerate(words[:-1]):
+        machine.write(0x064 + 4 * i, int(word))
+    return machine, memory
+
+
+def test_aliases():
+    machine = Machine()
+    machine.write(IEN, 0x0F)
+    machine.write(IEN + SET, 0x30)
+    assert machine.read(IEN) == 0x0D | 0x30 | 0x02, "all these bits exist"
+    machine.write(IEN + CLR, 0x05)
+    machine.write(IEN + TGL, 0x03)
+    assert machine.read(IEN) == (0x3A ^ 0x03)
+    assert machine.read(IEN + SET) == machine.read(IEN)
+
+
+def test_reserved_bits_read_zero():
+    machine = Machine()
+    for offset, mask in ((CFG, 0x00FF000F), (IEN, 0x1F0FFDFF), (0x088, 0x0FFF73FF), (0x11C, 0x9FF0FFFF)):
+        machine.write(offset, 0xFFFFFFFF)
+        assert machine.read(offset) == mask
+    assert machine.read(0x000) == 1
+    assert machine.read(0x088 + 16) == 0x2000, "a scalar binary16 array after reset"
+
+
+def test_program_takes_its_time():
+    machine, memory = machine_with(doubler())
+    machine.write(IEN, PROGDONE)
+    machine.write(CFG, 1 | 1 << 20)  # PERF1 counts instructions
+    machine.write(CMD, INIT | START)
+    assert machine.read(STATUS) == RUNNING and not machine.irq
+    duration = machine.remaining
+    assert duration == 10 + 14
+    machine.advance(duration - 1)
+    assert machine.read(STATUS) == RUNNING and machine.read(IF) == 0
+    machine.advance(1)
+    assert machine.read(STATUS) == IDLE and machine.irq and machine.remaining == 0
+    assert machine.read(IF) & PROGDONE and machine.read(IF) & 2, "PROGDONE and LOOP0DONE"
+    assert (machine.read(PERF0), machine.read(PERF1)) == (duration, 10)
+    machine.write(IF + CLR, 0xFFFFFFFF)
+    assert not machine.irq
+    np.testing.assert_array_equal(memory[64:74], 2 * np.arange(10))
+
+
+def test_halt_and_resume():
+    machine, _ = machine_with(doubler())
+    machine.write(CMD, INIT | START)
+    machine.advance(4)
+    machine.write(CMD, HALT)
+    left = 20
+    machine.advance(1000)
+    assert machine.read(STATUS) == PAUSED
+    machine.write(CMD, START)
+    assert machine.read(STATUS) == RUNNING and machine.remaining == left
+    machine.advance(left)
+    assert machine.read(STATUS) == IDLE
+
+
+def test_single_steps():
+    machine, memory = machine_with(doubler(3))
+    machine.write(CMD, INIT)
+    for done in range(1, 4):
+        machine.write(CMD, STEP)
+        machine.advance(100)
+        assert memory[64 : 64 + done].tolist() == [2 * i for i in range(done)]
+        assert memory[64 + done] == 64 + done, "not yet"
+        assert machine.read(STATUS) == (PAUSED if done < 3 else IDLE)
+    assert machine.read(IF) & PROGDONE
+
+
+def test_start_goes_on_after_steps():
+    machine, memory = machine_with(doubler(5), at_once=True)
+    machine.write(CMD, INIT)
+    machine.write(CMD, STEP)
+    machine.write(CMD, START)
+    assert memory[64:69].tolist() == [0, 2, 4, 6, 8]
+
+
+def test_breakpoint_and_step_count():
+    machine, memory = machine_with(doubler(5), at_once=True)
+    machine.write(DEBUGEN, 1 << 28)
+    machine.write(DEBUGSTEPCNT, 2)
+    machine.write(CMD, INIT | START)
+    assert machine.read(STATUS) == PAUSED and memory[66] == 66
+    machine.write(DEBUGEN, 1 << 30 | 2)  # any of: loop 0 done
+    machine.write(CMD, START)
+    assert memory[68] == 8
+
+
+def test_disabled_does_nothing():
+    machine, memory = machine_with(doubler(), at_once=True)
+    machine.write(EN + CLR, 1)
+    machine.write(CMD, INIT | START)
+    assert machine.read(STATUS) == IDLE and memory[65] == 65
+    machine.write(EN, 1)
+    machine.write(SWRST, 1)
+    assert machine.read(EN) == 0 and machine.read(0x064 + 4 * 28) == 0
+
+
+@pytest.mark.parametrize(
+    "word, value, flag, bus",
+    [
+        (8, 0x30000000, 25, 1),  # nothing there: bus error of load 0
+        (12, 0x30000000, 25, 3),  # of the store
+        (9, 0x6000 | 9 | 1 << 16, 26, 1),  # complex binary16 at RAM + 2: alignment
+        (9, 0x3000 | 9 | 1 << 16, 28, 1),  # reserved type: array fault
+        (46, 5 << 20 | 1 << 31 | 3, 27, 0),  # no such operation: ALU fault
+    ],
+)
+def test_faults(word, value, flag, bus):
+    words = doubler(address=RAM + (2 if flag == 26 else 0))
+    words[word] = value
+    machine, _ = machine_with(words, at_once=True)
+    machine.write(IEN, 1 << flag)
+    machine.write(CMD, INIT | START)
+    assert machine.irq and not machine.read(IF) & PROGDONE
+    assert machine.read(FAULTSTATUS) >> 12 & 3 == bus
+    if flag == 25:
+        assert machine.read(FAULTADDR) == value
+
+
+def test_run_reports_faults():
+    words = doubler(address=0x30000000)
+    with pytest.raises(TokayError, match=r"BUSERRFAULT.*0x30000000"):
+        run_program(words, np.zeros(64, np.uint8))
+
+
+def test_flash_is_not_writable():
+    machine = Machine()
+    machine.attach(RAM, np.zeros(128, np.uint8), writable=False)
+    with pytest.raises(TokayError, match="BUSERRFAULT"):
+        machine.run(doubler())
+
+
+def half(x) -> int:
+    with np.errstate(over="ignore"):
+        return int(np.array(x, np.float16).view(np.uint16))
+
+
+def test_arithmetic_against_numpy():
+    """Sums and products of random bit patterns, numpy's binary16 as the judge (numbers only)."""
+    rng = np.random.default_rng(5)
+    bits = rng.integers(0, 1 << 16, (20000, 3), dtype=np.uint16)
+    bits = bits[np.isfinite(bits.view(np.float16)).all(axis=1)]
+    x, y, a = bits.view(np.float16).T
+    with np.errstate(all="ignore"):
+        product = x * y
+        expected = {
+            "ADDC": x + a, "MULR2A": product, "MACR2A": product + a, "DBL": a + a,
+            "MAX2A": np.maximum(x, a), "CLIP2A": np.minimum(np.maximum(a, x), y),
+        }  # fmt: skip
+    for name, values in expected.items():
+        for k in range(0, len(bits), 7):
+            result = alu(isa.OPCODES[name], *(int(b) for b in bits[k])) & 0xFFFF
+            got = np.array(result, np.uint16).view(np.float16)
+            assert got == values[k] or (np.isnan(got) and np.isnan(values[k])), (name, bits[k])
+
+
+@pytest.mark.parametrize(
+    "value, stored",
+    [(2.5, 2), (3.5, 4), (-2.5, -2), (127.4, 127), (300, 127), (-129, -128), (np.inf, 127), (-np.inf, -128),
+     (np.nan, 127)],
+)  # fmt: skip
+def test_store_rounds_to_even_and_saturates(value, stored):
+    p = Program("store")
+    p.registers[1] = complex(0 if np.isnan(value) else value, 0)
+    out = p.array("out", 0, Type.INT8, [(1, 1)])
+    p.instruction("COPY", z=2, a=1, store=out.of(2))
+    words = p.assemble()
+    words[1] = half(value)
+    memory, _ = run_program(words, np.zeros(4, np.uint8))
+    assert memory.view(np.int8)[0] == stored
