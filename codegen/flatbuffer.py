@@ -9,8 +9,10 @@ proportional to what the caller asks for.
 from __future__ import annotations
 
 import struct
+from typing import TYPE_CHECKING
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class FlatBufferError(Exception):
@@ -44,6 +46,9 @@ class Table:
         at = self._field(field)
         return default if at is None else _scalar(self._data, f"<{form}", at)
 
+    def has(self, field: int) -> bool:
+        return self._field(field) is not None
+
     def table(self, field: int) -> Table | None:
         at = self._field(field)
         return None if at is None else Table(self._data, _follow(self._data, at))
@@ -57,14 +62,44 @@ class Table:
 
     def numbers(self, field: int, dtype: str) -> np.ndarray:
         """A vector of numbers as a read-only view of the buffer; empty if absent."""
+        import numpy as np  # not at the top: reading parameters does without it
+
         item = np.dtype(dtype)
         start, count = self._vector(field, item.itemsize)
         return np.frombuffer(self._data, dtype=item, count=count, offset=start)
+
+    def unpacked(self, field: int, form: str) -> list[int] | list[float]:
+        """A vector of numbers as a list; ``form`` is the items' :mod:`struct` letter."""
+        start, count = self._vector(field, struct.calcsize(f"<{form}"))
+        return list(struct.unpack_from(f"<{count}{form}", self._data, start))
+
+    def blob(self, field: int) -> bytes:
+        """A vector of bytes or a string, copied; empty if absent."""
+        start, count = self._vector(field, 1)
+        return bytes(self._data[start : start + count])
+
+    def blobs(self, field: int) -> list[bytes]:
+        """A vector of strings, together no longer than the buffer."""
+        start, count = self._vector(field, 4)
+        items: list[bytes] = []
+        left = len(self._data)
+        for i in range(count):
+            items.append(self._blob_at(_follow(self._data, start + 4 * i)))
+            left -= len(items[-1])
+            if left < 0:
+                raise FlatBufferError("the strings of a list are longer than the file")
+        return items
 
     def text(self, field: int, limit: int = 256) -> str:
         """A string, with what is not UTF-8 replaced, cut after ``limit`` bytes."""
         start, count = self._vector(field, 1)
         return bytes(self._data[start : start + min(count, limit)]).decode(errors="replace")
+
+    def _blob_at(self, start: int) -> bytes:
+        count = _scalar(self._data, "<I", start)
+        if count > len(self._data) - start - 4:
+            raise FlatBufferError(f"a string of {count} bytes at byte {start} is longer than the file")
+        return bytes(self._data[start + 4 : start + 4 + count])
 
     def _vector(self, field: int, item_size: int) -> tuple[int, int]:
         at = self._field(field)

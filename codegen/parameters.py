@@ -16,7 +16,9 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from codegen import schema
 from codegen.errors import TokayError
+from codegen.flatbuffer import FlatBufferError, Table
 
 METADATA_NAME = "SL_PARAMSv1"
 SCHEMA_VERSION = 1
@@ -58,9 +60,9 @@ class Parameters(dict[str, Value]):
 def read_parameters(tflite: bytes) -> Parameters:
     """The parameters of a .tflite; empty if it has none; TokayError if they are damaged."""
     try:
-        blob = _metadata(_Bytes(bytes(tflite)))
-        return Parameters() if blob is None else _parse_dictionary(_Bytes(blob))
-    except (_OutOfRange, UnicodeDecodeError) as error:
+        blob = _metadata(bytes(tflite))
+        return Parameters() if blob is None else _parse_dictionary(Table.root(blob))
+    except (FlatBufferError, UnicodeDecodeError) as error:
         raise TokayError(
             f"the model or its {METADATA_NAME} metadata is damaged: {error}",
             hint="fetch or train the model again",
@@ -145,109 +147,52 @@ def dictionary_bytes(params: Mapping[str, Value], types: Mapping[str, str] | Non
 # --- reading -----------------------------------------------------------------------------------
 
 
-class _OutOfRange(Exception):
-    """A FlatBuffer offset or length that leaves its buffer."""
+_MAX_BUFFERS = 1 << 16
+_MAX_ENTRIES = 1024
 
 
-class _Bytes:
-    """A FlatBuffer, read with every offset checked."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-
-    def scalar(self, form: str, at: int) -> Any:
-        if at < 0 or at + struct.calcsize(form) > len(self.data):
-            raise _OutOfRange(f"offset {at} is outside its {len(self.data)} bytes")
-        return struct.unpack_from(form, self.data, at)[0]
-
-    def follow(self, at: int) -> int:
-        return at + self.scalar("<I", at)
-
-    def field(self, table: int, index: int) -> int | None:
-        """Where field ``index`` of a table is, None if the table leaves it out."""
-        vtable = table - self.scalar("<i", table)
-        slot = 4 + 2 * index
-        if slot + 2 > self.scalar("<H", vtable):
-            return None
-        offset = self.scalar("<H", vtable + slot)
-        return table + offset if offset else None
-
-    def vector(self, at: int, item_size: int) -> tuple[int, int]:
-        """Start and length of the vector that the offset at ``at`` leads to."""
-        start = self.follow(at)
-        count = self.scalar("<I", start)
-        if start + 4 + count * item_size > len(self.data):
-            raise _OutOfRange(f"a vector of {count} items is longer than its buffer")
-        return start + 4, count
-
-    def blob(self, at: int) -> bytes:
-        start, count = self.vector(at, 1)
-        return self.data[start : start + count]
-
-
-def _metadata(model: _Bytes) -> bytes | None:
-    if model.data[4:8] != b"TFL3":
-        raise _OutOfRange("it is not a .tflite file")
-    root = model.follow(0)
-    metadata, buffers = model.field(root, 6), model.field(root, 4)
-    if metadata is None or buffers is None:
-        return None
-    start, count = model.vector(metadata, 4)
-    for i in range(count):
-        entry = model.follow(start + 4 * i)
-        name = model.field(entry, 0)
-        if name is None or model.blob(name) != METADATA_NAME.encode():
+def _metadata(tflite: bytes) -> bytes | None:
+    if tflite[4:8] != schema.FILE_IDENTIFIER:
+        raise FlatBufferError("it is not a .tflite file")
+    model = Table.root(tflite)
+    buffers = model.tables(schema.MODEL["buffers"], _MAX_BUFFERS)
+    for entry in model.tables(schema.MODEL["metadata"], _MAX_ENTRIES):
+        if entry.blob(schema.METADATA["name"]) != METADATA_NAME.encode():
             continue
-        index_at = model.field(entry, 1)
-        index = 0 if index_at is None else model.scalar("<I", index_at)
-        first, buffer_count = model.vector(buffers, 4)
-        if index >= buffer_count:
-            raise _OutOfRange(f"metadata names buffer {index} of {buffer_count}")
-        data = model.field(model.follow(first + 4 * index), 0)
-        return None if data is None else model.blob(data)
+        index = entry.scalar(schema.METADATA["buffer"], "I")
+        if index >= len(buffers):
+            raise FlatBufferError(f"metadata names buffer {index} of {len(buffers)}")
+        return buffers[index].blob(schema.BUFFER["data"]) or None
     return None
 
 
-def _parse_dictionary(buffer: _Bytes) -> Parameters:
-    root = buffer.follow(0)
-    version_at = buffer.field(root, 0)
-    version = 0 if version_at is None else buffer.scalar("<B", version_at)
+def _parse_dictionary(dictionary: Table) -> Parameters:
+    version = dictionary.scalar(0, "B")
     if version != SCHEMA_VERSION:
-        raise _OutOfRange(f"its schema version is {version}, not {SCHEMA_VERSION}")
+        raise FlatBufferError(f"its schema version is {version}, not {SCHEMA_VERSION}")
     params = Parameters()
-    entries = buffer.field(root, 1)
-    if entries is None:
-        return params
-    start, count = buffer.vector(entries, 4)
-    for i in range(count):
-        entry = buffer.follow(start + 4 * i)
-        key_at, code_at, value_at = (buffer.field(entry, field) for field in range(3))
-        if key_at is None or code_at is None or value_at is None:
-            raise _OutOfRange(f"entry {i} has no key or no value")
-        code = buffer.scalar("<B", code_at)
+    for i, entry in enumerate(dictionary.tables(1, _MAX_ENTRIES)):
+        code, value = entry.scalar(1, "B"), entry.table(2)
+        if not entry.has(0) or value is None:
+            raise FlatBufferError(f"entry {i} has no key or no value")
         if not 1 <= code <= len(TYPES):
-            raise _OutOfRange(f"entry {i} has the unknown type {code}")
-        key = buffer.blob(key_at).decode()
-        params[key] = _read_value(buffer, TYPES[code - 1], buffer.follow(value_at))
+            raise FlatBufferError(f"entry {i} has the unknown type {code}")
+        key = entry.blob(0).decode()
+        params[key] = _read_value(value, TYPES[code - 1])
         params.types[key] = TYPES[code - 1]
     return params
 
 
-def _read_value(buffer: _Bytes, type_name: str, table: int) -> Value:
-    at = buffer.field(table, 0)
+def _read_value(value: Table, type_name: str) -> Value:
     if form := _SCALARS.get(type_name):
-        value = struct.unpack(form, bytes(8)[: struct.calcsize(form)])[0] if at is None else None
-        return buffer.scalar(form, at) if at is not None else value
+        return value.scalar(0, form[1:], struct.unpack(form, bytes(struct.calcsize(form)))[0])
     if type_name == "str":
-        return "" if at is None else buffer.blob(at).decode()
+        return value.blob(0).decode()
     if type_name == "bin":
-        return b"" if at is None else buffer.blob(at)
-    if at is None:
-        return []
-    start, count = buffer.vector(at, 4)
+        return value.blob(0)
     if type_name == "str_list":
-        return [buffer.blob(start + 4 * i).decode() for i in range(count)]
-    return list(struct.unpack_from(f"<{count}{_VECTORS[type_name]}", buffer.data, start))
+        return [item.decode() for item in value.blobs(0)]
+    return value.unpacked(0, _VECTORS[type_name])
 
 
 # --- writing -----------------------------------------------------------------------------------

@@ -6,7 +6,8 @@ A contract test compares these tables with the published schema.
 from __future__ import annotations
 
 # Tables: field name -> number.
-MODEL = {"operator_codes": 1, "subgraphs": 2, "description": 3, "buffers": 4}
+MODEL = {"operator_codes": 1, "subgraphs": 2, "description": 3, "buffers": 4, "metadata": 6}
+METADATA = {"name": 0, "buffer": 1}
 OPERATOR_CODE = {"deprecated_builtin_code": 0, "custom_code": 1, "builtin_code": 3}
 SUBGRAPH = {"tensors": 0, "inputs": 1, "outputs": 2, "operators": 3}
 TENSOR = {"shape": 0, "type": 1, "buffer": 2, "name": 3, "quantization": 4, "is_variable": 5, "sparsity": 6}

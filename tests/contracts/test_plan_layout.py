@@ -106,7 +106,7 @@ def test_schema_tables_are_the_published_schema():
     tables = {
         "Model": schema.MODEL, "OperatorCode": schema.OPERATOR_CODE, "SubGraph": schema.SUBGRAPH,
         "Tensor": schema.TENSOR, "QuantizationParameters": schema.QUANTIZATION,
-        "Operator": schema.OPERATOR, "Buffer": schema.BUFFER,
+        "Operator": schema.OPERATOR, "Buffer": schema.BUFFER, "Metadata": schema.METADATA,
     }  # fmt: skip
     for name, numbers in tables.items():
         for field, number in numbers.items():
