@@ -14,9 +14,11 @@ file(GLOB frontend CONFIGURE_DEPENDS firmware/frontend/*.c)
 list(FILTER frontend EXCLUDE REGEX "/batch\\.c$") # whole clips on the PC's cores
 file(GLOB generated CONFIGURE_DEPENDS ${TOKAY_MODEL_DIR}/*.c)
 
-add_executable(tokay
-  firmware/app/main.c firmware/app/application.c firmware/app/report.c firmware/app/commands.c
-  firmware/app/format.c firmware/app/audio_loop.c firmware/app/profiler.c
+file(GLOB app CONFIGURE_DEPENDS firmware/app/*.c)
+list(FILTER app EXCLUDE REGEX "/bringup\\.c$") # an image of its own
+file(GLOB link CONFIGURE_DEPENDS firmware/link/*.c)
+
+add_executable(tokay ${app} ${link}
   firmware/detector/detector.c firmware/nn/nn.c ${frontend} ${kernels} ${generated})
 target_include_directories(tokay PRIVATE firmware/app firmware/detector firmware/frontend firmware/hal
-  firmware/nn firmware/nn/kernels/portable ${TOKAY_MODEL_DIR})
+  firmware/link firmware/nn firmware/nn/kernels/portable ${TOKAY_MODEL_DIR})

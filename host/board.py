@@ -73,6 +73,7 @@ def header(board: Board) -> str:
         f"/* Generated from boards/{board.key}/board.toml. */",
         "#ifndef TOKAY_BOARD_CONFIG_H",
         "#define TOKAY_BOARD_CONFIG_H",
+        f'#define BOARD_KEY "{board.key}"',
         f'#define BOARD_NAME "{board.name}"',
         f'#define BOARD_PART "{board.part}"',
         f"#define BOARD_HAS_MVP {int(board.accelerator == 'mvp')}",

@@ -58,18 +58,23 @@ class StackBound:
 
 def bound(elf: Path, objects: Path, objdump: str = "arm-none-eabi-objdump") -> StackBound:
     """The worst case of the image `elf`, whose objects and `.ci` files lie under `objects`."""
+    found = functions(elf, objects, objdump)
+    thread, thread_path = deepest(THREAD, found)
+    if deepest("fault_report", found)[0] > FAULT_ROOM_BYTES:
+        raise TokayError(f"a fault's report takes more than {FAULT_ROOM_BYTES} bytes of stack")
+    handlers = [h for h in _handlers(elf) if h not in _FAULTS]
+    interrupt, interrupt_path = max((deepest(name, found) for name in handlers), default=(0, ()))
+    interrupt += EXCEPTION_FRAME_BYTES if interrupt_path else 0
+    return StackBound(thread + interrupt, thread, interrupt, thread_path, interrupt_path)
+
+
+def functions(elf: Path, objects: Path, objdump: str = "arm-none-eabi-objdump") -> dict[str, Function]:
+    """Every function of the image, as the compiler describes it or as its instructions are."""
     disassembly = subprocess.run(
         [objdump, "-d", "--no-show-raw-insn", str(elf)], capture_output=True, text=True, check=True
     ).stdout
-    functions = _from_instructions(disassembly)
-    functions |= _from_compiler(objects, set(functions))
-    thread, thread_path = _deepest(THREAD, functions)
-    if _deepest("fault_report", functions)[0] > FAULT_ROOM_BYTES:
-        raise TokayError(f"a fault's report takes more than {FAULT_ROOM_BYTES} bytes of stack")
-    handlers = [h for h in _handlers(elf) if h not in _FAULTS]
-    interrupt, interrupt_path = max((_deepest(name, functions) for name in handlers), default=(0, ()))
-    interrupt += EXCEPTION_FRAME_BYTES if interrupt_path else 0
-    return StackBound(thread + interrupt, thread, interrupt, thread_path, interrupt_path)
+    linked = _from_instructions(disassembly)
+    return linked | _from_compiler(objects, set(linked))
 
 
 def _from_compiler(folder: Path, linked: set[str]) -> dict[str, Function]:
@@ -172,7 +177,7 @@ def _callees(name: str, functions: dict[str, Function]) -> list[str]:
     )
 
 
-def _deepest(root: str, functions: dict[str, Function]) -> tuple[int, tuple[str, ...]]:
+def deepest(root: str, functions: dict[str, Function]) -> tuple[int, tuple[str, ...]]:
     """The deepest stack below and with `root`, and the calls that make it."""
     known: dict[str, tuple[int, tuple[str, ...]]] = {}
 

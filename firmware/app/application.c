@@ -1,41 +1,19 @@
-/* See application.h. The model is what host.compile generated into this image. */
+/* The keyword spotter of one model: start, listening, the serial line, LEDs. */
 #include "application.h"
 
-#include "audio_loop.h"
-#include "commands.h"
+#include <string.h>
+
+#include "application_state.h"
 #include "format.h"
 #include "frontend_settings.h"
 #include "model_parameters.h"
 #include "model_plan.h"
-#include "profiler.h"
-#include "report.h"
 
-#define CHUNK_SAMPLES 128u
 #define DETECTED_LED_MS 750u
 #define ACTIVITY_LED_MS 500u
 #define ACTIVITY_CHANGE 64 /* of 255: a score that moves more than this from one inference to the next */
-#define PROFILED_COLUMNS 50u
 
-typedef struct led_timer {
-    hal_led_t led;
-    bool on;
-    uint32_t off_ms;
-} led_timer_t;
-
-static struct {
-    report_t report;
-    nn_t nn;
-    audio_loop_config_t config;
-    audio_loop_t loop;
-    command_line_t line;
-    led_timer_t detected, activity;
-    bool ready, listening, verbose;
-    uint32_t overruns; /* as of the last look */
-    int8_t scores[DETECTOR_MAX_CLASSES]; /* of the last inference */
-    int16_t chunk[CHUNK_SAMPLES];
-    size_t chunk_used, chunk_count;
-} s_app;
-
+static application_t s_app;
 static _Alignas(NN_ARENA_ALIGNMENT) uint8_t s_arena[MODEL_ARENA_BYTES];
 static _Alignas(8) uint8_t
     s_loop_memory[AUDIO_LOOP_BYTES(FRONTEND_STATE_BYTES, FRONTEND_FRAMES, FRONTEND_CHANNELS, FRONTEND_DYNAMIC)];
@@ -55,136 +33,140 @@ static void led_update(led_timer_t *timer) {
     }
 }
 
-/* ---- Listening ---- */
+/* ---- Where the audio comes from ---- */
 
-static void microphone_stop(void) {
+void application_stop(application_t *app) {
     hal_microphone_stop();
-    s_app.listening = false;
+    app->running = false;
 }
 
-static void microphone_start(void) {
-    uint32_t actual_hz = 0;
-    microphone_stop();
-    audio_loop_reset(&s_app.loop);
-    s_app.chunk_used = s_app.chunk_count = 0;
-    s_app.overruns = 0;
-    hal_status_t status = hal_microphone_start(FRONTEND_SAMPLE_RATE_HZ, &actual_hz);
-    s_app.listening = status == HAL_OK;
+static bool start_microphone(application_t *app) {
+    hal_status_t status = hal_microphone_start(FRONTEND_SAMPLE_RATE_HZ, &app->sample_rate_hz);
     if (status == HAL_ERROR_SAMPLE_RATE) {
-        report_line(&s_app.report, "Error: the microphone cannot run within 1 % of the model's sample rate");
+        report_line(&app->report, "Error: the microphone cannot run within 1 % of the model's sample rate");
     } else if (status != HAL_OK) {
-        report_line(&s_app.report, "Error: this board has no microphone");
-    } else {
-        report_settings(&s_app.report, &s_app.config, actual_hz);
+        report_line(&app->report, "Error: this board has no microphone");
     }
+    return status == HAL_OK;
 }
 
-static void check_overruns(void) {
+void application_listen(application_t *app, uint8_t source) {
+    application_stop(app);
+    audio_loop_reset(&app->loop);
+    app->chunk_used = app->chunk_count = 0;
+    app->injected_head = app->injected_tail = 0;
+    app->overruns = 0;
+    app->source = source;
+    app->sample_rate_hz = FRONTEND_SAMPLE_RATE_HZ;
+    app->running = source == SOURCE_MICROPHONE ? start_microphone(app) : source == SOURCE_AUDIO;
+}
+
+static size_t read_injected(application_t *app, int16_t *samples, size_t count) {
+    size_t taken = 0;
+    while (taken < count && app->injected_tail != app->injected_head) {
+        samples[taken++] = app->injected[app->injected_tail++ % INJECTED_SAMPLES];
+    }
+    return taken;
+}
+
+/* Samples waiting behind the present chunk. Injected ones wait for us, not we for them. */
+static size_t backlog(const application_t *app) {
+    return app->source == SOURCE_MICROPHONE ? hal_microphone_available() : 0;
+}
+
+static void check_microphone(application_t *app) {
     uint32_t overruns = hal_microphone_overruns();
-    uint32_t lost = overruns - s_app.overruns;
+    uint32_t lost = overruns - app->overruns;
     if (lost != 0) {
-        s_app.overruns = overruns;
-        audio_loop_lost(&s_app.loop, lost);
-        report_overrun(&s_app.report, lost, audio_loop_time_ms(&s_app.loop));
+        app->overruns = overruns;
+        audio_loop_lost(&app->loop, lost);
+        report_overrun(&app->report, lost, audio_loop_time_ms(&app->loop));
     }
     if (hal_microphone_failed()) {
-        report_line(&s_app.report, "Warning: capture stopped by a bus error; starting it again");
-        microphone_start();
+        report_line(&app->report, "Warning: capture stopped by a bus error; starting it again");
+        application_listen(app, SOURCE_MICROPHONE);
     }
 }
 
-static void show_activity(const int8_t *scores) {
-    for (uint32_t i = 0; i < s_app.config.detector->class_count; i++) {
-        int32_t change = scores[i] - s_app.scores[i];
-        if (change > ACTIVITY_CHANGE || change < -ACTIVITY_CHANGE) {
-            led_flash(&s_app.activity, ACTIVITY_LED_MS);
-        }
-        s_app.scores[i] = scores[i];
+static bool fill_chunk(application_t *app) {
+    app->chunk_used = 0;
+    if (app->source == SOURCE_MICROPHONE) {
+        app->chunk_count = hal_microphone_read(app->chunk, CHUNK_SAMPLES);
+        check_microphone(app);
+    } else {
+        app->chunk_count = read_injected(app, app->chunk, CHUNK_SAMPLES);
     }
+    return app->chunk_count != 0;
 }
 
-static void handle_inference(const audio_loop_result_t *result) {
-    uint32_t classes = s_app.config.detector->class_count;
-    if (s_app.verbose) {
-        uint32_t waiting = (uint32_t)(hal_microphone_available() + s_app.chunk_count - s_app.chunk_used);
-        report_scores(&s_app.report, result->time_ms, waiting * 1000u / FRONTEND_SAMPLE_RATE_HZ,
-                      result->scores, classes);
+/* ---- Listening ---- */
+
+static void show(application_t *app, const audio_loop_result_t *result) {
+    bool moved = false;
+    for (uint32_t i = 0; i < app->detector.class_count; i++) {
+        int32_t change = result->scores[i] - app->scores[i];
+        moved = moved || change > ACTIVITY_CHANGE || change < -ACTIVITY_CHANGE;
+        app->scores[i] = result->scores[i];
     }
     if (result->detection.detected) {
-        report_detection(&s_app.report, s_app.config.detector->labels[result->detection.class_index],
-                         &result->detection);
-        led_flash(&s_app.detected, DETECTED_LED_MS);
-        s_app.activity.off_ms = hal_milliseconds(); /* one colour at a time */
-    } else if (!s_app.detected.on) {
-        show_activity(result->scores);
+        led_flash(&app->detected, DETECTED_LED_MS);
+        app->activity.off_ms = hal_milliseconds(); /* one colour at a time */
+    } else if (moved && !app->detected.on) {
+        led_flash(&app->activity, ACTIVITY_LED_MS);
     }
 }
 
 /* Hears at most one column's worth; false if there was no audio. */
-static bool listen(void) {
-    if (!s_app.listening) {
+static bool listen(application_t *app) {
+    audio_loop_result_t result;
+    if (!app->running || (app->chunk_used == app->chunk_count && !fill_chunk(app))) {
         return false;
     }
-    if (s_app.chunk_used == s_app.chunk_count) {
-        s_app.chunk_used = 0;
-        s_app.chunk_count = hal_microphone_read(s_app.chunk, CHUNK_SAMPLES);
-        check_overruns();
-        if (s_app.chunk_count == 0) {
-            return false;
-        }
+    const int16_t *samples = app->chunk + app->chunk_used;
+    size_t taken = audio_loop_process(&app->loop, samples, app->chunk_count - app->chunk_used, backlog(app), &result);
+    app->chunk_used += taken;
+    events_audio(app, samples, taken);
+    if (result.column != NULL) {
+        events_column(app, &result);
     }
-    audio_loop_result_t result;
-    s_app.chunk_used += audio_loop_process(&s_app.loop, s_app.chunk + s_app.chunk_used,
-                                           s_app.chunk_count - s_app.chunk_used, hal_microphone_available(),
-                                           &result);
     if (result.status != AUDIO_LOOP_OK) {
-        microphone_stop();
-        report_line(&s_app.report, "Error: a layer of the network failed; listening has stopped");
+        application_stop(app);
+        report_line(&app->report, "Error: a layer of the network failed; listening has stopped");
     } else if (result.scores != NULL) {
-        handle_inference(&result);
+        size_t waiting = backlog(app) + app->chunk_count - app->chunk_used;
+        events_inference(app, &result, (uint32_t)waiting * 1000u / FRONTEND_SAMPLE_RATE_HZ);
+        show(app, &result);
     }
     return true;
 }
 
-/* ---- Commands ---- */
+/* ---- Load and cycles of the last second ---- */
 
-static uint32_t load_permille(void) {
-    uint64_t total = (uint64_t)hal_milliseconds() * (hal_core_clock_hz() / 1000u);
+static uint32_t mean_since(audio_loop_cycles_t *before, const audio_loop_cycles_t *after) {
+    uint32_t count = after->count - before->count; /* fewer than before after a reset of the loop */
+    uint64_t total = after->total - before->total;
+    bool counted = after->count > before->count;
+    *before = *after;
+    return counted ? (uint32_t)(total / count) : 0;
+}
+
+static void update_last_second(application_t *app) {
+    last_second_t *last = &app->last;
+    uint32_t late_ms = hal_milliseconds() - last->next_ms;
+    if ((int32_t)late_ms < 0) {
+        return;
+    }
     uint64_t idle = hal_idle_cycles();
-    return total > idle ? (uint32_t)((total - idle) * 1000u / total) : 0;
+    uint64_t period = (uint64_t)(1000u + late_ms) * (hal_core_clock_hz() / 1000u);
+    uint64_t slept = idle - last->idle;
+    last->load_permille = slept < period ? (uint32_t)((period - slept) * 1000u / period) : 0;
+    last->idle = idle;
+    last->frontend_mean = mean_since(&last->frontend, &app->loop.statistics.frontend);
+    last->network_mean = mean_since(&last->network, &app->loop.statistics.network);
+    last->next_ms += 1000u + late_ms;
 }
 
-/* Listening stops meanwhile: its interrupts would be measured, and its audio lost. */
-static void profile(uint32_t repetitions) {
-    bool was_listening = s_app.listening;
-    profiler_record_t record;
-    nn_status_t status = NN_OK;
-    microphone_stop();
-    report_profile_begin(&s_app.report, model_plan.layer_count, repetitions);
-    for (uint32_t i = 0; i < model_plan.layer_count && status == NN_OK; i++) {
-        report_flush(&s_app.report);
-        status = profiler_layer(&s_app.nn, i, repetitions, hal_cycles, &record);
-        if (status == NN_OK) {
-            report_profile_layer(&s_app.report, i, &model_plan.layers[i], &record);
-        }
-    }
-    report_flush(&s_app.report);
-    if (status == NN_OK) {
-        status = profiler_network(&s_app.nn, repetitions, hal_cycles, &record);
-    }
-    if (status == NN_OK) {
-        report_profile_total(&s_app.report, "Network", &record);
-        report_flush(&s_app.report);
-        profiler_frontend(s_app.loop.frontend, &model_frontend_config, PROFILED_COLUMNS, hal_cycles, &record);
-        report_profile_total(&s_app.report, "Frontend", &record);
-        report_line(&s_app.report, "Profile complete");
-    } else {
-        report_line(&s_app.report, "Error: a layer failed while it was profiled");
-    }
-    if (was_listening) {
-        microphone_start();
-    }
-}
+/* ---- The serial line: frames of a host, or lines typed at a terminal ---- */
 
 static void stall(uint32_t milliseconds) {
     uint32_t start = hal_milliseconds();
@@ -192,7 +174,7 @@ static void stall(uint32_t milliseconds) {
     }
 }
 
-static void peek(uint32_t address) {
+static void peek(application_t *app, uint32_t address) {
     char line[48];
     format_t out;
     uint32_t value = *(const volatile uint32_t *)(uintptr_t)address; /* may fault: that is reported */
@@ -201,108 +183,121 @@ static void peek(uint32_t address) {
     format_hex(&out, address, 8);
     format_text(&out, ": 0x");
     format_hex(&out, value, 8);
-    report_line(&s_app.report, line);
+    report_line(&app->report, line);
 }
 
-static void execute(const command_t *command) {
+static void execute(application_t *app, const command_t *command) {
     switch (command->kind) {
-    case COMMAND_NONE:
-        break;
+    case COMMAND_NONE: break;
     case COMMAND_MICROPHONE:
-        if (command->argument != 0 && s_app.ready) {
-            microphone_start();
-        } else {
-            microphone_stop();
+        if (app->ready) {
+            application_listen(app, command->argument != 0 ? SOURCE_MICROPHONE : SOURCE_NONE);
         }
         break;
-    case COMMAND_VERBOSE:
-        s_app.verbose = command->argument != 0;
-        break;
+    case COMMAND_VERBOSE: app->verbose = command->argument != 0; break;
     case COMMAND_STATISTICS:
-        report_statistics(&s_app.report, &s_app.loop.statistics, load_permille());
+        report_statistics(&app->report, &app->loop.statistics, app->last.load_permille);
         break;
     case COMMAND_PROFILE:
-        if (s_app.ready) {
-            profile(command->argument);
+        if (app->ready) {
+            profile_run(app, 0, 0, model_plan.layer_count, command->argument);
         }
         break;
-    case COMMAND_STALL:
-        stall(command->argument);
-        break;
-    case COMMAND_PEEK:
-        peek(command->argument);
-        break;
+    case COMMAND_STALL: stall(command->argument); break;
+    case COMMAND_PEEK: peek(app, command->argument); break;
     case COMMAND_RESET:
-        report_flush(&s_app.report);
+        report_flush(&app->report);
         hal_reset();
         break;
-    default:
-        report_line(&s_app.report, command_help());
-        break;
+    default: report_line(&app->report, command_help()); break;
     }
 }
 
-static bool serve_commands(void) {
-    uint8_t byte;
+static void receive_line(application_t *app, const link_frame_t *text) {
     command_t command;
+    for (uint32_t i = 0; i <= text->length; i++) {
+        uint8_t byte = i < text->length ? text->payload[i] : '\n';
+        if (command_receive(&app->line, byte, &command)) {
+            execute(app, &command);
+        }
+    }
+}
+
+static bool serve_serial(application_t *app) {
+    uint8_t byte;
+    link_frame_t frame;
     if (hal_uart_read(&byte, 1) == 0) {
         return false;
     }
-    if (command_receive(&s_app.line, byte, &command)) {
-        execute(&command);
+    switch (link_receive(&app->channel.link, byte, &frame)) {
+    case LINK_FRAME: requests_handle(app, &frame); break;
+    case LINK_TEXT: receive_line(app, &frame); break;
+    default: break;
     }
     return true;
 }
 
 /* ---- The whole ---- */
 
-static const char *start_model(void) {
+static const char *start_model(application_t *app) {
     static const char *const k_loop_errors[] = {
         [AUDIO_LOOP_ERROR_MEMORY] = "Error: the audio loop's memory does not fit the front end",
         [AUDIO_LOOP_ERROR_INPUT] = "Error: the network's input does not fit the front end's features",
         [AUDIO_LOOP_ERROR_OUTPUT] = "Error: the network's output does not fit the list of classes",
         [AUDIO_LOOP_ERROR_DETECTOR] = "Error: the detector's settings are out of range",
     };
-    if (nn_init(&s_app.nn, &model_plan, model_kernels, s_arena, sizeof s_arena, hal_accelerator()) != NN_OK) {
+    if (nn_init(&app->nn, &model_plan, model_kernels, s_arena, sizeof s_arena, hal_accelerator()) != NN_OK) {
         return "Error: the model was compiled for another firmware or does not fit its memory";
     }
-    s_app.config = (audio_loop_config_t){
+    app->detector = model_detector_settings;
+    memcpy(app->thresholds, model_detector_settings.thresholds, app->detector.class_count);
+    app->detector.thresholds = app->thresholds;
+    app->config = (audio_loop_config_t){
         .frontend = &model_frontend_config,
-        .nn = &s_app.nn,
-        .detector = &model_detector_settings,
+        .nn = &app->nn,
+        .detector = &app->detector,
         .latency_ms = MODEL_LATENCY_MS,
         .volume_gain_q8 = MODEL_VOLUME_GAIN_Q8,
         .cycles = hal_cycles,
     };
-    audio_loop_status_t status =
-        audio_loop_init(&s_app.loop, &s_app.config, s_loop_memory, sizeof s_loop_memory);
+    audio_loop_status_t status = audio_loop_init(&app->loop, &app->config, s_loop_memory, sizeof s_loop_memory);
     return status == AUDIO_LOOP_OK ? NULL : k_loop_errors[status];
 }
 
 bool application_init(hal_status_t clocks) {
-    report_init(&s_app.report);
-    s_app.verbose = MODEL_VERBOSE != 0;
-    s_app.detected.led = HAL_LED_DETECTED;
-    s_app.activity.led = HAL_LED_ACTIVITY;
-    report_banner(&s_app.report, clocks);
+    application_t *app = &s_app;
+    report_init(&app->report);
+    channel_init(&app->channel, hal_boot_id());
+    app->verbose = MODEL_VERBOSE != 0;
+    app->statistics_ms = 1000;
+    app->last.next_ms = 1000;
+    app->detected.led = HAL_LED_DETECTED;
+    app->activity.led = HAL_LED_ACTIVITY;
+    report_banner(&app->report, clocks);
     if (hal_last_fault() != NULL) {
-        report_last_fault(&s_app.report, hal_last_fault());
+        report_last_fault(&app->report, hal_last_fault());
     }
-    report_model(&s_app.report, model_name, &model_plan, &model_detector_settings);
-    const char *error = start_model();
-    s_app.ready = error == NULL;
+    report_model(&app->report, model_name, &model_plan, &model_detector_settings);
+    const char *error = start_model(app);
+    app->ready = error == NULL;
+    app->source = SOURCE_NONE;
     if (error != NULL) {
-        report_line(&s_app.report, error);
-        return false;
+        report_line(&app->report, error);
+    } else {
+        application_listen(app, SOURCE_MICROPHONE);
+        report_settings(&app->report, &app->config, app->sample_rate_hz);
     }
-    microphone_start();
-    return true;
+    requests_greet(app);
+    return app->ready;
 }
 
 bool application_turn(void) {
-    bool busy = listen();
-    busy = serve_commands() || busy;
-    led_update(&s_app.detected);
-    led_update(&s_app.activity);
+    application_t *app = &s_app;
+    bool busy = listen(app);
+    busy = serve_serial(app) || busy;
+    led_update(&app->detected);
+    led_update(&app->activity);
+    update_last_second(app);
+    requests_stream_statistics(app);
     return busy;
 }

@@ -28,7 +28,30 @@ static void say_dropped(report_t *report) {
     }
 }
 
+static bool begins_with(const char *text, const char *word) {
+    while (*word != '\0' && *text == *word) {
+        text++;
+        word++;
+    }
+    return *word == '\0';
+}
+
+static void send_framed(channel_t *channel, const char *text) {
+    message_log_t message = {.time_ms = hal_milliseconds(), .level = LOG_LEVEL_INFO};
+    if (begins_with(text, "Warning")) {
+        message.level = LOG_LEVEL_WARNING;
+    } else if (begins_with(text, "Error")) {
+        message.level = LOG_LEVEL_ERROR;
+    }
+    codec_set_text(message.text, sizeof message.text, text);
+    channel_send(channel, MESSAGE_LOG, &message_layout_log, &message);
+}
+
 static void send(report_t *report, format_t *out) {
+    if (report->framed != NULL) {
+        send_framed(report->framed, out->text);
+        return;
+    }
     if (out->length + 1u >= out->capacity) {
         out->length = out->capacity - 2u; /* cut off, but with its end */
     }
@@ -46,7 +69,10 @@ static void named(format_t *out, const char *name, uint32_t value) {
     format_unsigned(out, value, 0);
 }
 
-void report_init(report_t *report) { report->dropped_lines = 0; }
+void report_init(report_t *report) {
+    report->dropped_lines = 0;
+    report->framed = NULL;
+}
 
 void report_flush(report_t *report) {
     (void)report;

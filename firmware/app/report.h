@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "audio_loop.h"
+#include "channel.h"
 #include "detector.h"
 #include "hal.h"
 #include "nn.h"
@@ -14,6 +15,7 @@
 
 typedef struct report {
     uint32_t dropped_lines; /* since the last one that went out */
+    channel_t *framed;      /* where lines go as log messages instead of text; NULL: as text */
 } report_t;
 
 void report_init(report_t *report);

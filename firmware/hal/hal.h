@@ -18,7 +18,13 @@ typedef enum {
 hal_status_t hal_init(void);
 uint32_t hal_core_clock_hz(void);
 const char *hal_board_name(void);
+const char *hal_board_key(void); /* its folder in boards/ */
 const char *hal_part_name(void);
+uint32_t hal_flash_bytes(void); /* of the part */
+uint32_t hal_ram_bytes(void);
+uint32_t hal_image_bytes(void); /* of flash that this image takes */
+/* Another number after each start. */
+uint16_t hal_boot_id(void);
 
 /* Cycle counter: counts core clock cycles, also while the core sleeps; wraps at 2^32. */
 uint32_t hal_cycles(void);
@@ -70,6 +76,7 @@ typedef struct hal_fault {
     uint32_t pc, lr, sp, xpsr; /* 0 where the stack could not take them */
     uint32_t cfsr, hfsr, mmfar, bfar;
 } hal_fault_t;
+#define HAL_FAULT_STACK_OVERFLOW (1u << 20) /* in cfsr */
 /* The last fault, NULL if there was none. */
 const hal_fault_t *hal_last_fault(void);
 void hal_clear_fault(void);

@@ -45,6 +45,11 @@ def play(machine: Machine, audio: np.ndarray) -> None:
     machine.set_audio(np.concatenate([np.zeros(WAKE_UP, np.int16), audio]), at=0)
 
 
+def text_of(machine: Machine) -> str:
+    """The lines sent since the last look, without the frames between them."""
+    return re.sub(rb"\0[^\0]+\0", b"", machine.uart_read()).decode()
+
+
 def scores_in(text: str) -> list[tuple[int, tuple[int, ...]]]:
     lines = re.findall(r"^\[ *(\d+)\] \( *\d+\)((?: +\d+)+)$", text, re.MULTILINE)
     return [(int(time), tuple(map(int, scores.split()))) for time, scores in lines]
@@ -54,12 +59,12 @@ def statistics(machine: Machine) -> dict[str, int]:
     machine.uart_read()
     machine.uart_write(b"stats\n")
     assert machine.run_until(b"stack=", 1) and machine.run_until(b"/4096\n", 1)
-    return {k: int(v) for k, v in re.findall(r"(\w+)=(\d+)", machine.uart_read().decode())}
+    return {k: int(v) for k, v in re.findall(r"(\w+)=(\d+)", text_of(machine))}
 
 
 def test_banner(machine):
     assert machine.run_until(b"detection_threshold=", 1)
-    text = machine.uart_read().decode()
+    text = text_of(machine)
     assert text.startswith("Tokay on BRD2601B (EFR32MG24B310F1536IM48), 78 MHz\n")
     assert f"Model: {MODEL}" in text and "classes: on off" in text
     assert "sample_rate_hz=8018" in text
@@ -74,7 +79,7 @@ def test_hears_what_the_pc_hears(machine):
     play(machine, audio)
     machine.uart_write(b"verbose on\n")
     machine.run((WAKE_UP + audio.size) / RATE + 0.1)
-    heard = scores_in(machine.uart_read().decode())
+    heard = scores_in(text_of(machine))
     assert len(expected) - 1 <= len(heard)
     assert heard[: len(expected)] == expected[: len(heard)]
 
@@ -104,7 +109,7 @@ def test_overruns_are_counted_to_the_sample(machine):
     machine.run(3)
     machine.uart_write(b"stall 1500\n")
     machine.run((WAKE_UP + audio.size) / RATE - 3 + 0.1)
-    text = machine.uart_read().decode()
+    text = text_of(machine)
     warnings = re.findall(r"Warning: (\d+) samples of audio lost @(\d+)ms", text)
     assert len(warnings) == 1
     lost, time_ms = map(int, warnings[0])
@@ -132,13 +137,13 @@ def test_fault_is_one_readable_line_and_a_restart(machine):
     assert machine.run_until(b"Fault:", 1)
     assert machine.leds["blue"]
     assert machine.run_until(b"Restarting.", 1)
-    text = machine.uart_read().decode()
+    text = text_of(machine)
     (line,) = [line for line in text.splitlines() if line.startswith("Fault:")]
     assert "bus fault at a data access" in line and "address=0x30000000" in line
     pc = int(re.search(r"pc=0x([0-9a-f]{8})", line)[1], 16)
     assert machine.image.function_at(pc) in ("peek", "execute", "application_turn", "serve_commands")
     assert machine.run_until(b"detection_threshold=", 1)
-    text = machine.uart_read().decode()
+    text = text_of(machine)
     assert "Tokay on BRD2601B" in text and f"pc=0x{pc:08x}" in text and "restarted after a fault" in text
 
 
@@ -147,7 +152,7 @@ def test_faults_in_a_row_end_in_a_halt(machine):
         machine.run(0.2)
         machine.uart_write(b"peek 0x30000000\n")
         machine.run(0.2)
-    text = machine.uart_read().decode()
+    text = text_of(machine)
     assert text.count("Restarting.") == 2 and text.count("Halted.") == 1
     machine.run(1)
     assert machine.uart_read() == b""
@@ -159,7 +164,7 @@ def test_stack_overflow_is_named(machine):
     with pytest.raises(SimulatorFault, match="stack overflow"):
         machine.call("application_turn", stack=machine.symbol("stack_bottom") + 96)
     machine.run_until(b"Restarting.", 1)
-    text = machine.uart_read().decode()
+    text = text_of(machine)
     assert "Fault: stack overflow" in text
     pc = int(re.search(r"pc=0x([0-9a-f]{8})", text)[1], 16)
     assert machine.image.function_at(pc) == "application_turn"
@@ -170,7 +175,7 @@ def test_commands(machine):
     machine.uart_read()
     machine.uart_write(b"mic off\nnonsense\npeek 0x08000000\n")
     machine.run(0.2)
-    text = machine.uart_read().decode()
+    text = text_of(machine)
     assert "Commands: help" in text and "0x08000000: 0x20001000" in text
     samples = statistics(machine)["samples"]
     machine.run(1)
@@ -181,7 +186,7 @@ def test_commands(machine):
     machine.uart_read()
     machine.uart_write(b"reset\n")
     machine.run(0.3)
-    text = machine.uart_read().decode()
+    text = text_of(machine)
     assert "Tokay on BRD2601B" in text and "fault" not in text
 
 
@@ -189,7 +194,7 @@ def test_profile_measures_every_layer(machine):
     machine.run(0.2)
     machine.uart_write(b"profile 2\n")
     assert machine.run_until(b"Profile complete", 10)
-    text = machine.uart_read().decode()
+    text = text_of(machine)
     layers = [int(c) for c in re.findall(r"^Layer \d+: .* cpu_cycles=(\d+) ", text, re.MULTILINE)]
     network = int(re.search(r"^Network: cpu_cycles=(\d+)", text, re.MULTILINE)[1])
     assert len(layers) == int(re.search(r"Profile: layers=(\d+)", text)[1])
@@ -204,7 +209,7 @@ def test_a_line_is_whole_or_missing_and_the_missing_are_counted(machine):
     machine.run(3)
     machine.uart_write(b"stats\n")  # the first line that goes out again says what was missing before it
     machine.run(0.2)
-    text = machine.uart_read().decode()
+    text = text_of(machine)
     whole = r"^(?:Statistics: uptime_ms=\d+ .* skipped=\d+|Cycles .*/4096)$"
     complete = re.findall(whole, text, re.MULTILINE)
     dropped = sum(map(int, re.findall(r"^Warning: (\d+) lines not sent$", text, re.MULTILINE)))
@@ -217,7 +222,7 @@ def test_a_board_without_a_microphone_says_so(tmp_path):
     built = image.build(MODEL, board.load("brd2703a"), tmp_path)
     machine = Machine(built.elf, board="brd2703a")
     machine.run(0.5)
-    text = machine.uart_read().decode()
+    text = text_of(machine)
     assert "Tokay on BRD2703A (EFR32MG24B210F1536IM48), 78 MHz" in text
     assert "Error: this board has no microphone" in text
     machine.uart_write(b"profile 1\n")
@@ -232,4 +237,4 @@ def test_a_sample_rate_that_the_clocks_cannot_make_is_refused(tmp_path):
     path.write_bytes(write_parameters(tflite, changed))
     machine = Machine(image.build(str(path), board.load("brd2601b"), tmp_path / "image").elf)
     machine.run(0.5)
-    assert "cannot run within 1 % of the model's sample rate" in machine.uart_read().decode()
+    assert "cannot run within 1 % of the model's sample rate" in text_of(machine)

@@ -1,0 +1,108 @@
+/* Profiles the network and the front end for a terminal or for the host. */
+#include "application_state.h"
+#include "frontend_settings.h"
+#include "model_plan.h"
+#include "profiler.h"
+
+#define PROFILED_COLUMNS 50u
+#define PROFILED_DETECTIONS 16u
+
+static uint32_t detector_cycles(application_t *app) {
+    int8_t output[DETECTOR_MAX_CLASSES] = {0};
+    detector_result_t result;
+    uint32_t start = hal_cycles();
+    for (uint32_t i = 0; i < PROFILED_DETECTIONS; i++) {
+        (void)detector_process(&app->loop.detector, output, i, &result);
+    }
+    return (hal_cycles() - start) / PROFILED_DETECTIONS;
+}
+
+static void send_begin(application_t *app, uint16_t request, uint32_t first, uint32_t count, uint32_t repetitions) {
+    if (request == 0) {
+        report_profile_begin(&app->report, count, repetitions);
+        return;
+    }
+    message_profile_begin_t message = {
+        .request = request,
+        .first = (uint16_t)first,
+        .count = (uint16_t)count,
+        .repetitions = (uint16_t)repetitions,
+        .core_clock_hz = hal_core_clock_hz(),
+        .accelerator = app->nn.accelerator != NULL ? ACCELERATOR_MVP : ACCELERATOR_NONE,
+    };
+    channel_send(&app->channel, MESSAGE_PROFILE_BEGIN, &message_layout_profile_begin, &message);
+}
+
+static void send_layer(application_t *app, uint16_t request, uint32_t index, const profiler_record_t *record) {
+    const nn_layer_t *layer = &model_plan.layers[index];
+    if (request == 0) {
+        report_profile_layer(&app->report, index, layer, record);
+        return;
+    }
+    message_profile_layer_t message = {
+        .request = request,
+        .index = (uint16_t)index,
+        .opcode = layer->opcode,
+        .kernel = layer->kernel,
+        .repetitions = (uint16_t)record->repetitions,
+        .cpu_cycles = record->mean,
+        .cpu_cycles_min = record->minimum,
+        .cpu_cycles_max = record->maximum,
+    };
+    channel_send(&app->channel, MESSAGE_PROFILE_LAYER, &message_layout_profile_layer, &message);
+}
+
+static void send_end(application_t *app, uint16_t request, bool complete, uint32_t records,
+                     const profiler_record_t *network, const profiler_record_t *frontend) {
+    if (request != 0) {
+        message_profile_end_t message = {
+            .request = request,
+            .code = complete ? RESULT_OK : RESULT_FAILED,
+            .network_cycles = network->mean,
+            .frontend_cycles = frontend->mean,
+            .frontend_cycles_max = frontend->maximum,
+            .frontend_step_ms = FRONTEND_STEP_SAMPLES * 1000u / FRONTEND_SAMPLE_RATE_HZ,
+            .detector_cycles = detector_cycles(app),
+            .records = (uint16_t)records,
+        };
+        codec_set_text(message.text, sizeof message.text, complete ? "" : "a layer failed");
+        channel_send(&app->channel, MESSAGE_PROFILE_END, &message_layout_profile_end, &message);
+    } else if (complete) {
+        report_profile_total(&app->report, "Network", network);
+        report_profile_total(&app->report, "Frontend", frontend);
+        report_line(&app->report, "Profile complete");
+    } else {
+        report_line(&app->report, "Error: a layer failed while it was profiled");
+    }
+}
+
+void profile_run(application_t *app, uint16_t request, uint32_t first, uint32_t count, uint32_t repetitions) {
+    bool was_running = app->running;
+    uint8_t source = app->source;
+    uint32_t done = 0;
+    nn_status_t status = NN_OK;
+    profiler_record_t layer, network = {0}, frontend = {0};
+
+    /* Its interrupts would be measured, and its audio lost. */
+    application_stop(app);
+    send_begin(app, request, first, count, repetitions);
+    while (done < count && status == NN_OK) {
+        report_flush(&app->report); /* so that the serial port's interrupts are not measured either */
+        status = profiler_layer(&app->nn, first + done, repetitions, hal_cycles, &layer);
+        if (status == NN_OK) {
+            send_layer(app, request, first + done, &layer);
+            done++;
+        }
+    }
+    report_flush(&app->report);
+    if (status == NN_OK) {
+        status = profiler_network(&app->nn, repetitions, hal_cycles, &network);
+        profiler_frontend(app->loop.frontend, &model_frontend_config, PROFILED_COLUMNS, hal_cycles, &frontend);
+    }
+    audio_loop_reset(&app->loop);
+    send_end(app, request, status == NN_OK, done, &network, &frontend);
+    audio_loop_reset(&app->loop);
+    if (was_running) {
+        application_listen(app, source);
+    }
+}
