@@ -30,7 +30,9 @@ _LN10_DIV_20 = 0.11512925465
 class FrontendSettings:
     """Every setting of the front end, by the vendor's names (without ``fe.``) and defaults.
 
-    Making one checks it: settings that cannot work raise TokayError with the reason.
+    Making one checks it: settings that cannot work raise TokayError with the reason. Units are in the
+    names; band limits are in Hz, smoothing, alphas and min_signal_remaining fractions of 1, shifts
+    and bits powers of two. A stage's settings are not looked at where its ``_enable`` is off.
     """
 
     sample_rate_hz: int = 16000
@@ -89,7 +91,7 @@ class FrontendSettings:
             if short not in known:
                 close = difflib.get_close_matches(short, known, n=1)
                 hint = f"did you mean {close[0]}?" if close else "see codegen.frontend.FrontendSettings"
-                raise TokayError(f"front-end setting {name} is not known", hint=hint)
+                raise TokayError(f"front-end setting {name!r} is not known", hint=hint)
             chosen[short] = value
         return cls(**chosen)
 

@@ -87,7 +87,12 @@ def _library() -> ctypes.CDLL:
 
 @functools.cache
 def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="features")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return ThreadPoolExecutor(cores, thread_name_prefix="features")
+
+
+if hasattr(os, "register_at_fork"):  # threads do not survive in a forked child: it makes its own
+    os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 def _audio(audio: Any, dimensions: int) -> npt.NDArray[np.int16]:

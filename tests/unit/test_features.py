@@ -71,6 +71,18 @@ def test_a_batch_is_its_clips(dynamic: bool) -> None:
     assert frontend.features_batch(audio[:0]).shape == (0, 49, 32)
 
 
+def test_a_batch_after_a_fork() -> None:
+    code = (
+        "import os, numpy as np; from host.features import Frontend; f = Frontend({})\n"
+        "a = np.ones((200, 16000), np.int16); f.features_batch(a)\n"
+        "pid = os.fork()\n"
+        "if pid == 0: f.features_batch(a); os._exit(7)\n"
+        "print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "7"
+
+
 def test_static_scale_is_the_formula() -> None:
     values = np.arange(65536).astype(np.uint16)
     expected = np.clip((values.astype(np.int64) * 256 + 333) // 666 - 128, -128, 127)
