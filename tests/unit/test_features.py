@@ -79,8 +79,8 @@ def test_a_batch_after_a_fork() -> None:
         "if pid == 0: f.features_batch(a); os._exit(7)\n"
         "print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout.strip() == "7"
+    command = [sys.executable, "-c", code]
+    assert subprocess.run(command, capture_output=True, text=True, timeout=60).stdout.strip() == "7"
 
 
 def test_static_scale_is_the_formula() -> None:
