@@ -54,7 +54,7 @@ class Image:
         i = bisect.bisect_right(addresses, address) - 1
         if i >= 0:
             symbol = functions[i]
-            end = symbol.address + symbol.size if symbol.size else (addresses + [address + 1])[i + 1]
+            end = symbol.address + symbol.size if symbol.size else [*addresses, address + 1][i + 1]
             if address < end:
                 return symbol.name
         return f"0x{address:08x}"
@@ -126,4 +126,4 @@ def read_image(path: Path | str) -> Image:
     except OSError as error:
         raise TokayError(f"{path}: {error.strerror}") from error
     except ELFError as error:
-        raise TokayError(f"{path}: not an ELF file ({error})", hint="give the .elf that host.build wrote") from error
+        raise TokayError(f"{path}: not an ELF file ({error})", hint="give host.build's .elf") from error

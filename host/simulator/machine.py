@@ -136,7 +136,7 @@ class Machine:
                 try:
                     self.write(segment.stored, segment.data)
                 except TokayError as error:
-                    raise TokayError(f"{elf_path}: 0x{segment.stored:08x} is no memory of this chip") from error
+                    raise TokayError(f"{elf_path}: no memory at 0x{segment.stored:08x}") from error
         self.image = image
         self.reset()
 

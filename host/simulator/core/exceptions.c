@@ -12,7 +12,7 @@
 #define XPSR_THUMB (1u << 24)
 #define XPSR_IT ((3u << 25) | (0x3Fu << 10))
 #define CONTROL_SPSEL 2u
-#define CONTROL_FP 0xCu /* FPCA, SFPA */
+#define CONTROL_FP 0xCu /* FPCA and, since all runs in secure state, SFPA */
 #define CONTROL_FPCA 4u
 #define FPCCR_ASPEN (1u << 31)
 #define RETURN_THREAD (1u << 3)
@@ -216,7 +216,7 @@ static bool unstack(struct machine *m, uint32_t exc_return) {
     machine_set_register(m, UC_ARM_REG_XPSR, frame[7] & ~XPSR_ALIGNED);
     machine_set_register(m, UC_ARM_REG_CONTROL,
                          control | (thread && (exc_return & RETURN_PSP) != 0 ? CONTROL_SPSEL : 0) |
-                             (floating ? CONTROL_FPCA : 0));
+                             (floating ? CONTROL_FP : 0));
     machine_set_register(m, UC_ARM_REG_MSP, msp);
     machine_set_register(m, UC_ARM_REG_PSP, psp);
     machine_set_register(m, UC_ARM_REG_LR, frame[5]);

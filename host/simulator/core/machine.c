@@ -9,6 +9,9 @@
 #define RETURN_ADDRESS 0x90000000u /* where functions that Python calls return to: nothing is there */
 #define SYSTEM_SPACE_BASE 0xE0000000u
 #define SYSTEM_SPACE_BYTES 0x00100000u
+/* Unicorn's pages. Its own choice for this core, 1 kB, makes address translation thrash and cuts most
+ * direct jumps between blocks; 64 kB divides all memories here. */
+#define PAGE_BYTES 0x1000
 #define XPSR_IT ((3u << 25) | (0x3Fu << 10))
 #define CPACR_FPU_ON (0xFu << 20)
 enum { INTR_UNDEFINED = 1, INTR_SVC = 2, INTR_FETCH = 3, INTR_DATA = 4, INTR_BREAKPOINT = 7, INTR_EXIT = 8, INTR_NOCP = 17,
@@ -352,7 +355,13 @@ static bool build_core(struct machine *m, char *error, size_t error_bytes) {
     uc_hook hook;
     int status = m->api.open(UC_ARCH_ARM, UC_MODE_THUMB | UC_MODE_MCLASS, &m->uc);
     if (status == 0) {
+        status = m->api.ctl(m->uc, UC_CTL_PAGE_SIZE_WRITE, PAGE_BYTES);
+    }
+    if (status == 0) {
         status = m->api.ctl(m->uc, UC_CTL_CPU_MODEL_WRITE, UC_CPU_ARM_CORTEX_M33);
+    }
+    if (status == 0) { /* and no addresses given: no end to look for, none to forget at every stop */
+        status = m->api.ctl(m->uc, UC_CTL_USE_EXITS_WRITE, 1);
     }
     if (status == 0) {
         status = m->api.mem_map_ptr(m->uc, FLASH_BASE, FLASH_BYTES, UC_PROT_READ | UC_PROT_EXEC, m->flash);
@@ -361,7 +370,7 @@ static bool build_core(struct machine *m, char *error, size_t error_bytes) {
         status = m->api.mem_map_ptr(m->uc, INFO_BASE, INFO_BYTES, UC_PROT_READ, m->info);
     }
     if (status == 0) {
-        status = m->api.mem_map_ptr(m->uc, RAM_BASE, RAM_BYTES, UC_PROT_ALL, m->ram);
+        status = m->api.mem_map_ptr(m->uc, RAM_BASE, RAM_BYTES, UC_PROT_READ | UC_PROT_WRITE, m->ram);
     }
     if (status == 0) {
         status = m->api.mmio_map(m->uc, 0x40000000u, 0x20000000u, on_mmio_read, m, on_mmio_write, m);

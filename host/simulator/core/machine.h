@@ -17,7 +17,7 @@
 #define RAM_BASE 0x20000000u
 #define RAM_BYTES 0x00040000u
 #define INFO_BASE 0x0FE00000u /* user data page; device information at +0x8000 */
-#define INFO_BYTES 0x00009000u
+#define INFO_BYTES 0x00010000u
 #define NEVER UINT64_MAX
 #define PS_PER_S 1000000000000ull
 

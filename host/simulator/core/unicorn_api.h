@@ -13,7 +13,8 @@ typedef size_t uc_hook;
 enum { UC_ARCH_ARM = 1, UC_MODE_THUMB = 1 << 4, UC_MODE_MCLASS = 1 << 5 };
 enum { UC_PROT_READ = 1, UC_PROT_WRITE = 2, UC_PROT_EXEC = 4, UC_PROT_ALL = 7 };
 enum { UC_CPU_ARM_CORTEX_M33 = 11 };
-enum { UC_CTL_CPU_MODEL_WRITE = 7 | (1 << 26) | (1 << 30), UC_CTL_TB_FLUSH = 10 | (1 << 30) };
+enum { UC_CTL_PAGE_SIZE_WRITE = 1 | (1 << 26) | (1 << 30), UC_CTL_USE_EXITS_WRITE = 4 | (1 << 26) | (1 << 30),
+       UC_CTL_CPU_MODEL_WRITE = 7 | (1 << 26) | (1 << 30), UC_CTL_TB_FLUSH = 10 | (1 << 30) };
 enum {
     UC_HOOK_INTR = 1 << 0,
     UC_HOOK_BLOCK = 1 << 3,

@@ -1,0 +1,306 @@
+"""Interrupts, faults and sleep: what the core does around the firmware's handlers."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+
+from host.simulator.machine import SimulatorError, SimulatorFault
+
+
+def words(machine, name: str, count: int) -> list[int]:
+    return list(struct.unpack(f"<{count}I", machine.read(machine.symbol(name), 4 * count)))
+
+
+def finish(machine, seconds: float = 0.1) -> None:
+    assert machine.run_until(lambda: words(machine, "done", 1) == [1], seconds), hex(machine.register(15))
+
+
+_NESTING = """
+volatile uint32_t log[16], n;
+static void note(uint32_t v) { log[n++] = v; }
+void irq60(void) { note(600); pend(61); note(601); pend(26); __asm volatile("dsb"); note(602); }
+void irq61(void) { note(610); note(611); }
+void irq26(void) { note(260); }
+int main(void) {
+    set_priority(60, 0x80); set_priority(61, 0x40); set_priority(26, 0x80);
+    enable_irq(60); enable_irq(61); enable_irq(26);
+    __asm volatile("cpsid i");
+    pend(60);
+    note(1);
+    __asm volatile("cpsie i\\n isb");
+    note(2);
+    uint32_t base = 0x40;
+    __asm volatile("msr basepri, %0" :: "r"(base));
+    pend(61); __asm volatile("dsb\\n isb");
+    note(3);
+    __asm volatile("msr basepri, %0\\n isb" :: "r"(0));
+    note(4);
+    return 0;
+}
+"""
+
+
+def test_nested_priorities_masks_and_order(boot):
+    machine = boot(_NESTING)
+    finish(machine)
+    # 61 preempts 60; 26 has 60's priority and follows it; PRIMASK and BASEPRI hold interrupts back.
+    assert words(machine, "n", 1) == [12]
+    assert words(machine, "log", 12) == [1, 600, 610, 611, 601, 602, 260, 2, 3, 610, 611, 4]
+
+
+_FRAMES = """
+volatile uint32_t frame[26], seen_return, seen_control, before[34], after[34], moves;
+__attribute__((naked)) void irq60(void) {
+    __asm volatile(
+        "ldr r1, =frame\\n mov r0, sp\\n movs r2, #26\\n"
+        "1: ldr r3, [r0], #4\\n str r3, [r1], #4\\n subs r2, #1\\n bne 1b\\n"
+        "ldr r1, =seen_return\\n str lr, [r1]\\n mrs r2, control\\n ldr r1, =seen_control\\n str r2, [r1]\\n"
+        "vmov.f32 s0, #2.0\\n vmov.f32 s15, #3.0\\n vmov.f32 s7, #4.0\\n movs r2, #0\\n vmsr fpscr, r2\\n"
+        "movs r0, #0\\n movs r1, #0\\n mov r12, r0\\n bx lr");
+}
+int main(void) {
+    enable_irq(60);
+    __asm volatile(
+        "ldr r0, =0x01000003\\n vmsr fpscr, r0\\n"
+        "movs r0, #32\\n ldr r1, =before\\n"
+        "1: subs r0, #1\\n ldr r2, =0x3f800000\\n add r2, r2, r0, lsl #12\\n str r2, [r1, r0, lsl #2]\\n cmp r0, #0\\n bne 1b\\n"
+        "vldmia r1, {s0-s31}\\n"
+        "ldr r4, =0xE000E204\\n mov r5, #0x10000000\\n"
+        "ldr r0, =0x11111111\\n ldr r1, =0x22222222\\n ldr r2, =0x33333333\\n ldr r3, =0x44444444\\n"
+        "ldr r12, =0x55555555\\n"
+        "sub sp, #4\\n str r5, [r4]\\n dsb\\n isb\\n add sp, #4\\n"
+        "ldr r6, =after\\n vstmia r6, {s0-s31}\\n vmrs r7, fpscr\\n str r7, [r6, #128]\\n"
+        "str r12, [r6, #132]\\n"
+        ::: "r0", "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r12", "memory");
+    return 0;
+}
+"""
+
+
+def test_floating_point_frame_is_stacked_and_restored(boot):
+    machine = boot(_FRAMES)
+    finish(machine)
+    floats = words(machine, "before", 32)
+    assert floats[31] == 0x3F800000 + (31 << 12)
+    assert words(machine, "after", 32) == floats
+    assert words(machine, "after", 34)[32:] == [0x01000003, 0x55555555]
+    frame = words(machine, "frame", 26)
+    assert frame[:5] == [0x11111111, 0x22222222, 0x33333333, 0x44444444, 0x55555555]
+    assert frame[7] & (1 << 9), "the stack was not aligned to 8: xPSR[9] says so"
+    assert frame[7] & (1 << 24) and frame[7] & 0x1FF == 0
+    assert frame[8:24] == floats[:16]
+    assert frame[24] == 0x01000003
+    assert words(machine, "seen_return", 1) == [0xFFFFFFE9]
+    assert words(machine, "seen_control", 1)[0] & 6 == 0
+
+
+_PROCESS_STACK = """
+volatile uint32_t returns[4], n, stacked_pc, svc_number, psp_before, psp_after, msp_inside;
+__attribute__((naked)) void svc(void) {
+    __asm volatile("mov r1, lr\\n mrs r0, psp\\n mrs r2, msp\\n push {r4, lr}\\n bl svc_c\\n pop {r4, pc}");
+}
+void svc_c(uint32_t *frame, uint32_t lr, uint32_t msp) {
+    returns[n++] = lr; stacked_pc = frame[6]; svc_number = ((uint8_t *)frame[6])[-2]; msp_inside = msp;
+    frame[0] = 77;
+    REG(0xE000ED04) = 1 << 28;
+}
+void pendsv(void) { uint32_t lr; __asm volatile("mov %0, lr" : "=r"(lr)); returns[n++] = lr; }
+volatile uint32_t result;
+int main(void) {
+    __asm volatile("msr psp, %0\\n mrs r0, control\\n orr r0, #2\\n msr control, r0\\n isb" :: "r"(0x20008000) : "r0");
+    register uint32_t r0 __asm("r0") = 5;
+    uint32_t a, b;
+    __asm volatile("mov %0, sp" : "=r"(a));
+    __asm volatile("svc #42" : "+r"(r0) :: "memory");
+    result = r0;
+    __asm volatile("mov %0, sp" : "=r"(b));
+    psp_before = a; psp_after = b;
+    done = 1;
+    for (;;) WFI();
+}
+"""
+
+
+def test_process_stack_svc_and_pendsv(boot):
+    machine = boot(_PROCESS_STACK)
+    finish(machine)
+    assert words(machine, "returns", 2) == [0xFFFFFFFD, 0xFFFFFFFD]
+    assert words(machine, "svc_number", 1) == [42]
+    assert words(machine, "result", 1) == [77]
+    assert words(machine, "psp_before", 1) == words(machine, "psp_after", 1)
+    assert 0x20007F00 <= words(machine, "psp_before", 1)[0] <= 0x20008000
+    assert 0x2000FF00 <= words(machine, "msp_inside", 1)[0] <= 0x20010000
+
+
+_SYSTICK = """
+volatile uint32_t ticks, cyccnt[2], slept;
+void systick(void) { ticks++; }
+int main(void) {
+    REG(0xE000EDFC) = 1 << 24; REG(0xE0001004) = 0; REG(0xE0001000) = 1;
+    REG(0xE000E014) = 1999; REG(0xE000E018) = 0; REG(0xE000E010) = 7;
+    cyccnt[0] = REG(0xE0001004);
+    while (ticks < 10) WFI();
+    cyccnt[1] = REG(0xE0001004);
+    return 0;
+}
+"""
+
+
+def test_systick_wakes_from_wfi_at_its_rate_and_cyccnt_stands_still(boot):
+    machine = boot(_SYSTICK)
+    machine.run(0.000995)  # 9 periods of 100 us, and start-up
+    assert words(machine, "ticks", 1) == [9]
+    finish(machine)
+    before, after = words(machine, "cyccnt", 2)
+    assert 0 < after - before < 2000, "the cycle counter does not count asleep"
+    assert machine.sleep_cycles > 18000
+
+
+_SLEEP = """
+volatile uint32_t irqs, order[6], n;
+void systick(void) { irqs++; REG(0xE000E010) = 0; }
+int main(void) {
+    __asm volatile("cpsid i");
+    REG(0xE000E014) = 999; REG(0xE000E018) = 0; REG(0xE000E010) = 7;
+    WFI();                      /* wakes though the handler may not run */
+    order[n++] = irqs;
+    __asm volatile("cpsie i\\n isb");
+    order[n++] = irqs;
+    __asm volatile("sev\\n wfe"); /* the event is there: no sleep */
+    order[n++] = 100;
+    REG(0xE000E018) = 0; REG(0xE000E010) = 7;
+    __asm volatile("wfe\\n wfe");
+    order[n++] = irqs;
+    return 0;
+}
+"""
+
+
+def test_wfi_with_primask_and_wfe_with_events(boot):
+    machine = boot(_SLEEP)
+    finish(machine)
+    assert words(machine, "order", 4) == [0, 1, 100, 2]
+
+
+_FAULTS = """
+volatile uint32_t seen[4], fault_pc;
+__attribute__((naked)) void bus_fault(void) {
+    __asm volatile("mrs r0, msp\\n b bus_c");
+}
+void bus_c(uint32_t *frame) {
+    seen[0]++; seen[1] = REG(0xE000ED28); seen[2] = REG(0xE000ED38); fault_pc = frame[6];
+    REG(0xE000ED28) = seen[1];
+    frame[6] += 2; /* past the load */
+}
+void hard_fault(void) { seen[3] = REG(0xE000ED2C); for (;;) { } }
+void read_nowhere(void) {
+    __asm volatile("ldr r0, =0x60000000\\n movs r1, #9\\n ldr r1, [r0]\\n" ::: "r0", "r1");
+}
+int main(void) {
+    REG(0xE000ED24) = 1 << 17;
+    read_nowhere();
+    return 0;
+}
+"""
+
+
+def test_bus_fault_reaches_the_handler_and_is_reported(boot):
+    machine = boot(_FAULTS)
+    with pytest.raises(SimulatorFault) as caught:
+        finish(machine)
+    assert caught.value.function == "read_nowhere"
+    assert caught.value.line.startswith("test.c:")
+    assert caught.value.report.exception == 5
+    finish(machine)  # the handler steps over it
+    seen = words(machine, "seen", 3)
+    assert seen == [1, 0x8200, 0x60000000]
+    assert words(machine, "fault_pc", 1)[0] == caught.value.pc
+
+
+def test_faults_can_be_only_recorded(boot):
+    machine = boot(_FAULTS, stop_on_fault=False)
+    finish(machine)
+    assert [fault.function for fault in machine.faults] == ["read_nowhere"]
+
+
+_ESCALATE = """
+volatile uint32_t hfsr;
+void hard_fault(void) { hfsr = REG(0xE000ED2C); CASE; for (;;) { } }
+void culprit(void) { ACTION; }
+int main(void) { culprit(); return 0; }
+"""
+
+
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        ("*(volatile uint32_t *)0x08000000 = 1", "write to 0x08000000, which is flash"),
+        ('__asm volatile("udf #3")', "undefined instruction"),
+        ("((void (*)(void))0x30000001)()", "jump to 0x30000000"),
+        ("REG(0x4B010048)", r"EUSART0\+0x048 while its clock is off"),
+    ],
+)
+def test_faults_without_a_handler_become_hard_faults(boot, action, message):
+    machine = boot(_ESCALATE.replace("ACTION", action).replace("CASE", "(void)0"))
+    with pytest.raises(SimulatorFault, match=message) as caught:
+        finish(machine)
+    if "jump" not in message:
+        assert caught.value.function == "culprit"
+    machine.run(0.001)
+    assert words(machine, "hfsr", 1) == [1 << 30]
+
+
+def test_fault_in_the_hard_fault_handler_is_a_lockup(boot):
+    source = _ESCALATE.replace("ACTION", '__asm volatile("udf #3")').replace("CASE", '__asm volatile("udf #4")')
+    machine = boot(source, stop_on_fault=False)
+    with pytest.raises(SimulatorError, match="lockup") as caught:
+        finish(machine)
+    assert caught.value.function == "hard_fault"
+
+
+def test_fpu_must_be_switched_on(boot):
+    source = """
+    volatile float x = 1;
+    void culprit(void) { x = x * 2; }
+    int main(void) { REG(0xE000ED88) = 0; __asm volatile("dsb\\n isb"); culprit(); return 0; }
+    """
+    with pytest.raises(SimulatorFault, match="CPACR") as caught:
+        finish(boot(source))
+    assert caught.value.function == "culprit"
+
+
+def test_unmodelled_registers_stop_the_run_with_their_name(boot):
+    machine = boot("void culprit(void) { REG(0x40008FF0); }\nint main(void) { culprit(); return 0; }")
+    with pytest.raises(SimulatorError, match=r"CMU\+0xff0") as caught:
+        finish(machine)
+    assert (caught.value.function, caught.value.line) == ("culprit", "test.c:1")
+    machine = boot("void culprit(void) { REG(0x49000000) = 1; }\nint main(void) { culprit(); return 0; }")
+    with pytest.raises(SimulatorError, match="no peripheral"):
+        finish(machine)
+
+
+def test_system_reset(boot):
+    source = """
+    __attribute__((section(".noinit"))) volatile uint32_t dummy;
+    int main(void) {
+        volatile uint32_t *kept = (volatile uint32_t *)0x20030000;
+        if (REG(0x40004094) == 1) { *kept = 1234; REG(0xE000ED0C) = 0x05FA0004; for (;;) { } }
+        done = REG(0x40004094) == 1u << 6 && *kept == 1234;
+        for (;;) WFI();
+    }
+    """
+    machine = boot(source)
+    finish(machine)
+    assert machine.status.resets == 1
+
+
+def test_two_machines_agree_to_the_cycle(boot):
+    def run():
+        machine = boot(_NESTING)
+        finish(machine)
+        status = machine.status
+        return status.cycles, status.instructions, status.sleep_cycles, status.time_ps
+
+    assert run() == run()
