@@ -50,8 +50,9 @@ def pack_weights(weights: np.ndarray, row_taps: int) -> dict[str, np.ndarray | i
 
 
 def conv_scratch_bytes(taps: int, channels: int, row_taps: int, input_width: int) -> int:
-    """Four windows of taps, prepared multipliers and a row of padding."""
-    return 4 * even(taps) * 2 + 16 * even(channels) + max(row_taps, input_width)
+    """Windows of taps, prepared multipliers, a row of padding and a window as it is, with slack."""
+    windows = 16 if taps == 9 and row_taps == 3 else 4
+    return windows * even(taps) * 2 + 16 * even(channels) + max(row_taps, input_width) + taps + 3
 
 
 def pack_depthwise(weights: np.ndarray) -> np.ndarray:

@@ -59,9 +59,9 @@ typedef struct nn_channel {
  * channels: output_channels entries, rounded up to even with zeros.
  *
  * Scratch of the layer, 4-byte aligned: 4 * even(taps) * sizeof(int16_t) bytes (room for four windows
- * of taps as int16), 16 * even(output_channels) bytes (prepared multipliers) and
- * max(kernel_width * input_channels, input_width) bytes (a row of padding); the portable kernel does
- * not use it. Code generated with `scratch="none"` gives 0. */
+ * of taps as int16; for sixteen where they are 3 by 3 of one channel), 16 * even(output_channels) bytes (prepared multipliers), max(kernel_width *
+ * input_channels, input_width) bytes (a row of padding) and taps + 3 bytes (a window as it is); the
+ * portable kernel uses taps bytes of it. */
 typedef struct nn_conv_2d_options {
     int32_t input_height, input_width, input_channels;
     int32_t output_height, output_width, output_channels;

@@ -34,6 +34,14 @@ static inline uint32_t m33_high_halves(uint32_t a, uint32_t b)
     return pair;
 }
 
+/* The low half of the first beside the high half of the second. */
+static inline uint32_t m33_low_and_high(uint32_t a, uint32_t b)
+{
+    uint32_t pair;
+    __asm__("pkhbt %0, %1, %2" : "=r"(pair) : "r"(a), "r"(b));
+    return pair;
+}
+
 /* c + x * m / 2^32, rounded down. */
 static inline int32_t m33_multiply_high_add(int32_t x, int32_t m, int32_t c)
 {
