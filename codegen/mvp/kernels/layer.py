@@ -68,9 +68,10 @@ class MvpLayer:
 
     @property
     def program_bytes(self) -> int:
-        """Flash for the programs: the first whole, of each other a count and its changed words."""
-        first = 4 * (isa.PROGRAM_WORDS - 1)
-        return first + sum(4 + 5 * len(c) + 3 & ~3 for c in self.changes()) if len(self.programs) else 0
+        """Flash for the programs, see :mod:`codegen.mvp.encode`."""
+        from codegen.mvp.encode import encode
+
+        return 4 * len(encode(self))
 
     @property
     def flash_bytes(self) -> int:
@@ -80,7 +81,7 @@ class MvpLayer:
         """Predicted cycles, an estimate fitted to silicon, by a rule of :mod:`host.simulator.mvp`."""
         from host.simulator.mvp import cycles
 
-        return cycles(self.programs, timing) if len(self.programs) else 0
+        return cycles(self.programs, timing)
 
     @property
     def worst_cycles(self) -> int:

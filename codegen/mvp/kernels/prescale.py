@@ -12,7 +12,7 @@ from codegen.mvp.kernels.tables import PRESCALE
 
 def prescale(source: int, target: int, count: int, zero_point: int) -> list[NDArray[np.uint32]]:
     """From the last element down, so that ``target`` may be ``source``."""
-    complex_ = count % 2 == 0
+    complex_ = count % 2 == 0 and source % 2 == 0  # two at a time, if they are aligned
     units = count // 2 if complex_ else count
     programs = []
     while units:

@@ -1,0 +1,76 @@
+"""Which operators of a graph the accelerator runs, and how: the kernels behind one interface.
+
+``select`` answers with sizes and costs at nominal addresses; after memory planning the answer's
+``build`` makes the programs for the final ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+from codegen.graph import Graph, Operator
+from codegen.mvp import from_graph
+from codegen.mvp.kernels import conv_2d, depthwise_conv_2d, elementwise, fully_connected, pool
+from codegen.mvp.kernels.layer import NOMINAL, NOMINAL_FLASH, MvpLayer, Placement, Refusal
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """``nominal`` tells variant, sizes and predicted cycles. ``copy``: the constants have to be in RAM.
+    ``in_place``: the scratch may be the input tensor's memory."""
+
+    nominal: MvpLayer
+    build: Callable[[Placement], MvpLayer]
+    copy: bool
+    in_place: bool
+
+
+def select(
+    graph: Graph, op: Operator, *, copy: bool = True, scratch_limit: int | None = None
+) -> Choice | Refusal:
+    """How the accelerator runs an operator, or why it does not.
+
+    ``copy`` allows weights that are used often to be copied to RAM before the layer; ``scratch_limit``
+    bounds the binary16 copy of the input, which is then made in bands of rows.
+    """
+    if op.name in ("conv_2d", "depthwise_conv_2d"):
+        module = conv_2d if op.name == "conv_2d" else depthwise_conv_2d
+        layer = getattr(from_graph, op.name)(graph, op)
+        run = module.conv_2d if op.name == "conv_2d" else module.depthwise_conv_2d
+        return _choice(run(layer, copy=copy, scratch_limit=scratch_limit), partial(module.build, layer), copy)
+    if op.name == "fully_connected":
+        layer = from_graph.fully_connected(graph, op)
+        build = partial(fully_connected.build_fully_connected, layer)
+        return _choice(fully_connected.fully_connected(layer), build, False)
+    if op.name in ("max_pool_2d", "average_pool_2d"):
+        return _simple(partial(pool.pool, from_graph.pool(graph, op)))
+    if op.name in ("add", "mul"):
+        shapes = {graph.tensors[i].shape for i in (*op.inputs, *op.outputs)}
+        if len(shapes) > 1 or any(graph.tensors[i].constant for i in op.inputs):
+            return Refusal("operands of different shapes, or a constant one")
+        return _simple(partial(elementwise.elementwise, from_graph.elementwise(graph, op)))
+    return Refusal(f"the accelerator has no kernel for {op.name}")
+
+
+def _choice(found, build, copy: bool) -> Choice | Refusal:
+    if isinstance(found, Refusal):
+        return found
+    variant, nominal = found
+    return Choice(nominal, partial(_renamed, build, variant, nominal.kernel), copy, in_place=not variant.band)
+
+
+def _renamed(build, variant, kernel: str, at: Placement) -> MvpLayer:
+    return replace(build(variant, at), kernel=kernel)
+
+
+def _simple(kernel: Callable[[Placement], MvpLayer | Refusal]) -> Choice | Refusal:
+    nominal = kernel(NOMINAL)
+    if isinstance(nominal, Refusal):
+        return nominal
+    return Choice(nominal, kernel, copy=False, in_place=False)
+
+
+def nominal_placement(choice: Choice) -> Placement:
+    return NOMINAL if choice.copy else NOMINAL_FLASH

@@ -1,0 +1,99 @@
+"""From a model to the accelerator's programs: choice, encoding, and a whole network on the model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from codegen.mvp.encode import address_positions, decode, encode
+from codegen.mvp.kernels.layer import MvpLayer, Placement, Refusal
+from codegen.mvp.select import Choice, select
+from codegen.read import read_model
+from host.simulator.mvp import Machine
+
+MODEL = Path(__file__).resolve().parents[2] / "host" / "models" / "keyword_spotting_on_off.tflite"
+RAM, FLASH = 0x20000000, 0x08000000
+
+
+def choices() -> list[tuple[str, Choice | Refusal]]:
+    graph = read_model(MODEL.read_bytes())
+    return [(op.name, select(graph, op)) for op in graph.operators]
+
+
+def test_shipped_model():
+    found = choices()
+    refused = [name for name, choice in found if isinstance(choice, Refusal)]
+    assert refused == ["reshape", "softmax"]
+    layers = [choice.nominal for _, choice in found if isinstance(choice, Choice)]
+    for timing in ("ports", "shared"):
+        assert sum(layer.cycles(timing) for layer in layers) < 150_000
+    assert sum(layer.flash_bytes for layer in layers) <= 12_000
+
+
+def test_encoding_gives_the_programs_back():
+    for _, choice in choices():
+        if isinstance(choice, Refusal):
+            continue
+        layer = choice.nominal
+        words = encode(layer)
+        assert layer.program_bytes == 4 * len(words)
+        decoded = decode(words, len(layer.programs))
+        np.testing.assert_array_equal(decoded, layer.programs)
+        for position in address_positions(layer):
+            assert words[position] >= FLASH
+
+
+def test_addresses_move():
+    """Adding an offset to the listed words is building for other addresses."""
+    choice = next(c for name, c in choices() if name == "conv_2d")
+    here = choice.build(Placement((RAM,), RAM + 0x4000, RAM, FLASH, RAM + 0x6000))
+    there = choice.build(Placement((RAM + 64,), RAM + 0x4040, RAM + 64, FLASH, RAM + 0x6040))
+    words = encode(here)
+    words[list(address_positions(here))] += 64
+    np.testing.assert_array_equal(words, encode(there))
+
+
+def _run(machine: Machine, ram: np.ndarray, flash: np.ndarray, layer: MvpLayer, at: Placement) -> None:
+    data = np.frombuffer(layer.constants, np.uint8)
+    memory, base = (flash, FLASH) if at.copy is None else (ram, RAM)
+    memory[at.tables - base :][: data.size] = data
+    machine.run(layer.programs)
+
+
+def test_whole_network():
+    """Every layer of the shipped model but reshape and softmax, each fed by the one before, activations
+    converted in place: a decision like the reference's and small differences."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    graph = read_model(MODEL.read_bytes())
+    reference = Interpreter(
+        str(MODEL), experimental_preserve_all_tensors=True,
+        experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
+    )  # fmt: skip
+    reference.allocate_tensors()
+    ram, flash = np.zeros(0x10000, np.uint8), np.zeros(0x4000, np.uint8)
+    machine = Machine()
+    machine.attach(RAM, ram)
+    machine.attach(FLASH, flash, writable=False)
+    rng = np.random.default_rng(0)
+    details = reference.get_input_details()[0]
+    for _ in range(3):
+        x = rng.integers(-128, 128, details["shape"]).astype(np.int8)
+        reference.set_tensor(details["index"], x)
+        reference.invoke()
+        where, other = RAM, RAM + 0x3000
+        ram[: x.size] = x.reshape(-1).view(np.uint8)
+        for op in graph.operators:
+            choice = select(graph, op)
+            if isinstance(choice, Refusal):
+                continue
+            scratch = where if choice.in_place else RAM + 0x8000
+            at = Placement((where,), other, scratch, FLASH, RAM + 0xA000 if choice.copy else None)
+            _run(machine, ram, flash, choice.build(at), at)
+            where, other = other, where
+            size = graph.output(op).elements
+            got = ram[where - RAM :][:size].view(np.int8).astype(int)
+            want = reference.get_tensor(op.outputs[0]).reshape(-1).astype(int)
+            assert np.abs(got - want).max() <= 3, op
+        assert got.argmax() == want.argmax()
