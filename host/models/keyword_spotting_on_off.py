@@ -45,10 +45,8 @@ SPECIFICATION = Specification(
         volume_gain=1,
         latency_ms=100,
     ),
-    augmentation=Augmentation(
-        keyword_copies=36, unknown_copies=5, shift_ms=200, synthetic_voices=48
-    ),
-    schedule=Schedule(epochs=40, batch_size=64, learning_rate=2e-3),
+    augmentation=Augmentation(keyword_copies=32, shift_ms=200, synthetic_voices=48),
+    schedule=Schedule(epochs=30, batch_size=128, learning_rate=3e-3),
     input_scale=1 / 64,
 )
 

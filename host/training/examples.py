@@ -61,7 +61,8 @@ def augmented(spec: Specification, store: Store, seed: int, progress: Progress |
     copies = {SILENCE: settings.silence_copies, UNKNOWN: settings.unknown_copies}
     jobs = _plan(spec, labels, copies, settings.keyword_copies, settings.background_crops)
     said, said_labels = _synthetic_audio(spec, seed)
-    jobs += _plan(spec, said_labels, {UNKNOWN: 1}, settings.synthetic_copies, 0, first=len(labels))
+    copies = {UNKNOWN: settings.synthetic_unknown_copies}
+    jobs += _plan(spec, said_labels, copies, settings.synthetic_copies, 0, first=len(labels))
     audio = np.concatenate((audio, said))
     examples = _make(spec, audio, store.background, jobs, (seed, 2), progress)
     order = np.random.default_rng([seed, 1]).permutation(len(jobs))

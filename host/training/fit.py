@@ -16,6 +16,10 @@ from host.training.examples import Examples
 from host.training.feature_augmentation import perturb
 from host.training.specification import LoadedModel, Specification
 
+# Of the running average of the weights, which is what is validated and kept: the choice of the best
+# epoch is less of a draw than with the weights of single steps.
+_AVERAGING = 0.998
+
 
 @dataclass(frozen=True)
 class Epoch:
@@ -71,6 +75,8 @@ def fit(
     )
     weights = class_weights(spec, training.labels)
     one_hot = np.eye(len(spec.classes), dtype=np.float32)[training.labels]
+    average = _Average(model.get_weights())
+    follow = keras.callbacks.LambdaCallback(on_train_batch_end=lambda *_: average.add(model.get_weights()))
     result: Fit | None = None
     best_weights: Any = None
     for number in range(1, spec.schedule.epochs + 1):
@@ -79,18 +85,35 @@ def fit(
         x = perturb(training.features[order], rng)[..., None] * np.float32(spec.input_scale)
         history = model.fit(
             x, one_hot[order], batch_size=spec.schedule.batch_size, shuffle=False, verbose=0,
-            sample_weight=weights[training.labels[order]],
+            sample_weight=weights[training.labels[order]], callbacks=[follow],
         )  # fmt: skip
+        current = model.get_weights()
+        model.set_weights(average.weights)
         epoch = _validate(model, spec, validation, number, history.history["loss"][0])
         if result is None or _rank(epoch) > _rank(result.best):
             epochs = result.epochs if result else []
             result, best_weights = Fit(model, epoch, epochs), model.get_weights()
+        model.set_weights(current)
         result.epochs.append(epoch)
         if report:
             report(epoch, spec.schedule.epochs)
     assert result is not None
     model.set_weights(best_weights)
     return result
+
+
+class _Average:
+    """The running average of a model's weights; short at first, so that the start is forgotten."""
+
+    def __init__(self, weights: list[np.ndarray]) -> None:
+        self.weights = [array.copy() for array in weights]
+        self._steps = 0
+
+    def add(self, weights: list[np.ndarray]) -> None:
+        self._steps += 1
+        keep = min(_AVERAGING, (1 + self._steps) / (10 + self._steps))
+        for mean, array in zip(self.weights, weights, strict=True):
+            mean += (1 - keep) * (array - mean)
 
 
 def class_weights(spec: Specification, labels: np.ndarray) -> np.ndarray:

@@ -55,7 +55,8 @@ class Augmentation:
     lead_in_probability: float = 0.5  # share of copies that the front end meets in mid-stream
     lead_in_ms: tuple[int, int] = (300, 1500)
     synthetic_voices: int = 24  # voices of espeak-ng beside the dataset, where it is installed
-    synthetic_copies: int = 10  # of a keyword's clip in each of them; other words' have one
+    synthetic_copies: int = 20  # of a keyword's clip in each of them
+    synthetic_unknown_copies: int = 4  # of another word's
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Schedule:
     batch_size: int = 64
     learning_rate: float = 2e-3
     final_learning_rate: float = 1e-5  # reached along a cosine
-    label_smoothing: float = 0.0
+    label_smoothing: float = 0.02
 
 
 @dataclass(frozen=True)
@@ -230,5 +231,5 @@ def _validate_augmentation(augmentation: Augmentation, require: Callable[[bool, 
     require(augmentation.gain[0] > 0, "augmentation.gain must be positive")
     for name in ("noise_probability", "lead_in_probability"):
         require(0 <= getattr(augmentation, name) <= 1, f"augmentation.{name} is outside 0..1")
-    for name in ("keyword_copies", "unknown_copies", "silence_copies", "synthetic_copies"):
+    for name in ("keyword_copies", "unknown_copies", "silence_copies"):
         require(getattr(augmentation, name) >= 1, f"augmentation.{name} must be at least 1")
