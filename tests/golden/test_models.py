@@ -17,14 +17,14 @@ SHARED = Path(os.environ.get("TOKAY_SHARED", ROOT.parent / "shared"))
 SHIPPED = sorted((ROOT / "host" / "models").glob("*.tflite"))
 GIVEN = sorted((SHARED / "models").glob("*.tflite"))
 needs_given = pytest.mark.skipif(not GIVEN, reason=f"no models in {SHARED}/models")
-# Bytes of the arena: for activations alone, and with the scratch of the Cortex-M33 kernels. Both are the
-# lower bound: what is alive together at one layer.
-ARENAS = {
-    "audio_example1": (10032, 11096),
-    "keyword_spotting": (16000, 17672),
-    "keyword_spotting_mobilenetv2": (76176, 76176),
-    "keyword_spotting_on_off": (4864, 5800),
-    "tflite_micro_speech": (5960, 6856),
+# Bytes of the arena for activations alone. It and the arena with the scratch of the Cortex-M33 kernels
+# are at their lower bounds: what is alive together at one layer.
+ACTIVATIONS = {
+    "audio_example1": 10032,
+    "keyword_spotting": 16000,
+    "keyword_spotting_mobilenetv2": 76176,
+    "keyword_spotting_on_off": 4864,
+    "tflite_micro_speech": 5960,
 }
 
 
@@ -98,8 +98,8 @@ def test_arena_meets_its_lower_bound(path: Path):
     plan = Model(path).plan
     bare = plan_memory(plan.graph, [replace(layer, scratch_bytes=0) for layer in plan.layers])
     assert bare.arena_bytes == bare.bound_bytes
-    assert plan.memory.arena_bytes == plan.memory.bound_bytes
-    assert (bare.arena_bytes, plan.memory.arena_bytes) == ARENAS[path.stem]
+    assert plan.memory.arena_bytes == plan.memory.bound_bytes <= bare.bound_bytes + 4096
+    assert bare.arena_bytes == ACTIVATIONS[path.stem]
 
 
 def test_wrong_inputs_are_refused():
