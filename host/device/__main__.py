@@ -1,4 +1,4 @@
-"""Boards and recorded conversations: ``python -m host.device list | info | show``."""
+"""Boards, simulated boards and recordings: ``python -m host.device list | info | show | simulate``."""
 
 from __future__ import annotations
 
@@ -25,8 +25,14 @@ def main(argv: Sequence[str]) -> int:
     info.add_argument("--record", metavar="FILE", help="record the conversation")
     show = actions.add_parser("show", help="a recorded conversation, readable")
     show.add_argument("file")
+    simulate = actions.add_parser("simulate", help="boot an image in the simulator behind a serial port")
+    simulate.add_argument("image", help="an ELF file that host.build wrote")
+    simulate.add_argument("--audio", metavar="FILE", help="what the microphone hears (default: silence)")
+    simulate.add_argument("--board", default="brd2601b", help="(default: %(default)s)")
+    simulate.add_argument("--link", metavar="PATH", help="a name of your choice for the port")
+    simulate.add_argument("--seconds", type=float, help="end after this time (default: at Ctrl-C)")
     options = arguments.parse_args(argv)
-    return {"list": _list, "info": _info, "show": _show}[options.action](options)
+    return {"list": _list, "info": _info, "show": _show, "simulate": _simulate}[options.action](options)
 
 
 def _list(options: Namespace) -> int:
@@ -63,6 +69,26 @@ def _show(options: Namespace) -> int:
     emit_json(options.json, lines)
     if options.json != "-":
         print("\n".join(lines))
+    return 0
+
+
+def _simulate(options: Namespace) -> int:
+    from host.audio import read_audio
+    from host.device.pty import PtyBridge
+    from host.device.simulator import SimulatorTransport
+    from host.simulator.machine import Machine
+
+    # A board restarts itself after a fault; the port goes on meanwhile.
+    machine = Machine(options.image, board=options.board, stop_on_fault=False)
+    if options.audio:
+        machine.set_audio(read_audio(options.audio, 16000, resample=True))
+    with PtyBridge(SimulatorTransport(machine, options.image), link=options.link) as bridge:
+        emit_json(options.json, {"port": bridge.port})
+        if options.json != "-":
+            print(f"{bridge.port}  (Ctrl-C ends it)", flush=True)
+        bridge.wait(options.seconds)
+        if bridge.error:
+            raise bridge.error
     return 0
 
 

@@ -13,7 +13,7 @@ import time
 import tty
 from types import TracebackType
 
-from host.device.transport import Transport, TransportClosed
+from host.device.transport import Transport
 from host.errors import TokayError
 
 _STEP_S = 0.01
@@ -73,17 +73,17 @@ class PtyBridge:
         self._master = self._slave = -1
         self._transport.close()
 
-    def wait(self) -> None:
-        """Returns when the bridge has ended by itself."""
-        self._thread.join()
+    def wait(self, timeout_s: float | None = None) -> None:
+        """Returns when the bridge has ended by itself, or after a time."""
+        self._thread.join(timeout_s)
 
     def _run(self) -> None:
         try:
             self._pump()
-        except (TransportClosed, TokayError) as error:
-            self.error = error
         except OSError as error:
             self.error = TokayError(f"bridge {self.port}: {error.strerror}")
+        except Exception as error:  # kept for whoever owns the bridge: this is a thread
+            self.error = error
 
     def _pump(self) -> None:
         backlog = b""

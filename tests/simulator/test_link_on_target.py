@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from host.cli import run
+from host.device.__main__ import main as device_command
 from host.device.framing import Encoder
 from host.simulator.machine import CallResult, Machine
 
@@ -103,3 +105,18 @@ def test_cost_leaves_the_audio_loop_alone(target: Target) -> None:
     receive, _ = target.call("receive", frame, len(frame))
     print(f"estimated cycles for 480 bytes: encode {encode.cycles}, receive {receive.cycles}")
     assert max(encode.cycles, receive.cycles) < 0.1 * 780_000
+
+
+def test_a_simulated_board_behind_a_port(
+    build_image: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = tmp_path / "board"
+    image = build_image("int main(void) { return 0; }")
+    assert run(device_command, ["simulate", str(image), "--link", str(port), "--seconds", "0.2"]) == 0
+    assert capsys.readouterr().out == f"{port}  (Ctrl-C ends it)\n"
+    assert not port.exists()
+    # What the image does wrong ends the command, in one line that says where.
+    image = build_image("int main(void) { return (int)*(volatile uint32_t *)0x50000000; }")
+    assert run(device_command, ["simulate", str(image), "--seconds", "5"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1
