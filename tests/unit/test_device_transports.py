@@ -1,0 +1,187 @@
+"""What carries a conversation: recordings, pseudo-terminals, sockets, serial ports and their boards."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from host.cli import run
+from host.device import commands
+from host.device import messages as m
+from host.device.__main__ import main as device_command
+from host.device.device import Device
+from host.device.pty import PtyBridge
+from host.device.recording import Recorder, Replay, describe, load
+from host.device.serial_port import Board, SerialTransport, choose_port, find_boards
+from host.device.simulator import SimulatorTransport
+from host.device.transport import SocketTransport, TransportClosed
+from host.errors import TokayError
+from tests.unit.fake_device import FakeMachine, Lossy
+
+
+def conversation(device: Device) -> list[object]:
+    hello = device.connect()
+    values = commands.parameters(device)
+    commands.set_parameter(device, "suppression_ms", 100)
+    layers = commands.profile(device).layers
+    return [hello, values, layers, list(device.events(0.5))]
+
+
+def test_recording_replays_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "session.jsonl"
+    with Device(Recorder(SimulatorTransport(FakeMachine(Lossy(0.1, 5))), path)) as device:
+        recorded = conversation(device)
+        lost = device.counters.lost
+    assert lost > 0
+    with Device(Replay(path)) as again:  # another session id, the same messages
+        assert conversation(again) == recorded
+        assert again.counters.lost == lost
+        with pytest.raises(TransportClosed, match="the recording is over"):
+            again.request(m.HelloGet())
+    with Device(Replay(path)) as other:
+        other.connect()
+        with pytest.raises(TokayError, match=r"session\.jsonl:\d+: the host sent RunLayer"):
+            other.request(m.RunLayer(layer=1))
+    shown = "\n".join(describe(path))
+    assert "->  HelloGet(request=1)" in shown and "<-  Hello(" in shown and "lost" in shown
+    assert [record.time_s for record in load(path)] == sorted(record.time_s for record in load(path))
+
+
+def test_recording_that_was_cut_off_is_good_to_its_last_line(tmp_path: Path) -> None:
+    path = tmp_path / "session.jsonl"
+    with Device(Recorder(SimulatorTransport(FakeMachine()), path)) as device:
+        device.connect()
+        device.request(m.RunLayer(layer=1))
+    whole = load(path)
+    path.write_text(path.read_text()[:-20])
+    assert load(path) == whole[:-1] and whole[-1].direction == "closed"
+    for text, error in {
+        "": "not a recorded conversation",
+        "{}\n": ":1: not a line",
+        '{"format": "tokay-conversation", "version": 9}\n': ":1: not a line",
+        '{"format": "tokay-conversation", "version": 1}\n[]\n': ":2: not a line",
+        '{"format": "tokay-conversation", "version": 1}\n{"t": 0, "rx": "zz"}\n': ":2: not a line",
+    }.items():
+        path.write_text(text)
+        with pytest.raises(TokayError, match=error):
+            load(path)
+    with pytest.raises(TokayError, match="cannot read"):
+        load(tmp_path / "absent")
+
+
+@pytest.fixture
+def bridge() -> Iterator[PtyBridge]:
+    with PtyBridge(SimulatorTransport(FakeMachine())) as made:
+        yield made
+
+
+def test_pseudo_terminal_is_a_serial_port(bridge: PtyBridge) -> None:
+    with Device(SerialTransport(bridge.port)) as device:
+        assert device.connect().model == "on_off"
+        assert len(commands.parameters(device)) == 5
+        assert commands.read_tensor(device, 0) == bytes(range(256)) * 4
+        assert len(commands.profile(device).layers) == 3
+        with pytest.raises(TokayError, match=r"cannot open .* \(another program has it open\)"):
+            SerialTransport(bridge.port)
+    with Device(SerialTransport(bridge.port)) as device:  # a second program, later
+        assert device.connect().model == "on_off"
+    assert bridge.error is None
+
+
+def test_pseudo_terminal_survives_a_host_that_does_not_read(tmp_path: Path) -> None:
+    machine = FakeMachine()
+    with PtyBridge(SimulatorTransport(machine), link=str(tmp_path / "board"), paced=False) as bridge:
+        transport = SerialTransport(str(tmp_path / "board"))
+        for k in range(4000):
+            machine.send(m.Log(time_ms=k, text="x" * 60))
+        with Device(transport) as device:
+            assert device.connect(timeout_s=10).model == "on_off"
+            logs = [event for event in device.events(0.2) if isinstance(event, m.Log)]
+            assert device.counters.lost > 0 and bridge.lost_bytes > 0
+            assert device.counters.lost + len(logs) <= 4001
+    assert not (tmp_path / "board").exists()
+    bridge.close()
+
+
+def test_sockets() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                machine = FakeMachine()
+                connection.sendall(machine.uart_read())
+                while data := connection.recv(4096):
+                    machine.uart_write(data)
+                    connection.sendall(machine.uart_read())
+                    if "run_layer" in machine.done:
+                        return
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with Device(SocketTransport("127.0.0.1", port)) as device:
+            assert device.connect().model == "on_off"
+            device.request(m.RunLayer(layer=1))
+            with pytest.raises(TransportClosed):
+                device.request(m.HelloGet())
+        thread.join()
+    with pytest.raises(TokayError, match="cannot connect"):
+        SocketTransport("127.0.0.1", port)
+
+
+def usb(device: str, vid: int | None, product: str, serial_number: str | None = None) -> SimpleNamespace:
+    return SimpleNamespace(
+        device=device, vid=vid, pid=0x0105 if vid else None, product=product, description=product,
+        serial_number=serial_number,
+    )  # fmt: skip
+
+
+PORTS = [
+    usb("/dev/ttyACM1", 0x1366, "J-Link", "000440123456"),
+    usb("/dev/ttyS0", None, "n/a"),
+    usb("/dev/ttyUSB0", 0x0403, "FT232R USB UART", "A1"),
+    usb("/dev/ttyACM0", 0x2E8A, "Debugprobe on Pico (CMSIS-DAP)", "E66"),
+]
+
+
+def test_boards_are_found_by_their_probes() -> None:
+    assert find_boards(PORTS) == [
+        Board("/dev/ttyACM0", "CMSIS-DAP", "E66", "Debugprobe on Pico (CMSIS-DAP)", "2e8a:0105"),
+        Board("/dev/ttyACM1", "J-Link", "000440123456", "J-Link", "1366:0105"),
+    ]
+    assert find_boards([]) == []
+
+
+def test_choosing_a_port() -> None:
+    boards = find_boards(PORTS)
+    assert choose_port(None, boards[:1]) == "/dev/ttyACM0"
+    assert choose_port("000440123456", boards) == "/dev/ttyACM1"
+    assert choose_port("/dev/anything", boards) == "/dev/anything"
+    with pytest.raises(TokayError, match="no board found"):
+        choose_port(None, [])
+    with pytest.raises(TokayError, match=r"2 boards found: /dev/ttyACM0 \(E66\), /dev/ttyACM1"):
+        choose_port(None, boards)
+
+
+def test_commands_end_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, bridge: PtyBridge
+) -> None:
+    monkeypatch.setattr("serial.tools.list_ports.comports", lambda: [])
+    for argv in (["list"], ["info"], ["info", "--port", "/dev/absent"], ["show", "absent"], []):
+        assert run(device_command, argv) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("error: ") and error.count("\n") == 1, argv
+    monkeypatch.setattr("serial.tools.list_ports.comports", lambda: PORTS)
+    assert run(device_command, ["list"]) == 0
+    assert "/dev/ttyACM1  J-Link  1366:0105  000440123456" in capsys.readouterr().out
+    session = tmp_path / "session.jsonl"
+    assert run(device_command, ["info", "--port", bridge.port, "--record", str(session)]) == 0
+    assert "EFR32MG24B310F1536IM48" in capsys.readouterr().out
+    assert run(device_command, ["show", str(session)]) == 0
+    assert "Hello(" in capsys.readouterr().out
