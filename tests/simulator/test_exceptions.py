@@ -65,7 +65,8 @@ int main(void) {
     __asm volatile(
         "ldr r0, =0x01000003\\n vmsr fpscr, r0\\n"
         "movs r0, #32\\n ldr r1, =before\\n"
-        "1: subs r0, #1\\n ldr r2, =0x3f800000\\n add r2, r2, r0, lsl #12\\n str r2, [r1, r0, lsl #2]\\n cmp r0, #0\\n bne 1b\\n"
+        "1: subs r0, #1\\n ldr r2, =0x3f800000\\n add r2, r2, r0, lsl #12\\n str r2, [r1, r0, lsl #2]\\n"
+        "cmp r0, #0\\n bne 1b\\n"
         "vldmia r1, {s0-s31}\\n"
         "ldr r4, =0xE000E204\\n mov r5, #0x10000000\\n"
         "ldr r0, =0x11111111\\n ldr r1, =0x22222222\\n ldr r2, =0x33333333\\n ldr r3, =0x44444444\\n"
@@ -109,7 +110,8 @@ void svc_c(uint32_t *frame, uint32_t lr, uint32_t msp) {
 void pendsv(void) { uint32_t lr; __asm volatile("mov %0, lr" : "=r"(lr)); returns[n++] = lr; }
 volatile uint32_t result;
 int main(void) {
-    __asm volatile("msr psp, %0\\n mrs r0, control\\n orr r0, #2\\n msr control, r0\\n isb" :: "r"(0x20008000) : "r0");
+    __asm volatile("msr psp, %0\\n mrs r0, control\\n orr r0, #2\\n msr control, r0\\n isb"
+                   :: "r"(0x20008000) : "r0");
     register uint32_t r0 __asm("r0") = 5;
     uint32_t a, b;
     __asm volatile("mov %0, sp" : "=r"(a));
@@ -253,7 +255,8 @@ def test_faults_without_a_handler_become_hard_faults(boot, action, message):
 
 
 def test_fault_in_the_hard_fault_handler_is_a_lockup(boot):
-    source = _ESCALATE.replace("ACTION", '__asm volatile("udf #3")').replace("CASE", '__asm volatile("udf #4")')
+    udf = '__asm volatile("udf #3")'
+    source = _ESCALATE.replace("ACTION", udf).replace("CASE", udf)
     machine = boot(source, stop_on_fault=False)
     with pytest.raises(SimulatorError, match="lockup") as caught:
         finish(machine)

@@ -162,6 +162,10 @@ static bool look_around(struct machine *m, uint32_t address, uint32_t bytes) {
     if (m->stop != STOP_NONE) {
         return false;
     }
+    if (m->flash_changed) { /* start again from here, with Unicorn's translations thrown away */
+        m->api.emu_stop(m->uc);
+        return false;
+    }
     bool splits_it_block = (machine_register(m, UC_ARM_REG_XPSR) & XPSR_IT) != 0;
     if (!splits_it_block) {
         if (m->reset_requested) {

@@ -193,6 +193,10 @@ static int run(struct machine *m) {
                 exception_enter(m, number, pc);
                 pc = machine_register(m, UC_ARM_REG_PC);
             }
+            if (m->flash_changed) {
+                m->flash_changed = false;
+                flush_code(m);
+            }
             m->current = NULL;
             m->deadline = 0;
             int error = m->api.emu_start(m->uc, pc | 1u, NO_END, 0, 0);

@@ -47,11 +47,18 @@ static uint8_t *target(struct machine *m, struct peripheral *p, uint32_t address
     return NULL;
 }
 
+/* Code that was run from there, if any, is forgotten. A block spans at most a page of Unicorn's. */
 static void code_changed(struct machine *m, uint32_t address, uint32_t bytes) {
-    for (uint32_t i = 0; i < bytes / 2u && address - FLASH_BASE < FLASH_BYTES; i++) {
-        m->flash_blocks[(address - FLASH_BASE) / 2u + i].bytes = 0;
+    if (address - FLASH_BASE >= FLASH_BYTES) {
+        return;
     }
-    m->flash_changed = true;
+    uint32_t first = (address - FLASH_BASE) / 2u, last = first + bytes / 2u;
+    for (uint32_t i = first > 2048u ? first - 2048u : 0; i < last; i++) {
+        if (m->flash_blocks[i].bytes != 0 && i + m->flash_blocks[i].bytes / 2u > first) {
+            m->flash_blocks[i].bytes = 0;
+            m->flash_changed = true;
+        }
+    }
 }
 
 static void erase(struct machine *m, struct peripheral *p, uint32_t address) {

@@ -1,0 +1,347 @@
+"""The chip's peripherals as firmware uses them: clocks, serial port, microphone, DMA, timers, flash."""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+import pytest
+
+from host.simulator.machine import SimulatorError
+
+_CLOCKS = """
+static void clocks(void) {
+    SET(0x40008064) = 1 << 20 | 1 << 17 | 1 << 18; SET(0x40008068) = 1 << 16;
+    REG(0x4A004080) = 0x580E;
+    SET(0x4A004028) = 1 << 24; CLR(0x4A004028) = 1 << 16;
+    while (REG(0x4A004058) & 1 << 16) { }
+    REG(0x4A004010) = 11 << 24 | 12 << 20 | 32 << 6 | 32;
+    CLR(0x4A004028) = 1 << 24; SET(0x4A004028) = 1 << 16;
+    while ((REG(0x4A004058) & 0x40010003) != 0x10003) { }
+    CLR(0x4001C004) = 1;
+    while (REG(0x4001C004) & 2) { }
+    REG(0x40010008) = 0xCCF09F00 | (REG(0x0FE08098) & 0x7F);
+    while (REG(0x4001000C) & 6) { }
+    REG(0x40008100) = 1;
+    REG(0x4001C00C) = 3839 << 16 | 1919; REG(0x4001C008) = 5;
+    CLR(0x4001C010) = 7; SET(0x4001C004) = 1;
+    while (!(REG(0x4001C010) & 7)) { }
+    REG(0x40030004) = 1 << 20;
+    SET(0x40008070) = 1 << 10 | 1 << 16;
+    REG(0x40008070) = (REG(0x40008070) & ~7) | 2;
+}
+"""
+
+
+def words(machine, name: str, count: int) -> list[int]:
+    return list(struct.unpack(f"<{count}I", machine.read(machine.symbol(name), 4 * count)))
+
+
+def finish(machine, seconds: float = 0.2) -> None:
+    assert machine.run_until(lambda: words(machine, "done", 1) == [1], seconds), hex(machine.register(15))
+
+
+def test_clocks_start_and_lock_at_78_mhz(boot):
+    machine = boot(_CLOCKS + "int main(void) { clocks(); return 0; }")
+    assert machine.status.core_hz == 20_000_000
+    finish(machine)
+    assert machine.status.core_hz == 78_000_000
+    assert 0.001 < machine.time_s < 0.01, "a cold crystal takes milliseconds"
+    before = machine.status
+    machine.run(0.001)
+    after = machine.status
+    assert after.cycles - before.cycles == 78_000
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("REG(0x40008070) = 2 | 1 << 16;", "PCLK above its limit"),
+        ("REG(0x40030004) = 0; REG(0x40008070) = 2 | 1 << 10;", "no flash wait state"),
+        ("REG(0x40008070) = 3; CLR(0x4A004028) = 1 << 16; REG(0x4001C008) = 5;", "DPLL configuration"),
+    ],
+)
+def test_clock_settings_that_silicon_would_not_survive_are_refused(boot, change, message):
+    machine = boot(_CLOCKS + "int main(void) { clocks(); " + change + " return 0; }")
+    with pytest.raises(SimulatorError, match=message):
+        finish(machine)
+
+
+_UART = (
+    _CLOCKS
+    + """
+volatile uint32_t received;
+static void uart(void) {
+    SET(0x40008064) = 1 << 26; SET(0x40008068) = 1 << 22;
+    REG(0x4B010004) = 1;
+    REG(0x4B010030) = 10576;
+    REG(0x4B010038) = 5;
+    REG(0x4003C4AC) = 5 << 16; REG(0x4003C4A4) = 6 << 16; REG(0x4003C494) = 0x14;
+}
+void irq11(void) {
+    while (REG(0x4B010048) & 1 << 7) {
+        uint32_t byte = REG(0x4B01003C);
+        received++;
+        REG(0x4B010044) = byte ^ 0x20;
+    }
+    CLR(0x4B01004C) = 1 << 2;
+}
+int main(void) {
+    clocks(); uart();
+    SET(0x4B010050) = 1 << 2; enable_irq(11);
+    for (const char *p = "hello, this is longer than sixteen"; *p; p++) {
+        while (!(REG(0x4B010048) & 1 << 6)) { }
+        REG(0x4B010044) = *p;
+    }
+    return 0;
+}
+"""
+)
+
+
+def test_serial_port_sends_at_its_baud_rate_and_receives_by_interrupt(boot):
+    machine = boot(_UART)
+    assert machine.run_until(b"sixteen", 0.1)
+    timed = machine.uart_read_timed()
+    assert bytes(b for b, _ in timed) == b"hello, this is longer than sixteen"
+    gaps = np.diff([t for _, t in timed])
+    expected = 10 * 16 * (1 + 10576 / 256) / 78e6
+    assert np.allclose(gaps, expected, atol=1e-9)
+    start = machine.time_s
+    machine.uart_write(b"ABCdefghijklmnopqrstuvwxyz")
+    assert machine.run_until(b"VWXYZ", 0.1)
+    timed = machine.uart_read_timed()
+    assert bytes(b for b, _ in timed) == b"abcDEFGHIJKLMNOPQRSTUVWXYZ"
+    assert timed[-1][1] - start == pytest.approx(27 * expected, rel=0.01)
+    assert words(machine, "received", 1) == [26]
+
+
+def test_nothing_leaves_a_port_that_is_not_routed_to_its_pin(boot):
+    machine = boot(_UART.replace("REG(0x4003C494) = 0x14;", ""))
+    machine.run(0.05)
+    assert machine.uart_read() == b""
+
+
+_MICROPHONE = (
+    _CLOCKS
+    + """
+#define N 64
+int16_t buffer[2][N];
+uint16_t ignored;
+uint32_t left[2][4], right[4];
+volatile uint32_t blocks, stamp[40], errors;
+int16_t kept[32 * N];
+volatile uint32_t overflow;
+void irq21(void) {
+    uint32_t flags = REG(0x40040050);
+    CLR(0x40040050) = flags;
+    if (flags & 0x80000000) errors++;
+    if (blocks < 32) {
+        for (int i = 0; i < N; i++) kept[blocks * N + i] = buffer[blocks & 1][i];
+        stamp[blocks] = REG(0xE000E018);
+    }
+    blocks++;
+}
+void irq9(void) { overflow++; CLR(0x4005C048) = 1 << 4; }
+int main(void) {
+    clocks();
+    REG(0xE000E014) = 0xFFFFFF; REG(0xE000E018) = 0; REG(0xE000E010) = 5;
+    SET(0x40008064) = 1 << 0 | 1 << 1 | 1 << 9 | 1 << 26;
+    for (int i = 0; i < 2; i++) {
+        left[i][0] = 3 << 24 | 1 << 26 | (N - 1) << 4 | 1 << 20;
+        left[i][1] = 0x4005C02C; left[i][2] = (uint32_t)buffer[i]; left[i][3] = (uint32_t)left[1 - i] | 2;
+    }
+    right[0] = 3 << 24 | 1 << 26 | 3u << 28 | 2047 << 4;
+    right[1] = 0x4005C02C; right[2] = (uint32_t)&ignored; right[3] = (uint32_t)right | 2;
+    REG(0x40040004) = 1;
+    REG(0x40044004) = 4 << 16; REG(0x40044008) = 4 << 16 | 1;
+    REG(0x40040070) = (uint32_t)left[0]; REG(0x400400A0) = (uint32_t)right;
+    SET(0x40040054) = 1 | 1u << 31; REG(0x40040048) = 3; enable_irq(21);
+    REG(0x4005C004) = 1; REG(0x4005C008) = 1 | 1 << 10 | 1 << 29; REG(0x4005C00C) = 13 | 1 << 12;
+    REG(0x4005C01C) = 18 << 8; REG(0x4005C014) = 1 << 4;
+    REG(0x4005C054) = 1 | 1 << 3 | 1 << 4 | 3 << 8;
+    REG(0x4003C720) = 1 | 4 | 8;
+    SET(0x4005C04C) = 1 << 4; enable_irq(9);
+    REG(0x4005C014) = 1 | 4;
+    while (blocks < 32) WFI();
+    STOP
+    return 0;
+}
+"""
+)
+
+
+def test_microphone_through_dma_sample_for_sample_and_at_its_rate(boot):
+    samples = np.random.default_rng(1).integers(-32768, 32767, 4096).astype(np.int16)
+    machine = boot(_MICROPHONE.replace("STOP", ""), audio=samples)
+    finish(machine, 0.5)
+    kept = np.frombuffer(machine.read(machine.symbol("kept"), 2 * 32 * 64), dtype=np.int16)
+    assert np.array_equal(kept, samples[: len(kept)])
+    # 64 frames of 64 bits at 39 MHz / 38: 64 * 64 * 38 * 2 core cycles, apart from the interrupt's jitter.
+    stamps = np.array(words(machine, "stamp", 32), dtype=np.int64)
+    gaps = -np.diff(stamps) % (1 << 24)
+    assert np.all(np.abs(gaps - 64 * 64 * 38 * 2) < 60)
+    assert abs(int(np.sum(gaps)) - 31 * 64 * 64 * 38 * 2) < 60
+    assert machine.status.i2s_millihertz == int(39e6 / 38 / 64 * 1000)
+    assert words(machine, "errors", 1) + words(machine, "overflow", 1) == [0, 0]
+
+
+def test_microphone_overflow_is_flagged_when_nobody_takes_the_samples(boot):
+    machine = boot(_MICROPHONE.replace("STOP", "REG(0x40040028) = 3; while (!overflow) { }"))
+    finish(machine, 0.5)
+    assert machine.status.i2s_overflows >= 1
+
+
+def test_audio_can_be_heard_at_its_own_rate(boot):
+    machine = boot(_MICROPHONE.replace("STOP", ""))
+    ramp = np.arange(4000, dtype=np.int16)
+    machine.set_audio(ramp, sample_rate=8000, mode="hold")
+    finish(machine, 0.5)
+    kept = np.frombuffer(machine.read(machine.symbol("kept"), 2 * 32 * 64), dtype=np.int16)
+    heard = np.diff(kept)
+    assert set(heard.tolist()) <= {0, 1}
+    assert np.sum(heard) / len(heard) == pytest.approx(8000 / (39e6 / 38 / 64), rel=0.01)
+
+
+_COPY = """
+uint32_t from[69], to[69], descriptor[2][4];
+volatile uint32_t flags;
+uint8_t bytes[8], swapped[8];
+void irq21(void) { flags |= REG(0x40040050); CLR(0x40040050) = 0xFF; }
+int main(void) {
+    SET(0x40008064) = 3;
+    REG(0x40040004) = 1;
+    for (int i = 0; i < 69; i++) from[i] = i * 0x01010101;
+    for (int i = 0; i < 8; i++) bytes[i] = i;
+    SET(0x40040054) = 0xFF; enable_irq(21);
+    descriptor[0][0] = 1 << 3 | 68 << 4 | 1 << 21 | 2 << 26;
+    descriptor[0][1] = (uint32_t)from; descriptor[0][2] = (uint32_t)to; descriptor[0][3] = 16 | 3;
+    descriptor[1][0] = 1 << 3 | 1 << 4 | 1 << 21 | 2 << 26 | 1 << 15 | 1 << 20;
+    descriptor[1][1] = (uint32_t)bytes; descriptor[1][2] = (uint32_t)swapped; descriptor[1][3] = 0;
+    REG(0x40040070 + 0x30 * 2) = (uint32_t)descriptor[0];
+    REG(0x40040048) = 1 << 2;
+    while (!flags) WFI();
+    return 0;
+}
+"""
+
+
+def test_dma_copies_memory_by_linked_descriptors(boot):
+    machine = boot(_COPY)
+    finish(machine)
+    assert words(machine, "to", 69) == [i * 0x01010101 for i in range(69)]
+    assert machine.read(machine.symbol("swapped"), 8) == bytes([3, 2, 1, 0, 7, 6, 5, 4])
+    assert words(machine, "flags", 1) == [4]
+    assert machine.peripheral(0x40040034) == 4  # CHDONE
+
+
+_TIMER = """
+volatile uint32_t overflows, count;
+void irq4(void) { overflows++; CLR(0x40048014) = 1; }
+int main(void) {
+    SET(0x40008064) = 1 << 4;
+    REG(0x40008120) = 3; /* FSRCO */
+    REG(0x40048004) = 3 << 18; /* / 4 */
+    REG(0x40048030) = 1;
+    REG(0x4004801C) = 999; REG(0x40048018) = 1; enable_irq(4);
+    REG(0x4004800C) = 1;
+    while (overflows < 5) WFI();
+    count = REG(0x40048024);
+    return 0;
+}
+"""
+
+
+def test_timer_overflows_wake_the_core(boot):
+    machine = boot(_TIMER)
+    machine.run(0.00099)  # 5 * 1000 ticks of 4 cycles at 20 MHz take 1 ms
+    assert words(machine, "overflows", 1) == [4]
+    machine.run(0.00005)
+    assert words(machine, "overflows", 1) == [5]
+    assert words(machine, "count", 1)[0] < 40
+
+
+_FLASH = """
+volatile uint32_t status[6];
+static void wait(void) { while (REG(0x4003001C) & 0x21) { } }
+int main(void) {
+    SET(0x40008068) = 1 << 16;
+    REG(0x4003003C) = 0x1B71;
+    REG(0x40030014) = 0x08020000; REG(0x40030010) = 2; status[0] = REG(0x4003001C);
+    REG(0x4003000C) = 1;
+    REG(0x40030014) = 0x08020000; REG(0x40030010) = 2; wait();
+    REG(0x40030014) = 0x08020010;
+    for (int i = 0; i < 4; i++) { while (!(REG(0x4003001C) & 8)) { } REG(0x40030018) = 0xA0 + i; }
+    REG(0x40030010) = 4; wait();
+    REG(0x40030014) = 0x08020010; REG(0x40030018) = 0x0F; wait();
+    REG(0x40030014) = 0x08200000; status[1] = REG(0x4003001C);
+    SET(0x40030120) = 1 << 16;
+    REG(0x40030014) = 0x08020000; REG(0x40030010) = 2; status[2] = REG(0x4003001C);
+    return 0;
+}
+"""
+
+
+def test_flash_is_erased_and_written_with_its_locks_and_its_time(boot):
+    machine = boot(_FLASH)
+    machine.write(0x08020000, bytes(range(64)))
+    finish(machine)
+    page = machine.read(0x08020000, 64)
+    assert page[:16] == b"\xff" * 16
+    assert list(struct.unpack("<4I", page[16:32])) == [0, 0xA1, 0xA2, 0xA3]  # 0xA0 & 0x0F
+    locked, invalid, page_locked = words(machine, "status", 3)
+    assert locked & 2 and invalid & 4 and page_locked & 2
+    assert machine.time_s > 0.01
+
+
+def test_gpio_levels_and_leds(boot):
+    source = """
+    volatile uint32_t pressed, before;
+    void irq26(void) { pressed++; CLR(0x4003C420) = 0xFFFF; }
+    int main(void) {
+        SET(0x40008064) = 1 << 26;
+        REG(0x4003C0C4) = 4 << 8;  /* PD2 push-pull, low: red is lit */
+        REG(0x4003C034) = 4 << 16; SET(0x4003C040) = 1 << 4; /* PA4 high: green is off */
+        REG(0x4003C064) = 2 << 8; SET(0x4003C070) = 1 << 2; /* PB2 input with pull-up */
+        REG(0x4003C400) = 1 << 8; REG(0x4003C408) = 2 << 8;
+        REG(0x4003C414) = 1 << 2; REG(0x4003C424) = 1 << 2;
+        before = REG(0x4003C074);
+        enable_irq(26);
+        while (!pressed) WFI();
+        return 0;
+    }
+    """
+    machine = boot(source)
+    machine.run(0.001)
+    assert machine.leds == {"red": True, "green": False, "blue": False}
+    assert words(machine, "before", 1)[0] & 4
+    machine.drive_pin("B", 2, False)
+    finish(machine)
+    assert words(machine, "pressed", 1) == [1]
+
+
+_MVP = """
+volatile uint32_t finished, status, cycles;
+void irq15(void) { finished++; CLR(0x4D00001C) = 1; }
+int main(void) {
+    SET(0x40008068) = 1 << 30;
+    SET(0x4D000004) = 1; REG(0x4D00000C) = 1; SET(0x4D000020) = 1; enable_irq(15);
+    REG(0x4D0000D4) = 99;                      /* loop 0: 100 times */
+    REG(0x4D000114) = 0; REG(0x4D000118) = 0;
+    REG(0x4D00011C) = 1u << 31 | 3;            /* one NOOP, begin and end of loop 0, end of program */
+    REG(0x4D000174) = 9;
+    status = REG(0x4D000010);
+    while (!finished) WFI();
+    cycles = REG(0x4D000014);
+    return 0;
+}
+"""
+
+
+def test_accelerator_runs_in_time_and_interrupts(boot):
+    machine = boot(_MVP)
+    finish(machine)
+    assert words(machine, "status", 1)[0] & 1, "running right after the start"
+    assert words(machine, "finished", 1) == [1]
+    assert 100 <= words(machine, "cycles", 1)[0] <= 130
+    assert machine.sleep_cycles >= 50
