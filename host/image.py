@@ -14,14 +14,9 @@ from typing import Any
 from elftools.elf.elffile import ELFFile
 
 from codegen import application
-from codegen import frontend as frontends
-from codegen.emit_c import emit_c
-from codegen.parameters import read_parameters
-from codegen.pipeline import compile_model
 from host import board as boards
-from host import cli, stack
+from host import cli, generation, stack
 from host.errors import TokayError
-from host.model_files import read_model_file
 
 ROOT = Path(__file__).resolve().parent.parent
 RAM_START, RAM_BYTES, FLASH_BYTES = 0x2000_0000, 256 * 1024, 1024 * 1024  # as in linker.ld
@@ -77,35 +72,26 @@ def build(
         )
     if accelerator != "none" and board.accelerator != accelerator:
         raise TokayError(f"{board.name} has no {accelerator}", hint="use --accelerator none")
-    name, files = ("bringup", {}) if model is None else _generate(model, accelerator)
+    generated = None if model is None else _generate(model, accelerator)
+    name = "bringup" if generated is None else generated.plan.name
     folder = (output or ROOT / "build" / board.key / name).resolve()
-    model_dir = folder / "model" if files else None
-    for file, text in files.items():
-        _write_if_changed(folder / "model" / file, text)
+    if generated is not None:
+        generation.write(generated.files, folder / "model")
     _write_if_changed(folder / "board" / "board_config.h", boards.header(board))
-    _cmake(folder, board, model_dir, verbose)
+    _cmake(folder, board, None if generated is None else folder / "model", verbose)
     return _measure(folder, board, name if model else None, accelerator)
 
 
-def _generate(model: str, accelerator: str) -> tuple[str, dict[str, str]]:
-    """The model's name and the C made from it, by file name."""
-    name, tflite = read_model_file(model)
-    parameters = read_parameters(tflite)
-    plan = compile_model(tflite, name=name, accelerator=accelerator)
-    graph = plan.graph
-    features, classes = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
-    fe = application.frontend_parameters(parameters, name)
-    settings = frontends.FrontendSettings.from_parameters(fe)
-    if (features.type, features.bytes) != ("int8", settings.frames * settings.channels):
-        raise TokayError(
-            f"{name}: the network takes {features.type} {list(features.shape)}, its front end makes "
-            f"int8 [{settings.frames}, {settings.channels}]",
-            hint="set its fe.* parameters with update_params",
-        )
-    if classes.type != "int8":
-        raise TokayError(f"{name}: the network's output is {classes.type}, the detector takes int8")
-    used = application.ApplicationSettings.from_parameters(parameters, classes.bytes)
-    return name, emit_c(plan) | frontends.emit_c(settings) | application.emit_c(used, name)
+def _generate(model: str, accelerator: str) -> generation.Generated:
+    """The C made from a model, refused where the keyword spotter cannot use it."""
+    generated = generation.generate(model, accelerator)
+    plan = generated.plan
+    application.frontend_parameters(generated.parameters, plan.name)
+    for what, number in (("input", plan.graph.inputs[0]), ("output", plan.graph.outputs[0])):
+        kind = plan.graph.tensors[number].type
+        if kind != "int8":
+            raise TokayError(f"{plan.name}: the network's {what} is {kind}, the keyword spotter takes int8")
+    return generated
 
 
 def _write_if_changed(path: Path, text: str) -> None:

@@ -22,11 +22,6 @@ RATE = 8000
 WAKE_UP = 4096  # frames that the board drops while the microphone settles
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory) -> image.Image:
-    return image.build(MODEL, board.load("brd2601b"), tmp_path_factory.mktemp("image"))
-
-
 @pytest.fixture
 def machine(built) -> Machine:
     return Machine(built.elf, stop_on_fault=False)
