@@ -19,6 +19,7 @@ from codegen.mvp.isa import MAX_COUNT, Type
 from codegen.mvp.kernels import tables
 from codegen.mvp.kernels.layer import MvpLayer, Placement, Refusal, checked
 
+EXACT_TAPS = 32  # sums of so many int8 are rounded to a multiple of 2 at most
 MAX_PROGRAMS = 128  # more cost the processor more than pooling itself
 
 
@@ -163,13 +164,19 @@ def _program(layer: Pool, run: _Run, at: Placement) -> NDArray[np.uint32]:
     _, width, channels = layer.input_shape
     pairs = channels // 2
     p = Program(f"{layer.operation}_pool_2d")
-    dims = [(run.columns, pairs), (run.rows, width * pairs), (run.count, run.source_step)]
+    columns, rows = (run.columns, pairs), (run.rows, width * pairs)
+    if layer.operation == "average" and run.columns < run.rows <= EXACT_TAPS and run.columns > 1:
+        columns, rows = rows, columns  # each line of the window has its epilogue: fewer, longer lines
+    dims = [columns, rows, (run.count, run.source_step)]
     x = p.array("input", at.inputs[0] + run.source, Type.INT8, dims, complex=True)
     out = p.array(
         "output", at.output + run.target, Type.INT8, [(run.count, run.target_step)], complex=True
     )
     with p.loop(run.count):
-        (_maximum if layer.operation == "max" else _average)(p, run, x, out)
+        if layer.operation == "max":
+            _maximum(p, run, x, out)
+        else:
+            _average(p, columns[0], rows[0], x, out)
     return p.assemble()
 
 
@@ -191,16 +198,16 @@ def _maximum(p: Program, run: _Run, x: Array, out: Array) -> None:
     p.instruction("COPY", z=1, a=1, load0=x.to(2, 2), store=out.of(1, 0))
 
 
-def _average(p: Program, run: _Run, x: Array, out: Array) -> None:
-    """Sums of rows are exact for up to 16 columns; their multiples of 1 / taps stay small."""
-    p.set(7, 1.0 / (run.rows * run.columns))
+def _average(p: Program, columns: int, rows: int, x: Array, out: Array) -> None:
+    """Sums of lines of up to EXACT_TAPS are exact or nearly so; their multiples of 1 / taps stay small."""
+    p.set(7, 1.0 / (rows * columns))
     p.instruction("CLEAR", z=3)
-    with p.loop(run.rows):
-        if run.columns == 1:
+    with p.loop(rows):
+        if columns == 1:
             p.instruction("MACR2A", z=3, x=1, y=7, a=3, load0=x.to(1, 1))
         else:
             p.instruction(load0=x.to(1, 0))
-            with p.loop(run.columns - 1, increment=[x.dim(1)]):
+            with p.loop(columns - 1, increment=[x.dim(1)]):
                 p.instruction("ADDC", z=1, x=2, a=1, load0=x.to(2, 0))
             p.instruction("MACR2A", z=3, x=1, y=7, a=3)
     p.instruction("COPY", z=3, a=3, load0=x.to(1, 2), store=out.of(3, 0))
