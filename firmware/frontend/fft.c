@@ -56,7 +56,7 @@ static inline void join_unrotated(fx_complex_t *y, size_t m) {
 }
 
 /* A stage of several blocks: twiddles held over the blocks. Returns those of the next stage. */
-static const fx_complex_t *middle_stage(fx_complex_t *bins, size_t points, size_t m,
+static inline const fx_complex_t *middle_stage(fx_complex_t *bins, size_t points, size_t m,
                                         const fx_complex_t *w) {
   const fx_complex_t *end = bins + points;
   for (fx_complex_t *y = bins; y < end; y += 4 * m) join_unrotated(y, m);
@@ -68,7 +68,7 @@ static const fx_complex_t *middle_stage(fx_complex_t *bins, size_t points, size_
 }
 
 /* The stage of a single block. */
-static void last_stage(fx_complex_t *bins, size_t m, const fx_complex_t *w) {
+static inline void last_stage(fx_complex_t *bins, size_t m, const fx_complex_t *w) {
   const fx_complex_t *end = bins + m;
   join_unrotated(bins, m);
   for (fx_complex_t *y = bins + 1; y < end; ++y, w += 3) join(y, m, w[0], w[1], w[2]);
@@ -172,19 +172,34 @@ static void split(const frontend_config_t *config, fx_complex_t *bins) {
   }
 }
 
+/* The stages after the first blocks of m points. Sizes that are known to the compiler leave it enough
+ * registers, so the usual lengths have stages of their own (a tenth of all cycles). */
+static void later_stages(fx_complex_t *bins, size_t points, size_t m, const fx_complex_t *w) {
+  switch (points) {
+  case 128: /* 30 ms at 8 kHz */
+    w = middle_stage(bins, 128, 8, w);
+    last_stage(bins, 32, w);
+    break;
+  case 256: /* 30 ms at 16 kHz */
+    w = middle_stage(bins, 256, 4, w);
+    w = middle_stage(bins, 256, 16, w);
+    last_stage(bins, 64, w);
+    break;
+  default:
+    for (; m < points / 4; m *= 4) w = middle_stage(bins, points, m, w);
+    if (m < points) last_stage(bins, m, w);
+  }
+}
+
 void frontend_spectrum(const frontend_config_t *config, const frontend_complex_t *in, int shift,
                        frontend_complex_t *bins) {
-  size_t points = config->fft_length / 2u, m;
-  const fx_complex_t *twiddles = config->fft_twiddles;
+  size_t points = config->fft_length / 2u;
   if (__builtin_ctz((unsigned)points) & 1) {
     first_blocks_of_8(config, in, shift, bins);
-    m = 8;
-    twiddles += 3;
+    later_stages(bins, points, 8, config->fft_twiddles + 3);
   } else {
     first_blocks_of_4(config, in, shift, bins);
-    m = 4;
+    later_stages(bins, points, 4, config->fft_twiddles);
   }
-  for (; m < points / 4; m *= 4) twiddles = middle_stage(bins, points, m, twiddles);
-  if (m < points) last_stage(bins, m, twiddles);
   split(config, bins);
 }

@@ -1,6 +1,6 @@
 """The front end as images run it: generated C, cross-compiled for the Cortex-M33 (with and without its
-DSP instructions) and run in an emulated core, and compiled for the PC under the sanitizers. All give
-the bits of the PC's library; the M33's instruction counts are pinned.
+DSP instructions) and run in the simulator, and compiled for the PC under the sanitizers. All give the
+bits of the PC's library; the instructions of a step are pinned.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import pytest
 
 from codegen.frontend import FrontendSettings, emit_c
 from host.features import Frontend
+from host.simulator.machine import Machine
 
 SOURCES = Path(__file__).resolve().parents[2] / "firmware" / "frontend"
 UNITS = ("frontend", "window", "fft", "filterbank", "noise_reduction", "pcan", "log_scale", "quantize")
@@ -72,57 +73,6 @@ def run(*command: object, stdin: bytes | None = None) -> bytes:
     return done.stdout
 
 
-class Machine:
-    """A bare emulated Cortex-M33 that calls functions of an ELF image."""
-
-    def __init__(self, image: Path) -> None:
-        import unicorn
-        from elftools.elf.elffile import ELFFile
-        from unicorn import arm_const
-
-        self._unicorn, self._arm = unicorn, arm_const
-        self.core = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS)
-        self.core.ctl_set_cpu_model(arm_const.UC_CPU_ARM_CORTEX_M33)
-        self.core.mem_map(FLASH, 0x100000)
-        self.core.mem_map(RAM, 0x40000)
-        with image.open("rb") as stream:
-            elf = ELFFile(stream)
-            for segment in elf.iter_segments():
-                if segment["p_type"] == "PT_LOAD":
-                    self.core.mem_write(segment["p_vaddr"], segment.data())
-            table = elf.get_section_by_name(".symtab")
-            self.symbols = {symbol.name: symbol["st_value"] for symbol in table.iter_symbols()}
-
-    def call(self, function: str, *arguments: int) -> int:
-        registers = (self._arm.UC_ARM_REG_R0, self._arm.UC_ARM_REG_R1, self._arm.UC_ARM_REG_R2,
-                     self._arm.UC_ARM_REG_R3)  # fmt: skip
-        for register, value in zip(registers, arguments, strict=False):
-            self.core.reg_write(register, value)
-        self.core.reg_write(self._arm.UC_ARM_REG_SP, RAM + 0x40000)
-        self.core.reg_write(self._arm.UC_ARM_REG_LR, (FLASH + 0xFFFF0) | 1)
-        self.core.emu_start(self.symbols[function] | 1, FLASH + 0xFFFF0)
-        return self.core.reg_read(self._arm.UC_ARM_REG_R0)
-
-    def counted(self, function: str, *arguments: int) -> tuple[int, int]:
-        """The call's result and the number of instructions it took."""
-        count = 0
-
-        def step(*_: object) -> None:
-            nonlocal count
-            count += 1
-
-        hook = self.core.hook_add(self._unicorn.UC_HOOK_CODE, step)
-        self.core.ctl_flush_tb()  # blocks translated before the hook would not call it
-        try:
-            result = self.call(function, *arguments)
-        finally:
-            self.core.hook_del(hook)
-        return result, count
-
-    def words(self, address: int, dtype: type, count: int) -> np.ndarray:
-        return np.frombuffer(self.core.mem_read(address, np.dtype(dtype).itemsize * count), dtype)
-
-
 Link = Callable[[FrontendSettings, str], Machine]
 
 
@@ -149,22 +99,29 @@ def link(tmp_path_factory: pytest.TempPathFactory) -> Link:
     return make
 
 
-STATE, COLUMN, AUDIO, FEATURES = RAM, RAM + 0x18000, RAM + 0x20000, RAM + 0x19000
+STATE, COLUMN, FEATURES, AUDIO, STACK = (RAM + page for page in (0, 0x18000, 0x19000, 0x20000, 0x40000))
+
+
+def words(machine: Machine, address: int, dtype: type, count: int) -> np.ndarray:
+    return np.frombuffer(machine.read(address, np.dtype(dtype).itemsize * count), dtype)
 
 
 def columns(machine: Machine, s: FrontendSettings, audio: np.ndarray) -> np.ndarray:
-    config = machine.symbols["model_frontend_config"]
-    assert machine.call("frontend_state_bytes", config) == s.state_bytes
-    assert machine.call("frontend_init", config, STATE, s.state_bytes - 1) == 0
-    assert machine.call("frontend_init", config, STATE + 4, s.state_bytes + 8) == 0
-    assert machine.call("frontend_init", config, STATE, s.state_bytes) == STATE
-    machine.core.mem_write(AUDIO, audio.tobytes())
+    def call(function: str, *arguments: int) -> int:
+        return machine.call(function, *arguments, stack=STACK).value
+
+    config = machine.symbol("model_frontend_config")
+    assert call("frontend_state_bytes", config) == s.state_bytes
+    assert call("frontend_init", config, STATE, s.state_bytes - 1) == 0
+    assert call("frontend_init", config, STATE + 4, s.state_bytes + 8) == 0
+    assert call("frontend_init", config, STATE, s.state_bytes) == STATE
+    machine.write(AUDIO, audio.tobytes())
     done, found = 0, []
     while done < len(audio):
-        done += machine.call("frontend_process", STATE, AUDIO + 2 * done, len(audio) - done, COLUMN)
-        (address,) = machine.words(COLUMN, np.uint32, 1)
+        done += call("frontend_process", STATE, AUDIO + 2 * done, len(audio) - done, COLUMN)
+        (address,) = words(machine, COLUMN, np.uint32, 1)
         if address:
-            found.append(machine.words(int(address), np.uint16, s.channels))
+            found.append(words(machine, int(address), np.uint16, s.channels))
     return np.array(found)
 
 
@@ -177,9 +134,10 @@ def test_m33_gives_the_pcs_bits(name: str, build: str, link: Link) -> None:
     spectrogram = columns(machine, s, audio)
     np.testing.assert_array_equal(spectrogram, Frontend(s).spectrogram(audio))
     function = "frontend_quantize_dynamic" if s.dynamic_range else "frontend_quantize"
-    machine.core.mem_write(AUDIO, spectrogram.tobytes())
-    machine.call(function, machine.symbols["model_frontend_config"], AUDIO, spectrogram.size, FEATURES)
-    features = machine.words(FEATURES, np.int8, spectrogram.size).reshape(spectrogram.shape)
+    machine.write(AUDIO, spectrogram.tobytes())
+    config = machine.symbol("model_frontend_config")
+    machine.call(function, config, AUDIO, spectrogram.size, FEATURES, stack=STACK)
+    features = words(machine, FEATURES, np.int8, spectrogram.size).reshape(spectrogram.shape)
     np.testing.assert_array_equal(features, Frontend(s).features(audio))
 
 
@@ -209,26 +167,27 @@ def test_m33_random_settings(link: Link) -> None:
         np.testing.assert_array_equal(found, Frontend(s).spectrogram(audio), err_msg=repr(s))
 
 
-def step_count(machine: Machine, s: FrontendSettings) -> int:
-    """Instructions of one step in the middle of loud noise, all samples of it at hand."""
+def step_cost(machine: Machine, s: FrontendSettings) -> tuple[int, int]:
+    """Instructions and cycles of one step in the middle of loud noise, all samples of it at hand."""
     audio = np.random.default_rng(3).normal(0, 3000, s.window_samples + 3 * s.step_samples).astype(np.int16)
     columns(machine, s, audio[: -s.step_samples])
-    machine.core.mem_write(AUDIO, audio.tobytes())
+    machine.write(AUDIO, audio.tobytes())
     start = AUDIO + 2 * (len(audio) - s.step_samples)
-    taken, count = machine.counted("frontend_process", STATE, start, s.step_samples, COLUMN)
-    assert taken == s.step_samples and machine.words(COLUMN, np.uint32, 1)[0]
-    return count
+    step = machine.call("frontend_process", STATE, start, s.step_samples, COLUMN, stack=STACK)
+    assert step.value == s.step_samples and words(machine, COLUMN, np.uint32, 1)[0]
+    return step.instructions, step.cycles
 
 
-PINNED = {"dsp": 13223, "plain": 27015}  # instructions of a step, by GCC 12.2.1 at -O2
+PINNED = {"dsp": 12992, "plain": 27711}  # instructions of a step, seed settings, GCC 12.2.1 at -O2
 
 
-def test_m33_instructions_of_a_step(link: Link) -> None:
+def test_m33_cost_of_a_step(link: Link) -> None:
     s = FrontendSettings(**SEED)
-    found = {build: step_count(link(s, build), s) for build in PINNED}
-    assert 0 < found["dsp"] * 2 <= found["plain"]
+    found = {build: step_cost(link(s, build), s) for build in PINNED}
+    for dsp, plain in zip(found["dsp"], found["plain"], strict=True):
+        assert 0 < 2 * dsp <= plain
     if run("arm-none-eabi-gcc", "-dumpversion").decode().strip() == "12.2.1":
-        assert found == PINNED
+        assert {build: instructions for build, (instructions, _) in found.items()} == PINNED
 
 
 @pytest.mark.parametrize("name", VARIANTS)
