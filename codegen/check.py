@@ -33,6 +33,7 @@ Constraint = Callable[[Graph, Operator], "str | None"]
 MAX_STEP = 1 << 15
 MAX_EXTENT = 1 << 24
 MAX_SOFTMAX_DEPTH = 511
+MAX_CONSTANT_BYTES = 1 << 22
 
 
 def check_graph(graph: Graph) -> None:
@@ -61,6 +62,12 @@ def rules() -> dict[str, list[str]]:
 
 
 def _check_structure(graph: Graph) -> None:
+    constants = sum(t.bytes for op in graph.operators for t in _inputs(graph, op) if t.constant)
+    if constants > MAX_CONSTANT_BYTES:
+        raise TokayError(
+            f"the operators' constants add up to {constants:,} bytes",
+            hint=f"at most {MAX_CONSTANT_BYTES:,} are compiled, more than the chip's flash",
+        )
     if not graph.operators:
         raise TokayError("no operator leads to the model's output")
     for what, tensors in (("inputs", graph.inputs), ("outputs", graph.outputs)):
@@ -457,6 +464,10 @@ CONSTRAINTS: dict[str, tuple[Constraint, ...]] = {
 
 
 # --- small helpers ---------------------------------------------------------------------------------
+
+
+def _inputs(graph: Graph, op: Operator) -> list[Tensor]:
+    return [graph.tensors[index] for index in op.inputs if index >= 0]
 
 
 def _data_tensors(graph: Graph, op: Operator) -> list[Tensor]:

@@ -2,8 +2,9 @@
 
 Tensors that may share memory (a reshape's two sides, an element-wise operator's input and output) form
 one block. A block occupies the arena from the layer that writes it first to the layer that reads it
-last. The lower bound of any plan with these blocks is the largest sum of blocks alive at one layer;
-blocks are placed greedily in several orders, and for small networks the best order is searched for
+last. The lower bound of any plan with these blocks is the largest sum of blocks alive at one layer.
+Blocks are placed greedily in several orders, at the lowest free offset or, every second one, at the
+highest below the bound (which suits chains, where each layer reads from one end and writes to the other),
 until the bound is met or a fixed number of placements has been tried.
 """
 
@@ -78,12 +79,15 @@ def place(blocks: Sequence[Block], bound: int) -> list[int]:
     ]
     best: list[int] = []
     height = 0
+    by_time = sorted(range(len(blocks)), key=lambda i: (blocks[i].first, -blocks[i].bytes))
+    nowhere, every_second = frozenset(), frozenset(by_time[1::2])
     for order in _orders(blocks):
-        places = _place_in_order(blocks, neighbours, order)
-        if not best or _height(blocks, places) < height:
-            best, height = places, _height(blocks, places)
-        if height <= bound:
-            break
+        for high in (nowhere, every_second):
+            places = _place_in_order(blocks, neighbours, order, high, bound)
+            if not best or _height(blocks, places) < height:
+                best, height = places, _height(blocks, places)
+            if height <= bound:
+                return best
     return best
 
 
@@ -159,19 +163,40 @@ def _orders(blocks: Sequence[Block]) -> Iterator[list[int]]:
 
 
 def _place_in_order(
-    blocks: Sequence[Block], neighbours: Sequence[Sequence[int]], order: Sequence[int]
+    blocks: Sequence[Block],
+    neighbours: Sequence[Sequence[int]],
+    order: Sequence[int],
+    high: frozenset[int],
+    bound: int,
 ) -> list[int]:
-    """Each block in turn at the lowest offset that is free for its whole life."""
+    """Each block in turn at an offset that is free for its whole life: the lowest, or for those in
+    ``high`` the highest below the bound where there is one."""
     places = [-1] * len(blocks)
     for i in order:
         taken = sorted((places[j], places[j] + blocks[j].bytes) for j in neighbours[i] if places[j] >= 0)
-        offset = 0
-        for start, end in taken:
-            if offset + blocks[i].bytes <= start:
-                break
-            offset = max(offset, end)
-        places[i] = offset
+        size = blocks[i].bytes
+        offset = _highest(taken, size, bound) if i in high else -1
+        places[i] = offset if offset >= 0 else _lowest(taken, size)
     return places
+
+
+def _lowest(taken: Sequence[tuple[int, int]], size: int) -> int:
+    offset = 0
+    for start, end in taken:
+        if offset + size <= start:
+            break
+        offset = max(offset, end)
+    return offset
+
+
+def _highest(taken: Sequence[tuple[int, int]], size: int, bound: int) -> int:
+    """The highest offset below the bound, negative if there is none."""
+    offset = bound - size
+    for start, end in sorted(taken, key=lambda place: -place[1]):
+        if end <= offset:
+            break
+        offset = min(offset, start - size)
+    return offset
 
 
 def _height(blocks: Sequence[Block], places: Sequence[int]) -> int:

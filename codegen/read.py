@@ -15,7 +15,7 @@ from codegen.graph import Graph, Operator, Quantization, Tensor
 
 # Far above any network for this chip; they bound the work that a hostile file can cause, and with 2^23
 # int8 values no sum or index of a kernel leaves 32 bits.
-MAX_OPERATORS = 4096
+MAX_OPERATORS = 1024
 MAX_TENSORS = 16384
 MAX_RANK = 8
 MAX_OPERANDS = 256

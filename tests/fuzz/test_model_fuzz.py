@@ -109,22 +109,50 @@ def test_every_truncation_of_a_shipped_model_is_refused(path: Path):
             compile_model(data[:length], name="cut")
 
 
-def test_sizes_that_would_exhaust_memory_are_refused_at_once():
-    """A tensor of 2^62 bytes, a list of 2^32 items, thousands of tensors on one buffer."""
+def hostile_models() -> dict[str, bytes]:
+    """Small files that ask for much."""
     n = NetworkBuilder()
-    x = n.tensor((1 << 30, 1 << 30), scale=0.1)
-    y = n.tensor((1 << 30, 1 << 30), scale=0.1)
+    x, y = (n.tensor((1 << 30, 1 << 30), scale=0.1) for _ in range(2))
     n.operator("RELU", [x], [y])
-    huge = n.build([x], [y])
-    many = NetworkBuilder()
-    tensors = [many.tensor((1, 64), scale=0.1) for _ in range(5001)]
+    models = {"a tensor of 2^60 bytes": n.build([x], [y])}
+    n = NetworkBuilder()
+    tensors = [n.tensor((1, 64), scale=0.1) for _ in range(1100)]
     for a, b in itertools.pairwise(tensors):
-        many.operator("RELU", [a], [b])
-    tracemalloc.start()
-    start = time.monotonic()
-    for data in (huge, many.build(tensors[:1], tensors[-1:])):
+        n.operator("RELU", [a], [b])
+    models["a thousand operators"] = n.build(tensors[:1], tensors[-1:])
+    n = NetworkBuilder()
+    tensors = [n.tensor((1, 512), scale=0.1) for _ in range(200)]
+    weights = n.tensor((512, 512), scale=0.1, data=np.zeros((512, 512)))
+    for a, b in itertools.pairwise(tensors):
+        n.operator("FULLY_CONNECTED", [a, weights, -1], [b], "FullyConnectedOptions")
+    models["two hundred layers on one buffer of weights"] = n.build(tensors[:1], tensors[-1:])
+    return models
+
+
+def test_models_that_would_exhaust_memory_or_time_are_refused_at_once():
+    for name, data in hostile_models().items():
+        tracemalloc.start()
+        start = time.process_time()
         with pytest.raises(TokayError):
-            compile_model(data, name="huge")
-    assert tracemalloc.get_traced_memory()[1] < 64 << 20
-    tracemalloc.stop()
-    assert time.monotonic() - start < 20
+            compile_model(data, name=name)
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20, name
+        tracemalloc.stop()
+        assert time.process_time() - start < 5, name
+
+
+def test_the_largest_network_allowed_is_planned_in_seconds():
+    n = NetworkBuilder()
+    tensors = [n.tensor((1, 1, 1, 64 + k % 7), scale=0.1) for k in range(1000)]
+    for a, b in itertools.pairwise(tensors):
+        shapes = [n.tensors[t].shape for t in (a, b)]
+        pads = [[0, 0]] * 3 + [[0, max(0, shapes[1][3] - shapes[0][3])]]
+        begin, end, strides = ([0] * 4, shapes[1], [1] * 4)
+        if shapes[1][3] > shapes[0][3]:
+            n.operator("PAD", [a, n.tensor((4, 2), "int32", data=np.array(pads))], [b], "PadOptions")
+        else:
+            lists = [n.tensor((4,), "int32", data=np.array(v)) for v in (begin, end, strides)]
+            n.operator("STRIDED_SLICE", [a, *lists], [b], "StridedSliceOptions")
+    start = time.process_time()
+    plan = compile_model(n.build(tensors[:1], tensors[-1:]), name="long")
+    assert time.process_time() - start < 20
+    assert plan.memory.arena_bytes == plan.memory.bound_bytes
