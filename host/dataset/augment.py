@@ -6,6 +6,7 @@ function of its seed, whatever the order or the number of threads it is made wit
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,6 +15,7 @@ from host.dataset.store import fit_length
 from host.training.specification import Augmentation
 
 _FLOOR_RMS = 2.0  # of the quietest noise floor, in units of int16; a microphone is never digitally silent
+_BANK_SLOPES, _BANK_SAMPLES = 12, 1 << 18
 
 
 def utterance(
@@ -94,11 +96,28 @@ def noise(samples: int, rng: np.random.Generator, recordings: Sequence[np.ndarra
         recording = recordings[choice - 2]
         start = int(rng.integers(len(recording) - samples))
         result = recording[start : start + samples].astype(np.float32)
+    elif samples < _BANK_SAMPLES:
+        start = int(rng.integers(_BANK_SAMPLES - samples))
+        result = _bank()[int(rng.integers(_BANK_SLOPES)), start : start + samples]
     else:
-        spectrum = np.fft.rfft(rng.standard_normal(samples).astype(np.float32))
-        frequency = np.maximum(np.arange(len(spectrum), dtype=np.float32), 8.0)
-        result = np.fft.irfft(spectrum * frequency ** -np.float32(rng.uniform(0.0, 1.0)), samples)
+        result = _coloured(rng.standard_normal(samples), rng.uniform(0.0, 1.0))
     return (result / max(loudness(result), 1e-9)).astype(np.float32)
+
+
+@functools.cache
+def _bank() -> np.ndarray:
+    """Noises to cut from, float32[slopes, samples]: making noise would take most of an example's time."""
+    rng = np.random.default_rng(0xC01)
+    white, slopes = rng.standard_normal((_BANK_SLOPES, _BANK_SAMPLES)), np.linspace(0, 1, _BANK_SLOPES)
+    return np.stack([_coloured(row, slope) for row, slope in zip(white, slopes, strict=True)])
+
+
+def _coloured(white: np.ndarray, slope: float) -> np.ndarray:
+    """White noise made to fall by ``slope`` times 6 dB an octave, all but the lowest frequencies."""
+    spectrum = np.fft.rfft(white)
+    lowest = 10.0 * len(white) / 8000  # 10 Hz at the rate most models listen at
+    spectrum *= np.maximum(np.arange(len(spectrum)), lowest) ** -slope
+    return np.fft.irfft(spectrum, len(white)).astype(np.float32)
 
 
 def loudness(signal: np.ndarray) -> float:

@@ -76,7 +76,9 @@ def fit(
     weights = class_weights(spec, training.labels)
     one_hot = np.eye(len(spec.classes), dtype=np.float32)[training.labels]
     average = _Average(model.get_weights())
-    follow = keras.callbacks.LambdaCallback(on_train_batch_end=lambda *_: average.add(model.get_weights()))
+    follow = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: average.add(model.get_weights())
+    )
     result: Fit | None = None
     best_weights: Any = None
     for number in range(1, spec.schedule.epochs + 1):
