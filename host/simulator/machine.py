@@ -81,6 +81,10 @@ LEDS = {
 }
 
 
+# Port and pin of the I2S microphone's clock, data, word select and power switch.
+_MICROPHONES = {"brd2601b": ((3, 3), (3, 4), (3, 5), (2, 8))}
+
+
 @dataclass(frozen=True)
 class CallResult:
     """What a called function returned (r0, unsigned) and what it took."""
@@ -116,6 +120,11 @@ class Machine:
         self.stop_on_fault = stop_on_fault
         self.faults: list[FaultReport] = []
         self.image: Image | None = None
+        self._uart: dict[int, list[tuple[int, float]]] = {}
+        if board in _MICROPHONES:
+            pins = [number for pin in _MICROPHONES[board] for number in pin]
+            wiring = native.Microphone(True, (ctypes.c_uint32 * 8)(*pins))
+            self._c.simulator_set_microphone(self._handle, ctypes.byref(wiring))
         self._c.simulator_set_mvp_timing(self._handle, 0 if mvp_timing == "ports" else 1)
         if elf_path is not None:
             self.load(elf_path)
@@ -144,6 +153,8 @@ class Machine:
         """Power-on reset: time and counters start at zero, memory keeps what it holds."""
         self._c.simulator_reset(self._handle)
         self.faults.clear()
+        self._uart_fetch(0)
+        self._uart.clear()
 
     def read(self, address: int, count: int) -> bytes:
         """Memory as a debugger sees it."""
@@ -335,13 +346,12 @@ class Machine:
         return pending
 
     def _uart_fetch(self, port: int) -> None:
-        if not hasattr(self, "_uart"):
-            self._uart: dict[int, list[tuple[int, float]]] = {}
         pending = self._uart.setdefault(port, [])
         size = 4096
         data, times = ctypes.create_string_buffer(size), (ctypes.c_uint64 * size)()
         while count := self._c.simulator_uart_take(self._handle, port, data, times, size):
-            pending.extend((data.raw[i], times[i] / _PS) for i in range(count))
+            taken = data.raw[:count]
+            pending.extend((taken[i], times[i] / _PS) for i in range(count))
 
     def _uart_pending(self, port: int = 0) -> bytes:
         self._uart_fetch(port)

@@ -45,6 +45,12 @@ class Status(ctypes.Structure):
     )
 
 
+class Microphone(ctypes.Structure):
+    """``struct simulator_microphone``: port and pin of clock, data, word select and power."""
+
+    _fields_ = (("present", c_bool), ("pins", c_uint32 * 8))
+
+
 _M = c_void_p
 _PROTOTYPES = {
     "simulator_create": (_M, (c_char_p, c_char_p, c_size_t)),
@@ -64,6 +70,7 @@ _PROTOTYPES = {
     "simulator_uart_give": (c_size_t, (_M, c_uint32, c_char_p, c_size_t)),
     "simulator_uart_take": (c_size_t, (_M, c_uint32, c_char_p, POINTER(c_uint64), c_size_t)),
     "simulator_set_audio": (None, (_M, c_void_p, c_size_t, c_uint32, c_int, c_uint64)),
+    "simulator_set_microphone": (None, (_M, POINTER(Microphone))),
     "simulator_pin_mode": (c_uint32, (_M, c_uint32, c_uint32)),
     "simulator_pin_output": (c_uint32, (_M, c_uint32, c_uint32)),
     "simulator_pin_drive": (None, (_M, c_uint32, c_uint32, c_uint32)),
@@ -117,4 +124,4 @@ def block_cost(code: bytes) -> tuple[int, int]:
     return cycles, count.value
 
 
-__all__ = ["FOREVER", "Fault", "Status", "block_cost", "create", "functions", "unicorn_path"]
+__all__ = ["FOREVER", "Fault", "Microphone", "Status", "block_cost", "create", "functions", "unicorn_path"]

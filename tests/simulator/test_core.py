@@ -63,7 +63,8 @@ uint32_t t_fsqrt(uint32_t a) {
 uint32_t t_f2i(uint32_t a) { return (uint32_t)(int32_t)f(a); }
 uint32_t t_it(uint32_t a, uint32_t b) {
     uint32_t r;
-    __asm volatile("cmp %1, %2\\n ite gt\\n movgt %0, #11\\n movle %0, #22" : "=r"(r) : "r"(a), "r"(b) : "cc");
+    __asm volatile("cmp %1, %2\\n ite gt\\n movgt %0, #11\\n movle %0, #22"
+                   : "=r"(r) : "r"(a), "r"(b) : "cc");
     return r;
 }
 uint32_t stack_arguments(uint32_t a, uint32_t b, uint32_t c, uint32_t d, uint32_t e, uint32_t g) {

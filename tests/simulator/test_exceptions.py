@@ -227,6 +227,36 @@ def test_faults_can_be_only_recorded(boot):
     assert [fault.function for fault in machine.faults] == ["read_nowhere"]
 
 
+_IN_IT_BLOCK = """
+volatile uint32_t log[4];
+__attribute__((naked)) void bus_fault(void) {
+    __asm volatile(
+        "ldr r0, =log\\n movs r1, #1\\n str r1, [r0]\\n"    /* would be skipped under the old condition */
+        "ldr r1, [sp, #28]\\n str r1, [r0, #4]\\n"            /* xPSR */
+        "ldr r1, =0x20000100\\n str r1, [sp, #0]\\n bx lr");  /* mend r0, so that the load works */
+}
+int main(void) {
+    REG(0xE000ED24) = 1 << 17; REG(0x20000100) = 55;
+    uint32_t a = 0x60000000, b = 2, c = 3;
+    __asm volatile(
+        "mov r0, %2\\n cmp r0, #0\\n ittee ne\\n ldrne %0, [r0]\\n addne %0, #1\\n"
+        "moveq %0, #9\\n moveq %1, #9"
+        : "+r"(b), "+r"(c) : "r"(a) : "r0", "cc");
+    log[2] = b; log[3] = c;
+    return 0;
+}
+"""
+
+
+def test_fault_inside_an_it_block_keeps_its_condition(boot):
+    machine = boot(_IN_IT_BLOCK, stop_on_fault=False)
+    finish(machine)
+    seen = words(machine, "log", 4)
+    assert seen[0] == 1
+    assert seen[1] & 0x0600FC00, "the IT state is in the stacked xPSR"
+    assert seen[2:] == [56, 3]
+
+
 _ESCALATE = """
 volatile uint32_t hfsr;
 void hard_fault(void) { hfsr = REG(0xE000ED2C); CASE; for (;;) { } }

@@ -122,6 +122,8 @@ def test_nothing_leaves_a_port_that_is_not_routed_to_its_pin(boot):
     assert machine.uart_read() == b""
 
 
+# PC8 switches the microphone on.
+_POWER = "REG(0x4003C09C) = 4; SET(0x4003C0A0) = 1 << 8;"
 _MICROPHONE = (
     _CLOCKS
     + """
@@ -160,6 +162,8 @@ int main(void) {
     REG(0x4005C004) = 1; REG(0x4005C008) = 1 | 1 << 10 | 1 << 29; REG(0x4005C00C) = 13 | 1 << 12;
     REG(0x4005C01C) = 18 << 8; REG(0x4005C014) = 1 << 4;
     REG(0x4005C054) = 1 | 1 << 3 | 1 << 4 | 3 << 8;
+    POWER
+    REG(0x4003C724) = 5 << 16 | 3; REG(0x4003C730) = 4 << 16 | 3; REG(0x4003C734) = 3 << 16 | 3;
     REG(0x4003C720) = 1 | 4 | 8;
     SET(0x4005C04C) = 1 << 4; enable_irq(9);
     REG(0x4005C014) = 1 | 4;
@@ -173,7 +177,7 @@ int main(void) {
 
 def test_microphone_through_dma_sample_for_sample_and_at_its_rate(boot):
     samples = np.random.default_rng(1).integers(-32768, 32767, 4096).astype(np.int16)
-    machine = boot(_MICROPHONE.replace("STOP", ""), audio=samples)
+    machine = boot(_MICROPHONE.replace("STOP", "").replace("POWER", _POWER), audio=samples)
     finish(machine, 0.5)
     kept = np.frombuffer(machine.read(machine.symbol("kept"), 2 * 32 * 64), dtype=np.int16)
     assert np.array_equal(kept, samples[: len(kept)])
@@ -187,13 +191,15 @@ def test_microphone_through_dma_sample_for_sample_and_at_its_rate(boot):
 
 
 def test_microphone_overflow_is_flagged_when_nobody_takes_the_samples(boot):
-    machine = boot(_MICROPHONE.replace("STOP", "REG(0x40040028) = 3; while (!overflow) { }"))
+    machine = boot(
+        _MICROPHONE.replace("STOP", "REG(0x40040028) = 3; while (!overflow) { }").replace("POWER", _POWER)
+    )
     finish(machine, 0.5)
     assert machine.status.i2s_overflows >= 1
 
 
 def test_audio_can_be_heard_at_its_own_rate(boot):
-    machine = boot(_MICROPHONE.replace("STOP", ""))
+    machine = boot(_MICROPHONE.replace("STOP", "").replace("POWER", _POWER))
     ramp = np.arange(4000, dtype=np.int16)
     machine.set_audio(ramp, sample_rate=8000, mode="hold")
     finish(machine, 0.5)
@@ -201,6 +207,13 @@ def test_audio_can_be_heard_at_its_own_rate(boot):
     heard = np.diff(kept)
     assert set(heard.tolist()) <= {0, 1}
     assert np.sum(heard) / len(heard) == pytest.approx(8000 / (39e6 / 38 / 64), rel=0.01)
+
+
+def test_a_microphone_without_power_is_silent(boot):
+    source = _MICROPHONE.replace("STOP", "").replace("POWER", "")
+    machine = boot(source, audio=np.full(4096, 1000, np.int16))
+    finish(machine, 0.5)
+    assert not any(machine.read(machine.symbol("kept"), 2 * 32 * 64))
 
 
 _COPY = """

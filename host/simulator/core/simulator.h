@@ -57,6 +57,15 @@ size_t simulator_uart_take(struct machine *m, uint32_t index, uint8_t *bytes, ui
 /* mode 0: one PCM sample a frame; 1: the latest sample of its own rate; 2: linear interpolation. */
 void simulator_set_audio(struct machine *m, const int16_t *pcm, size_t count, uint32_t rate_hz, int mode,
                          uint64_t at_ps);
+/* How a board connects its microphone; without it any pins will do. */
+struct simulator_pin {
+    uint32_t port, pin;
+};
+struct simulator_microphone {
+    bool present;
+    struct simulator_pin clock, data, word_select, power; /* power: high is on */
+};
+void simulator_set_microphone(struct machine *m, const struct simulator_microphone *wiring);
 /* Level driven by, or read at, a pin. */
 uint32_t simulator_pin_mode(struct machine *m, uint32_t port, uint32_t pin);
 uint32_t simulator_pin_output(struct machine *m, uint32_t port, uint32_t pin);

@@ -21,6 +21,7 @@ enum { I2S_EN = 1, I2S_MONO = 2, I2S_DMASPLIT = 8, I2S_DELAY = 16 };
 #define FIFO_WORDS 2u
 #define SOURCE_USART0 4u
 #define BATCH_FRAMES 16u
+enum { ROUTEEN = 0x720, CSROUTE = 0x724, RXROUTE = 0x730, CLKROUTE = 0x734 }; /* in GPIO */
 #define ROUTES (1u | 4u | 8u) /* CS, RX, CLK */
 
 struct usart_state {
@@ -37,6 +38,7 @@ struct usart_state {
     uint32_t pcm_rate;
     int mode;
     uint64_t pcm_at_ps, pcm_position; /* frames presented since then */
+    struct simulator_microphone wiring;
 };
 
 static uint64_t word_ps(const struct usart_state *s, uint64_t word) {
@@ -63,6 +65,27 @@ static int32_t sample_at(struct usart_state *s, uint64_t ps) {
     int64_t fraction = (int64_t)((uint64_t)(scaled % PS_PER_S) >> 8);
     int64_t step = s->pcm[index + 1u] - s->pcm[index];
     return (int32_t)(s->pcm[index] + step * fraction / (int64_t)(PS_PER_S >> 8));
+}
+
+static bool is_routed(struct machine *m, uint32_t route, struct simulator_pin pin) {
+    uint32_t word = REGISTER(m->gpio, route);
+    return (word & 3u) == pin.port && (word >> 16 & 15u) == pin.pin;
+}
+
+/* Whether what the firmware set up reaches a microphone that is on. */
+static bool is_connected(struct machine *m, const struct usart_state *s) {
+    const struct simulator_microphone *w = &s->wiring;
+    if ((REGISTER(m->gpio, ROUTEEN) & ROUTES) != ROUTES) {
+        return false;
+    }
+    return !w->present || (is_routed(m, CSROUTE, w->word_select) && is_routed(m, RXROUTE, w->data) &&
+                           is_routed(m, CLKROUTE, w->clock) &&
+                           simulator_pin_mode(m, w->power.port, w->power.pin) >= 4u &&
+                           simulator_pin_output(m, w->power.port, w->power.pin) == 1u);
+}
+
+void simulator_set_microphone(struct machine *m, const struct simulator_microphone *wiring) {
+    ((struct usart_state *)m->usart->state)->wiring = *wiring;
 }
 
 static void set_flags(struct machine *m, struct peripheral *p) {
@@ -101,7 +124,7 @@ static void receive(struct machine *m, struct peripheral *p, uint64_t word) {
     uint32_t value = 0;
     if (!right) {
         s->frames++;
-        bool routed = (REGISTER(m->gpio, 0x720u) & ROUTES) == ROUTES;
+        bool routed = is_connected(m, s);
         uint32_t sample = (uint32_t)sample_at(s, word_ps(s, word + 1u)) & 0xFFFFu;
         /* The microphone starts a bit late; without DELAY every bit is taken one place too low. */
         value = !routed ? 0 : (REGISTER(p, I2SCTRL) & I2S_DELAY) != 0 ? sample : sample >> 1;
@@ -152,8 +175,7 @@ static void plan(struct machine *m, struct peripheral *p) {
         words = 1;
     } else if (left != NEVER && left * step < words) {
         /* The left words are the even ones: the left-th from here. */
-        words = split && s->slots == 2 ? 2u * left - 1u - (s->words & 1u) + (s->words & 1u) * 1u : left;
-        words += split && (s->words & 1u) != 0 ? 1u : 0u;
+        words = split && s->slots == 2 ? 2u * left - 1u + (s->words & 1u) : left;
     }
     p->next = word_ps(s, s->words + words);
 }
