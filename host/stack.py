@@ -1,9 +1,10 @@
 """The worst-case stack of an image: frames and calls as the compiler reports them.
 
 GCC writes a `.ci` file beside each object (`-fcallgraph-info=su`): a node a function with its frame,
-an edge a call. What has none, the compiler's own library, is read from its instructions. Calls
-through pointers are resolved by `INDIRECT`; one that is not listed there, recursion and frames of
-unbounded size are errors, so the number is a bound or there is none.
+an edge a call. What has none, the compiler's own library, is read from its instructions. A call
+through a pointer may reach what `INDIRECT` says, else any function whose address the same object file
+takes; if there is none, and for recursion and frames of unbounded size, there is an error instead of a
+number, so a number is a bound.
 
 All interrupts have one priority, so at most one handler lies on top of the deepest thread, with the
 eight words that the core pushes (the FPU's are not pushed, see startup.c) and a word of alignment.
@@ -15,6 +16,8 @@ import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+
+from elftools.elf.elffile import ELFFile
 
 from host.errors import TokayError
 
@@ -28,12 +31,12 @@ INDIRECT: tuple[tuple[str, str], ...] = (
     ("nn_run|nn_run_layer", "nn_kernel_.*"),
     ("audio_loop_process|infer|now", "hal_cycles"),
     ("profiler_.*", "hal_cycles"),
-    ("nn_kernel_conv_2d", "gather_.*"),  # gather_fn of kernels/cortex_m33/conv_2d.c
 )
 
 _NODE = re.compile(r'node: \{ title: "([^"]+)" label: "([^"]*)"')
 _EDGE = re.compile(r'edge: \{ sourcename: "([^"]+)" targetname: "([^"]+)"')
 _FRAME = re.compile(r"(\d+) bytes \(([^)]*)\)")
+_ADDRESS_RELOCATIONS = (2, 47, 48)  # R_ARM_ABS32, R_ARM_THM_MOVW_ABS_NC, R_ARM_THM_MOVT_ABS
 _INDIRECT_NAME = "__indirect_call"
 
 
@@ -43,6 +46,7 @@ class Function:
 
     frame: int
     calls: frozenset[str]
+    pointers: frozenset[str] = frozenset()  # functions whose address its object file takes
 
 
 @dataclass(frozen=True)
@@ -81,9 +85,11 @@ def _from_compiler(folder: Path, linked: set[str]) -> dict[str, Function]:
     """The functions that the compiler described and the linker kept."""
     frames: dict[str, int] = {}
     calls: dict[str, set[str]] = {}
+    pointers: dict[str, set[str]] = {}
     for path in sorted(folder.rglob("*.ci")):
         text = path.read_text()
         local: dict[str, str] = {}
+        taken = _addresses_taken(path.with_suffix(".obj")) if _INDIRECT_NAME in text else frozenset()
         for title, label in _NODE.findall(text):
             name = title.rsplit(":", 1)[-1]
             local[title] = name
@@ -95,10 +101,34 @@ def _from_compiler(folder: Path, linked: set[str]) -> dict[str, Function]:
             # Two static functions of one name: the larger frame and both their calls.
             frames[name] = max(frames.get(name, 0), int(match[1]))
             calls.setdefault(name, set())
+            pointers.setdefault(name, set()).update(taken)
         for source, target in _EDGE.findall(text):
             if local.get(source) in calls:
                 calls[local[source]].add(local.get(target, target.rsplit(":", 1)[-1]))
-    return {name: Function(frame, frozenset(calls[name])) for name, frame in frames.items()}
+    return {
+        name: Function(frame, frozenset(calls[name]), frozenset(pointers[name]))
+        for name, frame in frames.items()
+    }
+
+
+def _addresses_taken(path: Path) -> frozenset[str]:
+    """Functions that an object file refers to otherwise than by calling them."""
+    if not path.is_file():
+        return frozenset()
+    names = set()
+    with path.open("rb") as stream:
+        elf = ELFFile(stream)
+        for section in elf.iter_sections("SHT_REL"):
+            if section.name.startswith((".rel.debug", ".rel.ARM")):
+                continue
+            symbols = elf.get_section(section["sh_link"])
+            for relocation in section.iter_relocations():
+                if relocation["r_info_type"] in _ADDRESS_RELOCATIONS:
+                    symbol = symbols.get_symbol(relocation["r_info_sym"])
+                    names.add(symbol.name or elf.get_section(symbol["st_shndx"]).name)
+    # With a section for each function, a static one is referred to by its section.
+    code = [name for name in names if not name.startswith(".") or name.startswith(".text.")]
+    return frozenset(name.removeprefix(".text.") for name in code)
 
 
 def _from_instructions(disassembly: str) -> dict[str, Function]:
@@ -149,8 +179,6 @@ def _register_count(text: str) -> int:
 
 def _handlers(elf: Path) -> set[str]:
     """The functions that the vector table names."""
-    from elftools.elf.elffile import ELFFile
-
     with elf.open("rb") as stream:
         file = ELFFile(stream)
         symbols = list(file.get_section_by_name(".symtab").iter_symbols())
@@ -171,6 +199,9 @@ def _callees(name: str, functions: dict[str, Function]) -> list[str]:
             targets = [f for f in functions if re.fullmatch(callee, f.split(".")[0])]
             if targets:
                 return named + targets
+    targets = [f for f in functions if f in functions[name].pointers]
+    if targets:
+        return named + targets
     raise TokayError(
         f"the stack has no known bound: {name} calls through a pointer",
         hint="say in host/stack.py what it may call",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -134,3 +135,22 @@ def test_pins():
     for wrong in ("PE1", "PA16", "A5", ""):
         with pytest.raises(TokayError):
             board.pin(wrong)
+
+
+@needs_compiler
+def test_calls_through_pointers_reach_every_function_whose_address_is_taken(tmp_path):
+    (tmp_path / "x.c").write_text(
+        "static __attribute__((noinline)) int small(int x) { return x * 3; }\n"
+        "static __attribute__((noinline)) int large(int x) {\n"
+        "  volatile int a[50]; a[x] = x; return a[x / 2]; }\n"
+        "static __attribute__((noinline)) int other(int x) { volatile int a[90]; a[x] = x; return a[0]; }\n"
+        "static int (*const table[])(int) = {small, large};\n"
+        "int run(int x) { return table[x & 1](x) + 1; }\n"
+        "int direct(int x) { return other(x) + 1; }\n"
+    )
+    flags = ["-mcpu=cortex-m33", "-mthumb", "-O2", "-ffunction-sections", "-fcallgraph-info=su", "-c"]
+    command = ["arm-none-eabi-gcc", *flags, "-o", str(tmp_path / "x.c.obj"), str(tmp_path / "x.c")]
+    subprocess.run(command, check=True)
+    graph = stack._from_compiler(tmp_path, {"run", "direct", "small", "large", "other"})
+    assert graph["run"].pointers == {"small", "large"}
+    assert stack.deepest("run", graph) == (graph["run"].frame + graph["large"].frame, ("run", "large"))
