@@ -49,7 +49,8 @@ class Plan:
 
     @property
     def flash_bytes(self) -> int:
-        """Weights, tables, options and plan structures on the chip (32-bit pointers); no code."""
+        """Weights, tables, options and plan structures on the chip (32-bit pointers); no code, and none of
+        the few bytes between arrays that the linker aligns."""
         from codegen.emit_memory import options_bytes
 
         constants = sum(self.graph.tensors[t].bytes for t in self.tensors if self.graph.tensors[t].constant)
@@ -57,7 +58,7 @@ class Plan:
             layer.weights_bytes + options_bytes(type(layer.options), pointer=4) + 24 + 2 * len(layer.inputs)
             for layer in self.layers
         )
-        return constants + layers + 12 * len(self.tensors) + 44
+        return constants + layers + 12 * len(self.tensors) + 44 + 4 * len(KERNELS)
 
 
 def build_plan(

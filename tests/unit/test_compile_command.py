@@ -194,3 +194,20 @@ def test_generated_names_and_comments_cannot_break_out_of_their_place(tmp_path: 
     text = generation.generate(str(odd)).files["model_plan.c"]
     banner = text[: text.index("#include")]
     assert banner.count("*/") == 1 and not re.search(r"^(?![ /]\*|#|$)", banner, re.M)
+
+
+@pytest.mark.parametrize("path", [*SHIPPED, *GIVEN], ids=lambda p: p.stem)
+def test_flash_is_what_the_chips_compiler_makes_of_it(path: Path, tmp_path: Path):
+    compiler = shutil.which("arm-none-eabi-gcc")
+    if compiler is None:
+        pytest.skip("no arm-none-eabi-gcc")
+    generated = generation.generate(str(path))
+    generation.write(generated.files, tmp_path)
+    flags = ["-mcpu=cortex-m33", "-mthumb", "-std=c11", "-Wall", "-Wextra", "-Werror", "-O2", f"-I{NN}"]
+    subprocess.run([compiler, *flags, "-c", "model_plan.c", "-o", "model_plan.o"], cwd=tmp_path, check=True)
+    size = subprocess.run(
+        ["arm-none-eabi-size", "model_plan.o"], cwd=tmp_path, check=True, capture_output=True, text=True
+    ).stdout.splitlines()[1]
+    text, data, bss = map(int, size.split()[:3])
+    assert data == bss == 0
+    assert 0 <= text - generated.plan.flash_bytes <= 8 * len(generated.plan.layers)
