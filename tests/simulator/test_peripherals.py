@@ -67,6 +67,24 @@ def test_clock_settings_that_silicon_would_not_survive_are_refused(boot, change,
         finish(machine)
 
 
+def test_systick_counts_core_cycles_over_a_change_of_the_clock(boot):
+    source = """
+    volatile uint32_t ticks, start;
+    void systick(void) { ticks++; }
+    int main(void) {
+        REG(0xE000E014) = 19999; REG(0xE000E018) = 0; REG(0xE000E010) = 7;
+        clocks();
+        start = ticks; done = 1;
+        for (;;) WFI();
+    }
+    """
+    machine = boot(_CLOCKS + source)
+    assert machine.run_until(lambda: words(machine, "done", 1) == [1], 0.1)
+    before = words(machine, "ticks", 1)[0]
+    machine.run(0.01)
+    assert words(machine, "ticks", 1)[0] - before == 39
+
+
 _UART = (
     _CLOCKS
     + """
@@ -246,6 +264,26 @@ def test_dma_copies_memory_by_linked_descriptors(boot):
     assert machine.read(machine.symbol("swapped"), 8) == bytes([3, 2, 1, 0, 7, 6, 5, 4])
     assert words(machine, "flags", 1) == [4]
     assert machine.peripheral(0x40040034) == 4  # CHDONE
+
+
+def test_dma_errors_are_flagged(boot):
+    source = """
+    uint32_t descriptor[4], to; volatile uint32_t flags;
+    void irq21(void) { flags = REG(0x40040050); CLR(0x40040050) = flags; }
+    int main(void) {
+        SET(0x40008064) = 3; REG(0x40040004) = 1;
+        descriptor[0] = 1 << 3 | 1 << 21 | 2 << 26 | 1 << 20;
+        descriptor[1] = SOURCE; descriptor[2] = (uint32_t)&to;
+        SET(0x40040054) = 0x800000FF; enable_irq(21);
+        REG(0x40040070) = (uint32_t)descriptor; REG(0x40040048) = 1;
+        while (!flags) { }
+        return 0;
+    }
+    """
+    for address in ("0x70000000", "0x4B010048"):  # nothing there; a port whose clock is off
+        machine = boot(source.replace("SOURCE", address))
+        finish(machine)
+        assert words(machine, "flags", 1) == [1 << 31]
 
 
 _TIMER = """

@@ -171,10 +171,14 @@ static bool is_clocked(const struct machine *m, const struct peripheral *p) {
 }
 
 /* The peripheral behind an access that may go on; NULL after reporting why not. */
-static struct peripheral *accessible(struct machine *m, uint32_t address, const char *verb) {
+static struct peripheral *accessible(struct machine *m, uint32_t address, const char *verb, bool core) {
     struct peripheral *p = find(m, address);
     if (p == NULL) {
         machine_error(m, address, "%s of 0x%08x: no peripheral is modelled there", verb, address);
+        return NULL;
+    }
+    if (!is_clocked(m, p) && !core) {
+        m->bus_error = true; /* the master that asked deals with it */
         return NULL;
     }
     if (!is_clocked(m, p)) {
@@ -193,7 +197,7 @@ static struct peripheral *accessible(struct machine *m, uint32_t address, const 
 }
 
 uint32_t bus_read(struct machine *m, uint32_t address, uint32_t bytes, bool core) {
-    struct peripheral *p = accessible(m, address, "read");
+    struct peripheral *p = accessible(m, address, "read", core);
     if (p == NULL) {
         return 0;
     }
@@ -216,7 +220,7 @@ uint32_t bus_read(struct machine *m, uint32_t address, uint32_t bytes, bool core
 
 void bus_write(struct machine *m, uint32_t address, uint32_t bytes, uint32_t value, bool core) {
     (void)bytes; /* the bus is 32 bits wide; a narrow write is a word with zeroes above */
-    struct peripheral *p = accessible(m, address, "write");
+    struct peripheral *p = accessible(m, address, "write", core);
     if (p == NULL) {
         return;
     }

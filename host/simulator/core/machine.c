@@ -52,6 +52,7 @@ void machine_set_core_clock(struct machine *m, uint64_t hz) {
     m->clock_cycles = m->cycles;
     m->core_hz = hz;
     m->deadline = 0;
+    systick_advance(m); /* counts cycles: its next event is at another time now */
 }
 
 /* Whether a change of PRIMASK and its like, which no hook sees, could let an exception in. */
@@ -130,8 +131,9 @@ bool machine_bus_read(struct machine *m, uint32_t address, uint32_t bytes, uint3
         return true;
     }
     if ((address >> 28) == 4u || (address >> 28) == 5u) {
+        m->bus_error = false;
         *value = bus_read(m, address, bytes, false);
-        return m->stop != STOP_FAULT && m->stop != STOP_ERROR;
+        return !m->bus_error && m->stop != STOP_ERROR;
     }
     return false;
 }
@@ -143,8 +145,9 @@ bool machine_bus_write(struct machine *m, uint32_t address, uint32_t bytes, uint
         return true;
     }
     if ((address >> 28) == 4u || (address >> 28) == 5u) {
+        m->bus_error = false;
         bus_write(m, address, bytes, value, false);
-        return m->stop != STOP_FAULT && m->stop != STOP_ERROR;
+        return !m->bus_error && m->stop != STOP_ERROR;
     }
     return false;
 }

@@ -131,6 +131,7 @@ struct machine {
 
     struct simulator_fault fault;
     bool fault_new;
+    bool bus_error; /* of the present access of another master than the core */
     bool flash_changed; /* Unicorn may hold code that is no longer there */
     uint32_t wait_states;
     uint32_t resets;
