@@ -515,7 +515,7 @@ void mvp_count_program(const uint32_t words[MVP_PROGRAM_WORDS], mvp_timing_t tim
     e.timing.rule = timing;
     e.written = -1;
     decode_program(&e, words, zeros, zeros);
-    (void)walk(&e, UINT64_MAX, 0, true);
+    (void)walk(&e, ENGINE_LIMIT, 0, true);
     timing_end(&e.timing);
     *counters = e.timing.counters;
 }

@@ -4,6 +4,8 @@
 
 #include "mvp.h"
 
+#define ENGINE_LIMIT 1000000000u /* instructions: a program that goes on longer pauses, no call hangs */
+
 /* Why the engine stopped. */
 typedef enum { ENGINE_DONE, ENGINE_PAUSED, ENGINE_FAULT } engine_end_t;
 

@@ -9,7 +9,6 @@
 #define CFG_PERFCNTEN 1u
 #define DEBUGEN_MASK 0x7003FDFEu
 #define DEBUGEN_STEPCNT (1u << 28)
-#define INSTRUCTION_LIMIT 1000000000u /* a program longer than this pauses: no call may hang */
 
 enum { IMAGE_ARRAY = 8, IMAGE_LOOP = 28, IMAGE_INSTRUCTION = 44, IMAGE_CMD = 68 };
 
@@ -174,7 +173,7 @@ static void command(mvp_t *mvp, uint32_t value)
             execute(mvp, 1);
         } else {
             bool counted = (mvp->debug_enable & DEBUGEN_STEPCNT) != 0;
-            execute(mvp, counted ? mvp->debug_steps : INSTRUCTION_LIMIT);
+            execute(mvp, counted ? mvp->debug_steps : ENGINE_LIMIT);
         }
     }
 }
