@@ -212,7 +212,7 @@ def _fully_connected(graph: Graph, op: Operator) -> Layer:
         taps=taps,
         output_channels=channels,
         output_zero_point=graph.output(op).q.zero_point,
-        **pack_weights(weights, taps),
+        **pack_weights(weights, taps, splits=True),
         channels=_channels(graph, op, pad=True),
     )
     return _layer(graph, op, "fully_connected", options)

@@ -26,26 +26,27 @@ def unpack_pairs(packed: np.ndarray, channels: int, taps: int) -> np.ndarray:
     return pairs.transpose(0, 2, 1).reshape(-1, even(taps))[:channels, :taps]
 
 
-def join_pairs(packed: np.ndarray, taps: int, row_taps: int) -> np.ndarray | None:
+def join_pairs(packed: np.ndarray, taps: int, row_taps: int, *, splits: bool) -> np.ndarray | None:
     """Interleaved pairs, joined for the DSP instructions; None for weights that cannot be.
 
     The bytes a, b of a pair become the int16 a + 256 b, and groups of four taps take the order 0, 2, 1,
-    3 where ``row_taps``, the taps of a row of the kernel, is a multiple of four.
+    3 where ``row_taps``, the taps of a row of the kernel, is a multiple of four. ``splits`` says that the
+    kernel splits long sums, so that weights of any size will do.
     """
     pairs = packed.reshape(-1, even(taps), 2).astype(np.int32)
     joined = pairs[:, :, 0] + 256 * pairs[:, :, 1]
     largest = 128 * np.abs(pairs[:, :, 1]).sum(axis=1)
-    if joined.min(initial=0) < -(1 << 15) or largest.max(initial=0) >= 1 << 23:
+    if joined.min(initial=0) < -(1 << 15) or (largest.max(initial=0) >= 1 << 23 and not splits):
         return None
     if row_taps % 4 == 0:
         joined = joined.reshape(len(joined), -1, 4)[:, :, [0, 2, 1, 3]]
     return joined.astype("<i2").reshape(-1).view(np.int8)
 
 
-def pack_weights(weights: np.ndarray, row_taps: int) -> dict[str, np.ndarray | int]:
+def pack_weights(weights: np.ndarray, row_taps: int, *, splits: bool = False) -> dict[str, np.ndarray | int]:
     """The fields ``weights`` and ``joined`` of a convolution or fully connected layer."""
     packed = pack_pairs(weights)
-    joined = join_pairs(packed, weights.shape[1], row_taps)
+    joined = join_pairs(packed, weights.shape[1], row_taps, splits=splits)
     return {"weights": packed if joined is None else joined, "joined": int(joined is not None)}
 
 

@@ -106,7 +106,8 @@ typedef struct nn_depthwise_conv_2d_options {
 
 /* ---- fully_connected: [rows][taps] -> [rows][output_channels]
  *
- * weights, joined and channels as conv_2d, with taps for kernel_width * input_channels. No scratch. */
+ * weights, joined and channels as conv_2d, with taps for kernel_width * input_channels; but
+ * kernels split long sums, so that joined weights need no bound. No scratch. */
 typedef struct nn_fully_connected_options {
     int32_t rows;
     int32_t taps;

@@ -1,32 +1,70 @@
-/* add for the Cortex-M33: the common case of equal shapes with the scalings' constants in registers. */
+/* add for the Cortex-M33, in 14 instructions an element where shapes are equal.
+ *
+ * The scalings' common factor is twice the larger input scale, so that the input with that scale is
+ * multiplied by exactly a half: (value - zero point) << 19, with no rounding, and its zero point can go
+ * into the sum's constant. The other is multiplied as m33_requantize does it.
+ */
 #include "requantize.h"
-
-/* An input's scaling by 2^left_shift * multiplier / 2^(31 + bits), left_shift being 20. */
-typedef struct scaling {
-    int32_t zero_point, multiplier, bits, rounding;
-} scaling_t;
 
 #define LEFT_SHIFT 20
 
-/* False if the scaling is not to the right. */
-static bool prepare(scaling_t *s, int32_t zero_point, int32_t multiplier, int32_t shift)
+/* The constants of the loop. */
+typedef struct scaled_add {
+    int32_t offset, multiplier, rounding, bits; /* of the input with the smaller scale */
+    m33_channel_t sum;
+} scaled_add_t;
+
+static bool is_half(int32_t multiplier, int32_t shift)
 {
-    *s = (scaling_t){zero_point, multiplier, -shift, shift < 0 ? 1 << (-shift - 1) : 0};
-    return shift <= 0 && shift > -31;
+    return multiplier == 1 << 30 && shift == 0;
 }
 
-/* nn_requantize((value - zero_point) << 20): 2^21 * 255 fits an int32, and its high product rounds. */
-static inline int32_t scale(const scaling_t *s, int32_t value)
+/* False if the layer is none of the usual ones. */
+static bool prepare(scaled_add_t *s, const nn_add_options_t *o, bool swapped)
 {
-    const int32_t doubled = (value - s->zero_point) * (1 << (LEFT_SHIFT + 1));
+    const int32_t half_zero = swapped ? o->zero_point_2 : o->zero_point_1;
+    const int32_t other_zero = swapped ? o->zero_point_1 : o->zero_point_2;
+    const int32_t shift = swapped ? o->shift_1 : o->shift_2;
+    const nn_channel_t sum = {-half_zero * (1 << (LEFT_SHIFT - 1)), o->output_multiplier, o->output_shift};
+    s->offset = -other_zero * (1 << (LEFT_SHIFT + 1));
+    s->multiplier = swapped ? o->multiplier_1 : o->multiplier_2;
+    s->bits = -shift;
+    s->rounding = shift < 0 && shift > -31 ? 1 << (-shift - 1) : 0;
+    return o->left_shift == LEFT_SHIFT && o->clamp_min == INT8_MIN && o->clamp_max == INT8_MAX && shift <= 0 &&
+           shift > -31 && m33_prepare_channel(&s->sum, &sum, (1 << 29) - 1, o->output_zero_point);
+}
+
+/* `rounded`: the smaller input is shifted after its multiplication. */
+static inline __attribute__((always_inline)) void add_all(scaled_add_t s, const int8_t *half, const int8_t *other,
+                                                          int8_t *output, int32_t count, bool rounded)
+{
+    for (const int8_t *const end = output + count; output != end;) {
+        const int32_t doubled = s.offset + (*other++) * (1 << (LEFT_SHIFT + 1));
+        int32_t scaled;
+        if (!rounded) {
+            scaled = m33_multiply_high_round_add(doubled, s.multiplier, 0);
+        } else {
 #if NN_SINGLE_ROUNDING
-    const int64_t half = s->bits == 0 ? (int64_t)1 << 31 : (int64_t)s->rounding << 32;
-    return (int32_t)(((int64_t)doubled * s->multiplier + half) >> 32) >> s->bits;
+            scaled = m33_multiply_high_add(doubled, s.multiplier, s.rounding) >> s.bits;
 #else
-    const int32_t product = m33_multiply_high_round_add(doubled, s->multiplier, 0);
-    const int32_t away = s->bits == 0 ? 0 : product >> 31;
-    return (product + s->rounding + away) >> s->bits;
+            scaled = m33_multiply_high_round_add(doubled, s.multiplier, s.rounding + (doubled >> 31)) >> s.bits;
 #endif
+        }
+        scaled += (*half++) * (1 << (LEFT_SHIFT - 1));
+        *output++ = (int8_t)m33_requantize(scaled, &s.sum);
+    }
+}
+
+static __attribute__((noinline)) void add_rounded(const scaled_add_t *s, const int8_t *half, const int8_t *other,
+                                                  int8_t *output, int32_t count)
+{
+    add_all(*s, half, other, output, count, true);
+}
+
+static __attribute__((noinline)) void add_exact(const scaled_add_t *s, const int8_t *half, const int8_t *other,
+                                                int8_t *output, int32_t count)
+{
+    add_all(*s, half, other, output, count, false);
 }
 
 static int8_t add_general(const nn_add_options_t *o, int32_t a, int32_t b)
@@ -55,30 +93,23 @@ static void add_broadcast(const nn_add_options_t *o, const int8_t *a, const int8
     }
 }
 
-static __attribute__((noinline)) void add_fast(const int8_t *a, const int8_t *b, int8_t *output, int32_t count,
-                                               scaling_t first, scaling_t second, m33_channel_t sum)
-{
-    for (int32_t i = 0; i < count; i++) {
-        output[i] = (int8_t)m33_requantize(scale(&first, a[i]) + scale(&second, b[i]), &sum);
-    }
-}
-
 nn_status_t nn_kernel_add(const nn_call_t *call)
 {
     const nn_add_options_t *const o = call->layer->options;
     const int8_t *const a = nn_call_input(call, 0);
     const int8_t *const b = nn_call_input(call, 1);
     int8_t *const output = nn_call_output(call);
-    const nn_channel_t sum = {0, o->output_multiplier, o->output_shift};
-    scaling_t first, second;
-    m33_channel_t prepared;
+    const bool swapped = !is_half(o->multiplier_1, o->shift_1);
+    const bool half = !swapped || is_half(o->multiplier_2, o->shift_2);
+    scaled_add_t scaled;
     if (o->broadcast) {
         add_broadcast(o, a, b, output);
-    } else if (o->left_shift == LEFT_SHIFT && o->clamp_min == INT8_MIN && o->clamp_max == INT8_MAX &&
-               prepare(&first, o->zero_point_1, o->multiplier_1, o->shift_1) &&
-               prepare(&second, o->zero_point_2, o->multiplier_2, o->shift_2) &&
-               m33_prepare_channel(&prepared, &sum, (1 << 29) - 1, o->output_zero_point)) {
-        add_fast(a, b, output, o->elements, first, second, prepared);
+    } else if (half && prepare(&scaled, o, swapped)) {
+        if (scaled.bits > 0) {
+            add_rounded(&scaled, swapped ? b : a, swapped ? a : b, output, o->elements);
+        } else {
+            add_exact(&scaled, swapped ? b : a, swapped ? a : b, output, o->elements);
+        }
     } else {
         for (int32_t i = 0; i < o->elements; i++) {
             output[i] = add_general(o, a[i], b[i]);

@@ -25,7 +25,7 @@
     "str    %[c], [%[to]], #16\n"        \
     "str    %[b], [%[to]], #16\n"
 
-/* Writes groups of four taps, reordered, at least one; returns where the column goes on. Rows of 3x3
+/* Writes groups of four taps, reordered; returns where the column goes on. Rows of 3x3
  * kernels are often six groups, or twelve. */
 static inline __attribute__((always_inline)) int16_t *m33_column_quads(int16_t *column, const int8_t *from,
                                                                        int32_t quads)
@@ -58,6 +58,17 @@ static inline __attribute__((always_inline)) int16_t *m33_column_quads(int16_t *
  * multiplied by a weight of zero. */
 static inline void m33_column_in_order(int16_t *column, const int8_t *from, int32_t count)
 {
+    for (; count >= 8; count -= 8) {
+        const uint32_t first = m33_load(from), second = m33_load(from + 4);
+        const uint32_t even_1 = m33_even_bytes(first), odd_1 = m33_odd_bytes(first);
+        const uint32_t even_2 = m33_even_bytes(second), odd_2 = m33_odd_bytes(second);
+        m33_store(column, m33_low_halves(even_1, odd_1));
+        m33_store(column + M33_COLUMN_STRIDE, m33_high_halves(even_1, odd_1));
+        m33_store(column + 2 * M33_COLUMN_STRIDE, m33_low_halves(even_2, odd_2));
+        m33_store(column + 3 * M33_COLUMN_STRIDE, m33_high_halves(even_2, odd_2));
+        from += 8;
+        column += 4 * M33_COLUMN_STRIDE;
+    }
     for (; count >= 4; count -= 4) {
         const uint32_t bytes = m33_load(from);
         const uint32_t even = m33_even_bytes(bytes);

@@ -67,6 +67,27 @@ static void gather_in_order(const conv_t *conv, position_t *position)
     }
 }
 
+/* A window that leaves the input at its left or right, of positions of whole groups of four taps. */
+static __attribute__((noinline)) void window_at_side(const conv_t *conv, int16_t *column, int32_t y, int32_t x)
+{
+    const nn_conv_2d_options_t *const o = conv->options;
+    const int32_t width = o->kernel_width;
+    const int32_t quads = o->input_channels >> 2;
+    const int32_t before = x >= 0 ? 0 : -x < width ? -x : width;
+    const int32_t past = x + width - o->input_width;
+    const int32_t after = past <= 0 ? 0 : past < width ? past : width;
+    const int32_t inside = (width - before - after) * quads;
+    for (int32_t r = o->kernel_height; r > 0; r--, y += o->dilation_height) {
+        if (y < 0 || y >= o->input_height || inside <= 0) {
+            column = m33_column_quads(column, conv->pad_row, width * quads);
+            continue;
+        }
+        column = m33_column_quads(column, conv->pad_row, before * quads);
+        column = m33_column_quads(column, conv->input + y * conv->pitch + (x + before) * o->input_channels, inside);
+        column = m33_column_quads(column, conv->pad_row, after * quads);
+    }
+}
+
 /* Windows of rows of whole groups of four taps. */
 static __attribute__((noinline)) void gather_quads(const conv_t *conv, position_t *position)
 {
@@ -80,7 +101,9 @@ static __attribute__((noinline)) void gather_quads(const conv_t *conv, position_
     for (int32_t p = WINDOWS; p > 0; p--, column += 2) {
         const int8_t *from = conv->input + at.y * conv->pitch + at.x * o->input_channels;
         int16_t *to = column;
-        if (at.x < 0 || at.x > last_x) {
+        if ((at.x < 0 || at.x > last_x) && o->input_channels % 4 == 0 && o->dilation_width == 1) {
+            window_at_side(conv, column, at.y, at.x);
+        } else if (at.x < 0 || at.x > last_x) {
             m33_window(o, conv->input, at.y, at.x, conv->window);
             m33_column_quads(column, conv->window, o->taps >> 2);
         } else if (at.y >= 0 && at.y <= last_y) {

@@ -56,7 +56,7 @@ static depthwise_t describe(const nn_depthwise_conv_2d_options_t *o, int16_t *im
 }
 
 /* Writes one channel of the input into the image, whose padding is there already. */
-static void load_image(const depthwise_t *d, const int8_t *from)
+static __attribute__((noinline)) void load_image(const depthwise_t *d, const int8_t *from)
 {
     const int32_t room = d->pitch - d->along.pad;
     const int32_t rest = span(&d->across) - d->across.pad;
@@ -68,12 +68,22 @@ static void load_image(const depthwise_t *d, const int8_t *from)
         const int8_t *in = from;
         int16_t *out = to;
         int32_t left = columns;
-        for (; left >= 4; left -= 4, in += 4 * step, out += 4) {
-            const int16_t a = in[0], b = in[step], c = in[2 * step], e = in[3 * step];
-            out[0] = a;
-            out[1] = b;
-            out[2] = c;
-            out[3] = e;
+        for (; left >= 4; left -= 4) {
+            int32_t a, b, c, e;
+            /* The compiler would join the halfwords with one instruction each. */
+            __asm__ volatile("ldrsb  %[a], [%[in]]\n"
+                             "ldrsb  %[b], [%[in], %[step]]\n"
+                             "add    %[in], %[in], %[step], lsl #1\n"
+                             "ldrsb  %[c], [%[in]]\n"
+                             "ldrsb  %[e], [%[in], %[step]]\n"
+                             "add    %[in], %[in], %[step], lsl #1\n"
+                             "strh   %[a], [%[out]], #2\n"
+                             "strh   %[b], [%[out]], #2\n"
+                             "strh   %[c], [%[out]], #2\n"
+                             "strh   %[e], [%[out]], #2\n"
+                             : [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c), [e] "=&r"(e), [in] "+&r"(in), [out] "+&r"(out)
+                             : [step] "r"(step)
+                             : "memory");
         }
         for (; left > 0; left--, in += step) {
             *out++ = *in;
@@ -119,37 +129,55 @@ static __attribute__((noinline)) void filter_general(const depthwise_t *d, const
     }
 }
 
-/* One channel by a 3x3 kernel of stride 1 or 2. `row` has the prepared channel. */
-static void filter_3x3(const depthwise_t *d, m33_row_t *row, const int8_t *weights, int8_t *output)
+/* What m33_row_t says of the layer, the same for all channels. */
+static void describe_rows(const depthwise_t *d, m33_row_t *row)
 {
     const axis_t *const along = &d->along;
     const int32_t rest = along->outputs % 4;
-    int8_t few[4];
-    for (int32_t r = 0; r < 3; r++, weights += d->across.weight_step) {
-        const uint32_t middle = (uint32_t)weights[along->weight_step];
-        row->kernel[2 * r] = m33_low_halves((uint32_t)weights[0], middle);
-        row->kernel[2 * r + 1] = m33_low_halves(middle, (uint32_t)weights[2 * along->weight_step]);
-    }
+    const bool few = along->outputs < 4;
     row->pitch = d->pitch * 2;
-    row->step = along->outputs < 4 ? 1 : along->output_step;
-    row->groups = along->outputs < 4 ? 1 : along->outputs / 4;
-    row->rest = along->outputs > 4 && rest != 0;
-    row->image_back = (4 - rest) * 2 * along->stride;
+    row->step = few ? 1 : along->output_step;
+    row->every_groups = few ? 1 : along->outputs / 4;
+    row->image_back = few || rest == 0 ? 0 : (4 - rest) * 2 * along->stride;
     row->output_back = (4 - rest) * along->output_step;
+    row->image_next = (d->across.stride * d->pitch - along->outputs * along->stride) * 2;
+    row->output_next = d->across.output_step - along->outputs * along->output_step;
+}
+
+static void run_rows(const depthwise_t *d, m33_row_t *row, int8_t *output)
+{
+    const axis_t *const along = &d->along;
+    const bool few = along->outputs < 4;
+    int8_t four[4];
     row->image = d->image;
-    for (int32_t y = 0; y < d->across.outputs; y++) {
-        row->output = along->outputs < 4 ? few : output;
+    row->groups = row->every_groups;
+    row->rest = row->image_back;
+    row->rows = few ? 1 : d->across.outputs;
+    row->output = few ? four : output;
+    for (int32_t y = few ? d->across.outputs : 1; y > 0; y--) {
         if (along->stride == 1) {
             m33_row_3x3(row);
         } else {
             m33_row_3x3_stride_2(row);
         }
-        for (int32_t x = 0; x < along->outputs && along->outputs < 4; x++) {
-            output[x * along->output_step] = few[x];
+        for (int32_t x = 0; few && x < along->outputs; x++) {
+            output[x * along->output_step] = four[x];
         }
         row->image += d->across.stride * d->pitch;
         output += d->across.output_step;
     }
+}
+
+/* One channel by a 3x3 kernel of stride 1 or 2. `row` has the prepared channel. */
+static void filter_3x3(const depthwise_t *d, m33_row_t *row, const int8_t *weights, int8_t *output)
+{
+    const axis_t *const along = &d->along;
+    for (int32_t r = 0; r < 3; r++, weights += d->across.weight_step) {
+        const uint32_t middle = (uint32_t)weights[along->weight_step];
+        row->kernel[2 * r] = m33_low_halves((uint32_t)weights[0], middle);
+        row->kernel[2 * r + 1] = m33_low_halves(middle, (uint32_t)weights[2 * along->weight_step]);
+    }
+    run_rows(d, row, output);
 }
 
 /* Whether filter_3x3 can do the layer, apart from its multipliers. */
@@ -172,6 +200,7 @@ nn_status_t nn_kernel_depthwise_conv_2d(const nn_call_t *call)
     const int8_t *weights = o->weights;
     m33_row_t row;
     int32_t copies = 0;
+    describe_rows(&d, &row);
     for (int32_t k = 0; k < elements; k++) {
         d.image[k] = (int16_t)o->pad_value;
     }

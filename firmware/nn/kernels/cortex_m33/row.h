@@ -15,15 +15,18 @@
 
 typedef struct m33_row {
     uint32_t kernel[6]; /* k0 k1, k1 k2 of each kernel row; loaded into r4..r9 */
-    /* Loaded into s0..s11: */
+    /* Loaded into s0..s15: */
     const int16_t *image;
     int32_t pitch; /* bytes from one image row to the next */
     int8_t *output;
     int32_t step;   /* bytes from one output to the next */
-    int32_t groups; /* of four outputs, at least one */
-    int32_t rest;   /* 1 to do four more outputs that overlap those before */
-    int32_t image_back, output_back; /* bytes to step back for them */
+    int32_t groups; /* of four outputs in a row, at least one */
+    int32_t rest;   /* as image_back */
+    int32_t image_back, output_back; /* bytes back to four more outputs that complete the row; 0 for none */
     m33_channel_t channel;
+    int32_t rows;
+    int32_t image_next, output_next; /* bytes from behind a row to the next */
+    int32_t every_groups;            /* as groups */
 } m33_row_t;
 
 /* clang-format off */
@@ -68,7 +71,7 @@ typedef struct m33_row {
         ".syntax unified\n"                                               \
         "push   {r4-r11, lr}\n"                                           \
         "ldm    r0!, {r4-r9}\n"                                           \
-        "vldmia r0, {s0-s11}\n"                                           \
+        "vldmia r0, {s0-s15}\n"                                           \
         "vmov   r12, s0\n"                                                \
         "0:\n"                                                            \
         "vmov   lr, s1\n"                                                 \
@@ -115,16 +118,29 @@ typedef struct m33_row {
         "bne.w  0b\n"                                                     \
         "vmov   r0, s5\n"                                                 \
         "cbz    r0, 1f\n"                                                 \
-        "vmov   r1, s6\n"                                                 \
         "vmov   r2, s7\n"                                                 \
-        "vmov   s4, r0\n"                                                 \
-        "sub    r12, r12, r1\n"                                           \
+        "movs   r1, #1\n"                                                 \
+        "vmov   s4, r1\n"                                                 \
+        "sub    r12, r12, r0\n"                                           \
         "sub    r10, r10, r2\n"                                           \
         "movs   r0, #0\n"                                                 \
         "vmov   s2, r10\n"                                                \
         "vmov   s5, r0\n"                                                 \
         "b.w    0b\n"                                                     \
         "1:\n"                                                            \
+        "vmov   r0, s12\n"                                                \
+        "vmov   r1, s13\n"                                                \
+        "subs   r0, r0, #1\n"                                             \
+        "beq    2f\n"                                                     \
+        "vmov   r2, s14\n"                                                \
+        "vmov   s12, r0\n"                                                \
+        "add    r12, r12, r1\n"                                           \
+        "add    r10, r10, r2\n"                                           \
+        "vmov   s2, r10\n"                                                \
+        "vmov.f32 s4, s15\n"                                              \
+        "vmov.f32 s5, s6\n"                                               \
+        "b.w    0b\n"                                                     \
+        "2:\n"                                                            \
         "pop    {r4-r11, pc}\n")
 
 static __attribute__((naked, noinline, used)) void m33_row_3x3(const m33_row_t *row __attribute__((unused)))
