@@ -20,6 +20,7 @@ import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -98,6 +99,13 @@ class CallResult:
         return self.value - (1 << 32) if self.value & 0x80000000 else self.value
 
 
+class _Closed:
+    """Stands where a closed machine's functions were."""
+
+    def __getattr__(self, name: str) -> object:
+        raise TokayError("this machine has been closed")
+
+
 class Machine:
     """One simulated chip with an image in its flash."""
 
@@ -113,7 +121,7 @@ class Machine:
     ) -> None:
         if board not in LEDS:
             raise TokayError(f"no such board: {board}", hint=f"one of {', '.join(sorted(LEDS))}")
-        self._c = native.functions()
+        self._c: Any = native.functions()
         self._handle = native.create()
         self._finalizer = weakref.finalize(self, self._c.simulator_destroy, self._handle)
         self.board = board
@@ -134,6 +142,7 @@ class Machine:
     def close(self) -> None:
         """Frees the machine's memory now rather than when it is collected."""
         self._finalizer()
+        self._c = _Closed()
 
     # ---- image and memory ----
 

@@ -209,6 +209,14 @@ def test_calls_leave_a_booted_firmware_as_it_was(build_image):
     machine.run(0.001)
 
 
+def test_a_closed_machine_says_so(build_image):
+    machine = Machine(build_image(_INSTRUCTIONS))
+    machine.close()
+    machine.close()
+    with pytest.raises(TokayError, match="closed"):
+        machine.run(0.1)
+
+
 def test_bad_images_are_refused(tmp_path):
     text = tmp_path / "x.elf"
     text.write_text("hello")

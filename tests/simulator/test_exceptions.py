@@ -293,6 +293,23 @@ def test_fault_in_the_hard_fault_handler_is_a_lockup(boot):
     assert caught.value.function == "hard_fault"
 
 
+def test_stack_limit(boot):
+    source = """
+    void hard_fault(void) { for (;;) { } }
+    volatile uint32_t depth;
+    int culprit(int n) { volatile int here[16]; here[0] = n; depth++; return n ? culprit(n - 1) + here[0] : 0; }
+    int main(void) {
+        __asm volatile("msr msplim, %0" :: "r"(0x2000F000));
+        return culprit(1000);
+    }
+    """
+    machine = boot(source)
+    with pytest.raises(SimulatorFault, match="stack overflow") as caught:
+        finish(machine)
+    assert caught.value.function == "culprit"
+    assert 30 < words(machine, "depth", 1)[0] < 64
+
+
 def test_fpu_must_be_switched_on(boot):
     source = """
     volatile float x = 1;
