@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from codegen.fixed_point import activation_range
 from codegen.graph import Graph, Operator
-from codegen.lookups import activation_of, bias_of, channel_scales, padding_of
+from codegen.lookups import activation_of, bias_of, channel_scales, constant_ints, padding_of
 from codegen.mvp.kernels.conv_2d import Conv2D
 from codegen.mvp.kernels.elementwise import Elementwise
 from codegen.mvp.kernels.pool import Pool
@@ -73,6 +73,25 @@ def pool(graph: Graph, op: Operator) -> Pool:
         stride=stride,
         pad=_pads(op, x.shape, y.shape, window, stride),
         clamp=activation_range(activation_of(op), y.q.scale, y.q.zero_point),
+    )
+
+
+def mean(graph: Graph, op: Operator) -> Pool | None:
+    """As average pooling over the whole image; None if other dimensions are reduced."""
+    x, y = graph.input(op, 0), graph.output(op)
+    axes = constant_ints(graph, op, 1)
+    if len(x.shape) != 4 or axes is None or sorted(a % 4 for a in axes) != [1, 2]:
+        return None
+    scale = x.q.scale / y.q.scale
+    return Pool(
+        operation="average",
+        input_shape=tuple(x.shape[1:]),
+        output_shape=(1, 1, x.shape[3]),
+        window=tuple(x.shape[1:3]),
+        stride=(1, 1),
+        pad=(0, 0),
+        scale=scale,
+        offset=y.q.zero_point - scale * x.q.zero_point,
     )
 
 

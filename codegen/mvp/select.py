@@ -46,6 +46,11 @@ def select(
         return _choice(fully_connected.fully_connected(layer), build, False)
     if op.name in ("max_pool_2d", "average_pool_2d"):
         return _simple(partial(pool.pool, from_graph.pool(graph, op)))
+    if op.name == "mean":
+        whole = from_graph.mean(graph, op)
+        if whole is None:
+            return Refusal("a mean over other dimensions than rows and columns")
+        return _simple(partial(pool.pool, whole), "mean")
     if op.name in ("add", "mul"):
         shapes = {graph.tensors[i].shape for i in (*op.inputs, *op.outputs)}
         if len(shapes) > 1 or any(graph.tensors[i].constant for i in op.inputs):
@@ -65,11 +70,18 @@ def _renamed(build, variant, kernel: str, at: Placement) -> MvpLayer:
     return replace(build(variant, at), kernel=kernel)
 
 
-def _simple(kernel: Callable[[Placement], MvpLayer | Refusal]) -> Choice | Refusal:
+def _simple(
+    kernel: Callable[[Placement], MvpLayer | Refusal], name: str | None = None
+) -> Choice | Refusal:
+    """A kernel without variants; ``name`` where it serves an operator of another name."""
+
+    def build(at: Placement) -> MvpLayer:
+        layer = kernel(at)
+        assert isinstance(layer, MvpLayer), "shapes decide, not addresses"
+        return layer if name is None else replace(layer, kernel=name)
+
     nominal = kernel(NOMINAL)
-    if isinstance(nominal, Refusal):
-        return nominal
-    return Choice(nominal, kernel, copy=False, in_place=False)
+    return nominal if isinstance(nominal, Refusal) else Choice(build(NOMINAL), build, False, in_place=False)
 
 
 def nominal_placement(choice: Choice) -> Placement:

@@ -267,6 +267,14 @@ def test_pool(operation, height, width, window, stride, same):
     close(got, expected, exact=1.0 if operation == "max" else 0.8)
 
 
+def test_mean():
+    """Average pooling over everything, with scales and zero points of its own."""
+    rng = np.random.default_rng(9)
+    x = rng.integers(-128, 128, (5, 6, 8), dtype=np.int8)
+    layer = Pool("average", (5, 6, 8), (1, 1, 8), (5, 6), (1, 1), (0, 0), scale=2.5, offset=-7.0)
+    close(execute(pool(layer, PLACED), [x], PLACED), x.mean(axis=(0, 1)) * 2.5 - 7)
+
+
 @pytest.mark.parametrize("operation, clamp", [("add", (-128, 127)), ("add", (-30, 90)), ("mul", (-128, 127))])
 @pytest.mark.parametrize("elements", [1, 2, 17, 512, 2500])
 def test_elementwise(operation, clamp, elements):

@@ -25,7 +25,7 @@ MAX_PROGRAMS = 128  # more cost the processor more than pooling itself
 
 @dataclass(frozen=True)
 class Pool:
-    """``operation`` is "max" or "average"; shapes are height, width, channels; scales are equal."""
+    """``operation`` is "max" or "average"; shapes are height, width, channels."""
 
     operation: str
     input_shape: tuple[int, int, int]
@@ -34,6 +34,8 @@ class Pool:
     stride: tuple[int, int]
     pad: tuple[int, int]
     clamp: tuple[int, int] = (-128, 127)
+    scale: float = 1.0  # of an average: output = average * scale + offset
+    offset: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,9 @@ def refusal(layer: Pool) -> str | None:
         return f"{layer.input_shape[2]} channels: an odd number has no pairs"
     if layer.clamp != (-128, 127):
         return "pooling with an activation"
+    step = layer.scale / (layer.window[0] * layer.window[1])
+    if layer.operation == "average" and not tables.HALF_MIN_NORMAL <= step <= 1:
+        return f"multiples of {step:.3g} do not suit binary16"
     return None
 
 
@@ -176,6 +181,8 @@ def _program(layer: Pool, run: _Run, at: Placement) -> NDArray[np.uint32]:
         if layer.operation == "max":
             _maximum(p, run, x, out)
         else:
+            p.set(6, layer.offset)
+            p.set(7, layer.scale / (run.rows * run.columns))
             _average(p, columns[0], rows[0], x, out)
     return p.assemble()
 
@@ -200,8 +207,7 @@ def _maximum(p: Program, run: _Run, x: Array, out: Array) -> None:
 
 def _average(p: Program, columns: int, rows: int, x: Array, out: Array) -> None:
     """Sums of lines of up to EXACT_TAPS are exact or nearly so; their multiples of 1 / taps stay small."""
-    p.set(7, 1.0 / (rows * columns))
-    p.instruction("CLEAR", z=3)
+    p.instruction("COPY", z=3, a=6)
     with p.loop(rows):
         if columns == 1:
             p.instruction("MACR2A", z=3, x=1, y=7, a=3, load0=x.to(1, 1))
