@@ -21,9 +21,12 @@ def compile_model(tflite: bytes, *, name: str, accelerator: str = "none", roundi
 
     ``rounding`` is "double" for images; "single" is for kernels built with NN_SINGLE_ROUNDING.
     """
-    graph = prune(read_model(tflite))
-    check_graph(graph)
-    layers = lower(graph, rounding)
+    try:
+        graph = prune(read_model(tflite))
+        check_graph(graph)
+        layers = lower(graph, rounding)
+    except TokayError as error:
+        raise TokayError(f"{name}: {error.message}", hint=error.hint) from error
     layers = choose_kernels(layers, accelerator)
     memory = plan_memory(graph, layers)
     return build_plan(

@@ -1,0 +1,118 @@
+"""What every command owes a user whose input is wrong: one line on stderr, exit status 2, nothing written."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from host import cli
+
+ROOT = Path(__file__).resolve().parents[2]
+MODEL = ROOT / "host" / "models" / "keyword_spotting_on_off.tflite"
+
+
+@pytest.fixture
+def refused(capsys, monkeypatch):
+    """Runs a command that must fail; its one line of complaint."""
+    monkeypatch.chdir(ROOT)
+
+    def call(name: str, *arguments: object) -> str:
+        module = importlib.import_module("host.__main__" if name == "host" else name)
+        assert cli.run(module.main, [str(a) for a in arguments]) == 2
+        lines = capsys.readouterr().err.strip().splitlines()
+        assert len(lines) == 1 and lines[0].startswith("error: "), lines
+        return lines[0]
+
+    return call
+
+
+def test_the_status_is_the_process_s_own():
+    done = subprocess.run(
+        [sys.executable, "-m", "host.summarize", "no_such_model"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["summarize", "compile", "build", "profile", "classify", "evaluate"])
+def test_a_model_that_is_not_there(command, tmp_path, refused):
+    extra = {"compile": ["-o", tmp_path / "out"], "evaluate": ["--dataset", tmp_path]}.get(command, [])
+    line = refused(f"host.{command}", "no_such_model", *extra)
+    assert "no_such_model" in line and "keyword_spotting_on_off" in line
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("kept", [0, 3, 100, 5000])
+def test_truncated_models(kept, tmp_path, refused):
+    broken = tmp_path / "broken.tflite"
+    broken.write_bytes(MODEL.read_bytes()[:kept])
+    assert "broken" in refused("host.compile", broken, "-o", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_that_is_no_model(tmp_path, refused):
+    other = tmp_path / "other.tflite"
+    other.write_text("all work and no play makes jack a dull boy\n" * 50)
+    refused("host.summarize", other)
+
+
+def test_a_model_that_cannot_be_read(tmp_path, refused):
+    refused("host.compile", tmp_path, "-o", tmp_path / "out")
+
+
+def write(path: Path, samples: np.ndarray, rate: int) -> Path:
+    soundfile.write(path, samples, rate, subtype="PCM_16")
+    return path
+
+
+def test_audio_of_another_rate(tmp_path, refused):
+    file = write(tmp_path / "a.wav", np.zeros(16000, np.int16), 16000)
+    line = refused("host.classify", MODEL, "--audio", file)
+    assert "16000 Hz" in line and "8000 Hz" in line and "--resample" in line
+
+
+def test_audio_with_more_channels(tmp_path, refused):
+    file = write(tmp_path / "a.wav", np.zeros((8000, 2), np.int16), 8000)
+    assert "2 channels" in refused("host.classify", MODEL, "--audio", file)
+
+
+def test_audio_without_samples(tmp_path, refused):
+    file = write(tmp_path / "a.wav", np.zeros(0, np.int16), 8000)
+    assert "no samples" in refused("host.classify", MODEL, "--audio", file)
+
+
+def test_audio_that_is_no_audio(tmp_path, refused):
+    file = tmp_path / "a.wav"
+    file.write_bytes(b"RIFF but not really")
+    assert "not readable" in refused("host.classify", MODEL, "--audio", file)
+    assert "no such audio file" in refused("host.classify", MODEL, "--audio", tmp_path / "b.wav")
+
+
+def test_a_missing_compiler(tmp_path, refused, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    line = refused("host.build", MODEL, "-o", tmp_path / "out")
+    assert "arm-none-eabi-gcc" in line and "apt-get install" in line
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["host.profile"],
+        ["host.profile", MODEL, "--repetitions", "0"],
+        ["host.profile", MODEL, "--board", "no_such_board"],
+        ["host.profile", MODEL, "--simulate", "--device"],
+        ["host.classify", MODEL, "--simulate"],
+        ["host.profile", MODEL, "--device", "--port", "/dev/no_such_port"],
+        ["host.compile", MODEL, "-o", "/proc/no/such/place"],
+        ["host", "no_such_command"],
+    ],
+    ids=lambda arguments: " ".join(str(a) for a in arguments if a != MODEL),
+)
+def test_arguments(arguments, refused):
+    refused(*arguments)
