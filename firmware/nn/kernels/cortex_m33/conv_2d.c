@@ -123,29 +123,34 @@ static __attribute__((noinline)) void gather_quads(const conv_t *conv, position_
 
 /* Four windows of three rows of three bytes with stride 2, side by side, in 66 instructions. Of a row's
  * nine bytes c0..c8 the even ones are c0 c2 and c4 c6 as halves of two words, the odd ones c1 c3 and c5
- * c7; every pair of taps takes one or two instructions from those. */
-static inline void windows_3x3_stride_2(uint32_t *column, const int8_t *first, const int8_t *middle,
-                                        const int8_t *last)
+ * c7; every pair of taps takes one or two instructions from those. The ninth bytes are given apart, as
+ * they may lie outside the input. */
+static inline void windows_3x3_stride_2(uint32_t *column, const int8_t *const rows[3], int32_t x,
+                                        const int32_t ninth[3])
 {
-    const uint32_t f03 = m33_load(first), f47 = m33_load(first + 4), f8 = (uint32_t)first[8];
+    const int8_t *const first = rows[0] + x;
+    const int8_t *const middle = rows[1] + x;
+    const int8_t *const last = rows[2] + x;
+    const uint32_t m8 = (uint32_t)ninth[1];
+    const uint32_t f03 = m33_load(first), f47 = m33_load(first + 4);
     const uint32_t f02 = m33_even_bytes(f03), f13 = m33_odd_bytes(f03);
     const uint32_t f46 = m33_even_bytes(f47), f57 = m33_odd_bytes(f47);
     column[0] = m33_low_halves(f02, f13);
     column[1] = m33_high_halves(f02, f13);
     column[2] = m33_low_halves(f46, f57);
     column[3] = m33_high_halves(f46, f57);
-    const uint32_t m03 = m33_load(middle), m47 = m33_load(middle + 4), m8 = (uint32_t)middle[8];
+    const uint32_t m03 = m33_load(middle), m47 = m33_load(middle + 4);
     const uint32_t m02 = m33_even_bytes(m03), m46 = m33_even_bytes(m47);
     column[4] = m33_low_halves(f02 >> 16, m02);
     column[5] = m33_low_and_high(f46, m02);
     column[6] = m33_low_halves(f46 >> 16, m46);
-    column[7] = m33_low_and_high(f8, m46);
+    column[7] = m33_low_and_high((uint32_t)ninth[0], m46);
     const uint32_t m13 = m33_odd_bytes(m03), m57 = m33_odd_bytes(m47);
     column[8] = m33_low_and_high(m13, m02);
     column[9] = m33_low_halves(m13 >> 16, m46);
     column[10] = m33_low_and_high(m57, m46);
     column[11] = m33_low_halves(m57 >> 16, m8);
-    const uint32_t l03 = m33_load(last), l47 = m33_load(last + 4), l8 = (uint32_t)last[8];
+    const uint32_t l03 = m33_load(last), l47 = m33_load(last + 4);
     const uint32_t l02 = m33_even_bytes(l03), l13 = m33_odd_bytes(l03);
     const uint32_t l46 = m33_even_bytes(l47), l57 = m33_odd_bytes(l47);
     column[12] = m33_low_halves(l02, l13);
@@ -156,7 +161,7 @@ static inline void windows_3x3_stride_2(uint32_t *column, const int8_t *first, c
     column[16] = l02 >> 16;
     column[17] = l46;
     column[18] = l46 >> 16;
-    column[19] = l8;
+    column[19] = (uint32_t)ninth[2];
 }
 
 static inline void window_3x3(uint32_t *column, const int8_t *first, const int8_t *middle, const int8_t *last)
@@ -186,10 +191,15 @@ static __attribute__((noinline)) void gather_3x3(const conv_t *conv, position_t 
                 }
                 moved = false;
             }
-            if (p == 0 && o->stride_width == 2 && at.x >= 0 && at.x + 9 <= width && at.x + 8 < x_end) {
-                windows_3x3_stride_2(column, rows[0] + at.x, rows[1] + at.x, rows[2] + at.x);
-                at.x += 2 * WINDOWS;
-                at.left -= WINDOWS;
+            if (p == 0 && o->stride_width == 2 && at.x >= 0 && at.x + 8 <= width && at.x + 8 <= x_end) {
+                const bool inside = at.x + 8 < width;
+                const int32_t pad = o->pad_value;
+                const int32_t ninth[3] = {inside ? rows[0][at.x + 8] : pad, inside ? rows[1][at.x + 8] : pad,
+                                          inside ? rows[2][at.x + 8] : pad};
+                windows_3x3_stride_2(column, rows, at.x, ninth);
+                at.left -= WINDOWS - 1;
+                at.x += 2 * (WINDOWS - 1);
+                moved = advance(conv, &at);
                 break;
             }
             if (at.x >= 0 && at.x + 3 <= width) {

@@ -68,8 +68,6 @@ typedef struct m33_row {
 
 #define M33_ROW_BODY(row, advance)                                        \
     __asm__ volatile(                                                     \
-        ".syntax unified\n"                                               \
-        "push   {r4-r11, lr}\n"                                           \
         "ldm    r0!, {r4-r9}\n"                                           \
         "vldmia r0, {s0-s15}\n"                                           \
         "vmov   r12, s0\n"                                                \
@@ -141,15 +139,20 @@ typedef struct m33_row {
         "vmov.f32 s5, s6\n"                                               \
         "b.w    0b\n"                                                     \
         "2:\n"                                                            \
-        "pop    {r4-r11, pc}\n")
+        : "+r"(fields)                                                    \
+        :                                                                 \
+        : "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr", "s0", "s1", "s2", "s3", \
+          "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11", "s12", "s13", "s14", "s15", "cc", "memory")
 
-static __attribute__((naked, noinline, used)) void m33_row_3x3(const m33_row_t *row __attribute__((unused)))
+static __attribute__((noinline)) void m33_row_3x3(const m33_row_t *row)
 {
+    register const m33_row_t *fields __asm__("r0") = row;
     M33_ROW_BODY(M33_ROW_STRIDE_1, "8");
 }
 
-static __attribute__((naked, noinline, used)) void m33_row_3x3_stride_2(const m33_row_t *row __attribute__((unused)))
+static __attribute__((noinline)) void m33_row_3x3_stride_2(const m33_row_t *row)
 {
+    register const m33_row_t *fields __asm__("r0") = row;
     M33_ROW_BODY(M33_ROW_STRIDE_2, "16");
 }
 /* clang-format on */

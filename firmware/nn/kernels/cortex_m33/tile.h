@@ -96,11 +96,10 @@ static inline uint32_t m33_tile_skip(int32_t steps)
 #define M33_STRING(x) M33_STRING_(x)
 
 /* Computes all the pairs between channels and channels_end (at least one). */
-static __attribute__((naked, noinline, used)) void m33_tile_run(const m33_tile_t *tile __attribute__((unused)))
+static __attribute__((noinline)) void m33_tile_run(const m33_tile_t *tile)
 {
+    register const m33_tile_t *fields __asm__("r0") = tile;
     __asm__ volatile(
-        ".syntax unified\n"
-        "push   {r4-r11, lr}\n"
         "vldmia r0, {s0-s9}\n"
         "vmov   r12, s0\n"
         "0:\n" /* a pair of channels */
@@ -142,7 +141,10 @@ static __attribute__((naked, noinline, used)) void m33_tile_run(const m33_tile_t
         "vmov   s6, r8\n"
         "cmp    lr, r9\n"
         "bne.w  0b\n"
-        "pop    {r4-r11, pc}\n");
+        : "+r"(fields)
+        :
+        : "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr", "s0", "s1", "s2", "s3",
+          "s4", "s5", "s6", "s7", "s8", "s9", "cc", "memory");
 }
 /* clang-format on */
 
