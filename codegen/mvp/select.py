@@ -63,7 +63,12 @@ def _choice(found, build, copy: bool) -> Choice | Refusal:
     if isinstance(found, Refusal):
         return found
     variant, nominal = found
-    return Choice(nominal, partial(_renamed, build, variant, nominal.kernel), copy, in_place=not variant.band)
+    return Choice(nominal, partial(_renamed, build, variant, nominal.kernel), copy, _in_place(variant))
+
+
+def _in_place(variant) -> bool:
+    """Bands read the input again; split columns go elsewhere than where they come from."""
+    return not variant.band and not getattr(variant, "split", False)
 
 
 def _renamed(build, variant, kernel: str, at: Placement) -> MvpLayer:

@@ -212,6 +212,9 @@ def test_fully_connected(inputs, outputs):
         (6, 9, 3, (9, 1), (1, 1), True, (-128, 127)),
         (4, 6, 40, (3, 3), (1, 1), False, (-128, 127)),
         (1, 9, 9, (3, 3), (2, 2), True, (-128, 127)),
+        (4, 9, 8, (5, 4), (1, 2), True, (-128, 127)),
+        (6, 11, 11, (3, 2), (3, 2), False, (-128, 127)),
+        (4, 7, 10, (3, 3), (3, 3), True, (-128, 127)),
     ],
 )
 def test_depthwise(channels, height, width, kernel, stride, same, clamp):
@@ -223,7 +226,7 @@ def test_depthwise(channels, height, width, kernel, stride, same, clamp):
     )  # fmt: skip
     layer = replace(layer, input_shape=(height, width, channels))
     x = rng.integers(-128, 128, layer.input_shape, dtype=np.int8)
-    for limit in (None, 2 * kernel[0] * width * channels + 2):
+    for limit in (None, 2 * kernel[0] * (width + 2) * channels):
         variant, _ = depthwise.depthwise_conv_2d(layer, scratch_limit=limit)
         built = depthwise.build(layer, variant, PLACED)
         assert limit is None or built.scratch_bytes <= limit

@@ -2,7 +2,8 @@
 
 ``MACR2A sum += x * w`` multiplies the pair of activations with the pair of weights part by part. Where
 windows move by one column, the outputs of a row follow each other in memory just as their channels
-do, so that one program does a whole row; otherwise it does the channels of one pixel.
+do, so that one program does a whole row; where they move by two, columns are taken apart first
+(:mod:`depthwise_strided`); otherwise a program does the channels of one pixel.
 
 A layer of one input channel is an ordinary convolution and is made one.
 """
@@ -18,6 +19,7 @@ from codegen.errors import TokayError
 from codegen.mvp.assembler import Program
 from codegen.mvp.isa import MAX_COUNT, Type
 from codegen.mvp.kernels import conv_2d as convolution
+from codegen.mvp.kernels import depthwise_strided as strided
 from codegen.mvp.kernels import tables
 from codegen.mvp.kernels.conv_2d import Conv2D, Variant
 from codegen.mvp.kernels.layer import NOMINAL, NOMINAL_FLASH, MvpLayer, Placement, Refusal, checked
@@ -28,13 +30,16 @@ MAX_PROGRAMS = 512
 
 @dataclass(frozen=True)
 class Rows:
-    """A variant: the output rows whose input is prescaled together, 0 for all."""
+    """A variant: the output rows whose input is prescaled together, 0 for all; and whether even and odd
+    columns are taken apart (:mod:`depthwise_strided`)."""
 
     band: int = 0
+    split: bool = False
 
     @property
     def name(self) -> str:
-        return f"bands of {self.band}" if self.band else "all rows at once"
+        rows = f"bands of {self.band}" if self.band else "all rows at once"
+        return f"{rows}, columns split" if self.split else rows
 
 
 def refusal(layer: Conv2D) -> str | None:
@@ -58,26 +63,32 @@ def depthwise_conv_2d(
         return Refusal(problem)
     height = layer.output_shape[0]
     for band in (0, *range(height - 1, 0, -1)):
-        if scratch_limit is None or _scratch_bytes(layer, band) <= scratch_limit:
+        variant = Rows(band, strided.suits(layer))
+        if scratch_limit is None or _scratch_bytes(layer, variant) <= scratch_limit:
             break
     else:
         return Refusal(f"the scratch of one row is more than {scratch_limit} bytes")
     try:
-        built = build(layer, Rows(band), NOMINAL if copy else NOMINAL_FLASH)
+        built = build(layer, variant, NOMINAL if copy else NOMINAL_FLASH)
     except TokayError as error:  # a limit of the accelerator
         return Refusal(str(error))
     if len(built.programs) > MAX_PROGRAMS:
         return Refusal(f"it would take {len(built.programs)} programs")
-    return Rows(band), built
+    return variant, built
 
 
 def build(layer: Conv2D, variant: Variant | Rows, at: Placement) -> MvpLayer:
-    """The layer's programs at these addresses. ``scratch`` may be the input itself unless in bands."""
+    """The layer's programs at these addresses. ``scratch`` may be the input itself unless in bands or
+    with columns split."""
     if isinstance(variant, Variant):
         return replace(convolution.build(layer, variant, at), kernel="depthwise_conv_2d")
     row = layer.input_shape[1] * layer.input_shape[2]
     programs: list[NDArray[np.uint32]] = []
-    for begin, end, top, bottom in _bands(layer, variant.band):
+    bands = _bands(layer, variant.band)
+    if variant.split:
+        programs += strided.layer_programs(layer, bands, at)
+        bands = []
+    for begin, end, top, bottom in bands:
         source = at.inputs[0] + top * row
         programs += prescale(source, at.scratch, (bottom - top) * row, layer.in_zero_point)
         for y in range(begin, end):
@@ -87,8 +98,8 @@ def build(layer: Conv2D, variant: Variant | Rows, at: Placement) -> MvpLayer:
             kernel="depthwise_conv_2d",
             variant=variant.name,
             programs=np.stack(programs),
-            constants=_constants(layer),
-            scratch_bytes=_scratch_bytes(layer, variant.band),
+            constants=strided.constants(layer) if variant.split else _constants(layer),
+            scratch_bytes=_scratch_bytes(layer, variant),
             output_bytes=int(np.prod(layer.output_shape)),
             largest_sum=tables.largest_sum(
                 layer.weights.reshape(len(layer.weights), -1), layer.bias, layer.in_zero_point
@@ -104,9 +115,10 @@ def _bands(layer: Conv2D, band: int) -> list[tables.Case]:
     )  # fmt: skip
 
 
-def _scratch_bytes(layer: Conv2D, band: int) -> int:
-    rows = max(bottom - top for _, _, top, bottom in _bands(layer, band))
-    return 2 * rows * layer.input_shape[1] * layer.input_shape[2]
+def _scratch_bytes(layer: Conv2D, variant: Rows) -> int:
+    rows = max(bottom - top for _, _, top, bottom in _bands(layer, variant.band))
+    width = strided.width(layer) if variant.split else layer.input_shape[1]
+    return 2 * rows * width * layer.input_shape[2]
 
 
 def _constants(layer: Conv2D) -> bytes:
