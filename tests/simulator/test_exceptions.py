@@ -297,7 +297,11 @@ def test_stack_limit(boot):
     source = """
     void hard_fault(void) { for (;;) { } }
     volatile uint32_t depth;
-    int culprit(int n) { volatile int here[16]; here[0] = n; depth++; return n ? culprit(n - 1) + here[0] : 0; }
+    int culprit(int n) {
+        volatile int here[16];
+        here[0] = n; depth++;
+        return n ? culprit(n - 1) + here[0] : 0;
+    }
     int main(void) {
         __asm volatile("msr msplim, %0" :: "r"(0x2000F000));
         return culprit(1000);
@@ -308,6 +312,32 @@ def test_stack_limit(boot):
         finish(machine)
     assert caught.value.function == "culprit"
     assert 30 < words(machine, "depth", 1)[0] < 64
+
+
+def test_stack_limit_on_exception_entry(boot):
+    source = """
+    volatile uint32_t cfsr, at, interrupts;
+    __attribute__((naked)) void usage_fault(void) {
+        __asm volatile("ldr r0, =0x20010000\\n msr msp, r0\\n b usage_c");
+    }
+    void usage_c(void) { cfsr = REG(0xE000ED28); done = 1; for (;;) { } }
+    void irq60(void) { interrupts++; }
+    int main(void) {
+        REG(0xE000ED24) = 1 << 18; enable_irq(60);
+        pend(60); __asm volatile("dsb\\n isb");
+        uint32_t sp; __asm volatile("mov %0, sp" : "=r"(sp));
+        __asm volatile("msr msplim, %0" :: "r"(sp - 16));
+        pend(60); __asm volatile("dsb\\n isb");
+        return 0;
+    }
+    """
+    machine = boot(source)
+    with pytest.raises(SimulatorFault, match="stack overflow entering exception 76") as caught:
+        finish(machine)
+    assert caught.value.function == "main"
+    finish(machine)
+    assert words(machine, "cfsr", 1) == [1 << 20]
+    assert words(machine, "interrupts", 1) == [1]
 
 
 def test_fpu_must_be_switched_on(boot):

@@ -165,6 +165,7 @@ static struct instruction decode_branch32(uint32_t h1, uint32_t h2) {
     } else { /* MRS, MSR */
         i.cycles = 2;
         i.reads = (h1 & 0xFFE0u) == 0xF380u ? bit(h1) : 0;
+        i.flags = i.reads != 0 && (h2 & 0xFFu) == 10u ? BLOCK_STACK_LIMIT : 0;
     }
     return i;
 }

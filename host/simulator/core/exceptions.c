@@ -167,7 +167,17 @@ void exception_enter(struct machine *m, uint32_t number, uint32_t return_address
     }
     uint32_t bytes = floating ? FRAME_FP_BYTES : FRAME_BYTES;
     uint8_t *memory = machine_memory(m, *sp, bytes, true);
-    if (memory != NULL) {
+    if (!on_psp && *sp < machine_stack_limit(m) && number != EXCEPTION_HARD) {
+        snprintf(m->fault.text, sizeof m->fault.text, "stack overflow entering exception %u", number);
+        number = m->enabled[EXCEPTION_USAGE] && number != EXCEPTION_USAGE ? EXCEPTION_USAGE : EXCEPTION_HARD;
+        m->cfsr |= CFSR_STKOF; /* no frame; what was to be taken stays pending */
+        m->hfsr |= number == EXCEPTION_HARD ? 1u << 30 : 0;
+        m->fault.address = *sp;
+        m->fault.cfsr = CFSR_STKOF;
+        m->fault.exception = number;
+        m->stacking_fault = true;
+        *sp = machine_stack_limit(m);
+    } else if (memory != NULL) {
         memcpy(memory, frame, bytes);
     } else if (number == EXCEPTION_HARD || !m->enabled[EXCEPTION_BUS] ||
                (m->cfsr & CFSR_STKERR) != 0) {

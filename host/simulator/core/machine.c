@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PROBE_BASE 0x0FF00000u
 #define RETURN_ADDRESS 0x90000000u /* where functions that Python calls return to: nothing is there */
 #define SYSTEM_SPACE_BASE 0xE0000000u
 #define SYSTEM_SPACE_BYTES 0x00100000u
@@ -103,6 +104,20 @@ void machine_error(struct machine *m, uint32_t address, const char *format, ...)
     m->fault.cfsr = 0;
     m->fault.exception = 0;
     machine_stop(m, STOP_ERROR);
+}
+
+uint32_t machine_stack_limit(struct machine *m) {
+    if (m->stack_limit_stale) {
+        uint32_t pc = machine_register(m, UC_ARM_REG_PC), r0 = machine_register(m, UC_ARM_REG_R0);
+        m->stack_limit_stale = false;
+        m->probing = true;
+        m->api.emu_start(m->uc, PROBE_BASE | 1u, 0, 0, 0);
+        m->probing = false;
+        m->stack_limit = machine_register(m, UC_ARM_REG_R0);
+        machine_set_register(m, UC_ARM_REG_R0, r0);
+        machine_set_register(m, UC_ARM_REG_PC, pc | 1u);
+    }
+    return m->stack_limit;
 }
 
 /* ---- memory ---- */
@@ -228,6 +243,9 @@ static void on_block(uc_engine *uc, uint64_t address64, uint32_t bytes, void *us
     (void)uc;
     struct machine *m = user;
     uint32_t address = (uint32_t)address64;
+    if (m->probing) {
+        return;
+    }
     if (m->cycles >= m->deadline && !look_around(m, address, bytes)) {
         return;
     }
@@ -248,8 +266,9 @@ static void on_block(uc_engine *uc, uint64_t address64, uint32_t bytes, void *us
     m->fallthrough = address + bytes;
     m->taken = block->taken;
     m->current = block;
-    if ((block->flags & BLOCK_SEV) != 0) {
-        m->event = true;
+    if ((block->flags & (BLOCK_SEV | BLOCK_STACK_LIMIT)) != 0) {
+        m->event |= (block->flags & BLOCK_SEV) != 0;
+        m->stack_limit_stale |= (block->flags & BLOCK_STACK_LIMIT) != 0;
     }
 }
 
@@ -286,6 +305,10 @@ static void on_system_write(uc_engine *uc, uint64_t offset, unsigned bytes, uint
 static void on_interrupt(uc_engine *uc, uint32_t number, void *user) {
     (void)uc;
     struct machine *m = user;
+    if (m->probing) {
+        m->api.emu_stop(m->uc);
+        return;
+    }
     if (m->stop != STOP_NONE && number != INTR_EXIT) {
         m->api.emu_stop(m->uc);
         return;
@@ -380,6 +403,11 @@ static bool build_core(struct machine *m, char *error, size_t error_bytes) {
         status = m->api.mem_map_ptr(m->uc, RAM_BASE, RAM_BYTES, UC_PROT_READ | UC_PROT_WRITE, m->ram);
     }
     if (status == 0) {
+        static const uint8_t k_probe[] = {0xEF, 0xF3, 0x0A, 0x80, 0x00, 0xDF}; /* MRS r0, MSPLIM; SVC #0 */
+        memcpy(m->probe, k_probe, sizeof k_probe);
+        status = m->api.mem_map_ptr(m->uc, PROBE_BASE, PAGE_BYTES, UC_PROT_READ | UC_PROT_EXEC, m->probe);
+    }
+    if (status == 0) {
         status = m->api.mmio_map(m->uc, 0x40000000u, 0x20000000u, on_mmio_read, m, on_mmio_write, m);
     }
     if (status == 0) {
@@ -415,9 +443,10 @@ struct machine *simulator_create(const char *unicorn, char *error, size_t error_
     m->flash = pages(FLASH_BYTES);
     m->ram = pages(RAM_BYTES);
     m->info = pages(INFO_BYTES);
+    m->probe = pages(PAGE_BYTES);
     m->flash_blocks = calloc(FLASH_BYTES / 2u, sizeof *m->flash_blocks);
     m->ram_blocks = calloc(RAM_BYTES / 2u, sizeof *m->ram_blocks);
-    if (m->flash == NULL || m->ram == NULL || m->info == NULL || m->flash_blocks == NULL ||
+    if (m->flash == NULL || m->ram == NULL || m->info == NULL || m->probe == NULL || m->flash_blocks == NULL ||
         m->ram_blocks == NULL || !bus_create(m)) {
         snprintf(error, error_bytes, "out of memory");
     } else if (unicorn_load(&m->api, unicorn, error, error_bytes) && build_core(m, error, error_bytes)) {
@@ -448,6 +477,7 @@ void simulator_destroy(struct machine *m) {
     free(m->flash);
     free(m->ram);
     free(m->info);
+    free(m->probe);
     free(m->flash_blocks);
     free(m->ram_blocks);
     free(m);

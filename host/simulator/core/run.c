@@ -30,6 +30,8 @@ static void reset_core(struct machine *m) {
     system_space_reset(m);
     bus_reset(m);
     m->deadline = 0;
+    m->stack_limit = 0;
+    m->stack_limit_stale = m->stacking_fault = false;
 }
 
 void simulator_reset(struct machine *m) {
@@ -218,6 +220,11 @@ static int run(struct machine *m) {
             m->stop = STOP_NONE;
             note_fault(m, pc);
             return SIMULATOR_ERROR;
+        }
+        if (m->stacking_fault) {
+            m->stacking_fault = false;
+            note_fault(m, pc);
+            result = SIMULATOR_FAULT;
         }
         m->stop = STOP_NONE;
         if (result >= 0) {

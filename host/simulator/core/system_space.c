@@ -293,7 +293,12 @@ void system_space_write(struct machine *m, uint32_t address, uint32_t value) {
     case 0xE000ED08u: m->vtor = value & ~0x7Fu; break;
     case 0xE000ED0Cu: aircr_write(m, value); break;
     case 0xE000ED10u: m->scr = value & 0x1Eu; break;
-    case 0xE000ED14u: m->ccr = (value & 0x51Au) | 0x201u; break;
+    case 0xE000ED14u:
+        m->ccr = (value & 0x51Au) | 0x201u;
+        if ((value & 0x18u) != 0) {
+            machine_error(m, address, "traps of division by zero and unaligned access are not modelled");
+        }
+        break;
     case 0xE000ED24u:
         m->shcsr = value & 0xF0000u;
         m->enabled[EXCEPTION_MEMORY] = (value >> 16) & 1u;
