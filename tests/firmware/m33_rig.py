@@ -40,6 +40,12 @@ def available() -> str | None:
     return None if shutil.which(COMPILER) else f"{COMPILER} is not installed"
 
 
+def compiler_version() -> str:
+    """As the compiler says it: 12.2.1."""
+    command = [COMPILER, "-dumpfullversion"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
 def kernel_sources(*, optimized: bool) -> list[Path]:
     """One file for each kernel; the M33's own where there is one and they are wanted."""
     chosen = {path.name: path for path in (NN / "kernels" / "portable").glob("*.c")}
@@ -55,8 +61,8 @@ def build(*defines: str, optimized: bool = True) -> Path:
     script, elf = folder / "bench.ld", folder / "bench.elf"
     script.write_text(_SCRIPT)
     sources = [NN / "nn.c", NN / "native" / "nn_native.c", *kernel_sources(optimized=optimized)]
-    command = [COMPILER, *FLAGS, *defines, f"-I{NN}", "-nostartfiles", "--specs=nosys.specs", f"-T{script}", "-Wl,-e,0",
-               "-Wl,--no-warn-rwx-segments", "-o", elf, *sources, "-lm"]  # fmt: skip
+    command = [COMPILER, *FLAGS, *defines, f"-I{NN}", "-nostartfiles", "--specs=nosys.specs", f"-T{script}",
+               "-Wl,-e,0", "-Wl,--no-warn-rwx-segments", "-o", elf, *sources, "-lm"]  # fmt: skip
     result = subprocess.run([str(word) for word in command], capture_output=True, text=True)
     errors = [line for line in result.stderr.splitlines() if "warning: _" not in line and "note:" not in line]
     assert result.returncode == 0, "\n".join(errors)
@@ -89,14 +95,16 @@ class PlanImage:
     def _tensor(self, plan: Plan, index: int) -> bytes:
         tensor = plan.graph.tensors[index]
         if tensor.constant:
-            return struct.pack("<III", self._put(np.ascontiguousarray(tensor.data).tobytes()), 0, tensor.bytes)
+            data = np.ascontiguousarray(tensor.data).tobytes()
+            return struct.pack("<III", self._put(data), 0, tensor.bytes)
         return struct.pack("<III", 0, plan.memory.offsets[index], tensor.bytes)
 
     def _layer(self, plan: Plan, layer) -> bytes:
         inputs = self._put(b"".join(struct.pack("<H", plan.number(t)) for t in layer.inputs))
+        scratch = plan.memory.scratch.get(layer.index, 0)
         return struct.pack(
-            "<HHHHIIII", KERNELS.index(layer.kernel), layer.opcode, plan.number(layer.output), len(layer.inputs),
-            inputs, self._options(layer.options), plan.memory.scratch.get(layer.index, 0), layer.scratch_bytes,
+            "<HHHHIIII", KERNELS.index(layer.kernel), layer.opcode, plan.number(layer.output),
+            len(layer.inputs), inputs, self._options(layer.options), scratch, layer.scratch_bytes,
         )  # fmt: skip
 
     def _options(self, options: Options) -> int:

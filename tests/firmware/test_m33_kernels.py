@@ -87,3 +87,37 @@ def test_random_operators(bench, random_models, monkeypatch):
 
     monkeypatch.setattr(operators, "assert_exact", same_as_portable)
     random_models()
+
+
+# Exact instruction counts of the shipped model's layers, by the compiler that this is developed with.
+# They may fall; a rise needs a reason.
+PINNED_COMPILER = "12.2.1"
+INSTRUCTIONS = {"conv_2d": [77235, 144227, 132589], "max_pool_2d": [3053], "fully_connected": [1114]}
+
+
+def test_instructions_of_the_shipped_model(bench):
+    if m33_rig.compiler_version() != PINNED_COMPILER:
+        pytest.skip(f"counts are those of arm-none-eabi-gcc {PINNED_COMPILER}")
+    model = Model(SHIPPED)
+    counts: dict[str, list[int]] = {}
+    for layer, run in zip(model.layers, bench.run(model.plan, inputs(model, 1)[0]), strict=True):
+        counts.setdefault(layer.name, []).append(run.instructions)
+    assert {name: counts[name] for name in INSTRUCTIONS} == INSTRUCTIONS
+
+
+def test_macs_per_cycle_of_the_shipped_model(bench):
+    """By the simulator's estimate of cycles."""
+    model = Model(SHIPPED)
+    runs = bench.run(model.plan, inputs(model, 1)[0])
+    assert model.macs / sum(run.cycles for run in runs) >= 0.73
+    portable = m33_rig.Bench(m33_rig.build(optimized=False)).run(model.plan, inputs(model, 1)[0])
+    assert sum(run.cycles for run in portable) >= 6 * sum(run.cycles for run in runs)
+
+
+def test_counts_do_not_depend_on_the_input(bench):
+    """Time tells nothing about what was heard, and one measurement is enough."""
+    model = Model(SHIPPED)
+    first, second = (bench.run(model.plan, x) for x in inputs(model, 2))
+    for layer, a, b in zip(model.layers, first, second, strict=True):
+        if layer.name in ("conv_2d", "max_pool_2d"):
+            assert a.instructions == b.instructions

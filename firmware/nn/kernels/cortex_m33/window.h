@@ -2,6 +2,7 @@
 #ifndef TOKAY_NN_M33_WINDOW_H
 #define TOKAY_NN_M33_WINDOW_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "../../nn_kernels.h"
@@ -33,22 +34,41 @@ static inline void m33_fill(int8_t *to, uint32_t four_times, int32_t count)
 }
 
 /* The rows of a window inside the input, as words; false if that would read behind the input. */
-static inline int m33_window_inside(const int8_t *from, int32_t pitch, int32_t rows, int32_t bytes,
+static __attribute__((noinline)) bool m33_window_inside(const int8_t *from, int32_t pitch, int32_t rows, int32_t bytes,
                                     const int8_t *readable_end, int8_t *to)
 {
     if (readable_end - (from + (rows - 1) * pitch) < ((bytes + 3) & ~3)) {
-        return 0;
+        return false;
+    }
+    if (bytes > 4 && bytes <= 8) {
+        for (; rows > 0; rows--, from += pitch, to += bytes) {
+            const uint32_t first = m33_load(from), second = m33_load(from + 4);
+            m33_store(to, first);
+            m33_store(to + 4, second);
+        }
+        return true;
     }
     for (; rows > 0; rows--, from += pitch, to += bytes) {
-        m33_store(to, m33_load(from));
-        if (bytes > 4) {
-            m33_store(to + 4, m33_load(from + 4));
-        }
-        for (int32_t k = 8; k < bytes; k += 4) {
+        for (int32_t k = 0; k < bytes; k += 4) {
             m33_store(to + k, m33_load(from + k));
         }
     }
-    return 1;
+    return true;
+}
+
+/* Neighbouring columns of an input row, some of which may be missing, in bytes. */
+typedef struct m33_part {
+    int32_t before, inside, after;
+    int32_t from; /* where those inside start in the row */
+} m33_part_t;
+
+static inline m33_part_t m33_part(const nn_conv_2d_options_t *o, int32_t x, int32_t width)
+{
+    const int32_t depth = o->input_channels;
+    const int32_t before = x >= 0 ? 0 : -x < width ? -x : width;
+    const int32_t past = x + width - o->input_width;
+    const int32_t after = past <= 0 ? 0 : past < width - before ? past : width - before;
+    return (m33_part_t){before * depth, (width - before - after) * depth, after * depth, (x + before) * depth};
 }
 
 /* Writes the taps of the window at (y, x) to `to`, in order, and up to M33_WINDOW_SLACK bytes more. */
@@ -59,34 +79,28 @@ static __attribute__((noinline)) void m33_window(const nn_conv_2d_options_t *o, 
     const int32_t pitch = o->input_width * depth;
     const int8_t *const end = input + o->input_height * pitch;
     const uint32_t padding = ((uint32_t)o->pad_value & 0xffu) * 0x01010101u;
-    const int32_t width = o->dilation_width == 1 ? o->kernel_width : 1; /* columns that are copied at once */
-    if (o->dilation_width == 1 && x >= 0 && x + width <= o->input_width && y >= 0 &&
-        y + (o->kernel_height - 1) * o->dilation_height < o->input_height &&
-        m33_window_inside(input + y * pitch + x * depth, pitch * o->dilation_height, o->kernel_height, width * depth,
-                          end, to)) {
+    const int32_t step = o->dilation_height;
+    /* Columns that are side by side are taken at once. */
+    const int32_t width = o->dilation_width == 1 ? o->kernel_width : 1;
+    m33_part_t part = m33_part(o, x, width);
+    if (width == o->kernel_width && part.before + part.after == 0 && y >= 0 &&
+        y + (o->kernel_height - 1) * step < o->input_height &&
+        m33_window_inside(input + y * pitch + x * depth, pitch * step, o->kernel_height, width * depth, end, to)) {
         return;
     }
-    for (int32_t r = 0; r < o->kernel_height; r++, y += o->dilation_height) {
-        const int8_t *const row = input + y * pitch;
-        int32_t at = x;
-        for (int32_t c = 0; c < o->kernel_width; c += width, at += o->dilation_width) {
-            const int32_t bytes = width * depth;
-            if ((uint32_t)y >= (uint32_t)o->input_height) {
-                m33_fill(to, padding, bytes);
-            } else if (at >= 0 && at + width <= o->input_width) {
-                m33_copy(to, row + at * depth, bytes, end);
-            } else {
-                const int32_t before = at >= 0 ? 0 : -at < width ? -at : width;
-                const int32_t past = at + width - o->input_width;
-                const int32_t inside = width - before - (past <= 0 ? 0 : past < width ? past : width);
-                const int32_t left = before * depth;
-                m33_fill(to, padding, inside > 0 ? left : bytes);
-                if (inside > 0) {
-                    m33_copy(to + left, row + (at + before) * depth, inside * depth, end);
-                    m33_fill(to + left + inside * depth, padding, bytes - left - inside * depth);
-                }
+    for (int32_t r = o->kernel_height; r > 0; r--, y += step) {
+        const bool row_inside = y >= 0 && y < o->input_height;
+        for (int32_t c = 0; c < o->kernel_width; c += width, to += width * depth) {
+            if (width != o->kernel_width) {
+                part = m33_part(o, x + c * o->dilation_width, width);
             }
-            to += bytes;
+            if (!row_inside || part.inside == 0) {
+                m33_fill(to, padding, width * depth);
+                continue;
+            }
+            m33_fill(to, padding, part.before);
+            m33_copy(to + part.before, input + y * pitch + part.from, part.inside, end);
+            m33_fill(to + part.before + part.inside, padding, part.after);
         }
     }
 }
