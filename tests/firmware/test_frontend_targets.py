@@ -78,11 +78,14 @@ Link = Callable[[FrontendSettings, str], Machine]
 
 @pytest.fixture(scope="module")
 def link(tmp_path_factory: pytest.TempPathFactory) -> Link:
-    """Builds the image of some settings and a build ("dsp" or "plain") and loads it."""
     compiler = shutil.which("arm-none-eabi-gcc")
     if compiler is None:
         pytest.skip("arm-none-eabi-gcc is not installed")
-    root = tmp_path_factory.mktemp("m33")
+    return linker(compiler, tmp_path_factory.mktemp("m33"))
+
+
+def linker(compiler: str, root: Path) -> Link:
+    """What builds the image of some settings and a build ("dsp" or "plain") in `root` and loads it."""
     for build, define in (("dsp", ()), ("plain", ("-DFRONTEND_PLAIN_C",))):
         (root / build).mkdir()
         for unit in UNITS:

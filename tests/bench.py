@@ -1,0 +1,122 @@
+"""Figures that vary with the machine, as ratios within one run, and the chip's estimated cycles beside
+those of plain C: ``make bench``. Nothing here passes or fails; what must hold is pinned in the tests.
+"""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from codegen.frontend import FrontendSettings
+from host import audio, board, classify, demo, image
+from host.features import Frontend
+from host.runtime import Model
+from tests.firmware import m33_rig
+from tests.firmware import test_frontend_targets as frontend_rig
+
+MODEL = "keyword_spotting_on_off"
+REPETITIONS = 5
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Median wall time of `work`, after a run to warm up."""
+    work()
+    times = []
+    for _ in range(REPETITIONS):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def frontend_on_chip() -> None:
+    settings = FrontendSettings(**frontend_rig.SEED)
+    compiler = shutil.which("arm-none-eabi-gcc")
+    assert compiler is not None, "arm-none-eabi-gcc is not installed"
+    with tempfile.TemporaryDirectory() as folder:
+        link = frontend_rig.linker(compiler, Path(folder))
+        (dsp, dsp_cycles), (plain, plain_cycles) = (
+            frontend_rig.step_cost(link(settings, build), settings) for build in ("dsp", "plain")
+        )
+    print("front end, one step of 20 ms at 8 kHz, 32 channels (cycles are estimates)")
+    print(f"  DSP {dsp:,} instructions, {dsp_cycles:,} cycles; plain C {plain:,}, {plain_cycles:,}")
+    print(f"  DSP / plain cycles: {dsp_cycles / plain_cycles:.2f}")
+
+
+def network_on_chip() -> None:
+    model = Model(MODEL)
+    x = np.random.default_rng(1).integers(-128, 128, model.input.shape, np.int8)
+    ours, plain = (
+        m33_rig.Bench(m33_rig.build(optimized=optimized)).run(model.plan, x) for optimized in (True, False)
+    )
+    print(f"{MODEL} on the Cortex-M33 (cycles are estimates)")
+    for layer, a, b in zip(model.layers, ours, plain, strict=True):
+        rate = f"{layer.macs / a.cycles:.2f} MAC/cycle" if layer.macs else ""
+        ratio = a.cycles / b.cycles
+        print(f"  {layer.name:16} {a.cycles:9,} cycles, {ratio:.2f} of the portable kernel's  {rate}")
+    total = sum(run.cycles for run in ours)
+    print(f"  whole network    {total:9,} cycles, {model.macs / total:.2f} MAC/cycle")
+
+
+def simulator_speed() -> None:
+    built = image.build(MODEL, board.load("brd2601b"))
+    samples = audio.read_audio(demo.DEMO.with_suffix(".wav"), 8000)
+
+    def hear() -> None:
+        classify.hear_simulated(built.elf, "brd2601b", samples, 8000, lambda text: None)
+
+    print(f"simulator: {samples.size / 8000 / seconds(hear):.0f} times real time on the demonstration's clip")
+
+
+def features_against_tensorflow() -> None:
+    import tensorflow as tf
+    from tensorflow.lite.experimental.microfrontend.python.ops import audio_microfrontend_op as operator
+
+    rng = np.random.default_rng(0)
+    clips = np.clip(rng.normal(0, 3000, (200, 8000)), -32768, 32767).astype(np.int16)
+    ours = Frontend({"sample_rate_hz": 8000, "window_size_ms": 30, "window_step_ms": 20,
+                     "filterbank_upper_band_limit": 3999.0, "noise_reduction_enable": True})  # fmt: skip
+    tensors = [tf.constant(clip) for clip in clips]
+
+    def reference() -> None:
+        for tensor in tensors:
+            operator.audio_microfrontend(
+                tensor, sample_rate=8000, window_size=30, window_step=20, upper_band_limit=3999.0
+            )
+
+    ratio = seconds(reference) / seconds(lambda: ours.features_batch(clips))
+    print(f"features on the PC: {ratio:.1f} times as fast as TensorFlow's operator, one clip at a time")
+
+
+def network_against_reference() -> None:
+    from tflite_micro.python.tflite_micro import runtime
+
+    model = Model(MODEL)
+    reference = runtime.Interpreter.from_bytes(model.tflite)
+    x = np.random.default_rng(1).integers(-128, 128, model.input.shape, np.int8)
+
+    def micro() -> None:
+        for _ in range(50):
+            reference.set_input(x, 0)
+            reference.invoke()
+
+    ratio = seconds(micro) / seconds(lambda: [model.invoke(x) for _ in range(50)])
+    print(f"network on the PC: {ratio:.1f} times as fast as TensorFlow Lite Micro's reference kernels")
+
+
+def main() -> None:
+    for figure in (
+        frontend_on_chip, network_on_chip, simulator_speed, features_against_tensorflow,
+        network_against_reference,
+    ):  # fmt: skip
+        figure()
+
+
+if __name__ == "__main__":
+    main()
