@@ -11,6 +11,7 @@
 
 #define DETECTED_LED_MS 750u
 #define ACTIVITY_LED_MS 500u
+#define SERIAL_BYTES_A_TURN 32u
 #define ACTIVITY_CHANGE 64 /* of 255: a score that moves more than this from one inference to the next */
 
 static application_t s_app;
@@ -223,18 +224,23 @@ static void receive_line(application_t *app, const link_frame_t *text) {
     }
 }
 
-static bool serve_serial(application_t *app) {
-    uint8_t byte;
+static void receive_byte(application_t *app, uint8_t byte) {
     link_frame_t frame;
-    if (hal_uart_read(&byte, 1) == 0) {
-        return false;
-    }
     switch (link_receive(&app->channel.link, byte, &frame)) {
     case LINK_FRAME: requests_handle(app, &frame); break;
     case LINK_TEXT: receive_line(app, &frame); break;
     default: break;
     }
-    return true;
+}
+
+/* Takes a few bytes at a time, so that audio does not wait for a long frame. */
+static bool serve_serial(application_t *app) {
+    uint8_t bytes[SERIAL_BYTES_A_TURN];
+    size_t count = hal_uart_read(bytes, sizeof bytes);
+    for (size_t i = 0; i < count; i++) {
+        receive_byte(app, bytes[i]);
+    }
+    return count != 0;
 }
 
 /* ---- The whole ---- */
