@@ -34,6 +34,17 @@ SECTIONS { .text : { KEEP(*(.text.nn_*)) *(.text*) *(.rodata*) } > ROM
            .data : { *(.data*) *(.bss*) *(COMMON) } > ROM }
 """
 
+# Every kernel but the accelerator's.
+_TABLE = """
+#include "nn_kernels.h"
+extern const nn_kernel_fn bench_kernels[NN_KERNEL_COUNT];
+const nn_kernel_fn bench_kernels[NN_KERNEL_COUNT] = {
+#define NN_KERNEL(name) [NN_KERNEL_##name] = nn_kernel_##name,
+#define nn_kernel_mvp NULL
+#include "nn_kernels.def"
+};
+"""
+
 
 def available() -> str | None:
     """Why the bench cannot be used, or None."""
@@ -60,7 +71,9 @@ def build(*defines: str, optimized: bool = True) -> Path:
     folder = Path(tempfile.mkdtemp(prefix="tokay-m33-"))
     script, elf = folder / "bench.ld", folder / "bench.elf"
     script.write_text(_SCRIPT)
-    sources = [NN / "nn.c", NN / "native" / "nn_native.c", *kernel_sources(optimized=optimized)]
+    table = folder / "table.c"
+    table.write_text(_TABLE)
+    sources = [NN / "nn.c", table, *kernel_sources(optimized=optimized)]
     command = [COMPILER, *FLAGS, *defines, f"-I{NN}", "-nostartfiles", "--specs=nosys.specs", f"-T{script}",
                "-Wl,-e,0", "-Wl,--no-warn-rwx-segments", "-o", elf, *sources, "-lm"]  # fmt: skip
     result = subprocess.run([str(word) for word in command], capture_output=True, text=True)
@@ -143,7 +156,7 @@ class Bench:
         guard = b"\xa5" * GUARD
         machine.write(PLAN, image.data)
         machine.write(end, guard)
-        kernels = machine.symbol("nn_native_kernels")
+        kernels = machine.symbol("bench_kernels")
         status = self._call("nn_init", nn, image.plan, kernels, ARENA, plan.memory.arena_bytes, 0).value
         assert status == 0, f"nn_init: {status}"
         machine.write(ARENA + plan.memory.offsets[plan.graph.inputs[0]], np.ascontiguousarray(x).tobytes())

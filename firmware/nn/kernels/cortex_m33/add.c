@@ -30,13 +30,15 @@ static bool prepare(scaled_add_t *s, const nn_add_options_t *o, bool swapped)
     s->multiplier = swapped ? o->multiplier_1 : o->multiplier_2;
     s->bits = -shift;
     s->rounding = shift < 0 && shift > -31 ? 1 << (-shift - 1) : 0;
-    return o->left_shift == LEFT_SHIFT && o->clamp_min == INT8_MIN && o->clamp_max == INT8_MAX && shift <= 0 &&
-           shift > -31 && m33_prepare_channel(&s->sum, &sum, (1 << 29) - 1, o->output_zero_point);
+    return o->left_shift == LEFT_SHIFT && o->clamp_min == INT8_MIN && o->clamp_max == INT8_MAX &&
+           shift <= 0 && shift > -31 &&
+           m33_prepare_channel(&s->sum, &sum, (1 << 29) - 1, o->output_zero_point);
 }
 
 /* `rounded`: the smaller input is shifted after its multiplication. */
-static inline __attribute__((always_inline)) void add_all(scaled_add_t s, const int8_t *half, const int8_t *other,
-                                                          int8_t *output, int32_t count, bool rounded)
+static inline __attribute__((always_inline)) void add_all(scaled_add_t s, const int8_t *half,
+                                                          const int8_t *other, int8_t *output, int32_t count,
+                                                          bool rounded)
 {
     for (const int8_t *const end = output + count; output != end;) {
         const int32_t doubled = s.offset + (*other++) * (1 << (LEFT_SHIFT + 1));
@@ -47,7 +49,8 @@ static inline __attribute__((always_inline)) void add_all(scaled_add_t s, const 
 #if NN_SINGLE_ROUNDING
             scaled = m33_multiply_high_add(doubled, s.multiplier, s.rounding) >> s.bits;
 #else
-            scaled = m33_multiply_high_round_add(doubled, s.multiplier, s.rounding + (doubled >> 31)) >> s.bits;
+            const int32_t rounding = s.rounding + (doubled >> 31);
+            scaled = m33_multiply_high_round_add(doubled, s.multiplier, rounding) >> s.bits;
 #endif
         }
         scaled += (*half++) * (1 << (LEFT_SHIFT - 1));
@@ -55,14 +58,14 @@ static inline __attribute__((always_inline)) void add_all(scaled_add_t s, const 
     }
 }
 
-static __attribute__((noinline)) void add_rounded(const scaled_add_t *s, const int8_t *half, const int8_t *other,
-                                                  int8_t *output, int32_t count)
+static __attribute__((noinline)) void add_rounded(const scaled_add_t *s, const int8_t *half,
+                                                  const int8_t *other, int8_t *output, int32_t count)
 {
     add_all(*s, half, other, output, count, true);
 }
 
-static __attribute__((noinline)) void add_exact(const scaled_add_t *s, const int8_t *half, const int8_t *other,
-                                                int8_t *output, int32_t count)
+static __attribute__((noinline)) void add_exact(const scaled_add_t *s, const int8_t *half,
+                                                const int8_t *other, int8_t *output, int32_t count)
 {
     add_all(*s, half, other, output, count, false);
 }

@@ -1,19 +1,8 @@
 /* average_pool_2d for the Cortex-M33: four channels at a time as pairs of int16 sums. */
-#include "../../nn_kernels.h"
-#include "../../pool_window.h"
-#include "../../quantization.h"
-#include "m33.h"
+#include "pool.h"
 
 /* Positions whose sum fits an int16: 255 * 128 < 2^15. */
 #define SMALL_WINDOW 255
-
-/* The input positions under one window. */
-typedef struct window {
-    const int8_t *first;
-    int32_t rows, columns;
-    int32_t step; /* bytes to the next column */
-    int32_t skip; /* bytes from behind a row's last column to the next row's first */
-} window_t;
 
 static int8_t mean(const nn_pool_2d_options_t *o, int32_t sum, int32_t count)
 {
@@ -33,7 +22,7 @@ static inline uint32_t add_odd_bytes(uint32_t sums, uint32_t bytes)
     return result;
 }
 
-static void pool_4(const nn_pool_2d_options_t *o, const window_t *w, const int8_t *from, int8_t *to)
+static void pool_4(const nn_pool_2d_options_t *o, const m33_pool_t *w, const int8_t *from, int8_t *to)
 {
     uint32_t even = 0, odd = 0;
     for (int32_t r = w->rows; r > 0; r--, from += w->skip) {
@@ -50,7 +39,7 @@ static void pool_4(const nn_pool_2d_options_t *o, const window_t *w, const int8_
     to[3] = mean(o, (int32_t)odd >> 16, count);
 }
 
-static void pool_1(const nn_pool_2d_options_t *o, const window_t *w, const int8_t *from, int8_t *to)
+static void pool_1(const nn_pool_2d_options_t *o, const m33_pool_t *w, const int8_t *from, int8_t *to)
 {
     int32_t sum = 0;
     for (int32_t r = w->rows; r > 0; r--, from += w->skip) {
@@ -67,18 +56,8 @@ nn_status_t nn_kernel_average_pool_2d(const nn_call_t *call)
     const int8_t *const input = nn_call_input(call, 0);
     int8_t *output = nn_call_output(call);
     for (int32_t y = 0; y < o->output_height; y++) {
-        int32_t top, bottom;
-        pool_window(y * o->stride_height - o->pad_top, o->kernel_height, o->input_height, &top, &bottom);
         for (int32_t x = 0; x < o->output_width; x++) {
-            int32_t left, right;
-            pool_window(x * o->stride_width - o->pad_left, o->kernel_width, o->input_width, &left, &right);
-            const window_t w = {
-                .first = input + (top * o->input_width + left) * o->channels,
-                .rows = bottom - top,
-                .columns = right - left,
-                .step = o->channels,
-                .skip = (o->input_width - (right - left)) * o->channels,
-            };
+            const m33_pool_t w = m33_pool(o, input, y, x);
             int32_t c = 0;
             for (; c + 4 <= o->channels && w.rows * w.columns <= SMALL_WINDOW; c += 4) {
                 pool_4(o, &w, w.first + c, output + c);

@@ -68,7 +68,8 @@ static void gather_in_order(const conv_t *conv, position_t *position)
 }
 
 /* A window that leaves the input at its left or right, of positions of whole groups of four taps. */
-static __attribute__((noinline)) void window_at_side(const conv_t *conv, int16_t *column, int32_t y, int32_t x)
+static __attribute__((noinline)) void window_at_side(const conv_t *conv, int16_t *column, int32_t y,
+                                                     int32_t x)
 {
     const nn_conv_2d_options_t *const o = conv->options;
     const int32_t width = o->kernel_width;
@@ -83,7 +84,8 @@ static __attribute__((noinline)) void window_at_side(const conv_t *conv, int16_t
             continue;
         }
         column = m33_column_quads(column, conv->pad_row, before * quads);
-        column = m33_column_quads(column, conv->input + y * conv->pitch + (x + before) * o->input_channels, inside);
+        const int8_t *const from = conv->input + y * conv->pitch + (x + before) * o->input_channels;
+        column = m33_column_quads(column, from, inside);
         column = m33_column_quads(column, conv->pad_row, after * quads);
     }
 }
@@ -95,7 +97,8 @@ static __attribute__((noinline)) void gather_quads(const conv_t *conv, position_
     const int32_t quads = conv->row_taps >> 2;
     const int32_t pitch = conv->pitch * o->dilation_height;
     const int32_t last_y = o->input_height - (o->kernel_height - 1) * o->dilation_height - 1;
-    const int32_t last_x = o->dilation_width == 1 || o->kernel_width == 1 ? o->input_width - o->kernel_width : -1;
+    const bool contiguous = o->dilation_width == 1 || o->kernel_width == 1;
+    const int32_t last_x = contiguous ? o->input_width - o->kernel_width : -1;
     int16_t *column = conv->columns;
     position_t at = *position;
     for (int32_t p = WINDOWS; p > 0; p--, column += 2) {
@@ -234,7 +237,8 @@ static __attribute__((noinline)) void multiply_general(const conv_t *conv, const
             for (int32_t k = 0; k < 2 && c + k < o->output_channels; k++) {
                 const nn_channel_t *const channel = &o->channels[c + k];
                 const int32_t value =
-                    nn_requantize(sums[k] + channel->bias, channel->multiplier, channel->shift) + o->output_zero_point;
+                    nn_requantize(sums[k] + channel->bias, channel->multiplier, channel->shift) +
+                    o->output_zero_point;
                 tile->output[offsets[p] + c + k] = (int8_t)nn_clamp(value, o->clamp_min, o->clamp_max);
             }
         }
@@ -350,8 +354,8 @@ nn_status_t nn_kernel_conv_2d(const nn_call_t *call)
         .skip = m33_tile_skip(steps),
         .output = nn_call_output(call),
     };
-    if (o->joined && m33_prepare_channels(channels, o->channels, o->output_channels, o->taps, o->output_zero_point,
-                                          o->clamp_min, o->clamp_max)) {
+    if (o->joined && m33_prepare_channels(channels, o->channels, o->output_channels, o->taps,
+                                          o->output_zero_point, o->clamp_min, o->clamp_max)) {
         tile.channels = channels;
         tile.channels_end = channels + (o->output_channels & ~1);
     }

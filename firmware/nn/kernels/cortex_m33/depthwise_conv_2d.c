@@ -81,7 +81,8 @@ static __attribute__((noinline)) void load_image(const depthwise_t *d, const int
                              "strh   %[b], [%[out]], #2\n"
                              "strh   %[c], [%[out]], #2\n"
                              "strh   %[e], [%[out]], #2\n"
-                             : [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c), [e] "=&r"(e), [in] "+&r"(in), [out] "+&r"(out)
+                             : [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c), [e] "=&r"(e), [in] "+&r"(in),
+                               [out] "+&r"(out)
                              : [step] "r"(step)
                              : "memory");
         }
@@ -112,12 +113,14 @@ static __attribute__((noinline)) void filter_general(const depthwise_t *d, const
             for (int32_t r = 0; r < d->across.kernel; r++, row += d->across.dilation * d->pitch) {
                 const int8_t *weight = weights + r * d->across.weight_step;
                 const int16_t *tap = row;
-                for (int32_t c = 0; c < along.kernel; c++, weight += along.weight_step, tap += along.dilation) {
+                for (int32_t c = 0; c < along.kernel; c++) {
                     const int32_t w = *weight;
                     sums[0] += w * tap[0];
                     sums[1] += w * tap[along.stride];
                     sums[2] += w * tap[2 * along.stride];
                     sums[3] += w * tap[3 * along.stride];
+                    weight += along.weight_step;
+                    tap += along.dilation;
                 }
             }
             to = output + (x - back) * along.output_step;
@@ -183,8 +186,8 @@ static void filter_3x3(const depthwise_t *d, m33_row_t *row, const int8_t *weigh
 /* Whether filter_3x3 can do the layer, apart from its multipliers. */
 static bool is_3x3(const nn_depthwise_conv_2d_options_t *o)
 {
-    return o->kernel_height == 3 && o->kernel_width == 3 && o->dilation_height == 1 && o->dilation_width == 1 &&
-           o->stride_height <= 2 && o->stride_width <= 2 && o->stride_height == o->stride_width &&
+    return o->kernel_height == 3 && o->kernel_width == 3 && o->dilation_height == 1 &&
+           o->dilation_width == 1 && o->stride_height <= 2 && o->stride_width <= 2 && o->stride_height == o->stride_width &&
            o->clamp_min == INT8_MIN && o->clamp_max == INT8_MAX;
 }
 
@@ -210,10 +213,11 @@ nn_status_t nn_kernel_depthwise_conv_2d(const nn_call_t *call)
             copies = o->depth_multiplier;
         }
         copies--;
-        if (three && m33_prepare_channel(&row.channel, &o->channels[c], taps << 14, o->output_zero_point)) {
+        const nn_channel_t *const channel = &o->channels[c];
+        if (three && m33_prepare_channel(&row.channel, channel, taps << 14, o->output_zero_point)) {
             filter_3x3(&d, &row, weights, output + c);
         } else {
-            filter_general(&d, weights, &o->channels[c], output + c);
+            filter_general(&d, weights, channel, output + c);
         }
     }
     return NN_OK;

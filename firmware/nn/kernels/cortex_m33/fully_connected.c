@@ -71,8 +71,8 @@ static void store(const nn_fully_connected_options_t *o, const int32_t *sums, in
 {
     for (int32_t k = 0; k < count && channel + k < o->output_channels; k++) {
         const nn_channel_t *const c = &o->channels[channel + k];
-        const int32_t value = nn_requantize(sums[k] + c->bias, c->multiplier, c->shift) + o->output_zero_point;
-        output[channel + k] = (int8_t)nn_clamp(value, o->clamp_min, o->clamp_max);
+        const int32_t value = nn_requantize(sums[k] + c->bias, c->multiplier, c->shift);
+        output[channel + k] = (int8_t)nn_clamp(value + o->output_zero_point, o->clamp_min, o->clamp_max);
     }
 }
 

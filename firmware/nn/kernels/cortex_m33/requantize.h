@@ -57,8 +57,9 @@ static inline bool m33_prepare_channel(m33_channel_t *out, const nn_channel_t *i
 
 /* Prepares all channels of a layer with `taps` int8 products to a sum, and zeros for the partner of an
  * odd last one. False if any of them, or the clamping, needs nn_requantize. */
-static inline bool m33_prepare_channels(m33_channel_t *out, const nn_channel_t *in, int32_t count, int32_t taps,
-                                        int32_t zero_point, int32_t clamp_min, int32_t clamp_max)
+static inline bool m33_prepare_channels(m33_channel_t *out, const nn_channel_t *in, int32_t count,
+                                        int32_t taps, int32_t zero_point, int32_t clamp_min,
+                                        int32_t clamp_max)
 {
     if (clamp_min != INT8_MIN || clamp_max != INT8_MAX || taps >= 1 << 15) {
         return false;

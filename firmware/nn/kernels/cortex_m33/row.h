@@ -141,8 +141,9 @@ typedef struct m33_row {
         "2:\n"                                                            \
         : "+r"(fields)                                                    \
         :                                                                 \
-        : "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr", "s0", "s1", "s2", "s3", \
-          "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11", "s12", "s13", "s14", "s15", "cc", "memory")
+        : "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr", \
+          "s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11", \
+          "s12", "s13", "s14", "s15", "cc", "memory")
 
 static __attribute__((noinline)) void m33_row_3x3(const m33_row_t *row)
 {

@@ -143,8 +143,8 @@ static __attribute__((noinline)) void m33_tile_run(const m33_tile_t *tile)
         "bne.w  0b\n"
         : "+r"(fields)
         :
-        : "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr", "s0", "s1", "s2", "s3",
-          "s4", "s5", "s6", "s7", "s8", "s9", "cc", "memory");
+        : "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr",
+          "s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "cc", "memory");
 }
 /* clang-format on */
 

@@ -34,7 +34,8 @@ static inline void m33_fill(int8_t *to, uint32_t four_times, int32_t count)
 }
 
 /* The rows of a window inside the input, as words; false if that would read behind the input. */
-static __attribute__((noinline)) bool m33_window_inside(const int8_t *from, int32_t pitch, int32_t rows, int32_t bytes,
+static __attribute__((noinline)) bool m33_window_inside(const int8_t *from, int32_t pitch, int32_t rows,
+                                                        int32_t bytes,
                                     const int8_t *readable_end, int8_t *to)
 {
     if (readable_end - (from + (rows - 1) * pitch) < ((bytes + 3) & ~3)) {
@@ -68,12 +69,13 @@ static inline m33_part_t m33_part(const nn_conv_2d_options_t *o, int32_t x, int3
     const int32_t before = x >= 0 ? 0 : -x < width ? -x : width;
     const int32_t past = x + width - o->input_width;
     const int32_t after = past <= 0 ? 0 : past < width - before ? past : width - before;
-    return (m33_part_t){before * depth, (width - before - after) * depth, after * depth, (x + before) * depth};
+    const int32_t inside = width - before - after;
+    return (m33_part_t){before * depth, inside * depth, after * depth, (x + before) * depth};
 }
 
 /* Writes the taps of the window at (y, x) to `to`, in order, and up to M33_WINDOW_SLACK bytes more. */
-static __attribute__((noinline)) void m33_window(const nn_conv_2d_options_t *o, const int8_t *input, int32_t y,
-                                                 int32_t x, int8_t *to)
+static __attribute__((noinline)) void m33_window(const nn_conv_2d_options_t *o, const int8_t *input,
+                                                 int32_t y, int32_t x, int8_t *to)
 {
     const int32_t depth = o->input_channels;
     const int32_t pitch = o->input_width * depth;
@@ -85,7 +87,8 @@ static __attribute__((noinline)) void m33_window(const nn_conv_2d_options_t *o, 
     m33_part_t part = m33_part(o, x, width);
     if (width == o->kernel_width && part.before + part.after == 0 && y >= 0 &&
         y + (o->kernel_height - 1) * step < o->input_height &&
-        m33_window_inside(input + y * pitch + x * depth, pitch * step, o->kernel_height, width * depth, end, to)) {
+        m33_window_inside(input + y * pitch + x * depth, pitch * step, o->kernel_height, width * depth, end,
+                          to)) {
         return;
     }
     for (int32_t r = o->kernel_height; r > 0; r--, y += step) {
