@@ -21,7 +21,7 @@ static inline int32_t nn_round_shift(int32_t x, int32_t bits)
 #ifdef NN_SINGLE_ROUNDING
 /* x times a quantized multiplier, rounded once: the reference as the vendor builds it (with its
  * TFLITE_SINGLE_ROUNDING). Only for comparing with what was recorded that way: codegen has tables that
- * depend on the rounding, and the Cortex-M33 kernels round twice. */
+ * depend on the rounding. The Cortex-M33 kernels follow this definition too. */
 static inline int32_t nn_requantize(int32_t x, int32_t multiplier, int32_t shift)
 {
     const int32_t right = 31 - shift;
