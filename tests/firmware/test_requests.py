@@ -1,0 +1,247 @@
+"""The image's answers to the host, over the link, in the simulator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from host import image
+from host.audio import read_audio
+from host.device import commands
+from host.device import messages as m
+from host.device.device import Device, DeviceError
+from host.device.simulator import SimulatorTransport
+from host.pipeline import Pipeline
+from host.simulator.machine import Machine
+
+MODEL = "keyword_spotting_on_off"
+WAKE_UP = 4096
+
+
+@pytest.fixture
+def machine(built) -> Machine:
+    return Machine(built.elf, stop_on_fault=False)
+
+
+@pytest.fixture
+def device(machine) -> Iterator[Device]:
+    with Device(SimulatorTransport(machine), session_id=1) as device:
+        device.connect()
+        yield device
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> Pipeline:
+    return Pipeline(MODEL)
+
+
+def noise(samples: int, seed: int = 3) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    envelope = np.repeat(rng.random(samples // 800 + 1), 800)[:samples]
+    return np.clip(rng.normal(0, 3000, samples) * envelope, -32768, 32767).astype(np.int16)
+
+
+def collect(device: Device, kind: type, seconds: float = 0.5) -> list:
+    """The events of the next seconds of virtual time."""
+    end, found = device.transport.now() + seconds, []
+    for event in device.events(timeout_s=seconds):
+        if isinstance(event, kind):
+            found.append(event)
+        if device.transport.now() > end:
+            break
+    return found
+
+
+def test_hello(device, built, pipeline):
+    hello = device.hello
+    assert (hello.protocol, hello.board, hello.part) == (m.VERSION, "brd2601b", "EFR32MG24B310F1536IM48")
+    assert hello.model_hash.hex() == pipeline.model.plan.sha256[:32]
+    assert hello.arena_bytes == pipeline.model.plan.memory.arena_bytes
+    assert hello.layer_count == len(pipeline.model.layers)
+    assert hello.class_count == len(pipeline.labels)
+    assert (hello.core_clock_hz, hello.sample_rate_hz) == (78_000_000, 8018)
+    assert abs(hello.image_bytes - built.flash_bytes) < 64
+    assert (hello.flash_bytes, hello.ram_bytes) == (1536 << 10, 256 << 10)
+
+
+def test_injected_audio_gives_the_pcs_scores_and_detections(device, pipeline):
+    clip = image.ROOT / "host" / "models" / "demo" / "on_off.wav"
+    audio = read_audio(clip, pipeline.sample_rate_hz, resample=True)[: 8 * pipeline.sample_rate_hz]
+    thresholds = (120,) * len(pipeline.labels)
+    device.request(m.SourceSet(source=m.Source.AUDIO))
+    device.request(m.StreamSet(events=m.Stream.SCORES | m.Stream.DETECTIONS))
+    assert commands.set_parameter(device, "detection_threshold_list", thresholds) == thresholds
+    assert commands.inject_audio(device, audio) == audio.size
+    events = collect(device, m.Message)
+    expected = Pipeline(MODEL, overrides={"detection_threshold": 120}).process(audio)
+    assert len(expected) > 50 and any(e.detection for e in expected)
+    scores = [(e.time_ms, tuple(e.values)) for e in events if isinstance(e, m.Scores)]
+    assert scores == [(e.time_ms, e.scores) for e in expected]
+    heard = [(e.time_ms, e.class_index, e.score, e.label) for e in events if isinstance(e, m.Detection)]
+    found = [e.detection for e in expected if e.detection]
+    assert heard == [(d.time_ms, d.class_index, d.score, d.label) for d in found]
+
+
+def test_injected_audio_must_be_complete(device):
+    device.request(m.SourceSet(source=m.Source.AUDIO))
+    device.request(m.InjectAudio(index=0, samples=(1,) * 100))
+    device.request(m.InjectAudio(index=0, samples=(1,) * 100))  # again: taken before
+    with pytest.raises(DeviceError, match="missing"):
+        device.request(m.InjectAudio(index=101, samples=(1,) * 100))
+    device.request(m.InjectAudio(index=100, samples=(1,) * 100))
+    device.request(m.SourceSet(source=m.Source.MICROPHONE))
+    with pytest.raises(DeviceError, match="not audio"):
+        device.request(m.InjectAudio(index=200, samples=(1,)))
+
+
+def test_columns_and_audio_as_on_the_pc(machine, pipeline):
+    audio = noise(6000)
+    machine.set_audio(np.concatenate([np.zeros(WAKE_UP, np.int16), audio]), at=0)
+    device = Device(SimulatorTransport(machine), session_id=1)
+    device.connect()
+    device.request(m.StreamSet(events=m.Stream.FEATURES))
+    machine.run(WAKE_UP / 8018 + 0.7)
+    features = collect(device, m.Features, 0.05)
+    spectrogram = pipeline.frontend.spectrogram(audio)
+    expected = pipeline.frontend.quantize(spectrogram)
+    assert [f.column for f in features] == list(range(len(features))) and len(features) > 20
+    for event in features:
+        if event.column < len(expected):
+            assert list(event.values) == expected[event.column].tolist()
+
+
+def test_spectrogram_and_audio_streams(device, pipeline):
+    audio = noise(2000)
+    device.request(m.SourceSet(source=m.Source.AUDIO))
+    device.request(m.StreamSet(events=m.Stream.AUDIO | m.Stream.SPECTROGRAM | m.Stream.LEVEL))
+    commands.inject_audio(device, audio)
+    events = collect(device, m.Message)
+    pieces = [e for e in events if isinstance(e, m.Audio)]
+    assert [e.index for e in pieces] == np.cumsum([0, *(len(e.samples) for e in pieces[:-1])]).tolist()
+    assert np.concatenate([e.samples for e in pieces]).tolist() == audio.tolist()
+    columns = [list(e.values) for e in events if isinstance(e, m.Spectrogram)]
+    assert columns == pipeline.frontend.spectrogram(audio).tolist()
+    (first, second) = [e for e in events if isinstance(e, m.Level)]
+    assert first.peak == np.abs(audio.astype(int))[: first.time_ms * 8].max()
+    assert second.rms > 100
+
+
+def test_layers_and_network_as_on_the_pc(device, pipeline):
+    model = pipeline.model
+    x = np.random.default_rng(0).integers(-128, 128, model.input.shape, dtype=np.int8)
+    device.request(m.SourceSet(source=m.Source.NONE))
+    commands.inject_features(device, x)
+    assert commands.run_network(device).tolist() == model.invoke(x).ravel().tolist()
+    commands.inject_features(device, x)
+    for position, (layer, expected) in enumerate(zip(model.layers, model.invoke_layers(x), strict=True)):
+        device.request(m.RunLayer(layer=position), timeout_s=5)
+        tensor = model.plan.number(layer.output)
+        assert commands.read_tensor(device, tensor) == expected.tobytes(), layer
+    commands.write_tensor(device, model.plan.input, bytes(range(200)))
+    assert commands.read_tensor(device, model.plan.input)[:200] == bytes(range(200))
+
+
+def test_memory_is_the_loops_while_it_listens(device):
+    for request in (
+        m.RunNetwork(),
+        m.RunLayer(layer=0),
+        m.InjectFeatures(values=(1,)),
+        m.TensorWrite(data=b"1"),
+    ):
+        with pytest.raises(DeviceError, match="source to none"):
+            device.request(request)
+
+
+def test_memory_requests_stay_inside_their_tensor(device, pipeline):
+    plan = pipeline.model.plan
+    device.request(m.SourceSet(source=m.Source.NONE))
+    size = pipeline.model.input.shape
+    total = int(np.prod(size))
+    for request in (
+        m.InjectFeatures(offset=total, values=(1,)),
+        m.InjectFeatures(offset=2**32 - 1, values=(1, 2)),
+        m.TensorWrite(tensor=999, data=b"1"),
+        m.TensorWrite(tensor=plan.input, offset=total - 1, data=b"12"),
+        m.TensorRead(tensor=999, count=1),
+        m.TensorRead(tensor=plan.input, offset=total + 1, count=1),
+        m.RunLayer(layer=999),
+    ):
+        with pytest.raises(DeviceError):
+            device.request(request)
+    assert device.request(m.TensorRead(tensor=plan.input, offset=total, count=10)).data == b""
+
+
+def test_parameters(device):
+    values = commands.parameters(device)
+    assert set(values) >= {"detection_threshold_list", "suppression_ms", "latency_ms", "volume_gain"}
+    assert commands.set_parameter(device, "suppression_ms", 1234) == 1234
+    assert commands.set_parameter(device, "volume_gain", 1.5) == 1.5
+    assert commands.parameters(device) == {**values, "suppression_ms": 1234, "volume_gain": 1.5}
+    for name, value in (
+        ("suppression_ms", -1), ("suppression_ms", 2.0), ("detection_threshold_list", (1, 2)),
+        ("detection_threshold_list", (1, 2, 3, 256)), ("minimum_count", 65), ("volume_gain", float("nan")),
+        ("volume_gain", 257.0), ("no_such_parameter", 1),
+    ):  # fmt: skip
+        with pytest.raises(DeviceError):
+            commands.set_parameter(device, name, value)
+    device.reset()
+    assert commands.parameters(device) == values
+
+
+def test_statistics_and_log_stream(device, machine):
+    device.request(m.StreamSet(events=m.Stream.STATISTICS | m.Stream.LOG, interval_ms=500))
+    machine.uart_write(b"stall 1500\n")
+    machine.run(4)
+    events = collect(device, m.Message, 0.05)
+    statistics = [e for e in events if isinstance(e, m.Statistics)]
+    assert len(statistics) >= 5
+    last = statistics[-1]
+    assert last.overruns > 1000 and last.frames_dropped == last.frames_lost == last.frames_corrupt == 0
+    assert 0 < last.cpu_load_permille < 500 and last.network_cycles > 50_000
+    logs = [e for e in events if isinstance(e, m.Log)]
+    assert any(e.level == m.LogLevel.WARNING and f"{last.overruns} samples" in e.text for e in logs)
+
+
+def test_profile(device, pipeline):
+    profile = commands.profile(device, repetitions=2)
+    assert [r.index for r in profile.layers] == list(range(len(pipeline.model.layers)))
+    total = sum(r.cpu_cycles for r in profile.layers)
+    assert 0.95 * profile.end.network_cycles < total < 1.1 * profile.end.network_cycles
+    assert profile.end.frontend_cycles > 1000 and profile.end.detector_cycles > 100
+    part = commands.profile(device, first=1, count=2, repetitions=1)
+    assert [r.index for r in part.layers] == [1, 2]
+    with pytest.raises(DeviceError):
+        commands.profile(device, first=99)
+
+
+def test_fault_is_told_after_the_restart(device, machine):
+    assert device.request(m.FaultGet()).kind == m.FaultKind.NONE
+    machine.uart_write(b"peek 0x30000000\n")
+    machine.run(1)
+    fault = next(e for e in collect(device, m.Fault, 0.05) if e.request == 0)
+    assert (fault.kind, fault.bfar) == (m.FaultKind.BUS, 0x30000000)
+    assert machine.image.function_at(fault.pc) in (
+        "peek",
+        "execute",
+        "receive_line",
+        "receive_byte",
+        "serve_serial",
+        "application_turn",
+    )
+    assert device.request(m.FaultGet(clear=True)).kind == m.FaultKind.BUS
+    assert device.request(m.FaultGet()).kind == m.FaultKind.NONE
+
+
+def test_unknown_and_short_requests(device):
+    class Unknown(m.HelloGet):
+        TYPE = 0xEE
+
+    class Short(m.HelloGet):
+        TYPE = m.StreamSet.TYPE
+
+    for request, code in ((Unknown(), m.Result.UNKNOWN_REQUEST), (Short(), m.Result.BAD_PAYLOAD)):
+        with pytest.raises(DeviceError) as error:
+            device.request(request)
+        assert error.value.code == code
