@@ -24,6 +24,7 @@ class ApplicationSettings:
     minimum_count: int = 3
     latency_ms: int = 100
     volume_gain_q8: int = _GAIN_ONE  # 1/256
+    sensitivity_q8: int = _GAIN_ONE // 2  # of the activity LED: change of a score in a millisecond, 1/256
     verbose: bool = False
 
     @classmethod
@@ -44,7 +45,8 @@ class ApplicationSettings:
             suppression_ms=_integer(parameters, "suppression_ms", cls.suppression_ms),
             minimum_count=_integer(parameters, "minimum_count", cls.minimum_count, 64),
             latency_ms=_integer(parameters, "latency_ms", cls.latency_ms),
-            volume_gain_q8=_gain(parameters),
+            volume_gain_q8=_q8(parameters, "volume_gain", 0) or _GAIN_ONE,
+            sensitivity_q8=_q8(parameters, "sensitivity", 0.5),
             verbose=bool(parameters.get("verbose_model_output_logs", False)),
         )
 
@@ -75,12 +77,12 @@ def _thresholds(parameters: Mapping[str, Any], count: int) -> tuple[int, ...]:
     return tuple(_integer({"detection_threshold": value}, "detection_threshold", 0, 255) for value in values)
 
 
-def _gain(parameters: Mapping[str, Any]) -> int:
-    """`volume_gain` multiplies samples; 0, as the vendor's default, leaves them as they are."""
-    gain = parameters.get("volume_gain", 0)
-    if not isinstance(gain, int | float) or not 0 <= gain <= 256:
-        raise TokayError(f"parameter volume_gain={gain!r} is not a number from 0 to 256")
-    return round(gain * _GAIN_ONE) if gain else _GAIN_ONE
+def _q8(parameters: Mapping[str, Any], name: str, default: float) -> int:
+    """A real parameter in 1/256, rounded as the device does (a `volume_gain` of 0: as it comes)."""
+    value = parameters.get(name, default)
+    if not isinstance(value, int | float) or not 0 <= value <= 256:
+        raise TokayError(f"parameter {name}={value!r} is not a number from 0 to 256")
+    return int(value * _GAIN_ONE + 0.5)
 
 
 def _c_string(text: str) -> str:
@@ -98,6 +100,7 @@ def emit_c(settings: ApplicationSettings, name: str) -> dict[str, str]:
         '#include "detector.h"\n\n'
         f"#define MODEL_LATENCY_MS {settings.latency_ms}u\n"
         f"#define MODEL_VOLUME_GAIN_Q8 {settings.volume_gain_q8}u\n"
+        f"#define MODEL_SENSITIVITY_Q8 {settings.sensitivity_q8}u\n"
         f"#define MODEL_VERBOSE {int(settings.verbose)}\n\n"
         "extern const char model_name[];\n"
         "extern const detector_settings_t model_detector_settings;\n\n#endif\n"

@@ -12,7 +12,6 @@
 #define DETECTED_LED_MS 750u
 #define ACTIVITY_LED_MS 500u
 #define SERIAL_BYTES_A_TURN 32u
-#define ACTIVITY_CHANGE 64 /* of 255: a score that moves more than this from one inference to the next */
 
 static application_t s_app;
 static _Alignas(NN_ARENA_ALIGNMENT) uint8_t s_arena[MODEL_ARENA_BYTES];
@@ -57,6 +56,7 @@ void application_listen(application_t *app, uint8_t source) {
     app->chunk_used = app->chunk_count = 0;
     app->injected_head = app->injected_tail = 0;
     app->overruns = 0;
+    app->scored_ms = 0;
     app->source = source;
     app->sample_rate_hz = FRONTEND_SAMPLE_RATE_HZ;
     app->running = source == SOURCE_MICROPHONE ? start_microphone(app) : source == SOURCE_AUDIO;
@@ -102,13 +102,16 @@ static bool fill_chunk(application_t *app) {
 
 /* ---- Listening ---- */
 
+/* Activity: a score changes by more than the sensitivity for each millisecond since the inference before. */
 static void show(application_t *app, const audio_loop_result_t *result) {
+    uint64_t least_q8 = (uint64_t)app->sensitivity_q8 * (result->time_ms - app->scored_ms);
     bool moved = false;
     for (uint32_t i = 0; i < app->detector.class_count; i++) {
         int32_t change = result->scores[i] - app->scores[i];
-        moved = moved || change > ACTIVITY_CHANGE || change < -ACTIVITY_CHANGE;
+        moved = moved || (uint64_t)(change < 0 ? -change : change) * 256u > least_q8;
         app->scores[i] = result->scores[i];
     }
+    app->scored_ms = result->time_ms;
     if (result->detection.detected) {
         led_flash(&app->detected, DETECTED_LED_MS);
         app->activity.off_ms = hal_milliseconds(); /* one colour at a time */
@@ -275,6 +278,7 @@ bool application_init(hal_status_t clocks) {
     report_init(&app->report);
     channel_init(&app->channel, hal_boot_id());
     app->verbose = MODEL_VERBOSE != 0;
+    app->sensitivity_q8 = MODEL_SENSITIVITY_Q8;
     app->statistics_ms = 1000;
     app->last.next_ms = 1000;
     app->detected.led = HAL_LED_DETECTED;

@@ -45,6 +45,8 @@ typedef struct application {
     uint32_t sample_rate_hz;             /* as it really is */
     uint32_t overruns;                   /* as of the last look */
     int8_t scores[DETECTOR_MAX_CLASSES]; /* of the last inference */
+    uint32_t scored_ms;                  /* its time */
+    uint32_t sensitivity_q8;             /* of the activity LED */
     uint32_t level_samples, level_peak;  /* since the last level event */
     uint64_t level_squares;
     last_second_t last;

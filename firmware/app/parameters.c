@@ -11,6 +11,7 @@ typedef enum {
     PARAMETER_LATENCY,
     PARAMETER_VOLUME_GAIN,
     PARAMETER_VERBOSE,
+    PARAMETER_SENSITIVITY,
     PARAMETER_COUNT,
 } parameter_t;
 
@@ -26,6 +27,7 @@ static const struct {
     [PARAMETER_LATENCY] = {"latency_ms", PARAMETER_KIND_INTEGER, 1000000},
     [PARAMETER_VOLUME_GAIN] = {"volume_gain", PARAMETER_KIND_REAL, 256},
     [PARAMETER_VERBOSE] = {"verbose_model_output_logs", PARAMETER_KIND_BOOLEAN, 1},
+    [PARAMETER_SENSITIVITY] = {"sensitivity", PARAMETER_KIND_REAL, 256},
 };
 
 static uint32_t *integer_of(application_t *app, parameter_t which) {
@@ -35,6 +37,11 @@ static uint32_t *integer_of(application_t *app, parameter_t which) {
     case PARAMETER_MINIMUM_COUNT: return &app->detector.minimum_count;
     default: return &app->config.latency_ms;
     }
+}
+
+/* Reals are kept in 1/256. */
+static uint32_t *real_of(application_t *app, parameter_t which) {
+    return which == PARAMETER_SENSITIVITY ? &app->sensitivity_q8 : &app->config.volume_gain_q8;
 }
 
 static void send_parameter(application_t *app, uint16_t request, parameter_t which) {
@@ -52,9 +59,9 @@ static void send_parameter(application_t *app, uint16_t request, parameter_t whi
         for (uint32_t i = 0; i < app->detector.class_count; i++) {
             message.integers[i] = app->thresholds[i];
         }
-    } else if (which == PARAMETER_VOLUME_GAIN) {
+    } else if (k_parameters[which].kind == PARAMETER_KIND_REAL) {
         message.integers_count = 0;
-        message.real = (float)app->config.volume_gain_q8 / 256.0f;
+        message.real = (float)*real_of(app, which) / 256.0f;
     } else if (which == PARAMETER_VERBOSE) {
         message.integers[0] = app->verbose ? 1 : 0;
     } else {
@@ -72,21 +79,22 @@ static uint32_t find(const char *name) {
 }
 
 /* A real parameter may be set by an integer. */
-static bool set_gain(application_t *app, const message_parameter_set_t *message) {
-    float gain = message->kind == PARAMETER_KIND_REAL ? message->real : (float)message->integers[0];
+static bool set_real(application_t *app, parameter_t which, const message_parameter_set_t *message) {
+    float value = message->kind == PARAMETER_KIND_REAL ? message->real : (float)message->integers[0];
     bool has_value = message->kind == PARAMETER_KIND_REAL ||
                      (message->kind == PARAMETER_KIND_INTEGER && message->integers_count == 1);
-    if (!has_value || !(gain >= 0.0f && gain <= 256.0f)) {
+    if (!has_value || !(value >= 0.0f && value <= (float)k_parameters[which].maximum)) {
         return false;
     }
-    uint32_t gain_q8 = (uint32_t)(gain * 256.0f + 0.5f);
-    app->config.volume_gain_q8 = gain_q8 != 0 ? gain_q8 : 256u; /* 0: as it comes */
+    uint32_t value_q8 = (uint32_t)(value * 256.0f + 0.5f);
+    bool as_it_comes = which == PARAMETER_VOLUME_GAIN && value_q8 == 0;
+    *real_of(app, which) = as_it_comes ? 256u : value_q8;
     return true;
 }
 
 static bool set_value(application_t *app, parameter_t which, const message_parameter_set_t *message) {
-    if (which == PARAMETER_VOLUME_GAIN) {
-        return set_gain(app, message);
+    if (k_parameters[which].kind == PARAMETER_KIND_REAL) {
+        return set_real(app, which, message);
     }
     uint32_t wanted = which == PARAMETER_THRESHOLDS ? app->detector.class_count : 1u;
     if (message->kind != k_parameters[which].kind || message->integers_count != wanted) {
