@@ -17,6 +17,7 @@ COMMANDS = {
     "compile": "generate C from a .tflite",
     "build": "compile a model and build a board image",
     "profile": "cycles, time and memory by layer, on the image",
+    "flash": "put an image onto a board through its debug probe, and verify it",
     "classify": "hear keywords on the PC or on a target",
     "update_params": "change the parameters inside a .tflite",
     "device": "find boards, ask one who it is, show a recorded conversation",

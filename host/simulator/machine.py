@@ -30,6 +30,7 @@ from host.simulator.image import Image, Symbol, read_image
 
 RAM_BASE, RAM_BYTES = 0x20000000, 0x40000
 _LIMIT, _RETURNED, _FAULT, _ERROR, _BREAKPOINT = range(5)
+_STOPS = ("limit", "limit", "fault", "stuck", "breakpoint")  # what debug_run says of each
 _AUDIO_MODES = {"exact": 0, "hold": 1, "linear": 2}
 _PS = 10**12
 _SLICE_S = 0.001  # how often run_until looks
@@ -292,6 +293,38 @@ class Machine:
                 raise SimulatorFault(report)
             return True
         return False
+
+    # ---- what a debug probe does ----
+
+    def debug_attach(self) -> None:
+        """Lets code run from RAM, as a debugger's flash algorithm does."""
+        if not self._c.simulator_debug_attach(self._handle):
+            raise TokayError("the simulator cannot run code from RAM")
+
+    def debug_read(self, address: int, size: int) -> int | None:
+        """One access of 1, 2 or 4 bytes over the core's bus; None where nothing answers."""
+        value = ctypes.c_uint32()
+        if not self._c.simulator_debug_read(self._handle, address, size, ctypes.byref(value)):
+            return None
+        return value.value & ((1 << 8 * size) - 1)
+
+    def debug_write(self, address: int, size: int, value: int) -> bool:
+        """One write of 1, 2 or 4 bytes; False where nothing takes it (flash does not)."""
+        return self._c.simulator_debug_write(self._handle, address, size, value & 0xFFFFFFFF)
+
+    def debug_reset(self) -> None:
+        """Reset by debugger or pin: time runs on, the core stands at its first instruction."""
+        self._c.simulator_reset_core(self._handle)
+
+    def debug_run(self, seconds: float) -> str:
+        """Runs for a time and says why it came back: "limit", "breakpoint" (the PC is behind it), "fault"
+        (running on runs the handler) or "stuck" (locked up, or something is not modelled)."""
+        until = self.status.time_ps + round(seconds * _PS)
+        return _STOPS[self._c.simulator_run(self._handle, native.FOREVER, until)]
+
+    def debug_step(self) -> str:
+        """Runs one instruction; the result is that of debug_run."""
+        return _STOPS[self._c.simulator_step(self._handle)]
 
     # ---- time and counters ----
 

@@ -109,6 +109,7 @@ struct machine {
 
     /* Core. */
     uint32_t flags_slow;   /* the FPU is off: look at every block */
+    bool single;           /* a debugger steps: one instruction */
     enum stop stop;
     uint32_t stop_cfsr, stop_address;
     bool sleeping, event, reset_requested;

@@ -45,6 +45,11 @@ void simulator_reset(struct machine *m) {
     reset_core(m);
 }
 
+void simulator_reset_core(struct machine *m) {
+    m->resets++;
+    reset_core(m);
+}
+
 static void flush_code(struct machine *m) { m->api.ctl(m->uc, UC_CTL_TB_FLUSH); }
 
 bool simulator_read(struct machine *m, uint32_t address, uint8_t *bytes, size_t count) {
@@ -201,7 +206,7 @@ static int run(struct machine *m) {
             }
             m->current = NULL;
             m->deadline = 0;
-            int error = m->api.emu_start(m->uc, pc | 1u, NO_END, 0, 0);
+            int error = m->api.emu_start(m->uc, pc | 1u, NO_END, 0, m->single ? 1 : 0);
             pc = machine_register(m, UC_ARM_REG_PC);
             stop = m->stop;
             if (stop == STOP_NONE) {
@@ -227,6 +232,9 @@ static int run(struct machine *m) {
             result = SIMULATOR_FAULT;
         }
         m->stop = STOP_NONE;
+        if (result < 0 && m->single) {
+            result = SIMULATOR_LIMIT;
+        }
         if (result >= 0) {
             machine_update_time(m);
             return result;

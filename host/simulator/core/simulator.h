@@ -46,6 +46,17 @@ int simulator_run(struct machine *m, uint64_t cycles, uint64_t until_ps);
  * as they are. On return the core's registers are as before; *result is r0. */
 int simulator_call(struct machine *m, uint32_t address, const uint32_t *arguments, size_t count, uint32_t sp,
                    uint64_t cycles, uint32_t *result);
+/* From now on code may run from RAM: a debugger puts its flash algorithm there. The firmware never does,
+ * so without a debugger a jump into RAM is reported. */
+bool simulator_debug_attach(struct machine *m);
+/* What a debug probe does. Accesses are of 1, 2 or 4 bytes, over the bus (flash cannot be written so);
+ * false where nothing answers. */
+bool simulator_debug_read(struct machine *m, uint32_t address, uint32_t bytes, uint32_t *value);
+bool simulator_debug_write(struct machine *m, uint32_t address, uint32_t bytes, uint32_t value);
+/* The reset that SYSRESETREQ makes: time runs on, the core stands at its first instruction. */
+void simulator_reset_core(struct machine *m);
+/* One instruction (or as much of the time asleep as an instruction takes); results as of simulator_run. */
+int simulator_step(struct machine *m);
 void simulator_status(struct machine *m, struct simulator_status *status);
 bool simulator_fault(struct machine *m, struct simulator_fault *fault);
 /* 0..15 the core's registers, 16 xPSR, 17 MSP, 18 PSP, 19 CONTROL, 32..63 S0..S31 */

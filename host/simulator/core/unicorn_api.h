@@ -48,6 +48,7 @@ struct unicorn_api {
     int (*hook_add)(uc_engine *uc, uc_hook *hook, int type, void *callback, void *user, uint64_t begin,
                     uint64_t end, ...);
     int (*mem_map_ptr)(uc_engine *uc, uint64_t address, uint64_t size, uint32_t permissions, void *memory);
+    int (*mem_protect)(uc_engine *uc, uint64_t address, size_t size, uint32_t permissions);
     int (*mmio_map)(uc_engine *uc, uint64_t address, uint64_t size, uc_mmio_read read, void *read_user,
                     uc_mmio_write write, void *write_user);
     const char *(*strerror)(int error);

@@ -1,0 +1,138 @@
+/* The flash algorithm of the EFR32MG24: the small program that a debugger puts into RAM and calls to erase
+ * and write the chip's own flash. The entry points and their results are those of the CMSIS flash
+ * algorithm (0 is success), so any debugger that knows that interface can use it; host.flash does through
+ * pyOCD.
+ *
+ * It has no variables and no constants outside its code, and branches are relative: it runs wherever it is
+ * loaded. It expects a core just out of reset, where the peripherals are at their secure addresses, and
+ * leaves the flash locked behind it. Nothing outside main flash is ever erased or written. */
+#include <stdint.h>
+
+#include "registers.h"
+
+#define FLASH_START 0x08000000u
+#define FLASH_BYTES 0x00180000u
+#define PAGE_BYTES 0x2000u
+
+#define MSC_BASE 0x40030000u
+#define MSC_WRITECTRL REG32(MSC_BASE + 0x00Cu)
+#define MSC_WRITECTRL_WREN BIT(0)
+#define MSC_WRITECMD REG32(MSC_BASE + 0x010u)
+#define MSC_WRITECMD_ERASEPAGE BIT(1)
+#define MSC_WRITECMD_WRITEEND BIT(2)
+#define MSC_ADDRB REG32(MSC_BASE + 0x014u)
+#define MSC_WDATA REG32(MSC_BASE + 0x018u)
+#define MSC_STATUS REG32(MSC_BASE + 0x01Cu)
+#define MSC_STATUS_BUSY BIT(0)
+#define MSC_STATUS_LOCKED BIT(1)
+#define MSC_STATUS_INVADDR BIT(2)
+#define MSC_STATUS_WDATAREADY BIT(3)
+#define MSC_STATUS_PENDING BIT(5)
+#define MSC_STATUS_TIMEOUT BIT(6)
+#define MSC_STATUS_REGLOCK BIT(16)
+#define MSC_LOCK REG32(MSC_BASE + 0x03Cu)
+#define MSC_LOCK_KEY 0x1B71u
+
+/* Turns of a wait loop (some ten cycles each, at 20 MHz) that no healthy flash needs: about a second. */
+#define PATIENCE 2000000u
+
+/* What the entry points return other than 0; host.flashing.algorithm has the words for them. */
+enum { ERROR_LOCKED = 1, ERROR_ADDRESS = 2, ERROR_TIMEOUT = 3, ERROR_VERIFY = 4, ERROR_NOT_BLANK = 5 };
+
+int Init(uint32_t address, uint32_t clock, uint32_t operation);
+int UnInit(uint32_t operation);
+int EraseSector(uint32_t address);
+int ProgramPage(uint32_t address, uint32_t bytes, const uint32_t *data);
+uint32_t Verify(uint32_t address, uint32_t bytes, const uint32_t *data);
+
+/* Until all of `set` are 1 and all of `clear` are 0 in STATUS. */
+static int wait_for(uint32_t set, uint32_t clear) {
+    for (uint32_t turns = 0; turns < PATIENCE; turns++) {
+        uint32_t status = MSC_STATUS;
+        if ((status & MSC_STATUS_LOCKED) != 0) {
+            return ERROR_LOCKED;
+        }
+        if ((status & MSC_STATUS_INVADDR) != 0) {
+            return ERROR_ADDRESS;
+        }
+        if ((status & MSC_STATUS_TIMEOUT) != 0) {
+            return ERROR_TIMEOUT;
+        }
+        if ((status & set) == set && (status & clear) == 0) {
+            return 0;
+        }
+    }
+    return ERROR_TIMEOUT;
+}
+
+/* Makes the flash controller ready. The address, clock and operation of the interface are not needed. */
+int Init(uint32_t address, uint32_t clock, uint32_t operation) {
+    (void)address;
+    (void)clock;
+    (void)operation;
+    REG_SET(CMU_CLKEN1) = CMU_CLKEN1_MSC;
+    MSC_LOCK = MSC_LOCK_KEY;
+    if ((MSC_STATUS & MSC_STATUS_REGLOCK) != 0) {
+        return ERROR_LOCKED;
+    }
+    MSC_WRITECTRL = MSC_WRITECTRL_WREN;
+    return 0;
+}
+
+/* Closes the flash again. */
+int UnInit(uint32_t operation) {
+    (void)operation;
+    MSC_WRITECTRL = 0;
+    MSC_LOCK = 0;
+    return 0;
+}
+
+/* Erases the page that starts at `address`. */
+int EraseSector(uint32_t address) {
+    if (address - FLASH_START >= FLASH_BYTES || address % PAGE_BYTES != 0) {
+        return ERROR_ADDRESS;
+    }
+    MSC_ADDRB = address;
+    MSC_WRITECMD = MSC_WRITECMD_ERASEPAGE;
+    int error = wait_for(0, MSC_STATUS_BUSY | MSC_STATUS_PENDING);
+    for (uint32_t i = 0; error == 0 && i < PAGE_BYTES; i += 4u) {
+        if (REG32(address + i) != 0xFFFFFFFFu) {
+            error = ERROR_NOT_BLANK;
+        }
+    }
+    return error;
+}
+
+/* Writes whole words into erased flash and compares them. `bytes` and both addresses are multiples of 4. */
+int ProgramPage(uint32_t address, uint32_t bytes, const uint32_t *data) {
+    uint32_t offset = address - FLASH_START;
+    if (offset >= FLASH_BYTES || bytes > FLASH_BYTES - offset || ((address | bytes) & 3u) != 0) {
+        return ERROR_ADDRESS;
+    }
+    MSC_ADDRB = address; /* counts on by itself */
+    int error = 0;
+    for (uint32_t i = 0; error == 0 && i < bytes / 4u; i++) {
+        error = wait_for(MSC_STATUS_WDATAREADY, 0);
+        if (error == 0) {
+            MSC_WDATA = data[i];
+        }
+    }
+    MSC_WRITECMD = MSC_WRITECMD_WRITEEND;
+    int end = wait_for(0, MSC_STATUS_BUSY | MSC_STATUS_PENDING);
+    if (error == 0) {
+        error = end;
+    }
+    if (error == 0 && Verify(address, bytes, data) != address + bytes) {
+        error = ERROR_VERIFY;
+    }
+    return error;
+}
+
+/* The address of the first word that differs, or the end where none does. */
+uint32_t Verify(uint32_t address, uint32_t bytes, const uint32_t *data) {
+    uint32_t i = 0;
+    while (i < bytes / 4u && REG32(address + 4u * i) == data[i]) {
+        i++;
+    }
+    return address + 4u * i;
+}

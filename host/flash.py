@@ -1,0 +1,151 @@
+"""Flashes an image onto a board through its debug probe, verifies it and lets it run.
+
+``python -m host.flash IMAGE|MODEL [--board NAME] [--probe SERIAL] [--simulate] [--json FILE]``
+
+IMAGE is an .elf, .hex or .bin file; of a MODEL the image is built first. Only the sectors of the image are
+erased; the ones beside it, the chip's last sector and its user data page are compared before and after.
+If power or cable fail on the way, the chip does not start a half-written image; flash again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from host import board as boards
+from host import cli, target
+from host.errors import TokayError
+from host.flashing import images
+from host.progress import progress
+
+_SUFFIXES = (".elf", ".hex", ".bin", ".axf", ".out")
+
+
+def main(argv: Sequence[str]) -> int:
+    """The command."""
+    args = _arguments(argv)
+    if args.verbose:
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
+    _require_pyocd()
+    board = boards.load(args.board)
+    path = _image_path(args)
+    image = images.read(path, args.base)
+    part = args.part or board.part
+    if args.simulate:
+        result = _simulated(image, part, args)
+    else:
+        from host.flashing import connection
+
+        result = _flash(connection.choose_probe(args.probe), image, part, args)
+    result = {"image": str(path), "board": board.key, "part": part, **result}
+    if args.json != "-":
+        print(_describe(result))
+    cli.emit_json(args.json, result)
+    return 0
+
+
+def _arguments(argv: Sequence[str]) -> Any:
+    p = cli.parser("flash", __doc__.splitlines()[0])
+    p.add_argument("image", metavar="IMAGE|MODEL", help=".elf, .hex or .bin file, or a model to build")
+    p.add_argument("--board", default="brd2601b", help=f"one of: {', '.join(boards.names())}")
+    p.add_argument("--part", help="the chip's part number, where it differs from the board's")
+    p.add_argument("-a", "--accelerator", choices=["none", "mvp"], default="none", help="of a MODEL's image")
+    p.add_argument("--base", type=_address, default=images.FLASH_BASE, help="address of a .bin (0x08000000)")
+    which = p.add_mutually_exclusive_group()
+    which.add_argument("--probe", metavar="SERIAL", help="the debug probe's serial number, or its beginning")
+    which.add_argument("--simulate", action="store_true", help="flash a simulated chip, and see it start")
+    p.add_argument("--pack", metavar="FILE", type=Path, help="the vendor's CMSIS pack instead of our target")
+    p.add_argument("--frequency", type=int, default=4_000_000, help="SWD clock in Hz (4000000)")
+    args = p.parse_args(argv)
+    if args.frequency <= 0:
+        p.error(f"--frequency {args.frequency}: not a clock")
+    return args
+
+
+def _address(text: str) -> int:
+    return int(text, 0)
+
+
+def _require_pyocd() -> None:
+    try:
+        import pyocd.core.session  # noqa: F401
+    except ImportError as error:
+        hint = "pip install 'tokay[flash]', or: pip install pyocd"
+        raise TokayError("flashing needs pyOCD", hint=hint) from error
+
+
+def _image_path(args: Any) -> Path:
+    path = Path(args.image)
+    if path.suffix.lower() in _SUFFIXES:
+        if not path.is_file():
+            raise TokayError(f"{path}: no such image", hint="host.build makes one of a model")
+        return path
+    return target.build_image(args.image, args.board, args.accelerator, verbose=args.verbose)
+
+
+def _flash(probe: Any, image: images.FlashImage, part: str, args: Any) -> dict[str, Any]:
+    from host.flashing import connection, programmer
+
+    opened = connection.connect(probe, part, pack=args.pack, frequency=args.frequency)
+    with opened as chip, progress("flash") as report:
+        outcome = programmer.program(chip, image, report)
+    return {"target": "device", "probe": probe.unique_id, "verified": True, **dataclasses.asdict(outcome)}
+
+
+def _simulated(image: images.FlashImage, part: str, args: Any) -> dict[str, Any]:
+    """Flashes a blank simulated chip and lets it run a little."""
+    from host.flashing.simulated_probe import SimulatedProbe
+    from host.simulator.machine import Machine
+
+    with _closing(Machine(board=args.board)) as machine:
+        probe = SimulatedProbe(machine)
+        result = _flash(probe, image, part, args)
+        total = probe.chip.busy_s + probe.wire_s
+        estimate = {
+            "flash_s": probe.chip.busy_s,
+            "wire_s": probe.wire_s,
+            "bytes_per_s": result["bytes_written"] / total,
+        }
+        starts = None
+        if image.boots_from is not None:
+            machine.reset()
+            machine.run(0.05)
+            starts = True
+    return {**result, "target": "simulator", "estimate": estimate, "starts": starts}
+
+
+@contextlib.contextmanager
+def _closing(machine: Any) -> Iterator[Any]:
+    try:
+        yield machine
+    finally:
+        machine.close()
+
+
+def _describe(result: dict[str, Any]) -> str:
+    lines = [
+        f"{result['image']}: {result['bytes']:,} bytes in {result['sectors']} sectors, verified "
+        f"({result['sectors_written']} written, {result['sectors'] - result['sectors_written']} left alone)",
+        f"unchanged: {', '.join(result['guards'])}",
+    ]
+    if "estimate" in result:
+        e = result["estimate"]
+        lines.append(
+            f"on a chip about {e['flash_s'] + e['wire_s']:.2f} s: {e['flash_s']:.2f} s in flash, "
+            f"{e['wire_s']:.2f} s on the wire, {e['bytes_per_s'] / 1000:.0f} kB/s "
+            "(estimates: typical flash times, a wire that never waits)"
+        )
+        if result["starts"]:
+            lines.append("the image starts")
+    else:
+        lines.append(f"{result['seconds']:.1f} s through probe {result['probe']}; the image runs")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main))

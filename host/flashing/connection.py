@@ -1,0 +1,135 @@
+"""Finds the debug probe and connects to the chip, in reset where it does not answer otherwise."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pyocd.core import exceptions
+from pyocd.core.helpers import ConnectHelper
+from pyocd.core.session import Session
+from pyocd.probe.debug_probe import DebugProbe
+
+from host.errors import TokayError
+from host.flashing import target
+from host.flashing.simulated_probe import SimulatedProbe
+
+FREQUENCY_HZ = 4_000_000
+_LOCKED_HINT = (
+    "its debug port was locked by whoever programmed it; erasing the whole chip unlocks it (Simplicity "
+    "Commander: commander security erasedevice), then flash again"
+)
+_SILENT_HINT = (
+    "is the board powered, and this its part? If firmware sleeps deeply or switches the debug pins off: hold "
+    "RESET, start the command again, let go when it says so; if that fails, erase the whole chip "
+    "(commander security erasedevice)"
+)
+_NO_PROBE_HINT = (
+    "plug the board in; J-Link probes (the kits have one on board) also need SEGGER's J-Link software, "
+    "CMSIS-DAP probes on Linux a udev rule"
+)
+
+
+def choose_probe(serial: str | None) -> DebugProbe:
+    """The only probe, or the one whose serial number starts with ``serial``."""
+    try:
+        probes = list(ConnectHelper.get_all_connected_probes(blocking=False, print_wait_message=False))
+    except exceptions.Error as error:
+        raise TokayError(f"the debug probes cannot be listed: {error}") from error
+    return pick(probes, serial)
+
+
+def pick(probes: list[DebugProbe], serial: str | None) -> DebugProbe:
+    """One of ``probes``, or what stands in the way."""
+    names = ", ".join(f"{probe.unique_id} ({probe.description})" for probe in probes)
+    if not probes:
+        raise TokayError("no debug probe found", hint=_NO_PROBE_HINT)
+    found = [p for p in probes if serial is None or p.unique_id.lower().startswith(serial.lower())]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise TokayError(f"no debug probe has the serial number {serial}", hint=f"there is: {names}")
+    raise TokayError(f"{len(found)} debug probes fit", hint=f"choose with --probe SERIAL: {names}")
+
+
+@contextlib.contextmanager
+def connect(
+    probe: DebugProbe, part: str, *, pack: Path | None = None, frequency: int = FREQUENCY_HZ
+) -> Iterator[Any]:
+    """A connected pyOCD target, its core halted. When done, the core is reset and runs."""
+    options: dict[str, Any] = {"frequency": frequency, "project_dir": os.getcwd()}
+    if isinstance(probe, SimulatedProbe):
+        options |= {"reset.post_delay": 0.0, "reset.hold_time": 0.0}  # nothing there has to settle
+    _quieten()
+    if pack is None:
+        target.register()
+    elif not pack.is_file():
+        raise TokayError(f"{pack}: no such pack", hint="give the .pack file of the chip's vendor")
+    session = _open(probe, part, pack, options)
+    try:
+        _check_chip(session.target, part)
+        yield session.target
+        session.target.reset()
+    except exceptions.Error as error:
+        raise TokayError(
+            f"the connection to the chip broke: {error}",
+            hint="check cable and power and flash again: what is in flash now does not start, or is whole",
+        ) from error
+    finally:
+        _close(session)
+
+
+def _open(probe: DebugProbe, part: str, pack: Path | None, options: dict[str, Any]) -> Session:
+    """Halts the core where it runs, else holds it in reset while connecting."""
+    last: Exception | None = None
+    for mode in ("halt", "under-reset"):
+        given = {"target_override": part.lower(), "connect_mode": mode, "no_config": True, **options}
+        try:
+            session = Session(probe, options=given if pack is None else {**given, "pack": str(pack)})
+        except exceptions.TargetSupportError as error:
+            raise TokayError(f"{pack or 'pyOCD'} does not know {part}", hint=_part_hint(pack)) from error
+        try:
+            session.open()
+            session.target.reset_and_halt()
+            return session
+        except target.LockedPart as error:
+            _close(session)
+            raise TokayError("the part is locked: its core cannot be debugged", hint=_LOCKED_HINT) from error
+        except exceptions.Error as error:
+            _close(session)
+            last = error
+    raise TokayError(f"the chip does not answer: {last}", hint=_SILENT_HINT)
+
+
+def _part_hint(pack: Path | None) -> str:
+    return "is it the pack for this chip?" if pack else f"parts: {', '.join(target.PARTS)}; or give --pack"
+
+
+def _close(session: Session) -> None:
+    with contextlib.suppress(exceptions.Error):
+        session.close()
+
+
+def _check_chip(chip: Any, part: str) -> None:
+    """Whether it is one with the flash that we know, by its own device information."""
+    try:
+        _, family, pages, sizes = chip.read_memory_block32(target.DEVICE_INFO, 4)
+    except exceptions.Error as error:
+        raise TokayError(f"the chip's device information cannot be read: {error}") from error
+    page, flash, ram = 1 << (10 + (pages & 0xFF)), sizes & 0xFFFF, sizes >> 16 & 0x7FF
+    if (family >> 16 & 0x3F, page, flash, ram) != (24, 0x2000, 1536, 256):
+        raise TokayError(
+            f"the chip is of family {family >> 16 & 0x3F} with {flash} kB flash in pages of {page} bytes and "
+            f"{ram} kB RAM, not {part}",
+            hint="choose another board with --board",
+        )
+
+
+def _quieten() -> None:
+    """What pyOCD logs on the way is for --verbose; errors come as exceptions."""
+    if not logging.getLogger().isEnabledFor(logging.INFO):
+        logging.getLogger("pyocd").setLevel(logging.CRITICAL)

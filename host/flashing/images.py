@@ -1,0 +1,128 @@
+"""What is to be flashed: an ELF, Intel HEX or binary file as whole sectors, checked against the chip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from host.errors import TokayError
+from host.simulator.image import read_image
+
+FLASH_BASE, FLASH_BYTES, SECTOR = 0x08000000, 0x00180000, 0x2000
+LAST_SECTOR = FLASH_BASE + FLASH_BYTES - SECTOR
+USER_DATA, USER_DATA_BYTES = 0x0FE00000, 0x400
+
+
+@dataclass(frozen=True)
+class Guard:
+    """Flash that must come out as it went in."""
+
+    name: str
+    address: int
+    size: int
+
+
+@dataclass(frozen=True)
+class FlashImage:
+    """Whole sectors by address, 0xFF where the image has nothing."""
+
+    sectors: dict[int, bytes]
+    used_bytes: int
+
+    @property
+    def boots_from(self) -> int | None:
+        """The sector with the vector table, if the image has it."""
+        return FLASH_BASE if FLASH_BASE in self.sectors else None
+
+    @property
+    def guards(self) -> tuple[Guard, ...]:
+        """The neighbours of every run of sectors, the chip's last sector and its user data page."""
+        found = [Guard("user data page", USER_DATA, USER_DATA_BYTES)]
+        for address in sorted(self.sectors):
+            for neighbour, where in ((address - SECTOR, "before"), (address + SECTOR, "behind")):
+                if FLASH_BASE <= neighbour < LAST_SECTOR and neighbour not in self.sectors:
+                    found.append(Guard(f"sector {where} the image", neighbour, SECTOR))
+        found.append(Guard("last sector", LAST_SECTOR, SECTOR))
+        return tuple(found)
+
+
+def read(path: Path | str, base: int = FLASH_BASE) -> FlashImage:
+    """Reads an image; ``base`` is where a file without addresses (.bin) goes."""
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix == ".bin":
+        try:
+            pieces = [(base, path.read_bytes())]
+        except OSError as error:
+            raise TokayError(f"cannot read {path}: {error.strerror}") from error
+    elif suffix == ".hex":
+        pieces = _read_hex(path)
+    else:
+        pieces = [(segment.stored, segment.data) for segment in read_image(path).segments if segment.data]
+    return _sectors(str(path), pieces)
+
+
+def from_bytes(name: str, address: int, data: bytes) -> FlashImage:
+    """Bytes for one address."""
+    return _sectors(name, [(address, data)])
+
+
+def _sectors(name: str, pieces: list[tuple[int, bytes]]) -> FlashImage:
+    sectors: dict[int, bytearray] = {}
+    used = 0
+    for start, data in pieces:
+        if start < FLASH_BASE or start + len(data) > FLASH_BASE + FLASH_BYTES:
+            raise TokayError(
+                f"{name}: 0x{start:08x}..0x{start + len(data):08x} is not in flash "
+                f"(0x{FLASH_BASE:08x}..0x{FLASH_BASE + FLASH_BYTES:08x})",
+                hint="the image is for another chip",
+            )
+        if start + len(data) > LAST_SECTOR:
+            raise TokayError(
+                f"{name} reaches into the last sector of flash (0x{LAST_SECTOR:08x})",
+                hint="that sector is the bootloader's and is never written",
+            )
+        used += len(data)
+        done = 0
+        while done < len(data):
+            address = (start + done) & ~(SECTOR - 1)
+            offset = start + done - address
+            part = data[done : done + SECTOR - offset]
+            sector = sectors.setdefault(address, bytearray(b"\xff" * SECTOR))
+            sector[offset : offset + len(part)] = part
+            done += len(part)
+    if not sectors:
+        raise TokayError(f"{name}: nothing in it to flash")
+    return FlashImage({address: bytes(sectors[address]) for address in sorted(sectors)}, used)
+
+
+def _read_hex(path: Path) -> list[tuple[int, bytes]]:
+    """Intel HEX: records of length, address, type, data and a checksum."""
+    try:
+        lines = path.read_text("ascii").split()
+    except OSError as error:
+        raise TokayError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise TokayError(f"{path}: not an Intel HEX file") from error
+    pieces: list[tuple[int, bytes]] = []
+    upper, ended = 0, False
+    for number, line in enumerate(lines, 1):
+        try:
+            record = bytes.fromhex(line[1:]) if line.startswith(":") else b""
+        except ValueError:
+            record = b""
+        if len(record) < 5 or len(record) != record[0] + 5 or sum(record) & 0xFF:
+            raise TokayError(f"{path}, line {number}: not a record of Intel HEX", hint="the file is damaged")
+        address, kind, data = int.from_bytes(record[1:3], "big"), record[3], record[4:-1]
+        if kind == 0:
+            pieces.append((upper + address, data))
+        elif kind == 1:
+            ended = True
+            break
+        elif kind in (2, 4) and len(data) == 2:
+            upper = int.from_bytes(data, "big") << (4 if kind == 2 else 16)
+        elif kind not in (3, 5):
+            raise TokayError(f"{path}, line {number}: record type {kind} is not known")
+    if not ended:
+        raise TokayError(f"{path}: no end record", hint="the file is incomplete")
+    return pieces
