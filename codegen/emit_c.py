@@ -15,7 +15,12 @@ from codegen.options import Options
 from codegen.plan import Plan
 
 _TEMPLATES = Path(__file__).resolve().parent / "templates"
-_C_TYPES = {"Int8Array": "int8_t", "Int32Array": "int32_t", "ChannelArray": "nn_channel_t"}
+_C_TYPES = {
+    "Int8Array": "int8_t",
+    "Int32Array": "int32_t",
+    "WordArray": "uint32_t",
+    "ChannelArray": "nn_channel_t",
+}
 
 
 @dataclass(frozen=True)
@@ -68,16 +73,19 @@ def _arrays(plan: Plan) -> Iterator[_Array]:
     for layer in plan.layers:
         for field in fields(layer.options):
             value = getattr(layer.options, field.name)
-            if isinstance(value, np.ndarray):
+            if isinstance(value, np.ndarray) and value.size:
                 yield _array(layer, field.name, field.type, value)
 
 
 def _array(layer: Layer, field: str, kind: str, value: np.ndarray) -> _Array:
     if kind == "ChannelArray":
         words = (f"{{{_int32(b)}, {_int32(m)}, {s}}}" for b, m, s in value.tolist())
+    elif kind == "WordArray":
+        words = (f"0x{word:08x}" for word in value.tolist())
     else:
         words = map(_int32, value.tolist())
-    comment = f"{layer.index} {layer.name} {layer.output_shape}" if field in ("weights", "table") else ""
+    commented = field in ("weights", "table", "programs")
+    comment = f"{layer.index} {layer.name} {layer.output_shape}" if commented else ""
     return _Array(_C_TYPES[kind], _array_name(layer, field), len(value), _rows(words), comment)
 
 
@@ -103,7 +111,7 @@ def _options(layer: Layer, options: Options) -> str:
     for field in fields(options):
         value = getattr(options, field.name)
         if isinstance(value, np.ndarray):
-            text = _array_name(layer, field.name)
+            text = _array_name(layer, field.name) if value.size else "NULL"
         elif field.type == "Quad":
             text = f"{{{', '.join(map(str, value))}}}"
         elif field.type == "float":

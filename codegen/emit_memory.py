@@ -22,6 +22,7 @@ _FIELD_TYPES = {
     "Quad": ctypes.c_int32 * 4,
     "Int8Array": ctypes.c_void_p,
     "Int32Array": ctypes.c_void_p,
+    "WordArray": ctypes.c_void_p,
     "ChannelArray": ctypes.c_void_p,
 }
 
@@ -83,6 +84,7 @@ _SIZED = (
     o.Conv2DOptions, o.DepthwiseConv2DOptions, o.FullyConnectedOptions, o.Pool2DOptions, o.AddOptions,
     o.MulOptions, o.PadOptions, o.MeanOptions, o.CopyOptions, o.SoftmaxOptions, o.QuantizeOptions,
     o.RequantizeOptions, o.ConcatenationOptions, o.LogisticOptions, o.StridedSliceOptions,
+    o.MvpOptions,
 )  # fmt: skip
 
 
@@ -126,7 +128,7 @@ class MemoryPlan:
         for field in fields(options):
             value = getattr(options, field.name)
             if isinstance(value, np.ndarray):
-                value = self._array(value)
+                value = self._array(value) if value.size else None
             elif field.type == "Quad":
                 value = (ctypes.c_int32 * 4)(*value)
             values.append(value)

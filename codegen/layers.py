@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from codegen.mvp.kernels.layer import MvpLayer
 from codegen.options import Options
 
 
@@ -14,6 +15,10 @@ class Layer:
     ``inputs`` are the tensors that the kernel reads at run time, in its own order; ``in_place`` the
     positions in it whose memory the output may take over; ``alias`` says that the kernel does nothing
     if input 0 and output share memory. ``options_text``, ``input_shape`` and the like are for reports.
+
+    A layer of the accelerator has ``mvp``, its programs. They may need ``prescaled_bytes`` for a wider
+    copy of input 0, which may begin where the input does and take its place if ``prescaled_in_place``.
+    ``reason`` says why a layer is not the accelerator's where there is one.
     """
 
     index: int
@@ -32,3 +37,7 @@ class Layer:
     input_shape: str = ""
     output_shape: str = ""
     options_text: str = ""
+    mvp: MvpLayer | None = None
+    prescaled_bytes: int = 0
+    prescaled_in_place: bool = False
+    reason: str = ""

@@ -17,6 +17,8 @@ Int8Array = np.ndarray
 """const int8_t *, 4-byte aligned"""
 Int32Array = np.ndarray
 """const int32_t *"""
+WordArray = np.ndarray
+"""const uint32_t *"""
 ChannelArray = np.ndarray
 """const nn_channel_t *: int32[n, 3] of bias, multiplier, shift"""
 
@@ -229,3 +231,14 @@ class StridedSliceOptions(Options):
     shape: Quad
     strides: Quad
     start: int
+
+
+@dataclass(frozen=True, eq=False)
+class MvpOptions(Options):
+    c_type = "nn_mvp_options_t"
+    program_count: int
+    constant_bytes: int
+    copied_first: int
+    copied_meanwhile: int
+    programs: WordArray
+    constants: Int8Array

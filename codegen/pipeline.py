@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 
+from codegen.accelerate import WEIGHTS, build_programs, give_to_mvp
 from codegen.check import check_graph
 from codegen.errors import TokayError
-from codegen.layers import Layer
 from codegen.lower import lower
 from codegen.plan import Plan, build_plan
 from codegen.plan_memory import plan_memory
@@ -16,22 +16,31 @@ from codegen.read import read_model
 ACCELERATORS = ("none", "mvp")
 
 
-def compile_model(tflite: bytes, *, name: str, accelerator: str = "none", rounding: str = "double") -> Plan:
+def compile_model(
+    tflite: bytes,
+    *,
+    name: str,
+    accelerator: str = "none",
+    mvp_weights: str = "ram",
+    rounding: str = "double",
+) -> Plan:
     """Compiles a model; TokayError if it is damaged or holds what is not supported.
 
-    ``rounding`` is "double" for images; "single" is for kernels built with NN_SINGLE_ROUNDING.
+    ``mvp_weights`` "ram" has the accelerator's weights copied to RAM layer by layer, "flash" leaves them
+    there. ``rounding`` is "double" for images; "single" is for kernels built with NN_SINGLE_ROUNDING.
     """
-    try:
-        graph = prune(read_model(tflite))
-        check_graph(graph)
-        layers = lower(graph, rounding)
-    except TokayError as error:
-        raise TokayError(f"{name}: {error.message}", hint=error.hint) from error
-    layers = choose_kernels(layers, accelerator)
+    _check_choice("accelerator", accelerator, ACCELERATORS)
+    _check_choice("place for the accelerator's weights", mvp_weights, WEIGHTS)
+    graph = prune(read_model(tflite))
+    check_graph(graph)
+    layers = lower(graph, rounding)
+    builds = {}
+    if accelerator == "mvp":
+        layers, builds = give_to_mvp(graph, layers, mvp_weights)
     memory = plan_memory(graph, layers)
     return build_plan(
         graph,
-        layers,
+        build_programs(layers, builds, memory),
         memory,
         name=name,
         sha256=hashlib.sha256(tflite).hexdigest(),
@@ -39,10 +48,6 @@ def compile_model(tflite: bytes, *, name: str, accelerator: str = "none", roundi
     )
 
 
-def choose_kernels(layers: tuple[Layer, ...], accelerator: str) -> tuple[Layer, ...]:
-    """Gives layers to the accelerator where it has kernels for them."""
-    if accelerator == "none":
-        return layers
-    if accelerator == "mvp":
-        raise TokayError("accelerator mvp is not available in this version", hint="use --accelerator none")
-    raise TokayError(f"no accelerator named {accelerator!r}", hint=f"one of {', '.join(ACCELERATORS)}")
+def _check_choice(what: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise TokayError(f"no {what} named {value!r}", hint=f"one of {', '.join(choices)}")

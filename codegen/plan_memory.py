@@ -2,7 +2,8 @@
 
 Tensors that may share memory (a reshape's two sides, an element-wise operator's input and output) form
 one block. A block occupies the arena from the layer that writes it first to the layer that reads it
-last. The lower bound of any plan with these blocks is the largest sum of blocks alive at one layer.
+last; a block may be larger at that last layer, where the accelerator widens an input in its own place.
+The lower bound of any plan with these blocks is the largest sum of blocks alive at one layer.
 Blocks are placed greedily in several orders, at the lowest free offset or, every second one, at the
 highest below the bound (which suits chains, where each layer reads from one end and writes to the other),
 until the bound is met or a fixed number of placements has been tried.
@@ -23,23 +24,36 @@ SEARCH_LIMIT = 20_000  # placements tried beyond the greedy ones
 
 @dataclass(frozen=True)
 class Block:
-    """Memory alive from layer ``first`` to layer ``last``, both included."""
+    """Memory alive from layer ``first`` to layer ``last``, both included; ``last_bytes`` are its size at
+    ``last`` if it grows there."""
 
     bytes: int
     first: int
     last: int
     tensors: tuple[int, ...] = ()
+    last_bytes: int = 0
 
     def overlaps(self, other: Block) -> bool:
         return self.first <= other.last and other.first <= self.last
 
+    def bytes_at(self, time: int) -> int:
+        if not self.first <= time <= self.last:
+            return 0
+        return max(self.bytes, self.last_bytes) if time == self.last else self.bytes
+
+    def bytes_beside(self, other: Block) -> int:
+        """The size at most while another block is alive too."""
+        return self.bytes_at(self.last) if other.first <= self.last <= other.last else self.bytes
+
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """``offsets`` by tensor, ``scratch`` by layer index; ``bound_bytes`` is what no plan can go below."""
+    """``offsets`` by tensor, ``scratch`` and ``prescaled`` by layer index; ``bound_bytes`` is what no plan
+    can go below."""
 
     offsets: dict[int, int]
     scratch: dict[int, int]
+    prescaled: dict[int, int]
     arena_bytes: int
     bound_bytes: int
 
@@ -47,19 +61,24 @@ class MemoryPlan:
 def plan_memory(graph: Graph, layers: Sequence[Layer]) -> MemoryPlan:
     """Places every activation and every layer's scratch."""
     blocks = _tensor_blocks(graph, layers)
-    scratch = {
-        layer.index: Block(_align(layer.scratch_bytes), position, position)
-        for position, layer in enumerate(layers)
-        if layer.scratch_bytes
-    }
-    every = [*blocks, *scratch.values()]
+    widened = {t: block for block in blocks if block.last_bytes for t in block.tensors}
+    scratch, prescaled = {}, {}
+    for position, layer in enumerate(layers):
+        if layer.scratch_bytes:
+            scratch[layer.index] = Block(_align(layer.scratch_bytes), position, position)
+        if layer.prescaled_bytes:
+            own = widened.get(layer.inputs[0])
+            in_place = own is not None and own.last == position
+            new = Block(_align(layer.prescaled_bytes), position, position)
+            prescaled[layer.index] = own if in_place else new
+    every = list({id(b): b for b in (*blocks, *scratch.values(), *prescaled.values())}.values())
     bound = lower_bound(every)
     places = place(every, bound)
+    offset = {id(block): place for block, place in zip(every, places, strict=True)}
     return MemoryPlan(
-        offsets={
-            tensor: offset for block, offset in zip(every, places, strict=True) for tensor in block.tensors
-        },
-        scratch=dict(zip(scratch, places[len(blocks) :], strict=True)),
+        offsets={tensor: offset[id(block)] for block in blocks for tensor in block.tensors},
+        scratch={index: offset[id(block)] for index, block in scratch.items()},
+        prescaled={index: offset[id(block)] for index, block in prescaled.items()},
         arena_bytes=_align(_height(every, places), ARENA_ALIGNMENT),
         bound_bytes=_align(bound, ARENA_ALIGNMENT),
     )
@@ -67,8 +86,8 @@ def plan_memory(graph: Graph, layers: Sequence[Layer]) -> MemoryPlan:
 
 def lower_bound(blocks: Sequence[Block]) -> int:
     """The largest sum of blocks that are alive together."""
-    times = {block.first for block in blocks}
-    return max((sum(b.bytes for b in blocks if b.first <= t <= b.last) for t in times), default=0)
+    times = {time for block in blocks for time in (block.first, block.last)}
+    return max((sum(b.bytes_at(time) for b in blocks) for time in times), default=0)
 
 
 def place(blocks: Sequence[Block], bound: int) -> list[int]:
@@ -100,16 +119,25 @@ def _tensor_blocks(graph: Graph, layers: Sequence[Layer]) -> list[Block]:
                 last[tensor] = position
         first[layer.output] = last[layer.output] = position
     last[graph.outputs[0]] = len(layers)
-    groups = _shared(graph, layers, last)
+    slack = {layer.output: layer.mvp.output_bytes for layer in layers if layer.mvp is not None}
     return [
         Block(
-            bytes=_align(max(graph.tensors[t].bytes for t in group)),
+            bytes=_align(max(max(graph.tensors[t].bytes, slack.get(t, 0)) for t in group)),
             first=min(first[t] for t in group),
             last=max(last[t] for t in group),
             tensors=tuple(group),
+            last_bytes=_align(_widened_bytes(layers, group, max(last[t] for t in group))),
         )
-        for group in groups
+        for group in _shared(graph, layers, last)
     ]
+
+
+def _widened_bytes(layers: Sequence[Layer], group: list[int], last: int) -> int:
+    """What a group's last reader needs to widen it where it lies, 0 if it does not."""
+    if last >= len(layers):
+        return 0
+    layer = layers[last]
+    return layer.prescaled_bytes if layer.prescaled_in_place and layer.inputs[0] in group else 0
 
 
 def _shared(graph: Graph, layers: Sequence[Layer], last: dict[int, int]) -> list[list[int]]:
@@ -138,7 +166,7 @@ def _shared(graph: Graph, layers: Sequence[Layer], last: dict[int, int]) -> list
 def _orders(blocks: Sequence[Block]) -> Iterator[list[int]]:
     """Orders to place the blocks in: sensible ones, then neighbours of them, deterministically."""
     indices = range(len(blocks))
-    size = [block.bytes for block in blocks]
+    size = [block.bytes_at(block.last) for block in blocks]
     span = [block.last - block.first + 1 for block in blocks]
     keys = (
         lambda i: (-size[i], blocks[i].first),
@@ -173,34 +201,40 @@ def _place_in_order(
     ``high`` the highest below the bound where there is one."""
     places = [-1] * len(blocks)
     for i in order:
-        taken = sorted((places[j], places[j] + blocks[j].bytes) for j in neighbours[i] if places[j] >= 0)
-        size = blocks[i].bytes
-        offset = _highest(taken, size, bound) if i in high else -1
-        places[i] = offset if offset >= 0 else _lowest(taken, size)
+        block = blocks[i]
+        # Offsets from the first to before the second would reach into a neighbour.
+        taken = sorted(
+            (places[j] - block.bytes_beside(blocks[j]) + 1, places[j] + blocks[j].bytes_beside(block))
+            for j in neighbours[i]
+            if places[j] >= 0
+        )
+        offset = _highest(taken, bound - block.bytes_at(block.last)) if i in high else -1
+        places[i] = offset if offset >= 0 else _lowest(taken)
     return places
 
 
-def _lowest(taken: Sequence[tuple[int, int]], size: int) -> int:
+def _lowest(taken: Sequence[tuple[int, int]]) -> int:
     offset = 0
     for start, end in taken:
-        if offset + size <= start:
+        if offset < start:
             break
         offset = max(offset, end)
     return offset
 
 
-def _highest(taken: Sequence[tuple[int, int]], size: int, bound: int) -> int:
-    """The highest offset below the bound, negative if there is none."""
-    offset = bound - size
+def _highest(taken: Sequence[tuple[int, int]], limit: int) -> int:
+    """The highest offset up to the limit, negative if there is none."""
+    offset = limit
     for start, end in sorted(taken, key=lambda place: -place[1]):
         if end <= offset:
             break
-        offset = min(offset, start - size)
+        offset = min(offset, start - 1)
     return offset
 
 
 def _height(blocks: Sequence[Block], places: Sequence[int]) -> int:
-    return max((offset + block.bytes for block, offset in zip(blocks, places, strict=True)), default=0)
+    tops = (offset + block.bytes_at(block.last) for block, offset in zip(blocks, places, strict=True))
+    return max(tops, default=0)
 
 
 def _align(size: int, alignment: int = ALIGNMENT) -> int:

@@ -2,6 +2,7 @@
 #   TOKAY_BOARD_DIR   folder with the generated board_config.h
 #   TOKAY_CHIP        folder under firmware/chips
 #   TOKAY_MODEL_DIR   what host.compile wrote; without it the bring-up image is built
+#   TOKAY_ACCELERATOR mvp or none: whether the chip's accelerator is used
 #   TOKAY_STACK_BYTES the stack that the linker reserves
 set(chip ${CMAKE_CURRENT_SOURCE_DIR}/firmware/chips/${TOKAY_CHIP})
 
@@ -17,8 +18,14 @@ endif()
 add_compile_options(-fstack-usage -fcallgraph-info=su)
 
 file(GLOB chip_sources CONFIGURE_DEPENDS ${chip}/*.c)
+if(TOKAY_ACCELERATOR STREQUAL "mvp")
+  list(FILTER chip_sources EXCLUDE REGEX "/no_mvp\\.c$")
+else()
+  list(FILTER chip_sources EXCLUDE REGEX "/mvp\\.c$")
+endif()
 add_library(tokay_chip OBJECT ${chip_sources})
-target_include_directories(tokay_chip PRIVATE ${chip} ${TOKAY_BOARD_DIR} firmware/hal)
+target_include_directories(tokay_chip PRIVATE ${chip} ${TOKAY_BOARD_DIR} firmware/hal firmware/nn
+  firmware/nn/kernels/mvp)
 # Interrupt handlers live here, and nothing of the FPU is saved for them.
 target_compile_options(tokay_chip PRIVATE -mgeneral-regs-only)
 target_link_libraries(tokay_chip PRIVATE tokay_warnings)

@@ -10,6 +10,10 @@ foreach(source IN LISTS portable)
   endif()
 endforeach()
 
+if(TOKAY_ACCELERATOR STREQUAL "mvp")
+  list(APPEND kernels firmware/nn/kernels/mvp/mvp.c)
+endif()
+
 file(GLOB frontend CONFIGURE_DEPENDS firmware/frontend/*.c)
 list(FILTER frontend EXCLUDE REGEX "/batch\\.c$") # whole clips on the PC's cores
 file(GLOB generated CONFIGURE_DEPENDS ${TOKAY_MODEL_DIR}/*.c)
@@ -21,4 +25,4 @@ file(GLOB link CONFIGURE_DEPENDS firmware/link/*.c)
 add_executable(tokay ${app} ${link}
   firmware/detector/detector.c firmware/nn/nn.c ${frontend} ${kernels} ${generated})
 target_include_directories(tokay PRIVATE firmware/app firmware/detector firmware/frontend firmware/hal
-  firmware/link firmware/nn firmware/nn/kernels/portable ${TOKAY_MODEL_DIR})
+  firmware/link firmware/nn firmware/nn/kernels/mvp firmware/nn/kernels/portable ${TOKAY_MODEL_DIR})

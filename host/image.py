@@ -74,11 +74,12 @@ def build(
         raise TokayError(f"{board.name} has no {accelerator}", hint="use --accelerator none")
     generated = None if model is None else _generate(model, accelerator)
     name = "bringup" if generated is None else generated.plan.name
-    folder = (output or ROOT / "build" / board.key / name).resolve()
+    variant = name if accelerator == "none" else f"{name}-{accelerator}"
+    folder = (output or ROOT / "build" / board.key / variant).resolve()
     if generated is not None:
         generation.write(generated.files, folder / "model")
     _write_if_changed(folder / "board" / "board_config.h", boards.header(board))
-    _cmake(folder, board, None if generated is None else folder / "model", verbose)
+    _cmake(folder, board, None if generated is None else folder / "model", accelerator, verbose)
     return _measure(folder, board, name if model else None, accelerator)
 
 
@@ -100,7 +101,9 @@ def _write_if_changed(path: Path, text: str) -> None:
         cli.write_atomic(path, text)
 
 
-def _cmake(folder: Path, board: boards.Board, model_dir: Path | None, verbose: bool) -> None:
+def _cmake(
+    folder: Path, board: boards.Board, model_dir: Path | None, accelerator: str, verbose: bool
+) -> None:
     configure = [
         "cmake", "-S", str(ROOT), "-B", str(folder), "-G", "Ninja",
         f"-DCMAKE_TOOLCHAIN_FILE={ROOT}/firmware/chips/{board.chip}/toolchain.cmake",
@@ -109,6 +112,7 @@ def _cmake(folder: Path, board: boards.Board, model_dir: Path | None, verbose: b
         f"-DTOKAY_CHIP={board.chip}",
         f"-DTOKAY_STACK_BYTES={board.stack_bytes}",
         f"-DTOKAY_MODEL_DIR={model_dir or ''}",
+        f"-DTOKAY_ACCELERATOR={accelerator}",
     ]  # fmt: skip
     _run(configure, verbose)
     _run(["cmake", "--build", str(folder)], verbose)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from codegen.pipeline import compile_model
 from codegen.plan import Plan
 from host import model_files, native
 from host.errors import TokayError
+from host.simulator.mvp import FLAGS, TIMINGS
 
 _STATUS = ("ok", "plan version", "arena", "kernel missing", "accelerator fault")
 _DTYPES = {"int8": np.int8, "float32": np.float32}
@@ -35,6 +37,15 @@ class TensorDetails:
     zero_point: int
 
 
+@dataclass(frozen=True)
+class AcceleratorCounters:
+    """Programs that ran, and the cycles estimated for them."""
+
+    programs: int
+    cycles: int
+    stalls: int
+
+
 class Model:
     """A compiled model in memory.
 
@@ -43,25 +54,36 @@ class Model:
 
     ``rounding`` is "double", as the image's and TensorFlow Lite Micro's own builds round when they scale
     sums to int8, or "single", as the vendor's build of it rounds; only comparisons with its recordings
-    want that.
+    want that. ``mvp_weights`` and ``timing`` are for accelerator "mvp", whose programs then run on the model
+    of the accelerator: where weights are that are used often, "ram" or "flash", and by which rule
+    ("ports" or "shared") its cycles are estimated.
     """
 
     def __init__(
-        self, path: Path | str | bytes, accelerator: str = "none", *, rounding: str = "double"
+        self,
+        path: Path | str | bytes,
+        accelerator: str = "none",
+        *,
+        rounding: str = "double",
+        mvp_weights: str = "ram",
+        timing: str = "ports",
     ) -> None:
         name, tflite = _load(path)
         self.tflite = tflite
-        self.plan: Plan = compile_model(tflite, name=name, accelerator=accelerator, rounding=rounding)
+        self.plan: Plan = compile_model(
+            tflite, name=name, accelerator=accelerator, mvp_weights=mvp_weights, rounding=rounding
+        )
         self.input = _details(self.plan.graph.tensors[self.plan.graph.inputs[0]])
         self.output = _details(self.plan.graph.tensors[self.plan.graph.outputs[0]])
         self._library = _library(rounding)
         self._memory = MemoryPlan(self.plan)
         self._arena = _aligned(self.plan.memory.arena_bytes)
         self._nn = Nn()
+        self._mvp = Accelerator(timing) if accelerator == "mvp" else None
         kernels = (ctypes.c_void_p * 0).in_dll(self._library, "nn_native_kernels")
         status = self._library.nn_init(
             self._nn, self._memory.c, ctypes.addressof(kernels), self._arena.ctypes.data,
-            self._arena.nbytes, None,
+            self._arena.nbytes, self._mvp.handle if self._mvp else None,
         )  # fmt: skip
         _check(status, "nn_init")
 
@@ -89,6 +111,10 @@ class Model:
             outputs.append(self._read(layer.output))
         return outputs
 
+    def accelerator_counters(self) -> AcceleratorCounters:
+        """What the accelerator did since the last call; all 0 without one."""
+        return self._mvp.take_counters() if self._mvp else AcceleratorCounters(0, 0, 0)
+
     def _set_input(self, x: np.ndarray) -> None:
         x = np.asarray(x)
         if x.dtype != self.input.dtype or x.size != int(np.prod(self.input.shape)):
@@ -106,6 +132,51 @@ class Model:
         offset = self.plan.memory.offsets[index]
         part = self._arena[offset : offset + tensor.bytes]
         return part.view(np.dtype(tensor.type)).reshape(tensor.shape)
+
+
+class _NnMvp(ctypes.Structure):
+    """nn_mvp_t"""
+
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("words", "wait", "address")),
+        ("counting", ctypes.c_int32),
+        *((name, ctypes.c_uint32) for name in ("programs", "run_cycles", "stall_cycles", "wait_cycles")),
+        *((f"fault_{name}", ctypes.c_uint32) for name in ("layer", "program", "flags", "status", "address")),
+    )
+
+
+class Accelerator:
+    """The driver of an accelerator's model, for nn_init."""
+
+    def __init__(self, timing: str) -> None:
+        if timing not in TIMINGS:
+            raise TokayError(f"timing {timing!r}: no such rule", hint=f"one of {', '.join(TIMINGS)}")
+        driver = native.library()
+        driver.nn_mvp_model_create.restype = ctypes.POINTER(_NnMvp)
+        driver.nn_mvp_model_destroy.argtypes = [ctypes.POINTER(_NnMvp)]
+        driver.nn_mvp_model_destroy.restype = None
+        self._driver = driver.nn_mvp_model_create(TIMINGS[timing])
+        weakref.finalize(self, driver.nn_mvp_model_destroy, self._driver)
+
+    @property
+    def handle(self) -> int:
+        return ctypes.addressof(self._driver.contents)
+
+    def take_counters(self) -> AcceleratorCounters:
+        driver = self._driver.contents
+        found = AcceleratorCounters(driver.programs, driver.run_cycles, driver.stall_cycles)
+        driver.programs = driver.run_cycles = driver.stall_cycles = 0
+        return found
+
+    def fault(self) -> str:
+        """The last program that did not end well."""
+        driver = self._driver.contents
+        names = [name for bit, name in sorted(FLAGS.items()) if driver.fault_flags >> bit & 1 and bit >= 24]
+        status = driver.fault_status
+        return (
+            f"layer {driver.fault_layer}, program {driver.fault_program}: {', '.join(names) or 'did not end'} "
+            f"at instruction {status & 7}, array {status >> 8 & 7}, address 0x{driver.fault_address:08x}"
+        )
 
 
 def _load(model: Path | str | bytes) -> tuple[str, bytes]:

@@ -48,6 +48,12 @@ static void send_layer(application_t *app, uint16_t request, uint32_t index, con
         .cpu_cycles = record->mean,
         .cpu_cycles_min = record->minimum,
         .cpu_cycles_max = record->maximum,
+        .wait_cycles = record->wait_cycles,
+        .accelerator_cycles = record->accelerator_cycles,
+        .accelerator_cycles_min = record->accelerator_cycles,
+        .accelerator_cycles_max = record->accelerator_cycles,
+        .stall_cycles = record->stall_cycles,
+        .programs = record->programs,
     };
     channel_send(&app->channel, MESSAGE_PROFILE_LAYER, &message_layout_profile_layer, &message);
 }

@@ -2,6 +2,7 @@
 #include "profiler.h"
 
 #include "frontend_config.h"
+#include "nn_mvp.h"
 
 #define SIGNAL_SAMPLES 64u
 
@@ -24,12 +25,32 @@ static void tally_record(const tally_t *tally, profiler_record_t *record) {
     record->maximum = tally->maximum;
 }
 
-nn_status_t profiler_layer(const nn_t *nn, uint32_t layer, uint32_t repetitions, uint32_t (*cycles)(void),
+/* Runs one layer, or with -1 all. */
+static nn_status_t run(const nn_t *nn, int32_t layer) {
+    return layer < 0 ? nn_run(nn) : nn_run_layer(nn, (uint32_t)layer);
+}
+
+static nn_status_t count_accelerator(const nn_t *nn, int32_t layer, profiler_record_t *record) {
+    nn_mvp_t *mvp = nn->accelerator;
+    nn_mvp_counters_t before = mvp->counters;
+    int32_t was_counting = mvp->counting;
+    mvp->counting = 1;
+    nn_status_t status = run(nn, layer);
+    mvp->counting = was_counting;
+    record->programs = mvp->counters.programs - before.programs;
+    record->accelerator_cycles = mvp->counters.run_cycles - before.run_cycles;
+    record->stall_cycles = mvp->counters.stall_cycles - before.stall_cycles;
+    return status;
+}
+
+static nn_status_t profiler_measure(const nn_t *nn, int32_t layer, uint32_t repetitions, uint32_t (*cycles)(void),
                            profiler_record_t *record) {
+    const nn_mvp_t *mvp = nn->accelerator;
+    uint32_t waited_before = mvp != NULL ? mvp->counters.wait_cycles : 0;
     tally_t tally = {0};
     do {
         uint32_t start = cycles();
-        nn_status_t status = nn_run_layer(nn, layer);
+        nn_status_t status = run(nn, layer);
         uint32_t spent = cycles() - start;
         if (status != NN_OK) {
             return status;
@@ -37,23 +58,23 @@ nn_status_t profiler_layer(const nn_t *nn, uint32_t layer, uint32_t repetitions,
         tally_add(&tally, spent);
     } while (tally.count < repetitions);
     tally_record(&tally, record);
-    return NN_OK;
+    if (mvp == NULL) {
+        return NN_OK;
+    }
+    record->wait_cycles = (mvp->counters.wait_cycles - waited_before) / tally.count;
+    return count_accelerator(nn, layer, record);
+}
+
+nn_status_t profiler_layer(const nn_t *nn, uint32_t layer, uint32_t repetitions, uint32_t (*cycles)(void),
+                           profiler_record_t *record) {
+    *record = (profiler_record_t){0};
+    return profiler_measure(nn, (int32_t)layer, repetitions, cycles, record);
 }
 
 nn_status_t profiler_network(const nn_t *nn, uint32_t repetitions, uint32_t (*cycles)(void),
                              profiler_record_t *record) {
-    tally_t tally = {0};
-    do {
-        uint32_t start = cycles();
-        nn_status_t status = nn_run(nn);
-        uint32_t spent = cycles() - start;
-        if (status != NN_OK) {
-            return status;
-        }
-        tally_add(&tally, spent);
-    } while (tally.count < repetitions);
-    tally_record(&tally, record);
-    return NN_OK;
+    *record = (profiler_record_t){0};
+    return profiler_measure(nn, -1, repetitions, cycles, record);
 }
 
 /* Noise at half of full scale. */

@@ -13,7 +13,10 @@ extern "C" {
 
 typedef struct profiler_record {
     uint32_t repetitions;
-    uint32_t mean, minimum, maximum; /* cycles */
+    uint32_t mean, minimum, maximum; /* cycles of the core's clock, waiting for the accelerator included */
+    uint32_t wait_cycles;            /* mean of those that the core slept for the accelerator */
+    /* Of one more run, which is not measured otherwise, since counting takes time too. */
+    uint32_t programs, accelerator_cycles, stall_cycles;
 } profiler_record_t;
 
 /* Runs one layer `repetitions` times (at least once) on what is in the arena. A layer that writes over

@@ -59,9 +59,9 @@ typedef struct nn_channel {
  * channels: output_channels entries, rounded up to even with zeros.
  *
  * Scratch of the layer, 4-byte aligned: 4 * even(taps) * sizeof(int16_t) bytes (room for four windows
- * of taps as int16; for sixteen where they are 3 by 3 of one channel), 16 * even(output_channels) bytes (prepared multipliers), max(kernel_width *
- * input_channels, input_width) bytes (a row of padding) and taps + 3 bytes (a window as it is); the
- * portable kernel uses taps bytes of it. */
+ * of taps as int16; for sixteen where they are 3 by 3 of one channel), 16 * even(output_channels) bytes
+ * (prepared multipliers), max(kernel_width * input_channels, input_width) bytes (a row of padding) and
+ * taps + 3 bytes (a window as it is); the portable kernel uses taps bytes of it. */
 typedef struct nn_conv_2d_options {
     int32_t input_height, input_width, input_channels;
     int32_t output_height, output_width, output_channels;
@@ -225,6 +225,20 @@ typedef struct nn_strided_slice_options {
     int32_t strides[4]; /* elements of the input; negative where the slice runs backwards */
     int32_t start;
 } nn_strided_slice_options_t;
+
+/* ---- mvp: any layer that the accelerator runs; call->accelerator is an nn_mvp_t (kernels/mvp/nn_mvp.h)
+ *
+ * programs: as codegen/mvp/stream.py stores them. constants: weights and tables, whole words, 4-byte
+ * aligned; NULL where there are none. copied_first or copied_meanwhile (the other is 0) is their size if
+ * programs expect them in the layer's scratch: copied before the first program, or while it runs. */
+typedef struct nn_mvp_options {
+    int32_t program_count; /* at least 1 */
+    int32_t constant_bytes;
+    int32_t copied_first;
+    int32_t copied_meanwhile;
+    const uint32_t *programs;
+    const int8_t *constants;
+} nn_mvp_options_t;
 
 /* The kernels themselves: nn_kernel_conv_2d and so on, one for each line of nn_kernels.def. */
 #define NN_KERNEL(name) nn_status_t nn_kernel_##name(const nn_call_t *call);

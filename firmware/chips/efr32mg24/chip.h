@@ -26,6 +26,9 @@ uint64_t time_cycles(void);
 /* Marks that something happened that the main loop may wait for; called by interrupt handlers. */
 void time_wake(void);
 
+/* Cycles slept for the accelerator since start, wrapping; 0 in images without it. */
+uint32_t mvp_waited(void);
+
 /* Called every 2^24 cycles. */
 void fault_still_alive(void);
 

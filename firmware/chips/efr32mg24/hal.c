@@ -33,9 +33,6 @@ uint16_t hal_boot_id(void) { return s_boot_id; }
 
 const char *hal_part_name(void) { return BOARD_PART; }
 
-/* No driver for the MVP in this image: every layer runs on the core. */
-__attribute__((weak)) void *hal_accelerator(void) { return NULL; }
-
 void hal_reset(void) {
     core_barrier();
     SCB_AIRCR = SCB_AIRCR_RESET;

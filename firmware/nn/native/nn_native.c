@@ -1,15 +1,12 @@
 /* What the PC library exports beside the runner: the table of all kernels, and the sizes of the
- * structures that Python lays out, so that a library older than the Python code is noticed. The
- * accelerator's kernel is not linked here. */
+ * structures that Python lays out, so that a library older than the Python code is noticed. */
 #include "nn_kernels.h"
 
 extern const nn_kernel_fn nn_native_kernels[NN_KERNEL_COUNT];
 
 const nn_kernel_fn nn_native_kernels[NN_KERNEL_COUNT] = {
 #define NN_KERNEL(name) [NN_KERNEL_##name] = nn_kernel_##name,
-#define nn_kernel_mvp NULL
 #include "nn_kernels.def"
-#undef nn_kernel_mvp
 #undef NN_KERNEL
 };
 
@@ -36,5 +33,6 @@ const uint32_t nn_native_sizes[] = {
     sizeof(nn_concatenation_options_t),
     sizeof(nn_logistic_options_t),
     sizeof(nn_strided_slice_options_t),
+    sizeof(nn_mvp_options_t),
     0,
 };

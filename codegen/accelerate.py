@@ -1,0 +1,102 @@
+"""The passes around memory planning that give layers to the MVP: which and how, then their programs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from codegen.graph import Graph, Operator
+from codegen.layers import Layer
+from codegen.mvp import isa, stream
+from codegen.mvp.kernels.layer import MvpLayer, Placement, Refusal
+from codegen.mvp.select import Choice, select
+from codegen.options import MvpOptions
+from codegen.plan_memory import MemoryPlan
+
+ARENA, CONSTANTS = isa.RAM_BASE, isa.FLASH_BASE
+"""Where programs are built for; the kernel moves them (:mod:`codegen.mvp.stream`)."""
+
+WEIGHTS = ("ram", "flash")
+"""Where the accelerator reads weights that it uses often."""
+
+Build = Callable[[Placement], MvpLayer]
+
+
+def give_to_mvp(
+    graph: Graph, layers: tuple[Layer, ...], weights: str, scratch_limit: int | None = None
+) -> tuple[tuple[Layer, ...], dict[int, Build]]:
+    """The layers, those of the accelerator at nominal addresses, and how to build these for others."""
+    given: list[Layer] = []
+    builds: dict[int, Build] = {}
+    for op, layer in zip(graph.operators, layers, strict=True):
+        choice = _choose(graph, op, layer, weights, scratch_limit)
+        if isinstance(choice, Refusal):
+            given.append(replace(layer, reason=choice.reason))
+            continue
+        builds[layer.index] = choice.build
+        given.append(_accelerated(layer, choice))
+    return tuple(given), builds
+
+
+def _choose(
+    graph: Graph, op: Operator, layer: Layer, weights: str, scratch_limit: int | None
+) -> Choice | Refusal:
+    if layer.alias:
+        return Refusal("nothing to do: output and input share memory")
+    return select(graph, op, copy=weights == "ram", scratch_limit=scratch_limit)
+
+
+def _accelerated(layer: Layer, choice: Choice) -> Layer:
+    nominal = choice.nominal
+    return replace(
+        layer,
+        kernel="mvp",
+        mvp=nominal,
+        scratch_bytes=len(nominal.constants) if choice.copy else 0,
+        prescaled_bytes=nominal.scratch_bytes,
+        prescaled_in_place=choice.in_place,
+    )
+
+
+def build_programs(
+    layers: tuple[Layer, ...], builds: dict[int, Build], memory: MemoryPlan
+) -> tuple[Layer, ...]:
+    """The layers with programs for their places in the arena."""
+    return tuple(
+        _built(layer, builds[layer.index], memory) if layer.index in builds else layer for layer in layers
+    )
+
+
+def _built(layer: Layer, build: Build, memory: MemoryPlan) -> Layer:
+    assert layer.mvp is not None
+    copied = layer.scratch_bytes != 0
+    built = build(
+        Placement(
+            inputs=tuple(ARENA + memory.offsets[tensor] for tensor in layer.inputs),
+            output=ARENA + memory.offsets[layer.output],
+            scratch=ARENA + memory.prescaled.get(layer.index, 0),
+            constants=CONSTANTS,
+            copy=ARENA + memory.scratch[layer.index] if copied else None,
+        )
+    )
+    assert built.constants == layer.mvp.constants and built.scratch_bytes == layer.mvp.scratch_bytes
+    size = len(built.constants)
+    late = copied and not _reads(built.programs[0], ARENA + memory.scratch[layer.index], size)
+    options = MvpOptions(
+        program_count=len(built.programs),
+        constant_bytes=size,
+        copied_first=size if copied and not late else 0,
+        copied_meanwhile=size if late else 0,
+        programs=stream.encode(built.programs, ARENA, CONSTANTS),
+        constants=np.frombuffer(built.constants, np.int8),
+    )
+    return replace(layer, mvp=built, options=options, weights_bytes=size + options.programs.nbytes)
+
+
+def _reads(words: np.ndarray, start: int, size: int) -> bool:
+    """Whether a program has an array that begins in this memory."""
+    used = stream.used_words(words)
+    addresses = [int(words[k]) for k in range(isa.ARRAY_WORD, isa.LOOP_WORD, 4) if k in used]
+    return any(start <= address < start + size for address in addresses)

@@ -1,0 +1,127 @@
+/* The accelerator's driver: clock, start-up check, and waiting for programs asleep.
+ *
+ * The MVP's interrupt only wakes the core: it is enabled in the NVIC while interrupts are masked and the
+ * core waits, so there is no handler. Any other interrupt wakes it too and is served before it sleeps on.
+ * EM1, the only sleep used here, keeps the accelerator's state; a firmware that goes to EM2 has to call
+ * hal_accelerator again afterwards. */
+#include "chip.h"
+#include "nn_mvp.h"
+#include "registers.h"
+
+/* Far beyond any program: they take a millisecond or so. */
+#define TIMEOUT_CYCLES 78000000u
+
+static nn_mvp_t s_mvp;
+
+static uint32_t load_fault_address(volatile const uint32_t *address, bool *faulted) {
+    /* With FAULTMASK and BFHFNMIGN a data access that nothing answers is only noted in the CFSR. */
+    uint32_t mask, value;
+    __asm volatile("mrs %0, faultmask\n\tcpsid f" : "=r"(mask)::"memory");
+    SCB_CCR |= SCB_CCR_BFHFNMIGN;
+    SCB_CFSR = SCB_CFSR_BUS_FAULTS;
+    core_barrier();
+    value = *address;
+    core_barrier();
+    *faulted = (SCB_CFSR & SCB_CFSR_BUS_FAULTS) != 0;
+    SCB_CFSR = SCB_CFSR_BUS_FAULTS;
+    SCB_CCR &= ~SCB_CCR_BFHFNMIGN;
+    __asm volatile("msr faultmask, %0" ::"r"(mask) : "memory");
+    return value;
+}
+
+/* Whether this part has an accelerator: its clock can be enabled, and it answers. */
+static bool present(void) {
+    bool faulted = false;
+    REG_SET(CMU_CLKEN1) = CMU_CLKEN1_MVP;
+    if ((CMU_CLKEN1 & CMU_CLKEN1_MVP) == 0) {
+        return false;
+    }
+    return load_fault_address(&MVP_IPVERSION, &faulted) != 0 && !faulted;
+}
+
+static nn_status_t fail(nn_mvp_t *mvp, uint32_t flags) {
+    mvp->fault.flags = flags & MVP_IF_FAULTS;
+    mvp->fault.status = MVP_FAULTSTATUS;
+    mvp->fault.address = MVP_FAULTADDR;
+    if (mvp->fault.flags == 0) { /* never ended: back to a state that takes programs */
+        MVP_CMD = MVP_CMD_HALT;
+        REG_CLR(MVP_EN) = MVP_EN_EN;
+        while ((MVP_EN & MVP_EN_DISABLING) != 0) {
+        }
+        REG_SET(MVP_EN) = MVP_EN_EN;
+    }
+    return NN_ERROR_ACCELERATOR;
+}
+
+/* Another interrupt woke the core: lets it be served. */
+static void serve_others(uint32_t mask) {
+    NVIC_ICER(0) = BIT(IRQ_MVP);
+    core_unlock(mask);
+    core_barrier();
+    (void)core_lock();
+    NVIC_ICPR(0) = BIT(IRQ_MVP);
+    NVIC_ISER(0) = BIT(IRQ_MVP);
+}
+
+static nn_status_t mvp_wait(nn_mvp_t *mvp) {
+    const uint32_t before = SYST_CVR;
+    uint32_t flags, rounds = 0;
+    uint64_t start = 0;
+
+    const uint32_t mask = core_lock();
+    /* What the program before left. If this one has ended already it is pending again at once, since its
+     * flag is still set. */
+    NVIC_ICPR(0) = BIT(IRQ_MVP);
+    NVIC_ISER(0) = BIT(IRQ_MVP);
+    for (;;) {
+        __asm volatile("dsb\n\twfi" ::: "memory");
+        flags = MVP_IF;
+        if ((flags & (MVP_IF_PROGDONE | MVP_IF_FAULTS)) != 0) {
+            break;
+        }
+        serve_others(mask);
+        /* SysTick gives an interrupt several times a second, so a program that never ends is noticed. */
+        if (rounds++ == 0) {
+            start = time_cycles();
+        } else if (time_cycles() - start > TIMEOUT_CYCLES) {
+            break;
+        }
+    }
+    NVIC_ICER(0) = BIT(IRQ_MVP);
+    core_unlock(mask);
+    mvp->counters.wait_cycles += (before - SYST_CVR) & SYST_MASK;
+    REG_CLR(MVP_IF) = flags;
+    /* Flags of finished loops and inexact arithmetic are no matter. */
+    if ((flags & (MVP_IF_PROGDONE | MVP_IF_FAULTS)) != MVP_IF_PROGDONE) {
+        return fail(mvp, flags);
+    }
+    if (mvp->counting) {
+        mvp->counters.programs++;
+        mvp->counters.run_cycles += MVP_PERF0CNT;
+        mvp->counters.stall_cycles += MVP_PERF1CNT;
+    }
+    return NN_OK;
+}
+
+static uint32_t mvp_address(nn_mvp_t *mvp, const void *memory, uint32_t bytes, int32_t constant) {
+    (void)mvp;
+    (void)bytes;
+    (void)constant;
+    return (uint32_t)(uintptr_t)memory;
+}
+
+uint32_t mvp_waited(void) { return s_mvp.counters.wait_cycles; }
+
+void *hal_accelerator(void) {
+    if (!present()) {
+        return NULL;
+    }
+    REG_SET(MVP_EN) = MVP_EN_EN;
+    MVP_CFG = MVP_CFG_PERFCNTEN | MVP_CFG_PERF0_RUN | MVP_CFG_PERF1_STALL;
+    REG_CLR(MVP_IF) = 0xFFFFFFFFu;
+    MVP_IEN = MVP_IF_PROGDONE | MVP_IF_FAULTS;
+    s_mvp.words = &MVP_PROGRAM(0);
+    s_mvp.wait = mvp_wait;
+    s_mvp.address = mvp_address;
+    return &s_mvp;
+}
