@@ -45,8 +45,14 @@ SPECIFICATION = Specification(
         volume_gain=1,
         latency_ms=100,
     ),
-    augmentation=Augmentation(keyword_copies=32, shift_ms=200, synthetic_voices=48),
-    schedule=Schedule(epochs=30, batch_size=128, learning_rate=3e-3),
+    augmentation=Augmentation(
+        shift_ms=200,
+        unknown_shift_ms=200,
+        synthetic_voices=24,
+        synthetic_copies=24,
+        synthetic_unknown_copies=3,
+    ),
+    schedule=Schedule(epochs=34, batch_size=64, learning_rate=2e-3),
     input_scale=1 / 64,
 )
 

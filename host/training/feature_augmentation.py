@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-_WARP = 0.05  # share of the channel axis
-_LEVEL = 8.0  # int8 units, either way
+_WARP = 0.06  # share of the channel axis
+_LEVEL = 10.0  # int8 units, either way
 _SHIFT_FRAMES = 2
-_MASK_CHANNELS, _MASK_FRAMES = 1, 2
+_MASK_CHANNELS, _MASK_FRAMES = 3, 5
 
 
 def perturb(features: np.ndarray, rng: np.random.Generator) -> np.ndarray:

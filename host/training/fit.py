@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,9 @@ from host.training.specification import LoadedModel, Specification
 # Of the running average of the weights, which is what is validated and kept: the choice of the best
 # epoch is less of a draw than with the weights of single steps.
 _AVERAGING = 0.998
+# Share of the epochs that cannot be the best: while the learning rate is high, a lucky epoch on a few
+# dozen validation clips is worth less than the rest of the schedule.
+_UNSETTLED = 2 / 3
 
 
 @dataclass(frozen=True)
@@ -31,13 +34,13 @@ class Epoch:
     validation_loss: float  # each class counts the same
 
 
-@dataclass
+@dataclass(frozen=True)
 class Fit:
     """The trained model with the weights of its best epoch, and how it got there."""
 
     model: Any
     best: Epoch
-    epochs: list[Epoch] = field(default_factory=list)
+    epochs: list[Epoch]
 
 
 def import_keras(seed: int) -> Any:
@@ -79,7 +82,8 @@ def fit(
     follow = keras.callbacks.LambdaCallback(
         on_train_batch_end=lambda batch, logs: average.add(model.get_weights())
     )
-    result: Fit | None = None
+    epochs: list[Epoch] = []
+    best: Epoch | None = None
     best_weights: Any = None
     for number in range(1, spec.schedule.epochs + 1):
         rng = np.random.default_rng([seed, 3, number])
@@ -92,16 +96,15 @@ def fit(
         current = model.get_weights()
         model.set_weights(average.weights)
         epoch = _validate(model, spec, validation, number, history.history["loss"][0])
-        if result is None or _rank(epoch) > _rank(result.best):
-            epochs = result.epochs if result else []
-            result, best_weights = Fit(model, epoch, epochs), model.get_weights()
+        epochs.append(epoch)
+        if number > _UNSETTLED * spec.schedule.epochs and (best is None or _rank(epoch) > _rank(best)):
+            best, best_weights = epoch, model.get_weights()
         model.set_weights(current)
-        result.epochs.append(epoch)
         if report:
             report(epoch, spec.schedule.epochs)
-    assert result is not None
+    assert best is not None
     model.set_weights(best_weights)
-    return result
+    return Fit(model, best, epochs)
 
 
 class _Average:

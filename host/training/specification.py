@@ -47,7 +47,7 @@ class Augmentation:
     silence_copies: int = 8
     background_crops: int = 600  # examples of _silence_ cut from the background noise
     shift_ms: int = 100  # either way, of keywords
-    unknown_shift_ms: int = 400  # of other words, so that a part of one is no keyword either
+    unknown_shift_ms: int = 100  # of other words
     speed: tuple[float, float] = (0.9, 1.1)  # pitch goes along, as with a tape
     gain: tuple[float, float] = (0.2, 1.0)
     noise_probability: float = 0.8
@@ -67,7 +67,7 @@ class Schedule:
     batch_size: int = 64
     learning_rate: float = 2e-3
     final_learning_rate: float = 1e-5  # reached along a cosine
-    label_smoothing: float = 0.02
+    label_smoothing: float = 0.0
 
 
 @dataclass(frozen=True)
