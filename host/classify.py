@@ -1,27 +1,34 @@
 """Hears keywords: on the PC, or on the image in the simulator or on a board.
 
 ``python -m host.classify MODEL [--audio FILE...] [--simulate | --device [--port P]] [--json FILE]``
+
+The options of the detector replace what the model says, on the PC and on a running target alike; the
+target keeps them until its next reset.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from codegen.pipeline import compile_model
-from host import cli, model_files, target
+from host import cli, listening, model_files, target
 from host.audio import read_audio
 from host.device import messages as m
-from host.device.device import Device, Gap, Restarted
+from host.device.serial_port import BAUD_RATE
+from host.display import Display
+from host.dumps import Folders, Recording
 from host.errors import TokayError
-from host.pipeline import Detection, Event, Pipeline
+from host.listening import Heard, on_pc
+from host.pipeline import Event, Pipeline
 
 _CHUNK_MS = 20
+_HIGHEST_MS = 1_000_000
 
 
 def main(argv: Sequence[str]) -> int:
@@ -29,81 +36,258 @@ def main(argv: Sequence[str]) -> int:
     p = cli.parser("classify", __doc__.splitlines()[0])
     p.add_argument("model", metavar="MODEL", help="a model's name or the path of a .tflite")
     p.add_argument(
-        "--audio", metavar="FILE", nargs="+", type=Path, help="WAV or FLAC files instead of a microphone"
+        "--audio",
+        metavar="FILE",
+        nargs="+",
+        type=Path,
+        help="WAV or FLAC files instead of a microphone; a board gets them over its serial port",
     )
     p.add_argument("--resample", action="store_true", help="convert files of another rate or more channels")
     p.add_argument("--seconds", type=float, help="stop listening to a microphone after so long")
     target.add_options(p)
+    _detector_options(p)
+    _dump_options(p)
     args = p.parse_args(argv)
     if args.target == "simulator" and not args.audio:
         p.error("--simulate needs --audio FILE")
-    if args.target == "device" and args.audio:
-        p.error("a board listens with its own microphone: leave out --audio, or use --simulate")
+    if args.record and not (args.target or args.replay):
+        p.error("--record needs --simulate or --device")
+    if args.seconds is not None and not args.seconds > 0:
+        p.error("--seconds takes a time above 0")
     value = classify(args, quiet=args.json == "-")
     cli.emit_json(args.json, value)
     return 0
 
 
+def _detector_options(p: argparse.ArgumentParser) -> None:
+    g = p.add_argument_group("instead of what the model says")
+    ms = _number(int, 0, _HIGHEST_MS)
+    g.add_argument(
+        "-w", "--window_duration", metavar="MS", dest="average_window_duration_ms", type=ms,
+        help="averaging window of the scores",
+    )  # fmt: skip
+    g.add_argument(
+        "-c", "--count", metavar="N", dest="minimum_count", type=_number(int, 0, 64),
+        help="inferences that the window must hold",
+    )  # fmt: skip
+    g.add_argument(
+        "-t", "--threshold", metavar="SCORE[,SCORE...]", dest="detection_threshold_list", type=_thresholds,
+        help="0 to 255, one for all classes or one for each: a detection's mean score is above it",
+    )  # fmt: skip
+    g.add_argument(
+        "-s", "--suppression", metavar="MS", dest="suppression_ms", type=ms,
+        help="how long the same word is not detected again",
+    )  # fmt: skip
+    g.add_argument(
+        "-l", "--latency", metavar="MS", dest="latency_ms", type=ms, help="time between inferences"
+    )
+    g.add_argument(
+        "--volume", metavar="GAIN", dest="volume_gain", type=_number(float, 0, 256),
+        help="samples are multiplied by it (0: as they come)",
+    )  # fmt: skip
+    g.add_argument(
+        "--sensitivity", metavar="CHANGE", type=_number(float, 0, 256),
+        help="the activity LED lights when a score changes by more than this in a millisecond",
+    )  # fmt: skip
+
+
+def _dump_options(p: argparse.ArgumentParser) -> None:
+    g = p.add_argument_group("what was heard, on disk")
+    g.add_argument("--dump-audio", metavar="DIR", type=Path, help="NAME.wav, after the gain")
+    g.add_argument(
+        "--dump-spectrograms", metavar="DIR", type=Path, help="NAME.npy, int8 [columns, channels], and .png"
+    )
+    g.add_argument(
+        "--dump-raw-spectrograms", metavar="DIR", type=Path, help="NAME.raw.npy, uint16, and .raw.png"
+    )
+
+
+def _number(kind: type, low: float, high: float) -> Callable[[str], float]:
+    def convert(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not low <= value <= high:
+            what = "an integer" if kind is int else "a number"
+            raise argparse.ArgumentTypeError(f"{text} is not {what} from {low} to {high}")
+        return value
+
+    return convert
+
+
+def _thresholds(text: str) -> list[int]:
+    return [int(_number(int, 0, 255)(part)) for part in text.split(",")]
+
+
+def overrides(args: Any) -> dict[str, Any]:
+    """The parameters that the options replace, by their names in the model."""
+    names = (
+        "average_window_duration_ms", "minimum_count", "detection_threshold_list", "suppression_ms",
+        "latency_ms", "volume_gain", "sensitivity",
+    )  # fmt: skip
+    values = {name: getattr(args, name, None) for name in names}
+    values = {name: value for name, value in values.items() if value is not None}
+    thresholds = values.get("detection_threshold_list")
+    if thresholds is not None and len(thresholds) == 1:
+        values |= {"detection_threshold_list": None, "detection_threshold": thresholds[0]}
+    return values
+
+
 def classify(args: Any, *, quiet: bool = False) -> dict[str, Any]:
-    """Listens as told, printing detections as they come; returns the result as ``--json`` gives it."""
+    """Listens as told, showing detections as they come; returns the result as ``--json`` gives it."""
     say: Callable[[str], None] = (lambda text: None) if quiet else print
-    pipeline = Pipeline(args.model, accelerator=args.accelerator)
+    pipeline = Pipeline(args.model, accelerator=args.accelerator, overrides=overrides(args))
+    folders = Folders(args.dump_audio, args.dump_spectrograms, args.dump_raw_spectrograms)
+    if folders.spectrograms and pipeline.frontend.settings.quantize_dynamic_scale_enable:
+        raise TokayError(
+            "--dump-spectrograms: this model scales each window as a whole, so a column has no features "
+            "of its own",
+            hint="--dump-raw-spectrograms",
+        )
+    files = [
+        (path, read_audio(path, pipeline.sample_rate_hz, resample=args.resample)) for path in args.audio or ()
+    ]
     value: dict[str, Any] = {
         "model": model_files.read(args.model).name,
-        "target": args.target or "pc",
+        "target": args.target or ("replay" if args.replay else "pc"),
         "accelerator": args.accelerator,
         "labels": list(pipeline.labels),
         "latency_ms": pipeline.settings.latency_ms,
+        "settings": listening.device_values(pipeline.settings),
+        "files": [],
     }
-    if args.target == "device":
-        value["files"] = [_listen_device(args, say)]
-    elif args.audio:
-        audio = [
-            (path, read_audio(path, pipeline.sample_rate_hz, resample=args.resample)) for path in args.audio
-        ]
-        elf = target.build_image(args.model, args.board, args.accelerator) if args.target else None
-        value["files"] = []
-        for path, samples in audio:
-            if len(audio) > 1:
-                say(f"{path}:")
-            if elf is None:
-                pipeline.reset()
-                found = collect(on_pc(pipeline, samples), say, args.verbose)
-            else:
-                found = hear_simulated(elf, args.board, samples, pipeline.sample_rate_hz, say, args.verbose)
-            duration = round(1000 * samples.size / pipeline.sample_rate_hz)
-            value["files"].append({"audio": str(path), "duration_ms": duration, **found})
+    session = _Session(args, pipeline, folders, say, live=not quiet and sys.stdout.isatty())
+    if args.target or args.replay:
+        with target.connect(args, pipeline.model.plan.sha256) as where:
+            changed = listening.apply(where.device, pipeline.settings)
+            if args.verbose and changed:
+                say("Set: " + " ".join(f"{name}={text}" for name, text in changed.items()))
+            value["files"] = [session.on_target(where, *file) for file in files or [(None, None)]]
+            listening.stop(where.device)
     else:
-        value["files"] = [
-            {"audio": "microphone", **collect(_microphone(pipeline, args.seconds), say, args.verbose)}
-        ]
+        value["files"] = [session.on_pc(*file) for file in files or [(None, None)]]
     return value
 
 
-def collect(events: Iterator[Event], say: Callable[[str], None], verbose: bool = False) -> dict[str, Any]:
-    """Prints events as they come, in the vendor's format, and gathers them."""
-    detections, inferences = [], []
-    for event in events:
-        inferences.append({"time_ms": event.time_ms, "scores": list(event.scores)})
-        if verbose:
-            say(f"[{event.time_ms:6d}] " + " ".join(f"{score:3d}" for score in event.scores))
-        if event.detection is not None:
-            say(str(event.detection))
-            d = event.detection
-            detections.append(
-                {"class": d.class_index, "label": d.label, "score": d.score, "time_ms": d.time_ms}
+class _Session:
+    """Listening with one set of options, to one or more files or to a microphone."""
+
+    def __init__(
+        self, args: Any, pipeline: Pipeline, folders: Folders, say: Callable[[str], None], *, live: bool
+    ) -> None:
+        self.args, self.pipeline, self.folders, self.say, self.live = args, pipeline, folders, say, live
+        self.streams = listening.RESULTS | folders.streams
+
+    def on_pc(self, path: Path | None, samples: np.ndarray | None) -> dict[str, Any]:
+        if samples is None:
+            return self._hear(None, None, _microphone(self.pipeline, self.args.seconds, self.streams))
+        self.pipeline.reset()
+        return self._hear(path, samples, on_pc(self.pipeline, samples, self.streams))
+
+    def on_target(
+        self, where: target.Target, path: Path | None, samples: np.ndarray | None
+    ) -> dict[str, Any]:
+        device = where.device
+        if samples is None:
+            self._warn_of_slow_line()
+            end_ms = None if self.args.seconds is None else int(self.args.seconds * 1000)
+            heard = listening.microphone(device, self.streams, end_ms)
+        elif where.kind == "simulator" and self._fits_line():
+            play = target.player(where, self.args.board, samples)
+            heard = listening.microphone(device, self.streams, self._ms(samples), play)
+        else:
+            heard = listening.injected(device, samples, self.streams)
+        return {**self._hear(path, samples, heard), **statistics(where)}
+
+    def _hear(self, path: Path | None, samples: np.ndarray | None, events: Iterator[Heard]) -> dict[str, Any]:
+        if path is not None and len(self.args.audio) > 1:
+            self.say(f"{path}:")
+        display = Display(self.pipeline.labels, self.say, verbose=self.args.verbose, live=self.live)
+        name = "microphone" if path is None else path.stem
+        recording = Recording(self.folders, name, self.pipeline.sample_rate_hz)
+        try:
+            found = _gather(events, (display.show, recording.take))
+        finally:
+            display.end()
+            dumped = recording.write()
+        for what, values in dumped.items():
+            if values["missing"]:
+                print(f"warning: {values['missing']} pieces of the {what} were lost", file=sys.stderr)
+        value: dict[str, Any] = {"audio": "microphone" if path is None else str(path), **found}
+        if samples is not None:
+            value["duration_ms"] = self._ms(samples)
+        return {**value, "dumped": dumped} if dumped else value
+
+    def _ms(self, samples: np.ndarray) -> int:
+        return 1000 * samples.size // self.pipeline.sample_rate_hz
+
+    def _bytes_a_second(self) -> float:
+        """What the dumps send, frames included."""
+        s, streams = self.pipeline.frontend.settings, self.folders.streams
+        columns = 1000 / s.window_step_ms
+        total = 300.0  # scores, levels
+        total += 2.25 * s.sample_rate_hz if streams & m.Stream.AUDIO else 0
+        total += columns * (2 * s.channels + 22) if streams & m.Stream.SPECTROGRAM else 0
+        total += columns * (s.channels + 22) if streams & m.Stream.FEATURES else 0
+        return total
+
+    def _fits_line(self) -> bool:
+        return self._bytes_a_second() < 0.9 * (self.args.baud or BAUD_RATE) / 10
+
+    def _warn_of_slow_line(self) -> None:
+        if not self._fits_line():
+            print(
+                f"warning: these dumps need {self._bytes_a_second():.0f} bytes a second, more than the "
+                "serial line carries: parts will be lost (not with --audio FILE)",
+                file=sys.stderr,
             )
+
+
+def statistics(where: target.Target) -> dict[str, Any]:
+    """What the device counted while it listened, and what its simulation took."""
+    answer = where.device.request(m.StatisticsGet(), timeout_s=2.0)
+    value: dict[str, Any] = {
+        "statistics": {k: v for k, v in asdict(answer).items() if k != "request"},  # type: ignore[call-overload]
+        "frames_lost": where.device.counters.lost,
+    }
+    if where.machine is not None:
+        names = ("instructions", "cycles", "sleep_cycles")
+        value["simulator"] = {"seconds": where.machine.time_s} | {
+            name: getattr(where.machine, name) for name in names
+        }
+    return value
+
+
+def collect(
+    events: Iterator[Heard], say: Callable[[str], None] = print, verbose: bool = False
+) -> dict[str, Any]:
+    """Prints events as they come, in the vendor's format, and gathers them."""
+    return _gather(events, (Display((), say, verbose=verbose).show,))
+
+
+def _gather(events: Iterator[Heard], sinks: Iterable[Callable[[Heard], None]]) -> dict[str, Any]:
+    """Hands each event to the sinks; the inferences and detections. Ctrl-C ends the listening."""
+    detections, inferences = [], []
+    try:
+        for event in events:
+            for sink in sinks:
+                sink(event)
+            if not isinstance(event, Event):
+                continue
+            if event.scores:
+                inferences.append({"time_ms": event.time_ms, "scores": list(event.scores)})
+            d = event.detection
+            if d is not None:
+                detections.append(
+                    {"class": d.class_index, "label": d.label, "score": d.score, "time_ms": d.time_ms}
+                )
+    except KeyboardInterrupt:
+        return {"detections": detections, "inferences": inferences, "interrupted": True}
     return {"detections": detections, "inferences": inferences}
 
 
-def on_pc(pipeline: Pipeline, samples: np.ndarray) -> Iterator[Event]:
-    """Inferences of the PC's pipeline over int16 samples."""
-    step = pipeline.sample_rate_hz * _CHUNK_MS // 1000
-    for start in range(0, samples.size, step):
-        yield from pipeline.process(samples[start : start + step])
-
-
-def _microphone(pipeline: Pipeline, seconds: float | None) -> Iterator[Event]:
+def _microphone(pipeline: Pipeline, seconds: float | None, streams: m.Stream) -> Iterator[Heard]:
     try:
         import sounddevice
     except (ImportError, OSError) as error:
@@ -112,6 +296,7 @@ def _microphone(pipeline: Pipeline, seconds: float | None) -> Iterator[Event]:
         ) from error
     rate = pipeline.sample_rate_hz
     step = rate * _CHUNK_MS // 1000
+    observer = listening.Observer(pipeline, streams)
     try:
         with sounddevice.InputStream(samplerate=rate, channels=1, dtype="int16", blocksize=step) as stream:
             heard = 0
@@ -119,10 +304,10 @@ def _microphone(pipeline: Pipeline, seconds: float | None) -> Iterator[Event]:
                 block, lost = stream.read(step)
                 if lost:
                     print("warning: the microphone lost samples", file=sys.stderr)
-                yield from pipeline.process(np.ascontiguousarray(block[:, 0]))
+                yield from observer.process(np.ascontiguousarray(block[:, 0]))
                 heard += step
     except sounddevice.PortAudioError as error:
-        raise TokayError(f"microphone: {error}", hint="choose one with --audio FILE instead") from error
+        raise TokayError(f"microphone: {error}", hint="choose a file with --audio FILE instead") from error
 
 
 def hear_simulated(
@@ -134,59 +319,11 @@ def hear_simulated(
     verbose: bool = False,
 ) -> dict[str, Any]:
     """Plays int16 samples to an image in the simulator until it has heard all of them."""
-    with target.simulate(elf, board, samples) as where:
-        assert where.machine is not None
+    with target.simulate(elf, board) as where:
         end_ms = 1000 * samples.size // sample_rate_hz
-        found = collect(_device_events(where.device, end_ms), say, verbose)
-        statistics = where.device.request(m.StatisticsGet(), timeout_s=2.0)
-        machine = where.machine
-        found["statistics"] = {k: v for k, v in asdict(statistics).items() if k != "request"}
-        found["simulator"] = {
-            "seconds": machine.time_s,
-            "instructions": machine.instructions,
-            "cycles": machine.cycles,
-            "sleep_cycles": machine.sleep_cycles,
-        }
-    return found
-
-
-def _listen_device(args: Any, say: Callable[[str], None]) -> dict[str, Any]:
-    file = model_files.read(args.model)
-    plan = compile_model(file.tflite, name=file.name, accelerator=args.accelerator)
-    with target.attach(args.port, args.baud, plan.sha256) as where:
-        end_ms = None if args.seconds is None else int(args.seconds * 1000)
-        found = collect(_device_events(where.device, end_ms), say, args.verbose)
-    return {"audio": "microphone", **found}
-
-
-def _device_events(device: Device, end_ms: int | None) -> Iterator[Event]:
-    """Inferences of a device as it reports them, up to ``end_ms`` of its audio (None: for ever).
-
-    A detection precedes the scores of its inference or follows them; the two are joined by time.
-    """
-    device.request(m.StreamSet(events=m.Stream.DETECTIONS | m.Stream.SCORES), timeout_s=2.0)
-    waiting: m.Scores | None = None
-    for event in device.events(timeout_s=5.0):
-        if isinstance(event, m.Scores):
-            if waiting is not None:
-                yield Event(waiting.time_ms, tuple(waiting.values), None)
-            waiting = event
-            if end_ms is not None and event.time_ms > end_ms:
-                return
-        elif isinstance(event, m.Detection):
-            if waiting is None or waiting.time_ms != event.time_ms:
-                continue
-            detection = Detection(event.class_index, event.label, event.score, event.time_ms)
-            yield Event(waiting.time_ms, tuple(waiting.values), detection)
-            waiting = None
-        elif isinstance(event, Gap):
-            print(f"warning: {event.frames} frames of the device were lost", file=sys.stderr)
-        elif isinstance(event, Restarted):
-            raise TokayError(
-                f"{device.transport.name} started again while listening", hint="host.device show fault"
-            )
-    if end_ms is not None:
-        raise TokayError(f"{device.transport.name} stopped reporting", hint="reset the board")
+        play = target.player(where, board, samples)
+        heard = listening.microphone(where.device, listening.RESULTS, end_ms, play)
+        return {**collect(heard, say, verbose), **statistics(where)}
 
 
 if __name__ == "__main__":

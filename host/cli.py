@@ -24,7 +24,7 @@ def parser(prog: str, description: str, *, json_output: bool = True) -> argparse
     p = _Parser(prog=f"python -m host.{prog}", description=description)
     if json_output:
         p.add_argument("--json", metavar="FILE", help="write the result as JSON to FILE, or - for stdout")
-    p.add_argument("--verbose", action="store_true", help="say more about what is done")
+    p.add_argument("-v", "--verbose", action="store_true", help="say more about what is done")
     return p
 
 

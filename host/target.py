@@ -1,18 +1,23 @@
-"""Where an image runs: opens the simulator or a board as a :class:`host.device.device.Device`."""
+"""Where an image runs: opens the simulator, a board or a recorded conversation with one of them as a
+:class:`host.device.device.Device`."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from host import board as boards
 from host import image as images
 from host.device.device import Device
+from host.device.recording import Recorder, Replay, recorded_transport
 from host.device.serial_port import BAUD_RATE, SerialTransport, choose_port
 from host.device.simulator import SimulatorTransport
+from host.device.transport import Transport
 from host.errors import TokayError
 from host.simulator.machine import Machine
 
@@ -21,7 +26,7 @@ from host.simulator.machine import Machine
 class Target:
     """A connected device. ``machine`` is the simulated chip behind it, None for a real one."""
 
-    kind: str  # "simulator" or "device"
+    kind: str  # "simulator" or "device", also of a recorded conversation
     device: Device
     machine: Machine | None = None
 
@@ -50,6 +55,8 @@ def add_options(p: argparse.ArgumentParser) -> None:
     which.add_argument(
         "--device", dest="target", action="store_const", const="device", help="a board on a serial port"
     )
+    which.add_argument("--replay", metavar="FILE", help="a conversation that was recorded with --record")
+    p.add_argument("--record", metavar="FILE", help="write the conversation with the target to FILE")
     p.add_argument("--port", help="with --device: serial port or probe serial number (default: the only one)")
     p.add_argument("--baud", type=int, default=BAUD_RATE, help="with --device: bits a second")
 
@@ -59,38 +66,73 @@ def build_image(model: str, board: str, accelerator: str, *, verbose: bool = Fal
     return images.build(model, boards.load(board), accelerator=accelerator, verbose=verbose).elf
 
 
-def simulate(elf: Path, board: str, audio: np.ndarray | None = None) -> Target:
-    """Boots an image in the simulator; ``audio`` int16[n] at the model's rate is what the microphone
-    hears from the first sample on that the firmware listens to.
+def connect(args: Any, model_sha256: str) -> Target:
+    """The target that the options of :func:`add_options` name; the simulator if they name none."""
+    record = getattr(args, "record", None)
+    if getattr(args, "replay", None):
+        return replay(args.replay, model_sha256)
+    if args.target == "device":
+        return attach(args.port, args.baud, model_sha256, record)
+    elf = build_image(args.model, args.board, args.accelerator, verbose=args.verbose)
+    return simulate(elf, args.board, record)
 
-    The firmware throws away what the microphone gives while it wakes up, so that much silence is put
-    in front: sample 0 of ``audio`` is sample 0 of the audio loop, as on the PC.
-    """
-    description = boards.load(board)
+
+def simulate(elf: Path, board: str, record: str | None = None) -> Target:
+    """Boots an image in the simulator."""
     machine = Machine(elf, board=board)
-    if audio is not None:
-        if not description.has_microphone:
-            raise TokayError(f"{description.name} has no microphone", hint="choose another --board")
-        wake_up = int(description.sections["microphone"]["wake_up_frames"])
-        machine.set_audio(np.concatenate([np.zeros(wake_up, np.int16), audio.astype(np.int16)]))
-    device = Device(SimulatorTransport(machine), session_id=1)
+    device = Device(_recorded(SimulatorTransport(machine), record), session_id=1)
     try:
         device.connect()
     except BaseException:
+        device.close()
         machine.close()
         raise
     return Target("simulator", device, machine)
 
 
-def attach(port: str | None, baud: int, model_sha256: str) -> Target:
+def player(where: Target, board: str, audio: np.ndarray) -> Callable[[], None]:
+    """What lets a simulated microphone hear int16[n] at the model's rate from its next start on, to be
+    called while it is off; nothing where there is no simulator behind.
+
+    The firmware throws away what the microphone gives while it wakes up, so that much silence is put
+    in front: sample 0 of ``audio`` is sample 0 of the audio loop, as on the PC.
+    """
+    machine, description = where.machine, boards.load(board)
+    if machine is None:
+        return lambda: None
+    if not description.has_microphone:
+        raise TokayError(f"{description.name} has no microphone", hint="choose another --board")
+    wake_up = int(description.sections["microphone"]["wake_up_frames"])
+    heard = np.concatenate([np.zeros(wake_up, np.int16), audio.astype(np.int16)])
+    return lambda: machine.set_audio(heard)
+
+
+def attach(port: str | None, baud: int, model_sha256: str, record: str | None = None) -> Target:
     """Connects to a board that runs this very model; refuses another one."""
-    device = Device(SerialTransport(choose_port(port), baud))
-    hello = device.connect()
-    if not model_sha256.startswith(hello.model_hash.hex()):
+    device = Device(_recorded(SerialTransport(choose_port(port), baud), record))
+    return _of_model(device, "device", model_sha256)
+
+
+def replay(path: str, model_sha256: str) -> Target:
+    """Plays back what a target said in a recorded conversation about this very model."""
+    kind = "simulator" if recorded_transport(path) == "simulator" else "device"
+    return _of_model(Device(Replay(path)), kind, model_sha256)
+
+
+def _recorded(transport: Transport, path: str | None) -> Transport:
+    return transport if path is None else Recorder(transport, path)
+
+
+def _of_model(device: Device, kind: str, model_sha256: str) -> Target:
+    try:
+        hello = device.connect()
+        if not model_sha256.startswith(hello.model_hash.hex()):
+            raise TokayError(
+                f"{device.transport.name} runs {hello.model!r} (model {hello.model_hash.hex()[:12]}), not "
+                f"this model ({model_sha256[:12]})",
+                hint="flash the image that host.build makes of it",
+            )
+    except BaseException:
         device.close()
-        raise TokayError(
-            f"the board runs {hello.model!r} (model {hello.model_hash.hex()[:12]}), not this model "
-            f"({model_sha256[:12]})",
-            hint="flash the image that host.build makes of it",
-        )
-    return Target("device", device)
+        raise
+    return Target(kind, device)

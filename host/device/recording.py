@@ -84,6 +84,13 @@ class Recorder:
         self._file.flush()
 
 
+def recorded_transport(path: Path | str) -> str:
+    """The name of what was recorded: "simulator" or a port."""
+    load(path)
+    with Path(path).open(encoding="utf-8") as stream:
+        return str(json.loads(stream.readline()).get("transport", ""))
+
+
 def load(path: Path | str) -> list[Record]:
     """The records of a recording; an incomplete last line is left out."""
     try:

@@ -1,0 +1,142 @@
+"""Keeps what was heard on disk: audio as WAV, spectrograms as NumPy arrays and as pictures.
+
+    DIR/NAME.wav            the samples as the front end got them (after the gain), 16-bit mono
+    DIR/NAME.npy            int8 [columns, channels]: the network's input (--dump-spectrograms)
+    DIR/NAME.raw.npy        uint16 [columns, channels]: before quantizing (--dump-raw-spectrograms)
+    DIR/NAME.png, .raw.png  the same as a picture: time to the right, frequency up, brighter is louder
+
+What a slow line lost is silence in the audio and the lowest value in the spectrograms, and is counted.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import wave
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from host.cli import write_atomic
+from host.device import messages as m
+from host.listening import Heard
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where to keep what; None: nowhere."""
+
+    audio: Path | None = None
+    spectrograms: Path | None = None
+    raw_spectrograms: Path | None = None
+
+    @property
+    def streams(self) -> m.Stream:
+        """The events that this needs."""
+        wanted = m.Stream(0)
+        wanted |= m.Stream.AUDIO if self.audio else m.Stream(0)
+        wanted |= m.Stream.FEATURES if self.spectrograms else m.Stream(0)
+        wanted |= m.Stream.SPECTROGRAM if self.raw_spectrograms else m.Stream(0)
+        return wanted
+
+
+@dataclass
+class Recording:
+    """Gathers the events of one listening."""
+
+    folders: Folders
+    name: str
+    sample_rate_hz: int
+    audio: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    features: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    spectrogram: dict[int, tuple[int, ...]] = field(default_factory=dict)
+
+    def take(self, event: Heard) -> None:
+        """Keeps an event if it is wanted."""
+        if isinstance(event, m.Audio) and self.folders.audio:
+            self.audio[event.index] = event.samples
+        elif isinstance(event, m.Features) and self.folders.spectrograms:
+            self.features[event.column] = event.values
+        elif isinstance(event, m.Spectrogram) and self.folders.raw_spectrograms:
+            self.spectrogram[event.column] = event.values
+
+    def write(self) -> dict[str, Any]:
+        """Writes the files; says which, and how much of each is missing."""
+        written: dict[str, Any] = {}
+        if self.folders.audio:
+            samples, missing = joined(self.audio)
+            path = self.folders.audio / f"{self.name}.wav"
+            write_atomic(path, wav(samples, self.sample_rate_hz))
+            written["audio"] = {"file": str(path), "samples": samples.size, "missing": missing}
+        for key, folder, suffix, columns, dtype in (
+            ("spectrogram", self.folders.spectrograms, "", self.features, np.int8),
+            ("raw_spectrogram", self.folders.raw_spectrograms, ".raw", self.spectrogram, np.uint16),
+        ):
+            if folder:
+                values, missing = table(columns, dtype)
+                stream = io.BytesIO()
+                np.save(stream, values)
+                path = folder / f"{self.name}{suffix}.npy"
+                write_atomic(path, stream.getvalue())
+                if values.size:
+                    write_atomic(path.with_suffix(".png"), png(picture(values)))
+                written[key] = {"file": str(path), "columns": len(values), "missing": missing}
+        return written
+
+
+def joined(pieces: dict[int, tuple[int, ...]]) -> tuple[np.ndarray, int]:
+    """Samples by the number of the first in each piece, as one int16 array from the first piece on, and
+    how many are missing between them."""
+    if not pieces:
+        return np.zeros(0, np.int16), 0
+    first = min(pieces)
+    size = max(at + len(piece) for at, piece in pieces.items()) - first
+    samples = np.zeros(size, np.int16)
+    for at, piece in pieces.items():
+        samples[at - first : at - first + len(piece)] = piece
+    return samples, size - sum(map(len, pieces.values()))
+
+
+def table(columns: dict[int, tuple[int, ...]], dtype: Any) -> tuple[np.ndarray, int]:
+    """Columns by their number as [columns, channels] from number 0 on, and how many are missing."""
+    if not columns:
+        return np.zeros((0, 0), dtype), 0
+    count = max(columns) + 1
+    values = np.full((count, len(next(iter(columns.values())))), np.iinfo(dtype).min, dtype)
+    for number, column in columns.items():
+        values[number] = column
+    return values, count - len(columns)
+
+
+def wav(samples: np.ndarray, sample_rate_hz: int) -> bytes:
+    """A WAV file of int16 mono samples."""
+    stream = io.BytesIO()
+    with wave.open(stream, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(sample_rate_hz)
+        file.writeframes(samples.astype("<i2").tobytes())
+    return stream.getvalue()
+
+
+def picture(values: np.ndarray) -> np.ndarray:
+    """uint8 [channels, columns] with the lowest channel at the bottom, from least to most."""
+    low, high = float(values.min()), float(values.max())
+    scaled = (values.astype(np.float64) - low) * (255 / (high - low if high > low else 1))
+    return np.ascontiguousarray(scaled.round().astype(np.uint8).T[::-1])
+
+
+def png(pixels: np.ndarray) -> bytes:
+    """A greyscale PNG of uint8 [height, width]."""
+    height, width = pixels.shape
+    rows = np.concatenate([np.zeros((height, 1), np.uint8), pixels], axis=1)  # filter 0 before each row
+    parts = (
+        (b"IHDR", struct.pack(">2I5B", width, height, 8, 0, 0, 0, 0)),
+        (b"IDAT", zlib.compress(rows.tobytes(), 6)),
+        (b"IEND", b""),
+    )
+    chunks = (struct.pack(">I", len(d)) + t + d + struct.pack(">I", zlib.crc32(t + d)) for t, d in parts)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)

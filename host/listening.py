@@ -1,0 +1,224 @@
+"""Hearing through a device: its detector's settings, where its audio comes from, and what it reports.
+
+A device and the PC give the same kinds of events (``Heard``), so that whoever shows, keeps or compares
+them does not know which it was:
+
+    with target.connect(args, sha256) as where:
+        listening.apply(where.device, settings)
+        for event in listening.injected(where.device, samples, streams):
+            ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+import numpy as np
+
+from codegen.application import ApplicationSettings
+from host.detector import apply_gain
+from host.device import commands
+from host.device import messages as m
+from host.device.device import Device, Gap, Restarted
+from host.device.device import Event as DeviceEvent
+from host.device.recording import Replay
+from host.device.transport import TransportClosed
+from host.errors import TokayError
+from host.features import Frontend
+from host.pipeline import Detection, Event, Pipeline
+
+Heard = Event | m.Level | m.Audio | m.Spectrogram | m.Features | m.Log | Gap
+
+RESULTS = m.Stream.DETECTIONS | m.Stream.SCORES | m.Stream.LEVEL
+_CHUNK_MS = 20
+_LEVEL_MS = 100
+_INJECTED = 2240  # samples between two looks at what the device has reported
+_SILENT_S = 5.0
+
+
+# ---- Settings ----
+
+
+def device_values(settings: ApplicationSettings) -> dict[str, commands.Value]:
+    """The parameters that decide what a device detects, as it names and stores them."""
+    return {
+        "average_window_duration_ms": settings.average_window_ms,
+        "detection_threshold_list": settings.thresholds,
+        "suppression_ms": settings.suppression_ms,
+        "minimum_count": settings.minimum_count,
+        "latency_ms": settings.latency_ms,
+        "volume_gain": settings.volume_gain_q8 / 256,
+        "sensitivity": settings.sensitivity_q8 / 256,
+    }
+
+
+def apply(device: Device, settings: ApplicationSettings) -> dict[str, commands.Value]:
+    """Makes a running device detect by these settings until its next reset; returns what had to change."""
+    present = commands.parameters(device)
+    changed = {}
+    for name, value in device_values(settings).items():
+        if name not in present:
+            raise TokayError(
+                f"the firmware of {device.transport.name} has no parameter {name}",
+                hint="build and flash the firmware that belongs to this tool",
+            )
+        if present[name] != value:
+            changed[name] = commands.set_parameter(device, name, value)
+    return changed
+
+
+# ---- A device ----
+
+
+def _start(
+    device: Device, streams: m.Stream, source: m.Source, idle: Callable[[], None] | None = None
+) -> None:
+    """Starts from silence at time 0, after ``idle`` was called on the way; what was on its way before is not
+    given out."""
+    device.request(m.SourceSet(source=m.Source.NONE), timeout_s=2.0)
+    for _ in device.events(timeout_s=0.0):
+        pass
+    device.request(m.StreamSet(events=streams), timeout_s=2.0)
+    if idle is not None:
+        idle()
+    device.request(m.SourceSet(source=source), timeout_s=2.0)
+
+
+def stop(device: Device) -> None:
+    """Back to what a board does by itself: it listens with its microphone and reports in plain lines."""
+    with suppress(TokayError):
+        device.request(m.StreamSet(events=m.Stream(0)))
+        device.request(m.SourceSet(source=m.Source.MICROPHONE), timeout_s=2.0)
+
+
+def microphone(
+    device: Device, streams: m.Stream, end_ms: int | None = None, idle: Callable[[], None] | None = None
+) -> Iterator[Heard]:
+    """What a device hears with its microphone, up to ``end_ms`` of its audio (None: until it falls silent,
+    which is an error for a board and the end of a recording). ``idle`` is called while the microphone is
+    off."""
+    device_streams = streams | m.Stream.LEVEL  # which tells when it is over
+    _start(device, device_streams, m.Source.MICROPHONE, idle)
+    yield from _joined(device, _until(device, end_ms))
+
+
+def injected(device: Device, samples: np.ndarray, streams: m.Stream) -> Iterator[Heard]:
+    """What a device makes of int16 samples that it is given over the link, as fast as it takes them."""
+    _start(device, streams, m.Source.AUDIO)
+    yield from _joined(device, _fed(device, samples))
+
+
+def _fed(device: Device, samples: np.ndarray) -> Iterator[DeviceEvent]:
+    for at in range(0, samples.size, _INJECTED):
+        piece = samples[at : at + _INJECTED]
+        commands.inject_audio(device, piece, start=at, last=at + _INJECTED >= samples.size)
+        yield from device.events(timeout_s=0.0)
+    heard, end = -1, device.transport.now() + _SILENT_S
+    while heard < samples.size:
+        statistics = device.request(m.StatisticsGet(), timeout_s=2.0)
+        assert isinstance(statistics, m.Statistics)
+        if statistics.audio_samples > heard:
+            heard, end = statistics.audio_samples, device.transport.now() + _SILENT_S
+        elif device.transport.now() > end:
+            raise TokayError(f"{device.transport.name} stopped after {heard} of {samples.size} samples")
+        yield from device.events(timeout_s=0.0)
+
+
+def _until(device: Device, end_ms: int | None) -> Iterator[DeviceEvent]:
+    replayed = isinstance(device.transport, Replay)
+    try:
+        for event in device.events(timeout_s=_SILENT_S):
+            if end_ms is not None and isinstance(event, m.Level | m.Scores) and event.time_ms > end_ms:
+                return
+            yield event
+    except TransportClosed:
+        if not replayed:
+            raise
+    if replayed and end_ms is None:
+        return
+    raise TokayError(f"{device.transport.name} stopped reporting", hint="reset the board")
+
+
+def _joined(device: Device, events: Iterator[DeviceEvent]) -> Iterator[Heard]:
+    """Joins a detection with the scores before it, which are of the same inference."""
+    waiting: m.Scores | None = None
+    for event in events:
+        if waiting is not None:
+            heard = isinstance(event, m.Detection) and event.time_ms == waiting.time_ms
+            found = Detection(event.class_index, event.label, event.score, event.time_ms) if heard else None
+            yield Event(waiting.time_ms, tuple(waiting.values), found)
+            waiting = None
+            if heard:
+                continue
+        if isinstance(event, m.Scores):
+            waiting = event
+        elif isinstance(event, m.Detection):
+            # Its scores were lost: the detection is not.
+            found = Detection(event.class_index, event.label, event.score, event.time_ms)
+            yield Event(event.time_ms, (), found)
+        elif isinstance(event, Restarted):
+            raise TokayError(
+                f"{device.transport.name} started again while listening", hint="host.device info shows it"
+            )
+        elif isinstance(event, m.Level | m.Audio | m.Spectrogram | m.Features | m.Log | Gap):
+            yield event
+    if waiting is not None:
+        yield Event(waiting.time_ms, tuple(waiting.values), None)
+
+
+# ---- The PC ----
+
+
+class Observer:
+    """What the PC's pipeline reports besides its inferences: levels, audio and columns as a device does."""
+
+    def __init__(self, pipeline: Pipeline, streams: m.Stream) -> None:
+        self._pipeline = pipeline
+        self._streams = streams
+        self._columns = Frontend(pipeline.frontend.settings)
+        self._stream = self._columns.stream()
+        self._samples = 0
+        self._column = 0
+        self._level: list[np.ndarray] = []
+
+    def process(self, samples: np.ndarray) -> Iterator[Heard]:
+        """Takes the next int16 samples."""
+        streams, rate = self._streams, self._pipeline.sample_rate_hz
+        louder = apply_gain(samples, self._pipeline.settings.volume_gain_q8)
+        if streams & m.Stream.AUDIO:
+            yield m.Audio(index=self._samples & 0xFFFFFFFF, samples=tuple(louder.tolist()))
+        self._samples += samples.size
+        if streams & m.Stream.LEVEL:
+            self._level.append(samples)
+            if sum(piece.size for piece in self._level) >= rate * _LEVEL_MS // 1000:
+                yield level(np.concatenate(self._level), 1000 * self._samples // rate)
+                self._level.clear()
+        if streams & (m.Stream.SPECTROGRAM | m.Stream.FEATURES):
+            yield from self._new_columns(louder)
+        yield from self._pipeline.process(samples)
+
+    def _new_columns(self, louder: np.ndarray) -> Iterator[Heard]:
+        for column in self._stream.process(louder):
+            if self._streams & m.Stream.SPECTROGRAM:
+                yield m.Spectrogram(column=self._column, values=tuple(column.tolist()))
+            if self._streams & m.Stream.FEATURES:
+                values = tuple(self._columns.quantize(column).tolist())
+                yield m.Features(column=self._column, values=values)
+            self._column += 1
+
+
+def level(samples: np.ndarray, time_ms: int) -> m.Level:
+    """Loudness of int16 samples."""
+    values = samples.astype(np.float64)
+    return m.Level(
+        time_ms=time_ms, peak=int(np.abs(values).max()), rms=int(np.sqrt(np.mean(values * values)))
+    )
+
+
+def on_pc(pipeline: Pipeline, samples: np.ndarray, streams: m.Stream = RESULTS) -> Iterator[Heard]:
+    """What the PC's pipeline hears in int16 samples."""
+    observer = Observer(pipeline, streams)
+    step = pipeline.sample_rate_hz * _CHUNK_MS // 1000
+    for start in range(0, samples.size, step):
+        yield from observer.process(samples[start : start + step])
