@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from codegen.parameters import read_parameters
 from codegen.pipeline import compile_model
+from host import board as boards
 from host import cli, model_files, target
+from host.device import commands
 from host.device import messages as m
-from host.device.device import Device
 from host.errors import TokayError
 from host.summary import summary
 from host.tables import text_table
+from host.verdict import Conditions, Verdict, judge
 
 _ESTIMATE = "CPU cycles come from the simulator's instruction-cost model: an estimate, not silicon"
 
@@ -44,48 +47,49 @@ def profile(args: Any) -> dict[str, Any]:
     file = model_files.read(args.model)
     plan = compile_model(file.tflite, name=file.name, accelerator=args.accelerator)
     static = summary(plan, read_parameters(file.tflite), len(file.tflite))
-    if args.target == "device":
-        where = target.attach(args.port, args.baud, plan.sha256)
-    else:
-        elf = target.build_image(args.model, args.board, args.accelerator, verbose=args.verbose)
-        where = target.simulate(elf, args.board)
-    with where:
-        begin, layers, end = measure(where.device, args.repetitions)
-    if len(layers) != len(static["layers"]) or [r.index for r in layers] != list(range(len(layers))):
+    with target.connect(args, plan.sha256) as where:
+        measured, verdict = measure(where, args)
+    if len(measured.layers) != len(static["layers"]):
         raise TokayError(
-            f"{where.device.transport.name} reported {len(layers)} of {len(static['layers'])} layers",
-            hint="try again; if it stays so, build and flash the image anew",
+            f"{where.device.transport.name} has {len(measured.layers)} layers, the model "
+            f"{len(static['layers'])}",
+            hint="build and flash the image anew",
         )
-    return result(static, where.kind, begin, layers, end)
+    value = result(static, where.kind, measured)
+    return {**value, "verdict": verdict.verdict, "reasons": list(verdict.reasons)}
 
 
-def measure(device: Device, repetitions: int) -> tuple[m.ProfileBegin, list[m.ProfileLayer], m.ProfileEnd]:
-    """Asks a device for the profile of all layers."""
-    begin, layers, end = None, [], None
-    for answer in device.converse(m.ProfileRun(repetitions=repetitions), m.ProfileEnd, timeout_s=20.0):
-        if isinstance(answer, m.ProfileBegin):
-            begin = answer
-        elif isinstance(answer, m.ProfileLayer):
-            layers.append(answer)
-        elif isinstance(answer, m.ProfileEnd):
-            end = answer
-    assert begin is not None and end is not None  # converse ends with the last answer or raises
-    if end.code != m.Result.OK:
-        raise TokayError(f"{device.transport.name} could not profile: {end.text or end.code}")
-    return begin, layers, end
+def measure(where: target.Target, args: Any) -> tuple[commands.Profile, Verdict]:
+    """Asks a device for the profile of all layers, and judges how it went."""
+    device = where.device
+    before, counted = device.request(m.StatisticsGet(), timeout_s=2.0), replace(device.counters)
+    assert isinstance(before, m.Statistics)
+    measured = commands.profile(device, repetitions=args.repetitions, timeout_s=20.0)
+    after = device.request(m.StatisticsGet(), timeout_s=2.0)
+    assert isinstance(after, m.Statistics)
+    now = device.counters
+    conditions = Conditions(
+        repetitions=args.repetitions,
+        core_clock_hz=int(boards.load(args.board).sections["clocks"]["core_hz"]),
+        accelerator=args.accelerator,
+        on_board=where.kind == "device",
+        frames_lost=now.lost - counted.lost + after.frames_lost - before.frames_lost,
+        frames_damaged=now.corrupt - counted.corrupt + after.frames_corrupt - before.frames_corrupt,
+        dropped=after.frames_dropped - before.frames_dropped,
+        overruns=before.overruns,
+    )
+    return measured, judge(measured, conditions)
 
 
-def result(
-    static: dict[str, Any], kind: str, begin: m.ProfileBegin, records: list[m.ProfileLayer], end: m.ProfileEnd
-) -> dict[str, Any]:
+def result(static: dict[str, Any], kind: str, measured: commands.Profile) -> dict[str, Any]:
     """Joins what is known of the model with what was measured.
 
     ``cpu_cycles`` are those in which the core works; waiting for the accelerator counts as its own
     cycles, and a layer takes the time of both.
     """
-    clock = begin.core_clock_hz
+    clock, end = measured.begin.core_clock_hz, measured.end
     layers = []
-    for known, r in zip(static["layers"], records, strict=True):
+    for known, r in zip(static["layers"], measured.layers, strict=True):
         layers.append(
             {
                 "index": known["index"],
@@ -101,6 +105,9 @@ def result(
                 "kernel": known["kernel"],
                 "programs": r.programs,
                 "stall_cycles": r.stall_cycles,
+                "cycles_least": r.cpu_cycles_min,
+                "cycles_most": r.cpu_cycles_max,
+                "disturbances": r.disturbances,
             }
         )
     time_s = sum(layer["time_s"] for layer in layers)
@@ -109,6 +116,7 @@ def result(
         "name": static["name"],
         "accelerator": static["accelerator"],
         "target": kind,
+        "repetitions": measured.begin.repetitions,
         "estimate": kind != "device",
         "input_shape": static["input"]["shape"],
         "input_dtype": static["input"]["dtype"],
@@ -162,6 +170,7 @@ def table(value: dict[str, Any]) -> str:
             "Front end",
             f"{step['cpu_cycles_per_step']:,} CPU cycles a step of {step['step_ms']} ms",
         ),
+        ("Measurement", "; ".join([value["verdict"], *value["reasons"]])),
     ]
     rows = [
         (
