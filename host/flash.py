@@ -23,6 +23,7 @@ from host.errors import TokayError
 from host.flashing import images
 from host.progress import progress
 
+_START_S = 0.05  # of virtual time: past clocks and initialisation
 _SUFFIXES = (".elf", ".hex", ".bin", ".axf", ".out")
 
 
@@ -111,12 +112,20 @@ def _simulated(image: images.FlashImage, part: str, args: Any) -> dict[str, Any]
             "wire_s": probe.wire_s,
             "bytes_per_s": result["bytes_written"] / total,
         }
-        starts = None
-        if image.boots_from is not None:
-            machine.reset()
-            machine.run(0.05)
-            starts = True
+        starts = image.boots_from is not None
+        if starts:
+            _start(machine)
     return {**result, "target": "simulator", "estimate": estimate, "starts": starts}
+
+
+def _start(machine: Any) -> None:
+    from host.simulator.machine import SimulatorFault
+
+    machine.reset()
+    try:
+        machine.run(_START_S)
+    except SimulatorFault as error:
+        raise TokayError(f"the image is in flash and does not start: {error}") from error
 
 
 @contextlib.contextmanager

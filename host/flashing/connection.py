@@ -95,7 +95,9 @@ def _open(probe: DebugProbe, part: str, pack: Path | None, options: dict[str, An
         try:
             session.open()
             session.target.reset_and_halt()
-            return session
+            if session.target.is_halted():
+                return session
+            raise exceptions.DebugError("the core does not stop at reset")
         except target.LockedPart as error:
             _close(session)
             raise TokayError("the part is locked: its core cannot be debugged", hint=_LOCKED_HINT) from error
@@ -121,10 +123,10 @@ def _check_chip(chip: Any, part: str) -> None:
     except exceptions.Error as error:
         raise TokayError(f"the chip's device information cannot be read: {error}") from error
     page, flash, ram = 1 << (10 + (pages & 0xFF)), sizes & 0xFFFF, sizes >> 16 & 0x7FF
-    if (family >> 16 & 0x3F, page, flash, ram) != (24, 0x2000, 1536, 256):
+    if (page, flash, ram) != (0x2000, 1536, 256):
         raise TokayError(
-            f"the chip is of family {family >> 16 & 0x3F} with {flash} kB flash in pages of {page} bytes and "
-            f"{ram} kB RAM, not {part}",
+            f"the chip (family {family >> 16 & 0x3F}) has {flash} kB flash in pages of {page} bytes and "
+            f"{ram} kB RAM, so it is no {part}",
             hint="choose another board with --board",
         )
 

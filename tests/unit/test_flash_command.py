@@ -1,0 +1,207 @@
+"""host.flash before it reaches a chip: images, the choice of a probe, what it says when it cannot go on."""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+
+import pytest
+
+from host import board as boards
+from host import cli, flash
+from host.errors import TokayError
+from host.flashing import algorithm, images
+
+DATA = random.Random(3).randbytes(300)
+
+
+def hex_record(kind: int, address: int, data: bytes) -> str:
+    body = bytes([len(data), address >> 8, address & 0xFF, kind]) + data
+    return ":" + (body + bytes([-sum(body) & 0xFF])).hex().upper()
+
+
+def hex_file(pieces: list[tuple[int, bytes]]) -> str:
+    lines = []
+    for start, data in pieces:
+        for offset in range(0, len(data), 16):
+            address = start + offset
+            lines.append(hex_record(4, 0, (address >> 16).to_bytes(2, "big")))
+            lines.append(hex_record(0, address & 0xFFFF, data[offset : offset + 16]))
+    return "\n".join([*lines, hex_record(5, 0, bytes(4)), hex_record(1, 0, b"")]) + "\n"
+
+
+# ---- images ----
+
+
+def test_binary_goes_to_its_base(tmp_path):
+    path = tmp_path / "a.bin"
+    path.write_bytes(DATA)
+    image = images.read(path, 0x08002000 - 100)
+    assert list(image.sectors) == [0x08000000, 0x08002000]
+    assert image.sectors[0x08000000] == b"\xff" * (images.SECTOR - 100) + DATA[:100]
+    assert image.sectors[0x08002000] == DATA[100:] + b"\xff" * (images.SECTOR - 200)
+    assert image.used_bytes == 300 and image.boots_from == 0x08000000
+
+
+def test_hex_with_a_gap(tmp_path):
+    path = tmp_path / "a.hex"
+    path.write_text(hex_file([(0x0800FFF0, DATA[:32]), (0x08014000, DATA[32:])]))
+    image = images.read(path)
+    assert list(image.sectors) == [0x0800E000, 0x08010000, 0x08014000]
+    assert image.sectors[0x0800E000][-16:] + image.sectors[0x08010000][:16] == DATA[:32]
+    assert image.boots_from is None
+    names = [(guard.address, guard.size) for guard in image.guards]
+    assert names == [
+        (0x0FE00000, 0x400), (0x0800C000, 0x2000), (0x08012000, 0x2000), (0x08012000, 0x2000),
+        (0x08016000, 0x2000), (0x0817E000, 0x2000),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda text: text.replace(":10", ":11", 1), r"line 2: not a record"),
+        (lambda text: text.replace("FF", "FE", 1), r"not a record"),
+        (lambda text: "hello\n" + text, r"line 1: not a record"),
+        (lambda text: text[: text.rindex(":")], r"no end record"),
+        (lambda text: hex_record(9, 0, b"") + "\n" + text, r"record type 9"),
+        (lambda text: "\u00e9" + text, r"not an Intel HEX file"),
+    ],
+)
+def test_damaged_hex_is_refused(tmp_path, change, message):
+    path = tmp_path / "a.hex"
+    path.write_text(change(hex_file([(0x08000000, b"\xff" * 20)])), encoding="utf-8")
+    with pytest.raises(TokayError, match=message):
+        images.read(path)
+
+
+@pytest.mark.parametrize(
+    "base, size, message",
+    [
+        (0x07FFFFF0, 32, "is not in flash"),
+        (0x20000000, 32, "is not in flash"),
+        (0x0817FFF0, 32, "is not in flash"),
+        (0x0FE00000, 32, "is not in flash"),
+        (0x0817DFF0, 32, "the last sector"),
+        (0x08000000, 0, "nothing in it"),
+    ],
+)
+def test_images_that_do_not_belong(base, size, message):
+    with pytest.raises(TokayError, match=message):
+        images.from_bytes("x", base, bytes(size))
+
+
+def test_whole_flash_but_the_last_sector_fits():
+    image = images.from_bytes("x", images.FLASH_BASE, bytes(images.FLASH_BYTES - images.SECTOR))
+    assert [guard.name for guard in image.guards] == ["user data page", "last sector"]
+
+
+# ---- the algorithm that ships ----
+
+
+def test_stored_algorithm_is_of_these_sources():
+    assert algorithm.stored().sources_sha256 == algorithm.sources_sha256(), (
+        "the flash algorithm's source has changed: run python -m host.flashing.algorithm"
+    )
+
+
+def test_algorithm_builds_to_the_same_bytes():
+    stored, version = algorithm.stored(), algorithm.compiler_version()
+    if version != stored.compiler:
+        pytest.skip(f"needs {stored.compiler}, there is {version}")
+    assert algorithm.build() == stored
+
+
+# ---- probes ----
+
+
+class Probe:
+    """What choosing looks at."""
+
+    def __init__(self, serial: str) -> None:
+        self.unique_id, self.description = serial, "J-Link"
+
+
+def test_choosing_a_probe():
+    pytest.importorskip("pyocd", reason="pyOCD is not installed (extra flash)")
+    from host.flashing.connection import pick
+
+    one, two = Probe("000440111"), Probe("000440222")
+    assert pick([one], None) is one
+    assert pick([one, two], "0004402") is two
+    with pytest.raises(
+        TokayError, match=r"2 debug probes fit .*--probe SERIAL: 000440111 \(J-Link\), 000440222"
+    ):
+        pick([one, two], None)
+    with pytest.raises(TokayError, match=r"2 debug probes fit"):
+        pick([one, two], "0004")
+    with pytest.raises(TokayError, match=r"no debug probe has the serial number 7 \(there is: 000440111"):
+        pick([one], "7")
+    with pytest.raises(TokayError, match=r"no debug probe found \(plug the board in"):
+        pick([], None)
+
+
+# ---- the command ----
+
+
+def failure(capsys, *argv: str) -> str:
+    """The one line that the command ends in."""
+    assert cli.run(flash.main, argv) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    lines = captured.err.splitlines()
+    assert len(lines) == 1
+    return lines[0]
+
+
+def test_without_pyocd(capsys, monkeypatch, tmp_path):
+    path = tmp_path / "a.bin"
+    path.write_bytes(DATA)
+    monkeypatch.setitem(sys.modules, "pyocd", None)
+    for name in [name for name in sys.modules if name.startswith("pyocd.")]:
+        monkeypatch.setitem(sys.modules, name, None)
+    line = failure(capsys, str(path))
+    assert line == "error: flashing needs pyOCD (pip install 'tokay[flash]', or: pip install pyocd)"
+
+
+def test_wrong_inputs(capsys, tmp_path):
+    pytest.importorskip("pyocd", reason="pyOCD is not installed (extra flash)")
+    path = tmp_path / "a.bin"
+    path.write_bytes(DATA)
+    assert "no such image" in failure(capsys, str(tmp_path / "b.elf"), "--simulate")
+    assert "no model named 'nothing'" in failure(capsys, "nothing", "--simulate")
+    assert "no board called 'x'" in failure(capsys, str(path), "--board", "x", "--simulate")
+    assert "no such pack" in failure(capsys, str(path), "--pack", "none.pack", "--simulate")
+    (tmp_path / "bad.pack").write_bytes(DATA)
+    assert "bad.pack" in failure(capsys, str(path), "--pack", str(tmp_path / "bad.pack"), "--simulate")
+    assert "does not know EFM8" in failure(capsys, str(path), "--part", "EFM8", "--simulate")
+    assert "not allowed with" in failure(capsys, str(path), "--probe", "1", "--simulate")
+    assert "--frequency 0" in failure(capsys, str(path), "--frequency", "0", "--simulate")
+    elf = tmp_path / "c.elf"
+    elf.write_bytes(DATA)
+    assert "not an ELF file" in failure(capsys, str(elf), "--simulate")
+
+
+def test_flashes_a_simulated_chip(capsys, tmp_path):
+    pytest.importorskip("pyocd", reason="pyOCD is not installed (extra flash)")
+    path = tmp_path / "a.bin"
+    path.write_bytes(DATA)
+    assert cli.run(flash.main, [str(path), "--base", "0x08100000", "--simulate", "--json", "-"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["verified"], result["sectors_written"], result["starts"]) == (True, 1, False)
+    assert result["bytes"] == len(DATA) and result["estimate"]["bytes_per_s"] > 10_000
+
+
+def test_an_image_that_does_not_start_is_an_error(capsys, tmp_path):
+    pytest.importorskip("pyocd", reason="pyOCD is not installed (extra flash)")
+    path = tmp_path / "a.bin"
+    path.write_bytes(DATA)  # its reset vector points nowhere
+    assert "the image is in flash and does not start" in failure(capsys, str(path), "--simulate")
+
+
+def test_every_board_has_a_part_we_can_flash():
+    pytest.importorskip("pyocd", reason="pyOCD is not installed (extra flash)")
+    from host.flashing.target import PARTS
+
+    assert {boards.load(name).part for name in boards.names()} <= set(PARTS)
