@@ -10,6 +10,7 @@ import numpy as np
 from codegen.graph import Graph, Operator
 from codegen.layers import Layer
 from codegen.mvp import isa, stream
+from codegen.mvp.kernels.copy import copy
 from codegen.mvp.kernels.layer import MvpLayer, Placement, Refusal
 from codegen.mvp.select import Choice, select
 from codegen.options import MvpOptions
@@ -83,20 +84,13 @@ def _built(layer: Layer, build: Build, memory: MemoryPlan) -> Layer:
     )
     assert built.constants == layer.mvp.constants and built.scratch_bytes == layer.mvp.scratch_bytes
     size = len(built.constants)
-    late = copied and not _reads(built.programs[0], ARENA + memory.scratch[layer.index], size)
+    if copied:
+        first = copy(CONSTANTS, ARENA + memory.scratch[layer.index], size)
+        built = replace(built, programs=np.concatenate([first, built.programs]))
     options = MvpOptions(
         program_count=len(built.programs),
         constant_bytes=size,
-        copied_first=size if copied and not late else 0,
-        copied_meanwhile=size if late else 0,
         programs=stream.encode(built.programs, ARENA, CONSTANTS),
         constants=np.frombuffer(built.constants, np.int8),
     )
     return replace(layer, mvp=built, options=options, weights_bytes=size + options.programs.nbytes)
-
-
-def _reads(words: np.ndarray, start: int, size: int) -> bool:
-    """Whether a program has an array that begins in this memory."""
-    used = stream.used_words(words)
-    addresses = [int(words[k]) for k in range(isa.ARRAY_WORD, isa.LOOP_WORD, 4) if k in used]
-    return any(start <= address < start + size for address in addresses)

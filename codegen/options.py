@@ -238,7 +238,5 @@ class MvpOptions(Options):
     c_type = "nn_mvp_options_t"
     program_count: int
     constant_bytes: int
-    copied_first: int
-    copied_meanwhile: int
     programs: WordArray
     constants: Int8Array

@@ -3,10 +3,12 @@
 A program sets only what it needs: registers that no instruction uses keep what they hold, and so do
 those that already hold the right value, from a program before. For each program:
 
-* a head: how many addresses (bits 0 to 7) and how many other values (8 to 15) follow; how many words of
-  register numbers come first (24 to 31), 0 if the numbers are those of the program before;
-* the register numbers, a byte each, addresses first: register n is at offset 0x064 + 4 n;
-* the addresses, then the other values.
+* a head: how many addresses follow (bits 0 to 7), how many fours of other values (8 to 15), how many
+  words of register numbers the addresses have (16 to 23) and all of them (24 to 31), the last 0 if the
+  numbers are those of the program before and are left out;
+* the register numbers, a byte each, those of addresses first, filled up to whole words: register n is at
+  offset 0x064 + 4 n;
+* the addresses, then the other values in fours, of which the last repeats a value to fill up.
 
 An address is an offset into the arena, or with the top bit set into the layer's constants, so that the
 stream is the same wherever those are.
@@ -30,16 +32,21 @@ def encode(programs: NDArray[np.uint32], arena: int, constants: int) -> NDArray[
     """The stream of programs [N, 69] that were built for these addresses, ``constants`` below ``arena``."""
     stream: list[int] = []
     holds: dict[int, int] = {}
-    before: tuple[int, ...] = ()
+    before = (0, b"")
     for words in programs:
         wanted = {k: int(words[k]) for k in sorted(used_words(words)) if holds.get(k) != int(words[k])}
         addresses = [k for k in wanted if k in ADDRESS_WORDS]
-        numbers = (*addresses, *(k for k in wanted if k not in ADDRESS_WORDS))
-        listed = b"" if numbers == before else bytes(numbers) + b"\0" * (-len(numbers) % 4)
-        stream.append(len(addresses) | len(numbers) - len(addresses) << 8 | len(listed) // 4 << 24)
+        others = [k for k in wanted if k not in ADDRESS_WORDS]
+        others += others[-1:] * (-len(others) % 4)
+        filled = bytes(addresses) + b"\0" * (-len(addresses) % 4)
+        numbers = (len(addresses), filled + bytes(others))
+        listed = b"" if numbers == before else numbers[1]
+        stream.append(
+            len(addresses) | len(others) // 4 << 8 | len(filled) // 4 << 16 | len(listed) // 4 << 24
+        )
         stream += np.frombuffer(listed, "<u4").tolist()
-        for k in numbers:
-            stream.append(_relative(wanted[k], arena, constants) if k in ADDRESS_WORDS else wanted[k])
+        stream += [_relative(wanted[k], arena, constants) for k in addresses]
+        stream += [wanted[k] for k in others]
         before = numbers
         holds |= wanted
         for register in clobbered_registers(words):
@@ -60,15 +67,14 @@ def decode(
     at, numbers = 0, b""
     for _ in range(programs):
         head, at = int(stream[at]), at + 1
-        if head >> 24:
-            numbers, at = stream[at : at + (head >> 24)].astype("<u4").tobytes(), at + (head >> 24)
-        addresses, others = head & 0xFF, head >> 8 & 0xFF
-        for position, number in enumerate(numbers[: addresses + others]):
-            value = int(stream[at + position])
-            if position < addresses:
-                value = (value & ~IN_CONSTANTS) + (constants if value & IN_CONSTANTS else arena)
-            image[number] = value
-        at += addresses + others
+        addresses, fours, skipped, listed = (head >> shift & 0xFF for shift in (0, 8, 16, 24))
+        if listed:
+            numbers, at = stream[at : at + listed].astype("<u4").tobytes(), at + listed
+        for number in numbers[:addresses]:
+            value, at = int(stream[at]), at + 1
+            image[number] = (value & ~IN_CONSTANTS) + (constants if value & IN_CONSTANTS else arena)
+        for number in numbers[4 * skipped : 4 * (skipped + fours)]:
+            image[number], at = stream[at], at + 1
         yield image.copy()
     assert at == len(stream)
 

@@ -229,13 +229,10 @@ typedef struct nn_strided_slice_options {
 /* ---- mvp: any layer that the accelerator runs; call->accelerator is an nn_mvp_t (kernels/mvp/nn_mvp.h)
  *
  * programs: as codegen/mvp/stream.py stores them. constants: weights and tables, whole words, 4-byte
- * aligned; NULL where there are none. copied_first or copied_meanwhile (the other is 0) is their size if
- * programs expect them in the layer's scratch: copied before the first program, or while it runs. */
+ * aligned, NULL where there are none. Scratch is the programs' business. */
 typedef struct nn_mvp_options {
     int32_t program_count; /* at least 1 */
     int32_t constant_bytes;
-    int32_t copied_first;
-    int32_t copied_meanwhile;
     const uint32_t *programs;
     const int8_t *constants;
 } nn_mvp_options_t;

@@ -63,43 +63,58 @@ static void serve_others(uint32_t mask) {
     NVIC_ISER(0) = BIT(IRQ_MVP);
 }
 
-static nn_status_t mvp_wait(nn_mvp_t *mvp) {
-    const uint32_t before = SYST_CVR;
-    uint32_t flags, rounds = 0;
-    uint64_t start = 0;
+/* Sleeps on while others wake the core. Returns the flags, without any if the program does not end. */
+static uint32_t sleep_on(uint32_t mask) {
+    const uint64_t start = time_cycles();
+    uint32_t flags;
+    do {
+        serve_others(mask);
+        __asm volatile("dsb\n\twfi" ::: "memory");
+        flags = MVP_IF;
+        /* SysTick gives an interrupt several times a second, so a program that never ends is noticed. */
+    } while ((flags & MVP_IF_ENDS) == 0 && time_cycles() - start < TIMEOUT_CYCLES);
+    return flags;
+}
 
+static void count(nn_mvp_t *mvp) {
+    mvp->counters.programs++;
+    mvp->counters.run_cycles += MVP_PERF0CNT;
+    mvp->counters.stall_cycles += MVP_PERF1CNT;
+}
+
+/* All but the common end of a program. */
+static __attribute__((noinline)) nn_status_t finish(nn_mvp_t *mvp, uint32_t mask, uint32_t flags) {
+    if ((flags & MVP_IF_ENDS) == 0) {
+        const uint32_t before = SYST_CVR;
+        flags = sleep_on(mask);
+        mvp->counters.wait_cycles += (before - SYST_CVR) & SYST_MASK;
+    }
+    NVIC_ICER(0) = BIT(IRQ_MVP);
+    core_unlock(mask);
+    REG_CLR(MVP_IF) = flags;
+    if (mvp->counting) {
+        count(mvp);
+    }
+    return (flags & MVP_IF_ENDS) == MVP_IF_PROGDONE ? NN_OK : fail(mvp, flags);
+}
+
+static nn_status_t mvp_wait(nn_mvp_t *mvp) {
     const uint32_t mask = core_lock();
     /* What the program before left. If this one has ended already it is pending again at once, since its
      * flag is still set. */
     NVIC_ICPR(0) = BIT(IRQ_MVP);
     NVIC_ISER(0) = BIT(IRQ_MVP);
-    for (;;) {
-        __asm volatile("dsb\n\twfi" ::: "memory");
-        flags = MVP_IF;
-        if ((flags & (MVP_IF_PROGDONE | MVP_IF_FAULTS)) != 0) {
-            break;
-        }
-        serve_others(mask);
-        /* SysTick gives an interrupt several times a second, so a program that never ends is noticed. */
-        if (rounds++ == 0) {
-            start = time_cycles();
-        } else if (time_cycles() - start > TIMEOUT_CYCLES) {
-            break;
-        }
+    const uint32_t before = SYST_CVR;
+    __asm volatile("dsb\n\twfi" ::: "memory");
+    mvp->counters.wait_cycles += (before - SYST_CVR) & SYST_MASK;
+    const uint32_t flags = MVP_IF;
+    /* Flags of finished loops and inexact arithmetic are no matter. */
+    if ((flags & MVP_IF_ENDS) != MVP_IF_PROGDONE || mvp->counting) {
+        return finish(mvp, mask, flags);
     }
     NVIC_ICER(0) = BIT(IRQ_MVP);
     core_unlock(mask);
-    mvp->counters.wait_cycles += (before - SYST_CVR) & SYST_MASK;
     REG_CLR(MVP_IF) = flags;
-    /* Flags of finished loops and inexact arithmetic are no matter. */
-    if ((flags & (MVP_IF_PROGDONE | MVP_IF_FAULTS)) != MVP_IF_PROGDONE) {
-        return fail(mvp, flags);
-    }
-    if (mvp->counting) {
-        mvp->counters.programs++;
-        mvp->counters.run_cycles += MVP_PERF0CNT;
-        mvp->counters.stall_cycles += MVP_PERF1CNT;
-    }
     return NN_OK;
 }
 
@@ -119,7 +134,7 @@ void *hal_accelerator(void) {
     REG_SET(MVP_EN) = MVP_EN_EN;
     MVP_CFG = MVP_CFG_PERFCNTEN | MVP_CFG_PERF0_RUN | MVP_CFG_PERF1_STALL;
     REG_CLR(MVP_IF) = 0xFFFFFFFFu;
-    MVP_IEN = MVP_IF_PROGDONE | MVP_IF_FAULTS;
+    MVP_IEN = MVP_IF_ENDS;
     s_mvp.words = &MVP_PROGRAM(0);
     s_mvp.wait = mvp_wait;
     s_mvp.address = mvp_address;

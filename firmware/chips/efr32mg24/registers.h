@@ -216,6 +216,7 @@ enum {
 #define MVP_IF REG32(MVP_BASE + 0x01Cu)
 #define MVP_IF_PROGDONE BIT(0)
 #define MVP_IF_FAULTS (0x1Fu << 24)
+#define MVP_IF_ENDS (MVP_IF_PROGDONE | MVP_IF_FAULTS) /* each ends a program */
 #define MVP_IEN REG32(MVP_BASE + 0x020u)
 #define MVP_FAULTSTATUS REG32(MVP_BASE + 0x024u)
 #define MVP_FAULTADDR REG32(MVP_BASE + 0x028u)
