@@ -69,6 +69,8 @@ def connect(
         target.register()
     elif not pack.is_file():
         raise TokayError(f"{pack}: no such pack", hint="give the .pack file of the chip's vendor")
+    else:
+        target.forget()
     session = _open(probe, part, pack, options)
     try:
         _check_chip(session.target, part)

@@ -120,10 +120,10 @@ def _erase(flash: Flash, address: int) -> None:
 
 
 def _program(flash: Flash, address: int, data: bytes) -> int:
-    """Writes a sector in the target's pages; pages that stay blank are left out."""
+    """Writes a sector in the target's pages, the one with vectors last; blank pages are left out."""
     size = flash.get_page_info(address).size
     written = 0
-    for offset in range(0, SECTOR, size):
+    for offset in reversed(range(0, SECTOR, size)):
         page = data[offset : offset + size]
         if page != _BLANK[: len(page)]:
             flash.program_page(address + offset, page)

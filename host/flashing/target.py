@@ -96,3 +96,9 @@ def register() -> None:
     """Makes the parts known to pyOCD."""
     for part in PARTS:
         TARGET[part.lower()] = EFR32MG24
+
+
+def forget() -> None:
+    """Leaves the parts to a pack."""
+    for part in PARTS:
+        TARGET.pop(part.lower(), None)

@@ -1,0 +1,96 @@
+"""host.flash --pack: a CMSIS pack made here, with our algorithm in the vendors' form (an FLM file), through
+pyOCD's pack code. Its part is one that pyOCD and we do not know otherwise."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import subprocess
+import zipfile
+
+import pytest
+
+pytest.importorskip("pyocd", reason="pyOCD is not installed (extra flash)")
+if shutil.which("arm-none-eabi-gcc") is None:
+    pytest.skip("arm-none-eabi-gcc is not installed", allow_module_level=True)
+
+from host.board import ROOT
+from host.errors import TokayError
+from host.flashing import connection, images, programmer
+from host.flashing.simulated_probe import SimulatedProbe
+from host.simulator.machine import Machine
+
+CHIP = ROOT / "firmware" / "chips" / "efr32mg24"
+
+DEVICE = """
+#include <stdint.h>
+struct device {
+    uint16_t version; char name[128]; uint16_t type; uint32_t start, bytes, page, reserved; uint8_t erased;
+    uint32_t program_ms, erase_ms, sectors[4];
+};
+const struct device FlashDevice __attribute__((section("DevDscr"), used)) = {
+    0x101, "test", 1, 0x08000000, 0x00180000, PAGE, 0, 0xFF, 1000, 1000, {0x2000, 0, 0xFFFFFFFF, 0xFFFFFFFF},
+};
+"""
+
+SCRIPT = """
+SECTIONS {
+  PrgCode 0 : { *(.text .text.*) }
+  DevDscr : { KEEP(*(DevDscr)) }
+  /DISCARD/ : { *(.ARM.* .comment .note.*) }
+}
+"""
+
+DESCRIPTION = """<?xml version="1.0" encoding="UTF-8"?>
+<package schemaVersion="1.4"><vendor>Tokay</vendor><name>Test_DFP</name><devices>
+<family Dfamily="Test" Dvendor="Tokay:999"><device Dname="TOKAYTEST1">
+<processor Dcore="Cortex-M33" DcoreVersion="r0p4"/><debug __ap="0"/>
+<memory name="flash" access="rx" start="0x08000000" size="0x180000" startup="1" default="1"/>
+<memory name="ram" access="rwx" start="0x20000000" size="0x40000" default="1"/>
+<algorithm name="test.flm" start="0x08000000" size="0x180000" default="1"/>
+</device></family></devices></package>
+"""
+
+
+def make_pack(folder, page: int):
+    """A pack whose algorithm writes pages of so many bytes."""
+    device, script, flm = folder / "device.c", folder / "flm.ld", folder / "test.flm"
+    device.write_text(DEVICE)
+    script.write_text(SCRIPT)
+    flags = ["-mcpu=cortex-m33", "-mthumb", "-mgeneral-regs-only", "-mfloat-abi=soft", "-Os", "-fPIC"]
+    subprocess.run(
+        ["arm-none-eabi-gcc", *flags, "-nostdlib", "-ffreestanding", f"-I{CHIP}", f"-DPAGE={page}",
+         f"-Wl,-T,{script}", "-Wl,--no-warn-rwx-segments", "-Wl,-e,Init",
+         str(CHIP / "flash_algorithm" / "flash_algorithm.c"), str(device), "-o", str(flm)],
+        check=True,
+    )  # fmt: skip
+    path = folder / "test.pack"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("Tokay.Test_DFP.pdsc", DESCRIPTION)
+        archive.write(flm, "test.flm")
+    return path
+
+
+@pytest.mark.parametrize("page", [0x400, 0x2000, 0x4000])
+def test_flash_with_a_pack(tmp_path, page):
+    """Pages smaller than a sector, of its size and larger: none writes outside the image."""
+    pack = make_pack(tmp_path, page)
+    machine = Machine()
+    machine.write(images.FLASH_BASE, random.Random(7).randbytes(images.FLASH_BYTES))
+    before = machine.read(images.FLASH_BASE, images.FLASH_BYTES)
+    data = random.Random(1).randbytes(30000)
+    with connection.connect(SimulatedProbe(machine), "TOKAYTEST1", pack=pack) as chip:
+        outcome = programmer.program(chip, images.from_bytes("x", images.FLASH_BASE, data), lambda d, n: None)
+    padded = data + b"\xff" * (-len(data) % images.SECTOR)
+    assert machine.read(images.FLASH_BASE, images.FLASH_BYTES) == padded + before[len(padded) :]
+    assert outcome.sectors_written == 4
+    machine.close()
+
+
+def test_pack_without_the_part(tmp_path):
+    pack = make_pack(tmp_path, 0x2000)
+    machine = Machine()
+    opened = connection.connect(SimulatedProbe(machine), "EFR32MG24B310F1536IM48", pack=pack)
+    with pytest.raises(TokayError, match=r"test\.pack does not know EFR32MG24B310F1536IM48"), opened:
+        pass
+    machine.close()
