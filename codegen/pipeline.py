@@ -31,9 +31,12 @@ def compile_model(
     """
     _check_choice("accelerator", accelerator, ACCELERATORS)
     _check_choice("place for the accelerator's weights", mvp_weights, WEIGHTS)
-    graph = prune(read_model(tflite))
-    check_graph(graph)
-    layers = lower(graph, rounding)
+    try:
+        graph = prune(read_model(tflite))
+        check_graph(graph)
+        layers = lower(graph, rounding)
+    except TokayError as error:
+        raise TokayError(f"{name}: {error.message}", hint=error.hint) from error
     builds = {}
     if accelerator == "mvp":
         layers, builds = give_to_mvp(graph, layers, mvp_weights)
