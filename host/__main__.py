@@ -19,6 +19,7 @@ COMMANDS = {
     "profile": "cycles, time and memory by layer, on the image",
     "flash": "put an image onto a board through its debug probe, and verify it",
     "classify": "hear keywords on the PC or on a target",
+    "compare": "the same audio on the PC and on a target: the first difference",
     "update_params": "change the parameters inside a .tflite",
     "device": "find boards, ask one who it is, show a recorded conversation",
     "demo": "the main job from the .tflite to a heard keyword",

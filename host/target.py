@@ -73,8 +73,15 @@ def connect(args: Any, model_sha256: str) -> Target:
         return replay(args.replay, model_sha256)
     if args.target == "device":
         return attach(args.port, args.baud, model_sha256, record)
-    elf = build_image(args.model, args.board, args.accelerator, verbose=args.verbose)
-    return simulate(elf, args.board, record)
+    image = getattr(args, "image", None)
+    elf = image or build_image(args.model, args.board, args.accelerator, verbose=args.verbose)
+    where = simulate(elf, args.board, record)
+    try:
+        _check_model(where.device, model_sha256)
+    except BaseException:
+        where.close()
+        raise
+    return where
 
 
 def simulate(elf: Path, board: str, record: str | None = None) -> Target:
@@ -125,14 +132,20 @@ def _recorded(transport: Transport, path: str | None) -> Transport:
 
 def _of_model(device: Device, kind: str, model_sha256: str) -> Target:
     try:
-        hello = device.connect()
-        if not model_sha256.startswith(hello.model_hash.hex()):
-            raise TokayError(
-                f"{device.transport.name} runs {hello.model!r} (model {hello.model_hash.hex()[:12]}), not "
-                f"this model ({model_sha256[:12]})",
-                hint="flash the image that host.build makes of it",
-            )
+        device.connect()
+        _check_model(device, model_sha256)
     except BaseException:
         device.close()
         raise
     return Target(kind, device)
+
+
+def _check_model(device: Device, model_sha256: str) -> None:
+    hello = device.hello
+    assert hello is not None
+    if not model_sha256.startswith(hello.model_hash.hex()):
+        raise TokayError(
+            f"{device.transport.name} runs {hello.model!r} (model {hello.model_hash.hex()[:12]}), not "
+            f"this model ({model_sha256[:12]})",
+            hint="flash the image that host.build makes of it",
+        )

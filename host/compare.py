@@ -1,0 +1,300 @@
+"""Compares a target with the PC on the same audio: the first column, layer, score or decision that differs.
+
+``python -m host.compare MODEL --audio FILE [--simulate | --device [--port P]] [--json FILE]``
+
+The target gets the audio over its link in place of its microphone, and reports every column and every
+score. Then one window goes through its network layer by layer. Exit status 1 if anything differs.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from host import cli, listening, target
+from host.audio import read_audio
+from host.device import commands
+from host.device import messages as m
+from host.device.device import Device, Gap
+from host.errors import TokayError
+from host.listening import Heard
+from host.pipeline import Detection, Event, Pipeline
+from host.tables import text_table
+
+_ATTEMPTS = 3  # over a connection that loses frames
+_LAYER_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True)
+class Level:
+    """One stage of the pipeline: how much of it was compared, and the first thing that differs."""
+
+    name: str
+    compared: int
+    different: int
+    first: dict[str, Any] | None = None
+    text: str = ""
+
+
+@dataclass
+class Hearing:
+    """What one side made of the audio."""
+
+    spectrogram: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    features: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    inferences: dict[int, tuple[int, ...]] = field(default_factory=dict)  # scores by time
+    detections: list[Detection] = field(default_factory=list)
+    lost: int = 0
+
+    def take(self, events: Iterable[Heard]) -> Hearing:
+        for event in events:
+            if isinstance(event, m.Spectrogram):
+                self.spectrogram[event.column] = event.values
+            elif isinstance(event, m.Features):
+                self.features[event.column] = event.values
+            elif isinstance(event, Gap):
+                self.lost += event.frames
+            elif isinstance(event, Event):
+                self.inferences[event.time_ms] = event.scores
+                if event.detection is not None:
+                    self.detections.append(event.detection)
+        return self
+
+
+def main(argv: Sequence[str]) -> int:
+    """The command."""
+    p = cli.parser("compare", __doc__.splitlines()[0])
+    p.add_argument("model", metavar="MODEL", help="a model's name or the path of a .tflite")
+    p.add_argument("--audio", metavar="FILE", type=Path, required=True, help="a WAV or FLAC file")
+    p.add_argument("--resample", action="store_true", help="convert a file of another rate or more channels")
+    p.add_argument("--image", metavar="ELF", type=Path, help="with --simulate: this image, not a fresh one")
+    target.add_options(p)
+    args = p.parse_args(argv)
+    if args.image and (args.target == "device" or args.replay):
+        p.error("--image is for --simulate")
+    pipeline = Pipeline(args.model, accelerator=args.accelerator)
+    samples = read_audio(args.audio, pipeline.sample_rate_hz, resample=args.resample)
+    with target.connect(args, pipeline.model.plan.sha256) as where:
+        levels = compare(where.device, pipeline, samples)
+        listening.stop(where.device)
+    value = result(levels) | {"target": where.kind, "audio": str(args.audio)}
+    if args.json != "-":
+        print(table(levels))
+    cli.emit_json(args.json, value)
+    return 0 if value["same"] else 1
+
+
+def compare(device: Device, pipeline: Pipeline, samples: np.ndarray) -> list[Level]:
+    """Runs int16 samples through both; the stages in their order, the settings first."""
+    settings = pipeline.frontend.settings
+    needed = settings.window_samples + (_frames(pipeline) - 1) * settings.step_samples
+    if samples.size < needed:
+        raise TokayError(
+            f"the audio has {samples.size} samples, the network hears {needed} at once", hint="a longer file"
+        )
+    streams = m.Stream.DETECTIONS | m.Stream.SCORES | m.Stream.SPECTROGRAM
+    if not settings.quantize_dynamic_scale_enable:
+        streams |= m.Stream.FEATURES
+    expected = Hearing().take(listening.on_pc(pipeline, samples, streams))
+    found = _hear(device, samples, streams)
+    time_of = _column_time(pipeline)
+    scores = _scores(expected, found)
+    window = scores.first["time_ms"] if scores.first else _interesting(expected)
+    return [
+        _settings(device, pipeline),
+        _columns("spectrogram", expected.spectrogram, found.spectrogram, time_of),
+        _columns("features", expected.features, found.features, time_of),
+        _layers(device, pipeline, _window(pipeline, expected, window, time_of), window),
+        scores,
+        _decisions(expected.detections, found.detections),
+    ]
+
+
+def _hear(device: Device, samples: np.ndarray, streams: m.Stream) -> Hearing:
+    for _ in range(_ATTEMPTS):
+        found = Hearing().take(listening.injected(device, samples, streams))
+        if not found.lost:
+            return found
+    raise TokayError(
+        f"{device.transport.name}: {found.lost} frames were lost, {_ATTEMPTS} times over",
+        hint="check the connection",
+    )
+
+
+def _frames(pipeline: Pipeline) -> int:
+    return pipeline.model.input.shape[1]
+
+
+def _column_time(pipeline: Pipeline) -> Callable[[int], int]:
+    """When a column was complete, in ms."""
+    s = pipeline.frontend.settings
+    return lambda column: 1000 * (s.window_samples + column * s.step_samples) // s.sample_rate_hz
+
+
+def _interesting(expected: Hearing) -> int:
+    """The time of a window worth a look: of the first detection, else of the loudest scores of a class
+    that varies, which is simply the last."""
+    return expected.detections[0].time_ms if expected.detections else max(expected.inferences)
+
+
+def _window(pipeline: Pipeline, expected: Hearing, time_ms: int, time_of: Callable[[int], int]) -> np.ndarray:
+    """The network's input at an inference."""
+    last = next(column for column in sorted(expected.spectrogram, reverse=True) if time_of(column) <= time_ms)
+    columns = range(last - _frames(pipeline) + 1, last + 1)
+    spectrogram = np.array([expected.spectrogram[column] for column in columns], np.uint16)
+    return pipeline.frontend.quantize(spectrogram).reshape(pipeline.model.input.shape)
+
+
+# ---- Stages ----
+
+
+def _settings(device: Device, pipeline: Pipeline) -> Level:
+    present = commands.parameters(device)
+    wanted = listening.device_values(pipeline.settings)
+    del wanted["sensitivity"]  # of an LED: it decides nothing
+    different = {
+        name: {"pc": value, "target": present.get(name)}
+        for name, value in wanted.items()
+        if present.get(name) != value
+    }
+    if not different:
+        return Level("settings", len(wanted), 0)
+    name, values = next(iter(different.items()))
+    text = f"{name} is {values['pc']} on the PC, {values['target']} on the target"
+    return Level("settings", len(wanted), len(different), {"name": name, **values, "all": different}, text)
+
+
+def _columns(
+    name: str,
+    expected: Mapping[int, tuple[int, ...]],
+    found: Mapping[int, tuple[int, ...]],
+    time_of: Callable[[int], int],
+) -> Level:
+    numbers = sorted(expected.keys() | found.keys())
+    different = [n for n in numbers if expected.get(n) != found.get(n)]
+    if not different:
+        return Level(name, len(numbers), 0)
+    n = different[0]
+    pc, other = expected.get(n), found.get(n)
+    first: dict[str, Any] = {"column": n, "time_ms": time_of(n)}
+    if pc is None or other is None:
+        side = "target" if other is None else "PC"
+        text = f"column {n} (at {time_of(n)} ms) is missing on the {side}"
+    else:
+        channel = next(i for i, (a, b) in enumerate(zip(pc, other, strict=True)) if a != b)
+        first |= {"channel": channel, "pc": pc[channel], "target": other[channel]}
+        text = (
+            f"column {n} (at {time_of(n)} ms), channel {channel}: PC {pc[channel]}, target {other[channel]}"
+        )
+    return Level(name, len(numbers), len(different), first, text)
+
+
+def _layers(device: Device, pipeline: Pipeline, features: np.ndarray, time_ms: int) -> Level:
+    """Each layer on the PC's input of it, so that one wrong layer does not make all later ones look so."""
+    model = pipeline.model
+    device.request(m.StreamSet(events=m.Stream(0)))
+    device.request(m.SourceSet(source=m.Source.NONE), timeout_s=2.0)
+    commands.inject_features(device, features)
+    first: dict[str, Any] | None = None
+    text, different = "", 0
+    outputs = model.invoke_layers(features)
+    for position, (layer, expected) in enumerate(zip(model.layers, outputs, strict=True)):
+        device.request(m.RunLayer(layer=position), timeout_s=_LAYER_TIMEOUT_S)
+        tensor = model.plan.number(layer.output)
+        data = commands.read_tensor(device, tensor)
+        if data == expected.tobytes():
+            continue
+        different += 1
+        commands.write_tensor(device, tensor, expected.tobytes())
+        if first is None:
+            first = {"layer": layer.index, "opcode": layer.opcode, "time_ms": time_ms}
+            first |= _element(expected, data)
+            text = (
+                f"layer {layer.index} ({layer.opcode}), window at {time_ms} ms, element {first['element']}: "
+                f"PC {first['pc']}, target {first['target']}; {first['elements']} of {expected.size} differ"
+            )
+    return Level("layers", len(outputs), different, first, text)
+
+
+def _element(expected: np.ndarray, data: bytes) -> dict[str, Any]:
+    if len(data) != expected.nbytes:
+        return {"element": None, "pc": expected.size, "target": len(data), "elements": expected.size}
+    found = np.frombuffer(data, expected.dtype).reshape(expected.shape)
+    places = np.argwhere(found != expected)
+    place = tuple(int(i) for i in places[0])
+    return {
+        "element": list(place),
+        "pc": int(expected[place]),
+        "target": int(found[place]),
+        "elements": len(places),
+        "largest": int(np.abs(found.astype(np.int64) - expected.astype(np.int64)).max()),
+    }
+
+
+def _scores(expected: Hearing, found: Hearing) -> Level:
+    times = sorted(expected.inferences.keys() | found.inferences.keys())
+    different = [t for t in times if expected.inferences.get(t) != found.inferences.get(t)]
+    if not different:
+        return Level("scores", len(times), 0)
+    shared = [t for t in different if t in expected.inferences]
+    t = shared[0] if shared else different[0]
+    pc, other = expected.inferences.get(t), found.inferences.get(t)
+    first = {"time_ms": t if shared else _interesting(expected), "pc": pc, "target": other}
+    return Level(
+        "scores", len(times), len(different), first,
+        f"inference at {t} ms: PC {_or_none(pc)}, target {_or_none(other)}",
+    )  # fmt: skip
+
+
+def _decisions(expected: Sequence[Detection], found: Sequence[Detection]) -> Level:
+    count = max(len(expected), len(found))
+    pairs = [
+        (expected[i] if i < len(expected) else None, found[i] if i < len(found) else None)
+        for i in range(count)
+    ]
+    different = [pair for pair in pairs if pair[0] != pair[1]]
+    if not different:
+        return Level("decisions", count, 0)
+    pc, other = different[0]
+    first = {"pc": asdict(pc) if pc else None, "target": asdict(other) if other else None}
+    return Level("decisions", count, len(different), first, f"PC: {_or_none(pc)}; target: {_or_none(other)}")
+
+
+def _or_none(value: object) -> str:
+    return "nothing" if value is None else str(value)
+
+
+# ---- The result ----
+
+
+def result(levels: Sequence[Level]) -> dict[str, Any]:
+    """As ``--json`` gives it. ``first`` is the first stage that computes something else; other settings
+    are the cause of what they change, and the first only if nothing shows them."""
+    computed = [level for level in levels if level.different and level.name != "settings"]
+    first = (computed or [level for level in levels if level.different] or [None])[0]
+    return {
+        "same": first is None,
+        "first": None if first is None else {"stage": first.name, "text": first.text, **(first.first or {})},
+        "stages": [asdict(level) for level in levels],
+    }
+
+
+def table(levels: Sequence[Level]) -> str:
+    """The result for people."""
+    rows = [(level.name, level.compared, level.different, level.text) for level in levels]
+    first = result(levels)["first"]
+    end = (
+        "PC and target are the same"
+        if first is None
+        else f"first difference: {first['stage']}: {first['text']}"
+    )
+    return text_table(("stage", "compared", "different", "first difference"), rows) + "\n\n" + end
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main))
