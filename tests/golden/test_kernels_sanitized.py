@@ -33,7 +33,8 @@ def test_random_models_with_sanitizers(tmp_path: Path):
         pytest.skip("gcc has no AddressSanitizer library")
     pytest.importorskip("tflite_micro")
     library = tmp_path / "libtokay_native.so"
-    sources = [NN / "nn.c", NN / "native" / "nn_native.c", *sorted((NN / "kernels" / "portable").glob("*.c"))]
+    kernels = [*(NN / "kernels" / "portable").glob("*.c"), *(NN / "kernels" / "mvp").glob("*.c")]
+    sources = [NN / "nn.c", NN / "native" / "nn_native.c", *sorted(kernels)]
     subprocess.run(["gcc", *FLAGS, f"-I{NN}", *map(str, sources), "-o", str(library)], check=True)
     environment = os.environ | {
         "TOKAY_NATIVE": str(library),
