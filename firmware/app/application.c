@@ -135,6 +135,7 @@ static bool listen(application_t *app) {
     }
     if (result.status != AUDIO_LOOP_OK) {
         application_stop(app);
+        report_accelerator_fault(&app->report, &app->nn);
         report_line(&app->report, "Error: a layer of the network failed; listening has stopped");
     } else if (result.scores != NULL) {
         size_t waiting = backlog(app) + app->chunk_count - app->chunk_used;
@@ -255,7 +256,12 @@ static const char *start_model(application_t *app) {
         [AUDIO_LOOP_ERROR_OUTPUT] = "Error: the network's output does not fit the list of classes",
         [AUDIO_LOOP_ERROR_DETECTOR] = "Error: the detector's settings are out of range",
     };
-    if (nn_init(&app->nn, &model_plan, model_kernels, s_arena, sizeof s_arena, hal_accelerator()) != NN_OK) {
+    nn_status_t bound = nn_init(&app->nn, &model_plan, model_kernels, s_arena, sizeof s_arena, hal_accelerator());
+    if (bound == NN_ERROR_ACCELERATOR) {
+        return "Error: the model was compiled for the MVP, which this part does not have; build it with "
+               "--accelerator none";
+    }
+    if (bound != NN_OK) {
         return "Error: the model was compiled for another firmware or does not fit its memory";
     }
     app->detector = model_detector_settings;

@@ -105,6 +105,9 @@ void profile_run(application_t *app, uint16_t request, uint32_t first, uint32_t 
         status = profiler_network(&app->nn, repetitions, hal_cycles, &network);
         profiler_frontend(app->loop.frontend, &model_frontend_config, PROFILED_COLUMNS, hal_cycles, &frontend);
     }
+    if (status == NN_ERROR_ACCELERATOR) {
+        report_accelerator_fault(&app->report, &app->nn);
+    }
     audio_loop_reset(&app->loop);
     send_end(app, request, status == NN_OK, done, &network, &frontend);
     audio_loop_reset(&app->loop);

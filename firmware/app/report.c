@@ -252,6 +252,12 @@ void report_profile_layer(report_t *report, uint32_t index, const nn_layer_t *la
     format_text(&out, " kernel=");
     format_text(&out, k_kernel_names[layer->kernel]);
     cycles_of(&out, record);
+    if (record->programs != 0) {
+        named(&out, " programs=", record->programs);
+        named(&out, " accelerator_cycles=", record->accelerator_cycles);
+        named(&out, " stalls=", record->stall_cycles);
+        named(&out, " waited=", record->wait_cycles);
+    }
     send(report, &out);
 }
 

@@ -29,9 +29,10 @@ static int fits(uint32_t offset, uint32_t bytes, uint32_t limit)
 }
 
 static nn_status_t check_layer(const nn_plan_t *plan, const nn_kernel_fn *kernels,
-                               const nn_layer_t *layer)
+                               const nn_layer_t *layer, const void *accelerator)
 {
     if (layer->kernel >= NN_KERNEL_COUNT || !kernels[layer->kernel]) return NN_ERROR_KERNEL;
+    if (layer->kernel == NN_KERNEL_mvp && !accelerator) return NN_ERROR_ACCELERATOR;
     if (layer->output >= plan->tensor_count || plan->tensors[layer->output].constant ||
         !fits(layer->scratch_offset, layer->scratch_bytes, plan->arena_bytes))
         return NN_ERROR_ARENA;
@@ -52,7 +53,7 @@ nn_status_t nn_init(nn_t *nn, const nn_plan_t *plan, const nn_kernel_fn *kernels
         if (!t->constant && !fits(t->offset, t->bytes, plan->arena_bytes)) return NN_ERROR_ARENA;
     }
     for (uint32_t i = 0; i < plan->layer_count; i++) {
-        const nn_status_t status = check_layer(plan, kernels, &plan->layers[i]);
+        const nn_status_t status = check_layer(plan, kernels, &plan->layers[i], accelerator);
         if (status != NN_OK) return status;
     }
     *nn = (nn_t){.plan = plan, .kernels = kernels, .arena = arena, .accelerator = accelerator};

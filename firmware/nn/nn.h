@@ -25,7 +25,7 @@ typedef enum {
     NN_ERROR_VERSION,     /* the plan was generated for another layout of these structures */
     NN_ERROR_ARENA,       /* arena missing, misaligned or smaller than plan->arena_bytes */
     NN_ERROR_KERNEL,      /* a layer names a kernel that the table does not have */
-    NN_ERROR_ACCELERATOR, /* the accelerator reported a fault */
+    NN_ERROR_ACCELERATOR, /* the accelerator reported a fault, or a layer wants one and there is none */
 } nn_status_t;
 
 /* Kernel numbers. Appended to, never renumbered: they are part of a stored plan. */
