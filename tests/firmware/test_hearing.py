@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -13,9 +12,8 @@ import pytest
 from host import board, classify, demo, image
 from host.audio import read_audio
 from host.pipeline import Pipeline
+from tests.places import SHARED
 
-ROOT = Path(__file__).resolve().parents[2]
-SHARED = Path(os.environ.get("TOKAY_SHARED", ROOT.parent / "shared"))
 CLIPS, VENDOR = SHARED / "data" / "speech_commands", SHARED / "models" / "keyword_spotting_on_off.tflite"
 RATE = 8000
 

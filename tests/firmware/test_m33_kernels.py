@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -12,11 +9,10 @@ from codegen.pipeline import compile_model
 from host.runtime import Model
 from tests.firmware import m33_rig
 from tests.golden import test_single_operators as operators
+from tests.places import ROOT, SHARED
 
 pytestmark = pytest.mark.skipif(m33_rig.available() is not None, reason=str(m33_rig.available()))
 
-ROOT = Path(__file__).resolve().parents[2]
-SHARED = Path(os.environ.get("TOKAY_SHARED", ROOT.parent / "shared"))
 SHIPPED = ROOT / "host" / "models" / "keyword_spotting_on_off.tflite"
 GIVEN = sorted((SHARED / "models").glob("*.tflite"))
 needs_given = pytest.mark.skipif(not GIVEN, reason=f"no models in {SHARED}/models")

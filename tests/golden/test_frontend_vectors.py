@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from host.features import Frontend
+from tests.places import SHARED
 
-_ROOT = Path(__file__).resolve().parents[2]
-_SHARED = Path(os.environ.get("TOKAY_SHARED", _ROOT.parent / "shared"))
-FILES = sorted((_SHARED / "vectors" / "frontend").glob("*.npz"))
+FILES = sorted((SHARED / "vectors" / "frontend").glob("*.npz"))
 
 
-@pytest.mark.skipif(not FILES, reason=f"no recorded front-end vectors in {_SHARED}")
+@pytest.mark.skipif(not FILES, reason=f"no recorded front-end vectors in {SHARED}")
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_no_difference(path: Path) -> None:
     recorded = np.load(path)

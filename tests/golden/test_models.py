@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +10,8 @@ import pytest
 
 from codegen.plan_memory import plan_memory
 from host.runtime import Model
+from tests.places import ROOT, SHARED
 
-ROOT = Path(__file__).resolve().parents[2]
-SHARED = Path(os.environ.get("TOKAY_SHARED", ROOT.parent / "shared"))
 SHIPPED = sorted((ROOT / "host" / "models").glob("*.tflite"))
 GIVEN = sorted((SHARED / "models").glob("*.tflite"))
 needs_given = pytest.mark.skipif(not GIVEN, reason=f"no models in {SHARED}/models")

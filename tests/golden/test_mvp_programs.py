@@ -7,7 +7,6 @@ nested loops, special values.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +14,9 @@ import pytest
 
 from codegen.mvp import isa
 from host.simulator.mvp import Machine, run_program
+from tests.places import SHARED
 
 RECORDED = Path(__file__).parent / "vectors" / "mvp_programs.npz"
-SHARED = Path(os.environ.get("TOKAY_SHARED", Path(__file__).resolve().parents[2].parent / "shared"))
 
 
 def test_recorded_programs():

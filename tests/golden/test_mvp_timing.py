@@ -6,7 +6,6 @@ Run as a script, this file prints the table of errors by family of layers.
 from __future__ import annotations
 
 import json
-import os
 from collections import defaultdict
 from pathlib import Path
 
@@ -14,8 +13,8 @@ import numpy as np
 import pytest
 
 from host.simulator.mvp import cycles
+from tests.places import SHARED
 
-SHARED = Path(os.environ.get("TOKAY_SHARED", Path(__file__).resolve().parents[2].parent / "shared"))
 LAYERS = SHARED / "vectors" / "vendor_layer_programs.json"
 SEED = "keyword_spotting_on_off"
 RECORDED = Path(__file__).parent / "vectors" / "mvp_programs.npz"

@@ -19,12 +19,11 @@ from host.cli import run
 from host.compile import main as compile_main
 from host.runtime import Model
 from host.summarize import main as summarize_main
+from tests.places import ROOT, SHARED
 from tests.tflite_builder import NetworkBuilder
 
-ROOT = Path(__file__).resolve().parents[2]
 NN = ROOT / "firmware" / "nn"
 SHIPPED = sorted((ROOT / "host" / "models").glob("*.tflite"))
-SHARED = Path(os.environ.get("TOKAY_SHARED", ROOT.parent / "shared"))
 GIVEN = sorted((SHARED / "models").glob("*.tflite"))
 
 

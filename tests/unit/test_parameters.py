@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import random
 import struct
 from pathlib import Path
@@ -14,8 +13,8 @@ from hypothesis import strategies as st
 
 from codegen.errors import TokayError
 from codegen.parameters import Parameters, dictionary_bytes, infer_type, read_parameters, write_parameters
+from tests.places import SHARED
 
-SHARED = Path(os.environ.get("TOKAY_SHARED", Path(__file__).resolve().parents[3] / "shared"))
 VENDOR_MODELS = sorted((SHARED / "models").glob("*.tflite"))
 
 ONE_OF_EACH = {
