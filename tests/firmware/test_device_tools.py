@@ -1,0 +1,231 @@
+"""The tools that talk to a target, on the image in the simulator: the same options hear the same, and
+what differs from the PC is found where it is."""
+
+from __future__ import annotations
+
+import json
+import wave
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from host import classify, cli, compare, demo, listening, profile, target, update_params
+from host.audio import read_audio
+from host.device import commands
+from host.device import messages as m
+from host.dumps import wav
+from host.pipeline import Pipeline
+
+MODEL = "keyword_spotting_on_off"
+RATE = 8000
+
+
+@pytest.fixture(autouse=True)
+def image(built, monkeypatch) -> None:
+    """No test builds another image."""
+    monkeypatch.setattr(target, "build_image", lambda *_, **__: built.elf)
+
+
+@pytest.fixture(scope="module")
+def speech() -> np.ndarray:
+    """The first two words of the dialogue."""
+    return read_audio(demo.DEMO.with_suffix(".wav"), RATE)[: 6 * RATE]
+
+
+@pytest.fixture
+def audio(speech, tmp_path) -> Path:
+    path = tmp_path / "speech.wav"
+    path.write_bytes(wav(speech, RATE))
+    return path
+
+
+@pytest.fixture
+def run(tmp_path) -> Callable[..., dict[str, Any]]:
+    def call(command: Any, *arguments: object, status: int = 0) -> dict[str, Any]:
+        path = tmp_path / "result.json"
+        assert cli.run(command.main, [MODEL, *map(str, arguments), "--json", str(path)]) == status
+        return json.loads(path.read_text())
+
+    return call
+
+
+# ---- classify ----
+
+
+@pytest.mark.parametrize(
+    "options",
+    ["", "-t 90 -s 200 -c 1", "-w 500 -c 2 -l 60 --volume 1.7 -t 150,255,100,100 --sensitivity 0.1"],
+)
+def test_same_options_same_detections(options, run, audio):
+    on_pc = run(classify, "--audio", audio, *options.split())
+    simulated = run(classify, "--audio", audio, "--simulate", *options.split())
+    assert on_pc["settings"] == simulated["settings"]
+    (pc,), (chip,) = on_pc["files"], simulated["files"]
+    assert chip["inferences"] == pc["inferences"] and len(pc["inferences"]) > 40
+    assert chip["detections"] == pc["detections"] and pc["detections"]
+    assert chip["statistics"]["overruns"] == chip["statistics"]["frames_dropped"] == chip["frames_lost"] == 0
+    if options:
+        assert pc["detections"] != run(classify, "--audio", audio)["files"][0]["detections"]
+
+
+def test_a_target_is_used_for_several_files(run, audio, speech, tmp_path):
+    second = tmp_path / "second.wav"
+    second.write_bytes(wav(speech[RATE:], RATE))
+    pc = run(classify, "--audio", audio, second)
+    chip = run(classify, "--simulate", "--audio", audio, second)
+    for key in ("detections", "inferences"):
+        assert [f[key] for f in chip["files"]] == [f[key] for f in pc["files"]]
+
+
+def test_dumps_are_what_the_front_end_gets_and_gives(run, audio, speech, tmp_path):
+    def dump(name: str, *target_options: str) -> dict[str, bytes]:
+        folder = tmp_path / name
+        dumps = [f"--dump-{what}" for what in ("audio", "spectrograms", "raw-spectrograms")]
+        short = tmp_path / "short.wav"
+        short.write_bytes(wav(speech[: 2 * RATE], RATE))
+        options = [part for option in dumps for part in (option, str(folder))]
+        value = run(classify, "--audio", short, "--volume", "1.5", *options, *target_options)
+        assert [d["missing"] for d in value["files"][0]["dumped"].values()] == [0, 0, 0]
+        return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    pc = dump("pc")
+    assert dump("chip", "--simulate") == pc
+    assert set(pc) == {f"short{suffix}" for suffix in (".wav", ".npy", ".png", ".raw.npy", ".raw.png")}
+    louder = np.clip((speech[: 2 * RATE].astype(int) * 384) >> 8, -32768, 32767)
+    with wave.open(str(tmp_path / "pc" / "short.wav")) as file:
+        assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (RATE, 1, 2)
+        assert np.frombuffer(file.readframes(10**6), "<i2").tolist() == louder.tolist()
+    frontend = Pipeline(MODEL).frontend
+    raw = np.load(tmp_path / "pc" / "short.raw.npy")
+    assert (raw == frontend.spectrogram(louder.astype(np.int16))).all()
+    assert (np.load(tmp_path / "pc" / "short.npy") == frontend.quantize(raw)).all()
+
+
+@pytest.mark.parametrize(
+    "options",
+    ["-t 256", "-t 1,2", "-t high", "-c 65", "-w -1", "-s 1000001", "-l 0.5", "--volume nan", "--volume 257",
+     "--sensitivity -1", "--seconds 0", "--replay /no/such/recording", "--record x"],
+)  # fmt: skip
+def test_wrong_options_are_refused(options, audio, capsys):
+    assert cli.run(classify.main, [MODEL, "--audio", str(audio), *options.split()]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1
+
+
+# ---- compare ----
+
+
+@pytest.fixture
+def where(built) -> Iterator[target.Target]:
+    with target.simulate(built.elf, "brd2601b") as opened:
+        yield opened
+
+
+def stages(levels: list[compare.Level]) -> dict[str, int]:
+    return {level.name: level.different for level in levels}
+
+
+@pytest.fixture
+def word(speech, tmp_path) -> Path:
+    path = tmp_path / "word.wav"
+    path.write_bytes(wav(speech[: 3 * RATE], RATE))
+    return path
+
+
+def test_compare_finds_nothing_where_nothing_differs(run, word, built):
+    value = run(compare, "--audio", word, "--image", built.elf)
+    assert value["same"] and value["first"] is None
+    counts = {stage["name"]: stage["compared"] for stage in value["stages"]}
+    assert counts["spectrogram"] == counts["features"] == 149 and counts["decisions"] == 1
+
+
+def test_compare_locates_a_damaged_weight(where, speech):
+    pipeline = Pipeline(MODEL)
+    layer = pipeline.model.layers[1]
+    symbols = [name for name in where.machine.image.symbols if "weights" in name and "1" in name]
+    assert symbols, sorted(where.machine.image.symbols)
+    symbol = where.machine.symbol_info(symbols[0])
+    byte = where.machine.read(symbol.address + 5, 1)[0]
+    where.machine.write(symbol.address + 5, bytes([byte ^ 0x40]))
+    levels = compare.compare(where.device, pipeline, speech[: 3 * RATE])
+    found = stages(levels)
+    assert found["settings"] == found["spectrogram"] == found["features"] == 0
+    assert found["layers"] == 1 and found["scores"] > 0
+    first = compare.result(levels)["first"]
+    assert (first["stage"], first["layer"], first["opcode"]) == ("layers", layer.index, layer.opcode)
+    assert "first difference: layers: layer 1" in compare.table(levels)
+
+
+def test_compare_locates_another_threshold(where, speech):
+    thresholds = (255, 190, 190, 190)
+    commands.set_parameter(where.device, "detection_threshold_list", thresholds)
+    levels = compare.compare(where.device, Pipeline(MODEL), speech[: 3 * RATE])
+    found = stages(levels)
+    assert [name for name, count in found.items() if count] == ["settings", "decisions"]
+    value = compare.result(levels)
+    assert not value["same"] and value["first"]["stage"] == "decisions"
+    assert levels[0].first["name"] == "detection_threshold_list"
+    assert levels[0].first["target"] == thresholds
+
+
+def test_compare_locates_another_gain(where, speech):
+    commands.set_parameter(where.device, "volume_gain", 1.25)
+    value = compare.result(compare.compare(where.device, Pipeline(MODEL), speech[: 3 * RATE]))
+    assert (value["first"]["stage"], value["first"]["column"]) == ("spectrogram", 0)
+
+
+def test_compare_exits_with_one_for_a_difference(run, word, monkeypatch):
+    simulate = target.simulate
+
+    def other(*arguments: Any) -> target.Target:
+        opened = simulate(*arguments)
+        commands.set_parameter(opened.device, "detection_threshold_list", (255,) * 4)
+        return opened
+
+    monkeypatch.setattr(target, "simulate", other)
+    value = run(compare, "--audio", word, status=1)
+    assert value["first"]["stage"] == "decisions" and value["first"]["target"] is None
+
+
+def test_compare_refuses_what_it_cannot_compare(tmp_path, built, capsys):
+    short = tmp_path / "short.wav"
+    short.write_bytes(wav(np.zeros(RATE // 2, np.int16), RATE))
+    other = tmp_path / "other.tflite"
+    parameters = ["detection_threshold=100", "--output", str(other)]
+    assert cli.run(update_params.main, [MODEL, *parameters]) == 0
+    capsys.readouterr()
+    for model, said in ((MODEL, "samples"), (str(other), "not this model")):
+        arguments = [model, "--audio", str(short), "--image", str(built.elf)]
+        assert cli.run(compare.main, arguments) == 2
+        error = capsys.readouterr().err
+        assert said in error and error.count("\n") == 1
+
+
+# ---- profile and the rest ----
+
+
+def test_profile_is_judged(run):
+    value = run(profile, "--simulate", "-n", "3")
+    assert (value["verdict"], value["reasons"], value["repetitions"]) == ("valid", [], 3)
+    for layer in value["layers"]:
+        cycles = layer["cpu_cycles"]
+        assert layer["cycles_least"] <= cycles <= layer["cycles_most"]
+
+
+def test_sensitivity_is_of_the_activity_led_alone(where, speech):
+    """A score that jumps by 255 in 100 ms is a change of 2.55 in a millisecond."""
+
+    def flashes(sensitivity: float) -> int:
+        commands.set_parameter(where.device, "sensitivity", sensitivity)
+        commands.set_parameter(where.device, "detection_threshold_list", (255,) * 4)
+        play = target.player(where, "brd2601b", speech)
+        lit = 0
+        for event in listening.microphone(where.device, listening.RESULTS, 6000, play):
+            lit += isinstance(event, m.Level) and where.machine.leds["red"]
+        return lit
+
+    seldom, often = flashes(3.0), flashes(0.05)
+    assert seldom == 0 and often > 10
