@@ -253,6 +253,24 @@ def test_algorithm_does_nothing_when_closed(loaded):
     assert loaded.read(0x08000000, 16) == b"\0" * 16
 
 
+def test_simulator_insists_on_the_handshake(machine):
+    """An algorithm that does not wait for the flash would fail here as it does on the chip."""
+    enable, write_enable, command, address, data = 0x40008068, 0x4003000C, 0x40030010, 0x40030014, 0x40030018
+    machine.write(images.FLASH_BASE, bootable(0x5A))
+    machine.reset()
+    assert machine.debug_write(enable, 4, 1 << 16) and machine.debug_write(write_enable, 4, 1)
+    assert machine.debug_write(address, 4, 0x08010000) and machine.debug_write(command, 4, 2)
+    assert not machine.debug_write(address, 4, 0x08012000)
+    assert not machine.debug_write(command, 4, 2)
+    assert not machine.debug_write(data, 4, 0)
+    machine.run(0.013)
+    assert machine.debug_write(address, 4, 0x08010000) and machine.debug_write(data, 4, 0x1234)
+    assert not machine.debug_write(data, 4, 0x5678)
+    machine.run(0.001)
+    assert machine.debug_write(data, 4, 0x5678)
+    assert machine.read(0x08010000, 12) == b"\x34\x12\0\0\x78\x56\0\0\xff\xff\xff\xff"
+
+
 # ---- the probe ----
 
 

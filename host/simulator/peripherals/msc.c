@@ -74,6 +74,10 @@ static void erase(struct machine *m, struct peripheral *p, uint32_t address) {
 }
 
 static void write_word(struct machine *m, struct peripheral *p, uint32_t value) {
+    if ((REGISTER(p, STATUS) & STATUS_WDATAREADY) == 0) {
+        machine_error(m, p->base + WDATA, "MSC: WDATA is written while it is not ready (STATUS.WDATAREADY)");
+        return;
+    }
     uint32_t address = REGISTER(p, ADDRB) & ~3u;
     uint8_t *memory = target(m, p, address);
     if (memory != NULL) {
@@ -103,6 +107,11 @@ static void msc_write(struct machine *m, struct peripheral *p, uint32_t offset, 
     if (offset == LOCK) {
         REGISTER(p, STATUS) = value == LOCK_KEY ? REGISTER(p, STATUS) & ~(uint32_t)STATUS_REGLOCK
                                                 : REGISTER(p, STATUS) | STATUS_REGLOCK;
+        return;
+    }
+    bool starts = offset == ADDRB || (offset == WRITECMD && (written & CMD_ERASEPAGE) != 0);
+    if (starts && (REGISTER(p, STATUS) & STATUS_BUSY) != 0) {
+        machine_error(m, p->base + offset, "MSC: the next page or address is given while it is busy");
         return;
     }
     switch (offset) {
