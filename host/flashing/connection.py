@@ -25,7 +25,7 @@ _LOCKED_HINT = (
 )
 _SILENT_HINT = (
     "is the board powered, and this its part? If firmware sleeps deeply or switches the debug pins off: hold "
-    "RESET, start the command again, let go when it says so; if that fails, erase the whole chip "
+    "RESET, start the command again, let go after a second; if that fails, erase the whole chip "
     "(commander security erasedevice)"
 )
 _NO_PROBE_HINT = (

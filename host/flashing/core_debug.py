@@ -214,7 +214,7 @@ class CoreDebug:
     def _check_power(self, called_s: float) -> None:
         if self.cut is None or self.calls - 1 != self.cut.call:
             return
-        if called_s >= self.cut.after_s or (self._halted and self.calls):
+        if called_s >= self.cut.after_s or self._halted:
             self.lose_power()
             raise PowerLost(f"power was cut {1e3 * called_s:.1f} ms into call {self.cut.call}")
 
