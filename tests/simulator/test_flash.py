@@ -145,6 +145,25 @@ def test_power_cut_at_every_operation(after_s):
     assert outcomes == {None, 0x41, 0x42}
 
 
+@pytest.mark.slow
+def test_power_cut_at_any_moment(machine):
+    """250 moments at random, many of them within the first microseconds of a call."""
+    draw, count = random.Random(5), calls_of_a_flash()
+    old, new = (data + b"\xff" * (-len(data) % images.SECTOR) for data in (bootable(0x41), bootable(0x42)))
+    beyond = everything(machine)[len(old) :]
+    seen = set()
+    for _ in range(250):
+        machine.write(images.FLASH_BASE, old)
+        cut = PowerCut(draw.randrange(count), draw.choice([draw.uniform(0, 0.025), draw.uniform(0, 60e-6)]))
+        with pytest.raises(TokayError):
+            flash(machine, new, cut=cut)
+        found, started = everything(machine), runs(machine)
+        assert found[len(old) :] == beyond, cut
+        assert started is None or found[: len(old)] in (old, new), cut
+        seen.add(started)
+    assert seen == {None, 0x41, 0x42}
+
+
 def test_first_call_cut_leaves_the_old_image(machine):
     flash(machine, bootable(0x41))
     with pytest.raises(TokayError):
