@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from codegen.graph import Graph, Operator
+from codegen.graph import Graph
 from codegen.layers import Layer
 from codegen.mvp import isa, stream
 from codegen.mvp.kernels.copy import copy
@@ -32,21 +32,16 @@ def give_to_mvp(
     given: list[Layer] = []
     builds: dict[int, Build] = {}
     for op, layer in zip(graph.operators, layers, strict=True):
-        choice = _choose(graph, op, layer, weights, scratch_limit)
+        if layer.alias:  # nothing to do
+            given.append(layer)
+            continue
+        choice = select(graph, op, copy=weights == "ram", scratch_limit=scratch_limit)
         if isinstance(choice, Refusal):
             given.append(replace(layer, reason=choice.reason))
             continue
         builds[layer.index] = choice.build
         given.append(_accelerated(layer, choice))
     return tuple(given), builds
-
-
-def _choose(
-    graph: Graph, op: Operator, layer: Layer, weights: str, scratch_limit: int | None
-) -> Choice | Refusal:
-    if layer.alias:
-        return Refusal("nothing to do: output and input share memory")
-    return select(graph, op, copy=weights == "ram", scratch_limit=scratch_limit)
 
 
 def _accelerated(layer: Layer, choice: Choice) -> Layer:

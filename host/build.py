@@ -24,13 +24,20 @@ def main(argv: Sequence[str]) -> int:
     p.add_argument(
         "-o", "--output", metavar="DIR", type=Path, help="build folder (default: build/BOARD/MODEL)"
     )
-    p.add_argument("--accelerator", choices=["none", "mvp"], default="none", help="what runs the layers")
+    p.add_argument(
+        "-a", "--accelerator", choices=["none", "mvp"], default="none", help="what runs the layers"
+    )
+    p.add_argument(
+        "--mvp-weights", choices=["ram", "flash"], default="ram",
+        help="copy weights to RAM layer by layer, or save the RAM and take longer (default: %(default)s)",
+    )  # fmt: skip
     args = p.parse_args(argv)
     if (args.model is None) != args.bringup:
         p.error("give a MODEL, or --bringup")
     result = image.build(
-        args.model, board.load(args.board), args.output, accelerator=args.accelerator, verbose=args.verbose
-    )
+        args.model, board.load(args.board), args.output, accelerator=args.accelerator,
+        mvp_weights=args.mvp_weights, verbose=args.verbose,
+    )  # fmt: skip
     if args.json != "-":
         print(image.describe(result))
     cli.emit_json(args.json, result.as_json())

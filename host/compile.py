@@ -23,6 +23,10 @@ def main(argv: Sequence[str]) -> int:
         "-o", "--output", metavar="DIR", type=Path, help="folder to write (default: build/compiled/MODEL)"
     )
     p.add_argument("-a", "--accelerator", choices=ACCELERATORS, default="none", help="what runs the layers")
+    p.add_argument(
+        "--mvp-weights", choices=["ram", "flash"], default="ram",
+        help="where the accelerator reads weights that it uses often (default: %(default)s)",
+    )  # fmt: skip
     p.add_argument("--operators", action="store_true", help="list what can be compiled")
     args = p.parse_args(argv)
     if args.operators:
@@ -30,7 +34,7 @@ def main(argv: Sequence[str]) -> int:
         return 0
     if args.model is None:
         p.error("MODEL is missing")
-    generated = generation.generate(args.model, args.accelerator)
+    generated = generation.generate(args.model, args.accelerator, args.mvp_weights)
     directory = args.output or Path("build") / "compiled" / generated.plan.name
     generation.write(generated.files, directory)
     value = summary(generated.plan, generated.parameters, generated.model_bytes)

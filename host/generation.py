@@ -33,14 +33,16 @@ class Generated:
     files: dict[str, str]
 
 
-def generate(model: str, accelerator: str = "none") -> Generated:
+def generate(model: str, accelerator: str = "none", mvp_weights: str = "ram") -> Generated:
     """Compiles MODEL (a name, a .tflite or an archive).
 
     The network is always generated; the front end's settings where the model carries ``fe.*``
     parameters, the detector's where it also names its classes.
     """
     file = model_files.read(model)
-    plan = compile_model(file.tflite, name=file.name, accelerator=accelerator)
+    plan = compile_model(
+        file.tflite, name=file.name, accelerator=accelerator, mvp_weights=mvp_weights
+    )
     parameters = read_parameters(file.tflite)
     files = emit_c.emit_c(plan)
     if any(key.startswith("fe.") for key in parameters):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 import shutil
@@ -11,17 +13,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from elftools.elf.elffile import ELFFile
-
-from codegen import application
 from host import board as boards
-from host import cli, generation, stack
+from host import cli, model_files, stack
 from host.errors import TokayError
 
 ROOT = Path(__file__).resolve().parent.parent
 RAM_START, RAM_BYTES, FLASH_BYTES = 0x2000_0000, 256 * 1024, 1024 * 1024  # as in linker.ld
 _COMPILER = "arm-none-eabi-gcc"
 _ALLOCATED = 2  # SHF_ALLOC
+_RECORD = "image.json"
+# What images are made of and by, as folders and patterns.
+_SOURCES = (
+    (".", "CMakeLists.txt"), ("firmware", "**/*"), ("codegen", "**/*"), ("host", "generation.py"),
+    ("host", "image.py"), ("host", "board.py"), ("host", "stack.py"), ("host", "summary.py"),
+)  # fmt: skip
 # The large variables, by what they are for.
 _PARTS = {
     "arena": "s_arena",
@@ -47,6 +52,7 @@ class Image:
     ram_parts: dict[str, int]
     stack_reserved: int
     stack: stack.StackBound
+    summary: dict[str, Any] | None = None  # of host.summary, of the model
 
     def as_json(self) -> dict[str, Any]:
         """The result as `--json` gives it."""
@@ -62,30 +68,77 @@ def build(
     output: Path | None = None,
     *,
     accelerator: str = "none",
+    mvp_weights: str = "ram",
     verbose: bool = False,
 ) -> Image:
-    """Builds the image of `model` (None: the bring-up image) for `board` in `output`."""
+    """Builds the image of `model` (None: the bring-up image) for `board` in `output`.
+
+    Nothing is done where the folder holds an image made of these very inputs.
+    """
+    if accelerator != "none" and board.accelerator != accelerator:
+        raise TokayError(f"{board.name} has no {accelerator}", hint="use --accelerator none")
+    name = "bringup" if model is None else model_files.read(model).name
+    variant = name if accelerator == "none" else f"{name}-{accelerator}"
+    variant += "-flash" if accelerator == "mvp" and mvp_weights == "flash" else ""
+    folder = (output or ROOT / "build" / board.key / variant).resolve()
+    inputs = _inputs(model, name, board, accelerator, mvp_weights)
+    known = _recorded(folder, inputs)
+    if known is not None:
+        return known
     if shutil.which(_COMPILER) is None:
         raise TokayError(
             f"{_COMPILER} is not installed",
             hint="Debian and Ubuntu: apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi",
         )
-    if accelerator != "none" and board.accelerator != accelerator:
-        raise TokayError(f"{board.name} has no {accelerator}", hint="use --accelerator none")
-    generated = None if model is None else _generate(model, accelerator)
-    name = "bringup" if generated is None else generated.plan.name
-    variant = name if accelerator == "none" else f"{name}-{accelerator}"
-    folder = (output or ROOT / "build" / board.key / variant).resolve()
-    if generated is not None:
+    (folder / _RECORD).unlink(missing_ok=True)
+    described = None
+    if model is not None:
+        from host import generation
+        from host.summary import summary
+
+        generated = _generate(model, accelerator, mvp_weights)
         generation.write(generated.files, folder / "model")
+        described = summary(generated.plan, generated.parameters, generated.model_bytes)
     _write_if_changed(folder / "board" / "board_config.h", boards.header(board))
-    _cmake(folder, board, None if generated is None else folder / "model", accelerator, verbose)
-    return _measure(folder, board, name if model else None, accelerator)
+    _cmake(folder, board, None if model is None else folder / "model", accelerator, verbose)
+    made = _measure(folder, board, None if model is None else name, accelerator, described)
+    cli.write_atomic(folder / _RECORD, json.dumps({"inputs": inputs, "image": made.as_json()}))
+    return made
 
 
-def _generate(model: str, accelerator: str) -> generation.Generated:
+def _inputs(
+    model: str | None, name: str, board: boards.Board, accelerator: str, mvp_weights: str
+) -> str:
+    """A hash of everything that an image is made of, but for the compiler."""
+    digest = hashlib.sha256(repr((name, board, accelerator, mvp_weights)).encode())
+    digest.update(b"" if model is None else model_files.read(model).tflite)
+    for folder, pattern in _SOURCES:
+        for path in sorted((ROOT / folder).glob(pattern)):
+            if path.is_file() and path.suffix != ".pyc":
+                digest.update(f"{path.relative_to(ROOT)}\0{path.stat().st_size}\0".encode())
+                digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _recorded(folder: Path, inputs: str) -> Image | None:
+    """The image that the folder holds, if these inputs made it."""
+    try:
+        record = json.loads((folder / _RECORD).read_text())
+        if record["inputs"] != inputs or not Path(record["image"]["elf"]).is_file():
+            return None
+        values = record["image"]
+        bound = {k: tuple(v) if isinstance(v, list) else v for k, v in values["stack"].items()}
+        return Image(**{**values, "elf": Path(values["elf"]), "stack": stack.StackBound(**bound)})
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _generate(model: str, accelerator: str, mvp_weights: str) -> Any:
     """The C made from a model, refused where the keyword spotter cannot use it."""
-    generated = generation.generate(model, accelerator)
+    from codegen import application
+    from host import generation
+
+    generated = generation.generate(model, accelerator, mvp_weights)
     plan = generated.plan
     application.frontend_parameters(generated.parameters, plan.name)
     for what, number in (("input", plan.graph.inputs[0]), ("output", plan.graph.outputs[0])):
@@ -140,7 +193,11 @@ def _run(command: list[str], verbose: bool) -> None:
         raise TokayError(f"the image did not build: {detail}", hint="--verbose shows the whole output")
 
 
-def _measure(folder: Path, board: boards.Board, model: str | None, accelerator: str) -> Image:
+def _measure(
+    folder: Path, board: boards.Board, model: str | None, accelerator: str, described: dict[str, Any] | None
+) -> Image:
+    from elftools.elf.elffile import ELFFile
+
     elf_path = folder / "tokay.elf"
     with elf_path.open("rb") as stream:
         sections = [s for s in ELFFile(stream).iter_sections() if s["sh_flags"] & _ALLOCATED]
@@ -156,10 +213,12 @@ def _measure(folder: Path, board: boards.Board, model: str | None, accelerator: 
             f"the stack can grow to {bound.total} bytes, {board.name} reserves {board.stack_bytes}",
             hint=f"raise stack_bytes in boards/{board.key}/board.toml",
         )
-    return Image(elf_path, board.key, model, accelerator, flash, ram, parts, board.stack_bytes, bound)
+    return Image(
+        elf_path, board.key, model, accelerator, flash, ram, parts, board.stack_bytes, bound, described
+    )
 
 
-def _ram_symbols(elf: ELFFile) -> dict[str, int]:
+def _ram_symbols(elf: Any) -> dict[str, int]:
     """Sizes of the variables in RAM."""
     symbols = elf.get_section_by_name(".symtab").iter_symbols()
     return {s.name: s["st_size"] for s in symbols if s["st_value"] >= RAM_START and s["st_size"]}

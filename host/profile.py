@@ -10,14 +10,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from codegen.parameters import read_parameters
-from codegen.pipeline import compile_model
 from host import board as boards
-from host import cli, model_files, target
+from host import cli, image, model_files, target
 from host.device import commands
 from host.device import messages as m
 from host.errors import TokayError
-from host.summary import summary
 from host.tables import text_table
 from host.verdict import Conditions, Verdict, judge
 
@@ -32,6 +29,14 @@ def main(argv: Sequence[str]) -> int:
     p.add_argument(
         "-n", "--repetitions", type=int, default=3, help="runs of each layer (default: %(default)s)"
     )
+    p.add_argument(
+        "--timing", choices=["ports", "shared"], default="ports",
+        help="in the simulator, how memory costs the accelerator time (default: %(default)s)",
+    )  # fmt: skip
+    p.add_argument(
+        "--mvp-weights", choices=["ram", "flash"], default="ram",
+        help="where the accelerator reads weights that it uses often (default: %(default)s)",
+    )  # fmt: skip
     args = p.parse_args(argv)
     if not 1 <= args.repetitions <= 1000:
         p.error("--repetitions takes 1 to 1000")
@@ -44,10 +49,8 @@ def main(argv: Sequence[str]) -> int:
 
 def profile(args: Any) -> dict[str, Any]:
     """Runs the profile and returns the result as ``--json`` gives it."""
-    file = model_files.read(args.model)
-    plan = compile_model(file.tflite, name=file.name, accelerator=args.accelerator)
-    static = summary(plan, read_parameters(file.tflite), len(file.tflite))
-    with target.connect(args, plan.sha256) as where:
+    static = _static(args)
+    with target.connect(args, static["sha256"]) as where:
         measured, verdict = measure(where, args)
     if len(measured.layers) != len(static["layers"]):
         raise TokayError(
@@ -56,7 +59,29 @@ def profile(args: Any) -> dict[str, Any]:
             hint="build and flash the image anew",
         )
     value = result(static, where.kind, measured)
+    if args.accelerator == "mvp" and where.kind == "simulator":
+        value["timing"] = getattr(args, "timing", "ports")
     return {**value, "verdict": verdict.verdict, "reasons": list(verdict.reasons)}
+
+
+def _static(args: Any) -> dict[str, Any]:
+    """What is known of the model without running it. An image for the simulator is built on the way,
+    which is what ``target.connect`` will find; so that nothing is compiled twice or in vain."""
+    if args.target != "device" and not getattr(args, "replay", None):
+        built = image.build(
+            args.model, boards.load(args.board), accelerator=args.accelerator,
+            mvp_weights=getattr(args, "mvp_weights", "ram"), verbose=args.verbose,
+        )  # fmt: skip
+        assert built.summary is not None
+        args.image = built.elf
+        return built.summary
+    from codegen.parameters import read_parameters
+    from codegen.pipeline import compile_model
+    from host.summary import summary
+
+    file = model_files.read(args.model)
+    plan = compile_model(file.tflite, name=file.name, accelerator=args.accelerator)
+    return summary(plan, read_parameters(file.tflite), len(file.tflite))
 
 
 def measure(where: target.Target, args: Any) -> tuple[commands.Profile, Verdict]:
@@ -103,6 +128,8 @@ def result(static: dict[str, Any], kind: str, measured: commands.Profile) -> dic
                 "output_shape": known["output_shape"],
                 "options": known["options"],
                 "kernel": known["kernel"],
+                "variant": known["variant"],
+                "reason": known["reason"],
                 "programs": r.programs,
                 "stall_cycles": r.stall_cycles,
                 "cycles_least": r.cpu_cycles_min,
@@ -134,7 +161,14 @@ def result(static: dict[str, Any], kind: str, measured: commands.Profile) -> dic
         "inferences_per_s": 1 / time_s,
         "cpu_utilization": cpu / (time_s * clock),
         "macs_per_cycle": static["macs"] / (time_s * clock),
-        "unsupported_layers": [],
+        "accelerator_stalls": sum(layer["stall_cycles"] for layer in layers),
+        "programs": sum(layer["programs"] for layer in layers),
+        "accelerator_utilization": sum(layer["accelerator_cycles"] for layer in layers) / (time_s * clock),
+        "unsupported_layers": [
+            {"index": layer["index"], "opcode": layer["opcode"], "reason": layer["reason"]}
+            for layer in layers
+            if layer["reason"]
+        ],
         "layers": layers,
         "network_cycles": end.network_cycles,
         "frontend": {
@@ -162,7 +196,7 @@ def table(value: dict[str, Any]) -> str:
         ("RAM", f"{value['ram_bytes']:,} bytes"),
         ("Operations", f"{value['ops']:,}"),
         ("MACs", f"{value['macs']:,} ({value['macs_per_cycle']:.3f} per cycle)"),
-        ("Accelerator cycles", f"{value['accelerator_cycles']:,}"),
+        ("Accelerator cycles", _accelerator(value)),
         ("CPU cycles", f"{value['cpu_cycles']:,} ({value['cpu_utilization']:.1%} of the time)"),
         ("Clock", f"{value['clock_hz'] / 1e6:g} MHz"),
         ("Time", f"{value['time_s'] * 1e3:.3f} ms, {value['inferences_per_s']:.1f} inferences/s"),
@@ -172,20 +206,40 @@ def table(value: dict[str, Any]) -> str:
         ),
         ("Measurement", "; ".join([value["verdict"], *value["reasons"]])),
     ]
-    rows = [
-        (
-            layer["index"], layer["opcode"], layer["ops"], layer["macs"], layer["accelerator_cycles"],
-            layer["cpu_cycles"], f"{layer['time_s'] * 1e3:.3f}", layer["input_shape"], layer["output_shape"],
-            layer["kernel"], layer["options"],
+    lines = [f"{name:19} {text}" for name, text in head] + ["", _layers(value)]
+    if value["unsupported_layers"]:
+        lines += ["", "Not on the accelerator:"]
+        lines += [f"  {u['index']} {u['opcode']}: {u['reason']}" for u in value["unsupported_layers"]]
+    notes = [_ESTIMATE] if value["estimate"] else []
+    if "timing" in value:
+        notes.append(
+            f"Accelerator cycles come from a model fitted to published measurements of silicon, memory rule "
+            f"{value['timing']!r}: an estimate too"
         )
-        for layer in value["layers"]
-    ]  # fmt: skip
-    columns = (
-        "#", "opcode", "ops", "MACs", "acc cycles", "CPU cycles", "time ms", "input", "output", "kernel",
-        "options",
-    )  # fmt: skip
-    lines = [f"{name:19} {text}" for name, text in head] + ["", text_table(columns, rows)]
-    return "\n".join([*lines, "", f"({_ESTIMATE}.)"] if value["estimate"] else lines)
+    return "\n".join([*lines, *(["", *(f"({note}.)" for note in notes)] if notes else [])])
+
+
+def _accelerator(value: dict[str, Any]) -> str:
+    if not value["programs"]:
+        return f"{value['accelerator_cycles']:,}"
+    return (
+        f"{value['accelerator_cycles']:,} ({value['accelerator_utilization']:.1%} of the time) in "
+        f"{value['programs']} programs, {value['accelerator_stalls']:,} of them stalls"
+    )
+
+
+def _layers(value: dict[str, Any]) -> str:
+    """The layers, one a line, with the accelerator's columns where it is used."""
+    used = value["accelerator"] != "none"
+    columns = ["#", "opcode", "ops", "MACs", "acc cycles", "CPU cycles", "time ms"]
+    columns += ["programs", "stalls"] if used else []
+    rows = []
+    for layer in value["layers"]:
+        row = [layer[k] for k in ("index", "opcode", "ops", "macs", "accelerator_cycles", "cpu_cycles")]
+        row += [f"{layer['time_s'] * 1e3:.3f}", *([layer["programs"], layer["stall_cycles"]] if used else [])]
+        kernel = f"{layer['kernel']}: {layer['variant']}" if layer["variant"] else layer["kernel"]
+        rows.append((*row, layer["input_shape"], layer["output_shape"], kernel, layer["options"]))
+    return text_table((*columns, "input", "output", "kernel", "options"), rows)
 
 
 if __name__ == "__main__":

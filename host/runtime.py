@@ -174,8 +174,9 @@ class Accelerator:
         names = [name for bit, name in sorted(FLAGS.items()) if driver.fault_flags >> bit & 1 and bit >= 24]
         status = driver.fault_status
         return (
-            f"layer {driver.fault_layer}, program {driver.fault_program}: {', '.join(names) or 'did not end'} "
-            f"at instruction {status & 7}, array {status >> 8 & 7}, address 0x{driver.fault_address:08x}"
+            f"layer {driver.fault_layer}, program {driver.fault_program}: "
+            f"{', '.join(names) or 'did not end'} at instruction {status & 7}, array {status >> 8 & 7}, "
+            f"address 0x{driver.fault_address:08x}"
         )
 
 

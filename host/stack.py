@@ -16,8 +16,7 @@ import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-
-from elftools.elf.elffile import ELFFile
+from typing import Any
 
 from host.errors import TokayError
 
@@ -112,13 +111,19 @@ def _from_compiler(folder: Path, linked: set[str]) -> dict[str, Function]:
     }
 
 
+def _elf(stream: Any) -> Any:
+    from elftools.elf.elffile import ELFFile  # here: most commands need this module's results only
+
+    return ELFFile(stream)
+
+
 def _addresses_taken(path: Path) -> frozenset[str]:
     """Functions that an object file refers to otherwise than by calling them."""
     if not path.is_file():
         return frozenset()
     names = set()
     with path.open("rb") as stream:
-        elf = ELFFile(stream)
+        elf = _elf(stream)
         for section in elf.iter_sections("SHT_REL"):
             if section.name.startswith((".rel.debug", ".rel.ARM")):
                 continue
@@ -181,7 +186,7 @@ def _register_count(text: str) -> int:
 def _handlers(elf: Path) -> set[str]:
     """The functions that the vector table names."""
     with elf.open("rb") as stream:
-        file = ELFFile(stream)
+        file = _elf(stream)
         symbols = list(file.get_section_by_name(".symtab").iter_symbols())
         table = next(s for s in symbols if s.name == "vectors")
         text = file.get_section_by_name(".text")

@@ -29,6 +29,8 @@ def summary(plan: Plan, parameters: Parameters, model_bytes: int) -> dict[str, A
                 "index": layer.index,
                 "opcode": layer.name,
                 "kernel": layer.kernel,
+                "variant": layer.mvp.variant if layer.mvp else "",
+                "reason": layer.reason,
                 "ops": layer.ops,
                 "macs": layer.macs,
                 "input_shape": layer.input_shape,

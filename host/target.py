@@ -75,7 +75,7 @@ def connect(args: Any, model_sha256: str) -> Target:
         return attach(args.port, args.baud, model_sha256, record)
     image = getattr(args, "image", None)
     elf = image or build_image(args.model, args.board, args.accelerator, verbose=args.verbose)
-    where = simulate(elf, args.board, record)
+    where = simulate(elf, args.board, record, getattr(args, "timing", "ports"))
     try:
         _check_model(where.device, model_sha256)
     except BaseException:
@@ -84,9 +84,9 @@ def connect(args: Any, model_sha256: str) -> Target:
     return where
 
 
-def simulate(elf: Path, board: str, record: str | None = None) -> Target:
-    """Boots an image in the simulator."""
-    machine = Machine(elf, board=board)
+def simulate(elf: Path, board: str, record: str | None = None, timing: str = "ports") -> Target:
+    """Boots an image in the simulator; ``timing`` is the rule for the accelerator's cycles."""
+    machine = Machine(elf, board=board, mvp_timing=timing)
     device = Device(_recorded(SimulatorTransport(machine), record), session_id=1)
     try:
         device.connect()

@@ -36,7 +36,7 @@ void report_detection(report_t *report, const char *label, const detector_result
 void report_overrun(report_t *report, uint32_t lost, uint32_t time_ms);
 void report_statistics(report_t *report, const audio_loop_statistics_t *statistics, uint32_t load_permille);
 
-/* What the accelerator's last failed program ran into (accelerator_report.c); nothing without one. */
+/* What the accelerator's last failed program ran into; nothing without one. */
 void report_accelerator_fault(report_t *report, const nn_t *nn);
 
 /* A profile: a line a layer, then the whole network and the front end. */
