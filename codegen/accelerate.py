@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from codegen.graph import Graph
+from codegen.graph import Graph, Operator
 from codegen.layers import Layer
 from codegen.mvp import isa, stream
 from codegen.mvp.kernels.copy import copy
@@ -22,11 +22,17 @@ ARENA, CONSTANTS = isa.RAM_BASE, isa.FLASH_BASE
 WEIGHTS = ("ram", "flash")
 """Where the accelerator reads weights that it uses often."""
 
+SCRATCH_LIMIT = 24 << 10
+"""Of a layer's binary16 input, in bytes. Larger ones are made in bands of rows, at the cost of a few
+programs, lest one wide layer sets the RAM of the whole network."""
+
+_WORTH_A_LOOK = 0.08  # share of a layer's cycles that copying its weights takes
+
 Build = Callable[[Placement], MvpLayer]
 
 
 def give_to_mvp(
-    graph: Graph, layers: tuple[Layer, ...], weights: str, scratch_limit: int | None = None
+    graph: Graph, layers: tuple[Layer, ...], weights: str
 ) -> tuple[tuple[Layer, ...], dict[int, Build]]:
     """The layers, those of the accelerator at nominal addresses, and how to build these for others."""
     given: list[Layer] = []
@@ -35,13 +41,27 @@ def give_to_mvp(
         if layer.alias:  # nothing to do
             given.append(layer)
             continue
-        choice = select(graph, op, copy=weights == "ram", scratch_limit=scratch_limit)
+        choice = _choose(graph, op, weights)
         if isinstance(choice, Refusal):
             given.append(replace(layer, reason=choice.reason))
             continue
         builds[layer.index] = choice.build
         given.append(_accelerated(layer, choice))
     return tuple(given), builds
+
+
+def _choose(graph: Graph, op: Operator, weights: str) -> Choice | Refusal:
+    """The cheaper of weights that are copied to RAM, if they may be, and weights in flash."""
+    choice = select(graph, op, copy=weights == "ram", scratch_limit=SCRATCH_LIMIT)
+    if isinstance(choice, Refusal) or not choice.copy:
+        return choice
+    first = copy(CONSTANTS, ARENA, len(choice.nominal.constants))
+    copying = replace(choice.nominal, programs=np.stack(first)).cost
+    if copying < _WORTH_A_LOOK * choice.nominal.cost:
+        return choice
+    other = select(graph, op, copy=False, scratch_limit=SCRATCH_LIMIT)
+    cheaper = isinstance(other, Choice) and other.nominal.cost <= choice.nominal.cost + copying
+    return other if cheaper else choice
 
 
 def _accelerated(layer: Layer, choice: Choice) -> Layer:
