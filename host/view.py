@@ -1,0 +1,102 @@
+"""Shows the inside of a compiled model: for now, the accelerator's programs of its layers.
+
+``python -m host.view MODEL --mvp [--layer N] [--all] [--mvp-weights ram|flash] [--json FILE]``
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from codegen.accelerate import WEIGHTS
+from codegen.layers import Layer
+from codegen.mvp import isa, stream
+from codegen.mvp.disassembler import disassemble
+from codegen.pipeline import compile_model
+from host import cli, model_files
+from host.errors import TokayError
+from host.simulator.mvp import count
+
+
+def main(argv: Sequence[str]) -> int:
+    """The command."""
+    p = cli.parser("view", __doc__.splitlines()[0])
+    p.add_argument("model", metavar="MODEL", help="a model's name or the path of a .tflite")
+    p.add_argument("--mvp", action="store_true", required=True, help="programs of the accelerator")
+    p.add_argument("--layer", metavar="N", type=int, help="only this layer")
+    p.add_argument("--all", action="store_true", help="every program whole, not only what changes")
+    p.add_argument("--mvp-weights", choices=WEIGHTS, default="ram", help="default: %(default)s")
+    args = p.parse_args(argv)
+    file = model_files.read(args.model)
+    plan = compile_model(file.tflite, name=file.name, accelerator="mvp", mvp_weights=args.mvp_weights)
+    layers = [layer for layer in plan.layers if args.layer in (None, layer.index)]
+    if not layers:
+        raise TokayError(f"{file.name} has no layer {args.layer}", hint=f"0 to {plan.layers[-1].index}")
+    if args.json != "-":
+        for layer in layers:
+            print("\n".join(lines(layer, whole=args.all)))
+    cli.emit_json(args.json, {"name": file.name, "layers": [as_json(layer) for layer in layers]})
+    return 0
+
+
+def lines(layer: Layer, *, whole: bool) -> Iterator[str]:
+    """A layer's programs to read. Addresses are those of an arena at the start of RAM."""
+    yield f"== layer {layer.index}: {layer.name} {layer.input_shape} -> {layer.output_shape}"
+    if layer.mvp is None:
+        yield f"   not on the accelerator: {layer.reason or 'nothing to do'}"
+        return
+    ports, shared = layer.mvp.cycles("ports"), layer.mvp.cycles("shared")
+    yield (
+        f"   {layer.mvp.variant}; {len(layer.mvp.programs)} programs, {ports:,} cycles (ports) or "
+        f"{shared:,} (shared), both estimates; {len(layer.mvp.constants):,} bytes of constants"
+    )
+    before = None
+    for number, words in enumerate(layer.mvp.programs):
+        yield f"-- program {number}: {count(words).cycles:,} cycles"
+        if before is None or whole or not _alike(before, words):
+            yield disassemble(words)
+        else:
+            changed = [k for k in sorted(stream.used_words(words)) if before[k] != words[k]]
+            yield "   as before, but " + ", ".join(_word(k, int(words[k])) for k in changed)
+        before = words
+
+
+def _alike(before: np.ndarray, words: np.ndarray) -> bool:
+    """Whether two programs have the same instructions."""
+    at = slice(isa.INSTRUCTION_WORD, isa.COMMAND_WORD)
+    return bool((before[at] == words[at]).all())
+
+
+def _word(number: int, value: int) -> str:
+    if number < isa.ARRAY_WORD:
+        return f"R{number} = {value:#x}"
+    if number < isa.LOOP_WORD:
+        array, field = divmod(number - isa.ARRAY_WORD, 4)
+        if field == 0:
+            return f"A{array} at {value:#010x}"
+        return f"A{array}.{field - 1} {(value & 1023) + 1}({isa.signed_stride(value):+d})"
+    loop, reset = divmod(number - isa.LOOP_WORD, 2)
+    return f"L{loop} reset {value >> 12:#x}" if reset else f"L{loop} {(value & 1023) + 1} times"
+
+
+def as_json(layer: Layer) -> dict[str, Any]:
+    """A layer's programs as `--json` gives them."""
+    known = {"index": layer.index, "opcode": layer.name, "kernel": layer.kernel, "reason": layer.reason}
+    if layer.mvp is None:
+        return known
+    return known | {
+        "variant": layer.mvp.variant,
+        "cycles": {rule: layer.mvp.cycles(rule) for rule in ("ports", "shared")},
+        "constant_bytes": len(layer.mvp.constants),
+        "scratch_bytes": layer.mvp.scratch_bytes,
+        "largest_sum": layer.mvp.largest_sum,
+        "programs": [[int(word) for word in words] for words in layer.mvp.programs],
+        "listings": [disassemble(words) for words in layer.mvp.programs],
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main))
