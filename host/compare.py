@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from codegen.plan import Plan
 from host import cli, listening, target
 from host.audio import read_audio
 from host.device import commands
@@ -24,6 +25,7 @@ from host.device.device import Device, Gap
 from host.errors import TokayError
 from host.listening import Heard
 from host.pipeline import Detection, Event, Pipeline
+from host.runtime import Model
 from host.tables import text_table
 
 _ATTEMPTS = 3  # over a connection that loses frames
@@ -73,14 +75,20 @@ def main(argv: Sequence[str]) -> int:
     p.add_argument("--audio", metavar="FILE", type=Path, required=True, help="a WAV or FLAC file")
     p.add_argument("--resample", action="store_true", help="convert a file of another rate or more channels")
     p.add_argument("--image", metavar="ELF", type=Path, help="with --simulate: this image, not a fresh one")
+    p.add_argument(
+        "--reference",
+        choices=["none", "mvp"],
+        help="what the PC computes like, if not like the --accelerator of the target",
+    )
     target.add_options(p)
     args = p.parse_args(argv)
     if args.image and (args.target == "device" or args.replay):
         p.error("--image is for --simulate")
-    pipeline = Pipeline(args.model, accelerator=args.accelerator)
+    plan = Model(args.model, args.accelerator).plan
+    pipeline = Pipeline(args.model, accelerator=args.reference or args.accelerator)
     samples = read_audio(args.audio, pipeline.sample_rate_hz, resample=args.resample)
-    with target.connect(args, pipeline.model.plan.sha256) as where:
-        levels = compare(where.device, pipeline, samples)
+    with target.connect(args, plan.sha256) as where:
+        levels = compare(where.device, pipeline, samples, plan)
         listening.stop(where.device)
     value = result(levels) | {"target": where.kind, "audio": str(args.audio)}
     if args.json != "-":
@@ -89,8 +97,11 @@ def main(argv: Sequence[str]) -> int:
     return 0 if value["same"] else 1
 
 
-def compare(device: Device, pipeline: Pipeline, samples: np.ndarray) -> list[Level]:
-    """Runs int16 samples through both; the stages in their order, the settings first."""
+def compare(
+    device: Device, pipeline: Pipeline, samples: np.ndarray, plan: Plan | None = None
+) -> list[Level]:
+    """Runs int16 samples through both; the stages in their order, the settings first. ``plan`` is the
+    target's, where it is not the pipeline's."""
     settings = pipeline.frontend.settings
     needed = settings.window_samples + (_frames(pipeline) - 1) * settings.step_samples
     if samples.size < needed:
@@ -104,12 +115,13 @@ def compare(device: Device, pipeline: Pipeline, samples: np.ndarray) -> list[Lev
     found = _hear(device, samples, streams)
     time_of = _column_time(pipeline)
     scores = _scores(expected, found)
-    window = scores.first["time_ms"] if scores.first else _interesting(expected)
+    at_ms = scores.first["time_ms"] if scores.first else _interesting(expected)
+    window = _window(pipeline, expected, at_ms, time_of)
     return [
         _settings(device, pipeline),
         _columns("spectrogram", expected.spectrogram, found.spectrogram, time_of),
         _columns("features", expected.features, found.features, time_of),
-        _layers(device, pipeline, _window(pipeline, expected, window, time_of), window),
+        _layers(device, pipeline, plan or pipeline.model.plan, window, at_ms),
         scores,
         _decisions(expected.detections, found.detections),
     ]
@@ -137,8 +149,7 @@ def _column_time(pipeline: Pipeline) -> Callable[[int], int]:
 
 
 def _interesting(expected: Hearing) -> int:
-    """The time of a window worth a look: of the first detection, else of the loudest scores of a class
-    that varies, which is simply the last."""
+    """The time of a window worth a look: of the first detection, else the last."""
     return expected.detections[0].time_ms if expected.detections else max(expected.inferences)
 
 
@@ -194,7 +205,7 @@ def _columns(
     return Level(name, len(numbers), len(different), first, text)
 
 
-def _layers(device: Device, pipeline: Pipeline, features: np.ndarray, time_ms: int) -> Level:
+def _layers(device: Device, pipeline: Pipeline, plan: Plan, features: np.ndarray, time_ms: int) -> Level:
     """Each layer on the PC's input of it, so that one wrong layer does not make all later ones look so."""
     model = pipeline.model
     device.request(m.StreamSet(events=m.Stream(0)))
@@ -205,17 +216,17 @@ def _layers(device: Device, pipeline: Pipeline, features: np.ndarray, time_ms: i
     outputs = model.invoke_layers(features)
     for position, (layer, expected) in enumerate(zip(model.layers, outputs, strict=True)):
         device.request(m.RunLayer(layer=position), timeout_s=_LAYER_TIMEOUT_S)
-        tensor = model.plan.number(layer.output)
+        tensor = plan.number(layer.output)
         data = commands.read_tensor(device, tensor)
         if data == expected.tobytes():
             continue
         different += 1
         commands.write_tensor(device, tensor, expected.tobytes())
         if first is None:
-            first = {"layer": layer.index, "opcode": layer.opcode, "time_ms": time_ms}
+            first = {"layer": layer.index, "opcode": layer.name, "time_ms": time_ms}
             first |= _element(expected, data)
             text = (
-                f"layer {layer.index} ({layer.opcode}), window at {time_ms} ms, element {first['element']}: "
+                f"layer {layer.index} ({layer.name}), window at {time_ms} ms, element {first['element']}: "
                 f"PC {first['pc']}, target {first['target']}; {first['elements']} of {expected.size} differ"
             )
     return Level("layers", len(outputs), different, first, text)

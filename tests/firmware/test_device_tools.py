@@ -155,8 +155,16 @@ def test_compare_locates_a_damaged_weight(where, speech):
     assert found["settings"] == found["spectrogram"] == found["features"] == 0
     assert found["layers"] == 1 and found["scores"] > 0
     first = compare.result(levels)["first"]
-    assert (first["stage"], first["layer"], first["opcode"]) == ("layers", layer.index, layer.opcode)
+    assert (first["stage"], first["layer"], first["opcode"]) == ("layers", layer.index, layer.name)
     assert "first difference: layers: layer 1" in compare.table(levels)
+
+
+def test_compare_with_another_arithmetic(run, word):
+    """The accelerator's sums are rounded otherwise: --reference shows where that begins."""
+    value = run(compare, "--audio", word, "--reference", "mvp", status=1)
+    different = [stage["name"] for stage in value["stages"] if stage["different"]]
+    assert "layers" in different and not {"settings", "spectrogram", "features"} & set(different)
+    assert value["first"]["stage"] == "layers" and value["first"]["opcode"] == "conv_2d"
 
 
 def test_compare_locates_another_threshold(where, speech):
