@@ -81,7 +81,8 @@ def _simulate(options: Namespace) -> int:
     # A board restarts itself after a fault; the port goes on meanwhile.
     machine = Machine(options.image, board=options.board, stop_on_fault=False)
     if options.audio:
-        machine.set_audio(read_audio(options.audio, 16000, resample=True))
+        audio = read_audio(options.audio, 16000, resample=True)
+        machine.set_audio(audio, sample_rate=16000, mode="linear")  # as heard in a room, at any rate
     with PtyBridge(SimulatorTransport(machine, options.image), link=options.link) as bridge:
         emit_json(options.json, {"port": bridge.port})
         if options.json != "-":
