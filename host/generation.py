@@ -65,6 +65,12 @@ def _application(plan: Plan, parameters: Parameters) -> dict[str, str]:
     return frontend.emit_c(settings) | application.emit_c(detector, name)
 
 
+def stand_in(plan: Plan) -> dict[str, str]:
+    """Settings for a network that no front end feeds: of two features, which fit no network of speech."""
+    nobody = FrontendSettings(sample_length_ms=25, filterbank_n_channels=2)
+    return frontend.emit_c(nobody) | application.emit_c(ApplicationSettings(("none",), (255,)), plan.name)
+
+
 def write(files: dict[str, str], directory: Path | str) -> None:
     """Writes the files to ``directory``: all of them, or none.
 

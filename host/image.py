@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,11 +69,13 @@ def build(
     *,
     accelerator: str = "none",
     mvp_weights: str = "ram",
+    listens: bool = True,
     verbose: bool = False,
 ) -> Image:
     """Builds the image of `model` (None: the bring-up image) for `board` in `output`.
 
-    Nothing is done where the folder holds an image made of these very inputs.
+    Nothing is done where the folder holds an image made of these very inputs. With `listens` a network
+    that no front end feeds is refused; without, its image says so at start and can still be profiled.
     """
     if accelerator != "none" and board.accelerator != accelerator:
         raise TokayError(f"{board.name} has no {accelerator}", hint="use --accelerator none")
@@ -96,7 +98,7 @@ def build(
         from host import generation
         from host.summary import summary
 
-        generated = _generate(model, accelerator, mvp_weights)
+        generated = _generate(model, accelerator, mvp_weights, listens)
         generation.write(generated.files, folder / "model")
         described = summary(generated.plan, generated.parameters, generated.model_bytes)
     _write_if_changed(folder / "board" / "board_config.h", boards.header(board))
@@ -133,19 +135,34 @@ def _recorded(folder: Path, inputs: str) -> Image | None:
         return None
 
 
-def _generate(model: str, accelerator: str, mvp_weights: str) -> Any:
-    """The C made from a model, refused where the keyword spotter cannot use it."""
-    from codegen import application
+def _generate(model: str, accelerator: str, mvp_weights: str, listens: bool) -> Any:
+    """The C made from a model. One that the keyword spotter cannot feed is refused, or, if it need not
+    listen, given a front end that does not fit: the firmware then leaves the audio loop out."""
     from host import generation
 
     generated = generation.generate(model, accelerator, mvp_weights)
+    misfit = _misfit(generated)
+    if misfit is None:
+        return generated
+    if listens:
+        raise misfit
+    return replace(generated, files=generated.files | generation.stand_in(generated.plan))
+
+
+def _misfit(generated: Any) -> TokayError | None:
+    """Why the keyword spotter cannot use a model."""
+    from codegen import application
+
     plan = generated.plan
-    application.frontend_parameters(generated.parameters, plan.name)
+    try:
+        application.frontend_parameters(generated.parameters, plan.name)
+    except TokayError as error:
+        return error
     for what, number in (("input", plan.graph.inputs[0]), ("output", plan.graph.outputs[0])):
         kind = plan.graph.tensors[number].type
         if kind != "int8":
-            raise TokayError(f"{plan.name}: the network's {what} is {kind}, the keyword spotter takes int8")
-    return generated
+            return TokayError(f"{plan.name}: the network's {what} is {kind}, the keyword spotter takes int8")
+    return None
 
 
 def _write_if_changed(path: Path, text: str) -> None:

@@ -70,7 +70,7 @@ def _static(args: Any) -> dict[str, Any]:
     if args.target != "device" and not getattr(args, "replay", None):
         built = image.build(
             args.model, boards.load(args.board), accelerator=args.accelerator,
-            mvp_weights=getattr(args, "mvp_weights", "ram"), verbose=args.verbose,
+            mvp_weights=getattr(args, "mvp_weights", "ram"), listens=False, verbose=args.verbose,
         )  # fmt: skip
         assert built.summary is not None
         args.image = built.elf
@@ -180,9 +180,14 @@ def result(static: dict[str, Any], kind: str, measured: commands.Profile) -> dic
     }
 
 
+def _per_step(step: dict[str, Any]) -> str:
+    if step["step_ms"] == 0:
+        return "none: this network's features come from elsewhere"
+    return f"{step['cpu_cycles_per_step']:,} CPU cycles a step of {step['step_ms']} ms"
+
+
 def table(value: dict[str, Any]) -> str:
     """The result for people, in the vendor's columns."""
-    step = value["frontend"]
     head = [
         ("Name", value["name"]),
         ("Accelerator", value["accelerator"]),
@@ -200,10 +205,7 @@ def table(value: dict[str, Any]) -> str:
         ("CPU cycles", f"{value['cpu_cycles']:,} ({value['cpu_utilization']:.1%} of the time)"),
         ("Clock", f"{value['clock_hz'] / 1e6:g} MHz"),
         ("Time", f"{value['time_s'] * 1e3:.3f} ms, {value['inferences_per_s']:.1f} inferences/s"),
-        (
-            "Front end",
-            f"{step['cpu_cycles_per_step']:,} CPU cycles a step of {step['step_ms']} ms",
-        ),
+        ("Front end", _per_step(value["frontend"])),
         ("Measurement", "; ".join([value["verdict"], *value["reasons"]])),
     ]
     lines = [f"{name:19} {text}" for name, text in head] + ["", _layers(value)]

@@ -204,7 +204,7 @@ static void execute(application_t *app, const command_t *command) {
         report_statistics(&app->report, &app->loop.statistics, app->last.load_permille);
         break;
     case COMMAND_PROFILE:
-        if (app->ready) {
+        if (app->bound) {
             profile_run(app, 0, 0, model_plan.layer_count, command->argument);
         }
         break;
@@ -264,6 +264,7 @@ static const char *start_model(application_t *app) {
     if (bound != NN_OK) {
         return "Error: the model was compiled for another firmware or does not fit its memory";
     }
+    app->bound = true;
     app->detector = model_detector_settings;
     memcpy(app->thresholds, model_detector_settings.thresholds, app->detector.class_count);
     app->detector.thresholds = app->thresholds;

@@ -35,7 +35,8 @@ typedef struct application {
     detector_settings_t detector; /* the model's, changeable while running */
     uint8_t thresholds[DETECTOR_MAX_CLASSES];
     led_timer_t detected, activity;
-    bool ready;   /* the model can run */
+    bool bound;   /* the network can run */
+    bool ready;   /* and the audio loop around it */
     bool running; /* the source gives audio */
     bool verbose;
     uint8_t source;   /* SOURCE_... of messages.h */

@@ -67,8 +67,8 @@ static void send_end(application_t *app, uint16_t request, bool complete, uint32
             .network_cycles = network->mean,
             .frontend_cycles = frontend->mean,
             .frontend_cycles_max = frontend->maximum,
-            .frontend_step_ms = FRONTEND_STEP_SAMPLES * 1000u / FRONTEND_SAMPLE_RATE_HZ,
-            .detector_cycles = detector_cycles(app),
+            .frontend_step_ms = app->ready ? FRONTEND_STEP_SAMPLES * 1000u / FRONTEND_SAMPLE_RATE_HZ : 0,
+            .detector_cycles = app->ready ? detector_cycles(app) : 0,
             .records = (uint16_t)records,
         };
         codec_set_text(message.text, sizeof message.text, complete ? "" : "a layer failed");
@@ -103,14 +103,20 @@ void profile_run(application_t *app, uint16_t request, uint32_t first, uint32_t 
     report_flush(&app->report);
     if (status == NN_OK) {
         status = profiler_network(&app->nn, repetitions, hal_cycles, &network);
+    }
+    if (app->ready) {
         profiler_frontend(app->loop.frontend, &model_frontend_config, PROFILED_COLUMNS, hal_cycles, &frontend);
     }
     if (status == NN_ERROR_ACCELERATOR) {
         report_accelerator_fault(&app->report, &app->nn);
     }
-    audio_loop_reset(&app->loop);
+    if (app->ready) {
+        audio_loop_reset(&app->loop);
+    }
     send_end(app, request, status == NN_OK, done, &network, &frontend);
-    audio_loop_reset(&app->loop);
+    if (app->ready) {
+        audio_loop_reset(&app->loop);
+    }
     if (was_running) {
         application_listen(app, source);
     }

@@ -177,7 +177,7 @@ static bool run_profile(application_t *app, const link_frame_t *frame, uint16_t 
     }
     uint32_t layers = model_plan.layer_count;
     uint32_t count = message.count != 0 ? message.count : layers - (message.first < layers ? message.first : 0u);
-    if (message.first >= layers || count > layers - message.first || message.repetitions == 0 || !app->ready) {
+    if (message.first >= layers || count > layers - message.first || message.repetitions == 0 || !app->bound) {
         channel_acknowledge(&app->channel, request, RESULT_BAD_VALUE, "first, count or repetitions");
         return true;
     }
