@@ -43,6 +43,7 @@ def main(argv: Sequence[str]) -> int:
         help="WAV or FLAC files instead of a microphone; a board gets them over its serial port",
     )
     p.add_argument("--resample", action="store_true", help="convert files of another rate or more channels")
+    p.add_argument("--microphone", metavar="NAME", help="of this PC: its name, part of it, or its number")
     p.add_argument("--seconds", type=float, help="stop listening to a microphone after so long")
     target.add_options(p)
     _detector_options(p)
@@ -54,17 +55,21 @@ def main(argv: Sequence[str]) -> int:
         p.error("--record needs --simulate or --device")
     if args.seconds is not None and not args.seconds > 0:
         p.error("--seconds takes a time above 0")
+    if args.microphone is not None and (args.target or args.replay or args.audio):
+        p.error("--microphone is of this PC: leave out --audio, --simulate, --device and --replay")
     value = classify(args, quiet=args.json == "-")
     cli.emit_json(args.json, value)
-    return 0
+    # Ctrl-C is how listening without an end ends.
+    cut_short = any(file.get("interrupted") for file in value["files"]) and (args.audio or args.seconds)
+    return 130 if cut_short else 0
 
 
 def _detector_options(p: argparse.ArgumentParser) -> None:
     g = p.add_argument_group("instead of what the model says")
     ms = _number(int, 0, _HIGHEST_MS)
     g.add_argument(
-        "-w", "--window_duration", metavar="MS", dest="average_window_duration_ms", type=ms,
-        help="averaging window of the scores",
+        "-w", "--window_duration", "--window-duration", metavar="MS", type=ms,
+        dest="average_window_duration_ms", help="averaging window of the scores",
     )  # fmt: skip
     g.add_argument(
         "-c", "--count", metavar="N", dest="minimum_count", type=_number(int, 0, 64),
@@ -86,7 +91,7 @@ def _detector_options(p: argparse.ArgumentParser) -> None:
         help="samples are multiplied by it (0: as they come)",
     )  # fmt: skip
     g.add_argument(
-        "--sensitivity", metavar="CHANGE", type=_number(float, 0, 256),
+        "-i", "--sensitivity", metavar="CHANGE", type=_number(float, 0, 256),
         help="the activity LED lights when a score changes by more than this in a millisecond",
     )  # fmt: skip
 
@@ -181,7 +186,7 @@ class _Session:
 
     def on_pc(self, path: Path | None, samples: np.ndarray | None) -> dict[str, Any]:
         if samples is None:
-            return self._hear(None, None, _microphone(self.pipeline, self.args.seconds, self.streams))
+            return self._hear(None, None, _microphone(self.pipeline, self.args, self.streams))
         self.pipeline.reset()
         return self._hear(path, samples, on_pc(self.pipeline, samples, self.streams))
 
@@ -287,27 +292,35 @@ def _gather(events: Iterator[Heard], sinks: Iterable[Callable[[Heard], None]]) -
     return {"detections": detections, "inferences": inferences}
 
 
-def _microphone(pipeline: Pipeline, seconds: float | None, streams: m.Stream) -> Iterator[Heard]:
+def _microphone(pipeline: Pipeline, args: Any, streams: m.Stream) -> Iterator[Heard]:
     try:
         import sounddevice
     except (ImportError, OSError) as error:
         raise TokayError(
             "no way to listen to a microphone", hint="pip install tokay[mic], apt-get install libportaudio2"
         ) from error
-    rate = pipeline.sample_rate_hz
+    rate, seconds = pipeline.sample_rate_hz, args.seconds
     step = rate * _CHUNK_MS // 1000
+    number = args.microphone is not None and args.microphone.isdigit()
+    which = int(args.microphone) if number else args.microphone
     observer = listening.Observer(pipeline, streams)
     try:
-        with sounddevice.InputStream(samplerate=rate, channels=1, dtype="int16", blocksize=step) as stream:
-            heard = 0
-            while seconds is None or heard < seconds * rate:
+        stream = sounddevice.InputStream(
+            samplerate=rate, channels=1, dtype="int16", blocksize=step, device=which
+        )
+    except (sounddevice.PortAudioError, ValueError) as error:
+        raise TokayError(f"microphone: {error}", hint="--microphone NAME, or a file with --audio") from error
+    with stream:
+        heard = 0
+        while seconds is None or heard < seconds * rate:
+            try:
                 block, lost = stream.read(step)
-                if lost:
-                    print("warning: the microphone lost samples", file=sys.stderr)
-                yield from observer.process(np.ascontiguousarray(block[:, 0]))
-                heard += step
-    except sounddevice.PortAudioError as error:
-        raise TokayError(f"microphone: {error}", hint="choose a file with --audio FILE instead") from error
+            except sounddevice.PortAudioError as error:
+                raise TokayError(f"microphone: {error}", hint="was it unplugged?") from error
+            if lost:
+                print("warning: the microphone lost samples", file=sys.stderr)
+            yield from observer.process(np.ascontiguousarray(block[:, 0]))
+            heard += step
 
 
 def hear_simulated(

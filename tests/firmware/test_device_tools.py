@@ -4,6 +4,7 @@ what differs from the PC is found where it is."""
 from __future__ import annotations
 
 import json
+import sys
 import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -113,6 +114,46 @@ def test_wrong_options_are_refused(options, audio, capsys):
     assert cli.run(classify.main, [MODEL, "--audio", str(audio), *options.split()]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1
+
+
+class Sound:
+    """The sounddevice library, with a microphone that hears the speech until Ctrl-C."""
+
+    PortAudioError = OSError
+
+    def __init__(self, samples: np.ndarray) -> None:
+        self.samples, self.at, self.opened = samples, 0, None
+
+    def InputStream(self, **options: Any) -> Sound:
+        if options["device"] == "absent":
+            raise ValueError("No input device matching 'absent'")
+        self.opened = options
+        return self
+
+    def __enter__(self) -> Sound:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.opened = None
+
+    def read(self, count: int) -> tuple[np.ndarray, bool]:
+        if self.at >= self.samples.size:
+            raise KeyboardInterrupt
+        self.at += count
+        return self.samples[self.at - count : self.at, None], False
+
+
+def test_a_microphone_of_the_pc(run, speech, audio, monkeypatch, tmp_path, capsys):
+    sound = Sound(speech)
+    monkeypatch.setitem(sys.modules, "sounddevice", sound)
+    value = run(classify, "--microphone", "headset", "--dump-audio", tmp_path)  # Ctrl-C is its end
+    (live,), (file,) = value["files"], run(classify, "--audio", audio)["files"]
+    assert live["interrupted"] and live["detections"] == file["detections"] and sound.opened is None
+    assert (tmp_path / "microphone.wav").read_bytes() == audio.read_bytes()
+    run(classify, "--seconds", "60", status=130)  # cut short
+    capsys.readouterr()
+    assert cli.run(classify.main, [MODEL, "--microphone", "absent"]) == 2
+    assert "No input device matching" in capsys.readouterr().err
 
 
 # ---- compare ----
