@@ -108,7 +108,7 @@ class _Closed:
 
 
 class Machine:
-    """One simulated chip with an image in its flash."""
+    """One simulated chip with an image in its flash; ``mvp`` False for a part without an accelerator."""
 
     def __init__(
         self,
@@ -119,6 +119,7 @@ class Machine:
         board: str = "brd2601b",
         stop_on_fault: bool = True,
         mvp_timing: str = "ports",
+        mvp: bool = True,
     ) -> None:
         if board not in LEDS:
             raise TokayError(f"no such board: {board}", hint=f"one of {', '.join(sorted(LEDS))}")
@@ -135,6 +136,8 @@ class Machine:
             wiring = native.Microphone(True, (ctypes.c_uint32 * 8)(*pins))
             self._c.simulator_set_microphone(self._handle, ctypes.byref(wiring))
         self._c.simulator_set_mvp_timing(self._handle, 0 if mvp_timing == "ports" else 1)
+        if not mvp:
+            self._c.simulator_remove_mvp(self._handle)
         if elf_path is not None:
             self.load(elf_path)
         if audio is not None:

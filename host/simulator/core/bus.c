@@ -156,7 +156,7 @@ static struct peripheral *find(struct machine *m, uint32_t address) {
     uint32_t secure = (address & 0x0FFFFFFFu) | 0x40000000u;
     for (uint32_t i = 0; i < m->peripheral_count; i++) {
         if (secure - m->peripherals[i].base < 0x4000u) {
-            return &m->peripherals[i];
+            return m->without_mvp && &m->peripherals[i] == m->mvp ? NULL : &m->peripherals[i];
         }
     }
     return NULL;
@@ -243,6 +243,9 @@ void bus_write(struct machine *m, uint32_t address, uint32_t bytes, uint32_t val
         return;
     }
     uint32_t old = REGISTER(p, offset), written = value & info->mask;
+    if (m->without_mvp && p == m->cmu && offset == CLKEN1) {
+        written &= ~(1u << (m->mvp->clock_enable & 31)); /* such a part does not have the bit */
+    }
     switch ((address >> 12) & 3u) {
     case 1: value = old | written; break;
     case 2: value = old & ~written; break;
@@ -258,6 +261,11 @@ void bus_write(struct machine *m, uint32_t address, uint32_t bytes, uint32_t val
         REGISTER(p, offset) = value;
     }
     bus_changed(m, p);
+}
+
+void simulator_remove_mvp(struct machine *m) {
+    m->without_mvp = true;
+    devinfo_part(m->info + 0x8000u, 1020u);
 }
 
 bool simulator_peek(struct machine *m, uint32_t address, uint32_t *value) {

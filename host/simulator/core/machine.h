@@ -135,6 +135,7 @@ struct machine {
 
     struct simulator_fault fault;
     bool fault_new;
+    bool without_mvp; /* a part that has no accelerator */
     bool bus_error; /* of the present access of another master than the core */
     bool flash_changed; /* Unicorn may hold code that is no longer there */
     uint32_t wait_states;
@@ -222,5 +223,6 @@ bool ldma_request(struct machine *m, uint32_t source, uint32_t signal);
 void usart_dma_changed(struct machine *m);
 void mvp_adapter_create(struct machine *m, struct peripheral *p);
 void devinfo_fill(uint8_t *info);
+void devinfo_part(uint8_t *info, uint32_t number);
 
 #endif

@@ -90,5 +90,7 @@ uint32_t simulator_block_cost(const uint8_t *code, uint32_t bytes, uint32_t *ins
 bool simulator_peek(struct machine *m, uint32_t address, uint32_t *value);
 /* How the accelerator's memory is counted: 0 ports, 1 shared. */
 void simulator_set_mvp_timing(struct machine *m, int timing);
+/* Makes the part one without an accelerator, for good. */
+void simulator_remove_mvp(struct machine *m);
 
 #endif

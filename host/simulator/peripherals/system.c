@@ -39,6 +39,9 @@ const struct peripheral_class dcdc_class = {dcdc_registers, NULL, NULL, NULL, NU
 
 static void put(uint8_t *info, uint32_t offset, uint32_t value) { memcpy(info + offset, &value, sizeof value); }
 
+/* The number of an EFR32MG24: B310, or B020 for one without an accelerator. */
+void devinfo_part(uint8_t *info, uint32_t number) { put(info, 0x004, 1u << 24 | 24u << 16 | number); }
+
 /* EFR32MG24B310F1536IM48. How the letter and number are packed into DEVICENUM is not in the facts this is
  * built from; 1000 * letter + number is an assumption (B310: 1310). */
 void devinfo_fill(uint8_t *info) {
@@ -48,7 +51,7 @@ void devinfo_fill(uint8_t *info) {
         }
     }
     put(info, 0x000, 0x0B010000u);
-    put(info, 0x004, 1u << 24 | 24u << 16 | 1310u);
+    devinfo_part(info, 1310u);
     put(info, 0x008, 0x025C0003u); /* 8 kB pages: 2^(3 + 10) bytes; 1 kB user data */
     put(info, 0x00C, 256u << 16 | 1536u);
     put(info, 0x010, 48u << 16 | 77u << 8 | 1u); /* 48 pins, QFN, -40..125 C */
