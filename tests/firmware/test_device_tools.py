@@ -17,8 +17,12 @@ from host import classify, cli, compare, demo, listening, profile, target, updat
 from host.audio import read_audio
 from host.device import commands
 from host.device import messages as m
+from host.device.device import Device, Gap
+from host.device.simulator import SimulatorTransport
 from host.dumps import wav
-from host.pipeline import Pipeline
+from host.errors import TokayError
+from host.pipeline import Event, Pipeline
+from host.simulator.machine import Machine
 
 MODEL = "keyword_spotting_on_off"
 RATE = 8000
@@ -251,6 +255,57 @@ def test_compare_refuses_what_it_cannot_compare(tmp_path, built, capsys):
         assert cli.run(compare.main, arguments) == 2
         error = capsys.readouterr().err
         assert said in error and error.count("\n") == 1
+
+
+# ---- a target that misbehaves ----
+
+
+class Noisy(SimulatorTransport):
+    """A line that damages a byte in every so many."""
+
+    every = 0
+    passed = 0
+
+    def read(self, timeout_s: float) -> bytes:
+        data = bytearray(super().read(timeout_s))
+        for i in range(len(data)):
+            self.passed += 1
+            if self.every and self.passed % self.every == 0:
+                data[i] ^= 0x10
+        return bytes(data)
+
+
+def test_what_a_bad_line_loses_is_counted_and_nothing_else_changes(built, speech):
+    pipeline = Pipeline(MODEL)
+    expected = list(listening.on_pc(pipeline, speech, m.Stream.SCORES))
+    times = {event.time_ms: event for event in expected}
+    with target.Target("simulator", Device(Noisy(Machine(built.elf)), session_id=1)) as where:
+        where.device.connect()
+        where.device.transport.every = 601
+        machine = where.device.transport._machine
+        idle = target.player(target.Target("simulator", where.device, machine), "brd2601b", speech)
+        events = list(listening.microphone(where.device, listening.RESULTS, 6000, idle))
+        machine.close()
+    lost = sum(event.frames for event in events if isinstance(event, Gap))
+    assert 0 < lost <= where.device.counters.lost and where.device.counters.corrupt > 0
+    heard = [event for event in events if isinstance(event, Event)]
+    assert len(expected) - lost <= len(heard) < len(expected)
+    for event in heard:
+        if event.scores:
+            assert event.scores == times[event.time_ms].scores
+        if event.detection is not None and times[event.time_ms].detection is not None:
+            assert event.detection == times[event.time_ms].detection
+    found = [event.detection for event in heard if event.detection]
+    known = [event.detection for event in expected if event.detection]
+    assert all(detection in known for detection in found)
+
+
+def test_a_restart_while_listening_ends_in_one_line(where, speech):
+    events = listening.microphone(where.device, listening.RESULTS, 6000)
+    with pytest.raises(TokayError, match="simulator started again while listening"):
+        for number, _ in enumerate(events):
+            if number == 5:
+                where.machine.uart_write(b"reset\n")
 
 
 # ---- profile and the rest ----
