@@ -66,10 +66,10 @@ def run_with_error(arguments, capsys) -> str:
     return captured.err
 
 
-def test_missing_compiler(monkeypatch, capsys):
+def test_missing_compiler(monkeypatch, capsys, tmp_path):
     which = shutil.which
     monkeypatch.setattr(image.shutil, "which", lambda name: None if "arm-" in name else which(name))
-    assert "apt-get install gcc-arm-none-eabi" in run_with_error([MODEL], capsys)
+    assert "apt-get install gcc-arm-none-eabi" in run_with_error([MODEL, "-o", str(tmp_path)], capsys)
 
 
 @needs_compiler
