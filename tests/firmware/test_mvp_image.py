@@ -1,0 +1,129 @@
+"""The image for the accelerator: bit for bit what the PC gives, as fast as before, safe when it fails."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import struct
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from host import board, image, profile, target
+from host.device import commands
+from host.device import messages as m
+from host.runtime import Model
+from host.simulator.machine import Machine
+
+MODEL = "keyword_spotting_on_off"
+pytestmark = pytest.mark.skipif(
+    shutil.which("arm-none-eabi-gcc") is None, reason="arm-none-eabi-gcc is not installed"
+)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> image.Image:
+    return image.build(MODEL, board.load("brd2601b"), tmp_path_factory.mktemp("mvp"), accelerator="mvp")
+
+
+@pytest.fixture(scope="module")
+def where(built) -> Iterator[target.Target]:
+    with target.simulate(built.elf, "brd2601b") as opened:
+        opened.device.request(m.StreamSet(events=m.Stream(0)))
+        opened.device.request(m.SourceSet(source=m.Source.NONE), timeout_s=2.0)
+        yield opened
+
+
+def test_every_layer_is_the_runtimes(where):
+    model = Model(MODEL, "mvp")
+    rng = np.random.default_rng(1)
+    for _ in range(2):
+        x = rng.integers(-128, 128, model.input.shape).astype(np.int8)
+        commands.inject_features(where.device, x)
+        for position, expected in enumerate(model.invoke_layers(x)):
+            where.device.request(m.RunLayer(layer=position), timeout_s=2.0)
+            layer = model.layers[position]
+            data = commands.read_tensor(where.device, model.plan.number(layer.output))
+            assert data == expected.tobytes(), layer
+        commands.inject_features(where.device, x)
+        np.testing.assert_array_equal(commands.run_network(where.device), model.invoke(x).ravel())
+
+
+# Accelerator cycles by layer under each rule, then CPU cycles: estimates both. The programs are known
+# exactly; a change of these numbers is a change of speed and has to be meant.
+ACCELERATOR = {
+    "ports": [17_703, 58_767, 59_019, 462, 0, 485, 0],
+    "shared": [21_545, 58_960, 59_191, 462, 0, 485, 0],
+}
+CPU = [3_833, 2_721, 2_121, 308, 107, 568, 500]
+
+
+@pytest.mark.parametrize("timing", ["ports", "shared"])
+def test_profile(built, tmp_path, timing):
+    out = tmp_path / "profile.json"
+    options = ["--accelerator", "mvp", "--timing", timing, "--json", str(out)]
+    assert profile.main([MODEL, *options]) == 0
+    value = json.loads(out.read_text())
+    assert [layer["accelerator_cycles"] for layer in value["layers"]] == ACCELERATOR[timing]
+    for layer, expected in zip(value["layers"], CPU, strict=True):
+        assert layer["cpu_cycles"] == pytest.approx(expected, rel=0.03, abs=60), layer
+    assert value["cpu_cycles"] <= 12_000
+    assert value["accelerator_cycles"] <= 150_000
+    assert value["time_s"] <= 2.1e-3
+    assert value["ram_bytes"] <= 12_000
+    assert value["flash_bytes"] <= 15_000
+    assert value["timing"] == timing
+    assert [layer["opcode"] for layer in value["unsupported_layers"]] == ["softmax"]
+    # What the runtime's driver counts on the PC are the accelerator's own counters in the chip.
+    model = Model(MODEL, "mvp", timing=timing)
+    model.invoke(np.zeros(model.input.shape, np.int8))
+    counters = model.accelerator_counters()
+    assert counters.programs == value["programs"] == 63
+    assert counters.cycles == value["accelerator_cycles"]
+    assert counters.stalls == value["accelerator_stalls"]
+
+
+def test_a_part_without_an_accelerator_refuses(built):
+    machine = Machine(built.elf, mvp=False)
+    machine.run(0.2)
+    text = machine.uart_read().decode(errors="replace")
+    assert "Error: the model was compiled for the MVP, which this part does not have" in text
+    assert not machine.faults
+
+
+def test_a_fault_is_told_and_does_no_harm(built):
+    machine = Machine(built.elf)
+    machine.run(0.1)
+    machine.uart_read()
+    stream = machine.symbol("layer_1_programs")
+    head = struct.unpack("<I", machine.read(stream, 4))[0]
+    at = stream + 4 * (1 + (head >> 24) + 1)  # the second address of the first program: where it stores
+    good = machine.read(at, 4)
+    machine.write(at, struct.pack("<I", 0x0010_0000))  # beyond RAM
+    machine.uart_write(b"profile 1\n")
+    machine.run(0.2)
+    text = machine.uart_read().decode(errors="replace")
+    line = re.search(r"^Error: accelerator, layer 1 program 0: bus error at (.*)$", text, re.MULTILINE)
+    assert line, text
+    assert (
+        line[1]
+        == f"instruction 0, array 1, store stream, address 0x{machine.symbol('s_arena') + (1 << 20):08x}"
+    )
+    machine.write(at, good)
+    machine.uart_write(b"profile 1\n")
+    assert machine.run_until(b"Profile complete", 2)
+
+
+def test_other_interrupts_are_served_while_it_runs(where):
+    """The wait wakes for the serial port too; what arrives while programs run is answered afterwards."""
+    machine = where.machine
+    model = Model(MODEL, "mvp")
+    x = np.full(model.input.shape, 7, np.int8)
+    expected = model.invoke(x).ravel()
+    commands.inject_features(where.device, x)
+    machine.uart_write(b"stats\n" * 3)
+    np.testing.assert_array_equal(commands.run_network(where.device), expected)
+    statistics = where.device.request(m.StatisticsGet(), timeout_s=2.0)
+    assert statistics.frames_lost == 0

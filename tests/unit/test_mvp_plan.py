@@ -1,0 +1,224 @@
+"""Plans for the accelerator: which layers it gets and why not, where things lie, and what is computed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from codegen.errors import TokayError
+from codegen.mvp import isa, stream
+from codegen.pipeline import compile_model
+from host.runtime import Accelerator, Model
+from tests.places import ROOT, SHARED
+from tests.tflite_builder import NetworkBuilder
+
+SHIPPED = ROOT / "host" / "models" / "keyword_spotting_on_off.tflite"
+GIVEN = sorted((SHARED / "models").glob("*.tflite"))
+needs_given = pytest.mark.skipif(not GIVEN, reason=f"no models in {SHARED}/models")
+
+
+def test_kernels_and_reasons_of_the_shipped_model():
+    plan = compile_model(SHIPPED.read_bytes(), name="shipped", accelerator="mvp")
+    chosen = [(x.name, x.kernel, x.mvp.variant if x.mvp else x.reason) for x in plan.layers]
+    assert chosen == [
+        ("conv_2d", "mvp", "two rows, single taps"),
+        ("conv_2d", "mvp", "two rows, paired taps"),
+        ("conv_2d", "mvp", "two rows, paired taps"),
+        ("max_pool_2d", "mvp", "windows"),
+        ("reshape", "copy", ""),
+        ("fully_connected", "mvp", "two rows, paired taps"),
+        ("softmax", "softmax", "the accelerator has no kernel for softmax"),
+    ]  # fmt: skip
+
+
+def test_memory_and_flash_by_where_weights_are():
+    """The table of DESIGN.md."""
+    found = {}
+    for weights in ("ram", "flash"):
+        plan = compile_model(SHIPPED.read_bytes(), name="shipped", accelerator="mvp", mvp_weights=weights)
+        layers = [layer.mvp for layer in plan.layers if layer.mvp]
+        cycles = tuple(sum(layer.cycles(rule) for layer in layers) for rule in ("ports", "shared"))
+        found[weights] = (plan.memory.arena_bytes, plan.flash_bytes, *cycles)
+    assert found == {
+        "ram": (9_288, 10_982, 136_436, 140_643),
+        "flash": (8_064, 10_774, 174_140, 174_140),
+    }
+
+
+def test_streams_give_the_programs_back():
+    plan = compile_model(SHIPPED.read_bytes(), name="shipped", accelerator="mvp")
+    for layer in plan.layers:
+        if layer.mvp is None:
+            continue
+        programs, options = layer.mvp.programs, layer.options
+        images = stream.decode(options.programs, len(programs), isa.RAM_BASE, isa.FLASH_BASE)
+        for words, decoded in zip(programs, images, strict=True):
+            used = sorted(stream.used_words(words))
+            np.testing.assert_array_equal(decoded[used], words[used])
+
+
+def test_programs_do_not_depend_on_where_the_arena_is():
+    plan = compile_model(SHIPPED.read_bytes(), name="shipped", accelerator="mvp")
+    layer = plan.layers[1]
+    programs = layer.mvp.programs.copy()
+    addresses = [isa.ARRAY_WORD + 4 * a for a in range(isa.ARRAYS)]
+    for words in programs:
+        for k in addresses:
+            if words[k] >= isa.RAM_BASE:
+                words[k] += 0x4000
+            elif words[k]:
+                words[k] += 0x20000
+    again = stream.encode(programs, isa.RAM_BASE + 0x4000, isa.FLASH_BASE + 0x20000)
+    np.testing.assert_array_equal(again, layer.options.programs)
+
+
+def test_wrong_choices():
+    with pytest.raises(TokayError, match="no accelerator named 'npu'"):
+        compile_model(SHIPPED.read_bytes(), name="shipped", accelerator="npu")
+    with pytest.raises(TokayError, match="weights named 'rom'"):
+        compile_model(SHIPPED.read_bytes(), name="shipped", accelerator="mvp", mvp_weights="rom")
+
+
+def test_a_bad_address_is_reported_on_the_pc_too():
+    model = Model(SHIPPED, "mvp")
+    array = next(a for a in model._memory._alive if a is not None and getattr(a, "dtype", None) == np.uint32)
+    head = int(array[0])
+    array[1 + (head >> 24)] = 0x7000_0000
+    with pytest.raises(RuntimeError, match="accelerator fault"):
+        model.invoke(np.zeros(model.input.shape, np.int8))
+    assert isinstance(model._mvp, Accelerator)
+    assert "layer 0, program 0: BUSERRFAULT at instruction 0" in model._mvp.fault()
+
+
+def layer_inputs(model: Model, x: np.ndarray, reference: list[np.ndarray]) -> list[np.ndarray]:
+    """Each layer's output on the accelerator when fed what the reference's layers gave."""
+    outputs = []
+    known = {model.plan.graph.inputs[0]: x.reshape(model.input.shape)}
+    for layer, expected in zip(model.layers, reference, strict=True):
+        known[layer.output] = expected
+    for position, layer in enumerate(model.layers):
+        for tensor in layer.inputs:
+            if not model.plan.graph.tensors[tensor].constant:
+                model._view(tensor)[...] = known[tensor].reshape(model._view(tensor).shape)
+        assert model._library.nn_run_layer(model._nn, position) == 0
+        outputs.append(model._read(layer.output))
+    return outputs
+
+
+def inputs_of(model: Model, count: int) -> list[np.ndarray]:
+    recorded = SHARED / "vectors" / "models"
+    for path in sorted(recorded.glob("*.npz")) if recorded.is_dir() else ():
+        values = np.load(path)["inputs"]
+        if values.dtype == model.input.dtype and values[0].size == int(np.prod(model.input.shape)):
+            return [v.reshape(model.input.shape) for v in values[:count]]
+    rng = np.random.default_rng(3)
+    return [
+        rng.normal(-20, 40, model.input.shape).clip(-128, 127).astype(model.input.dtype) for _ in range(count)
+    ]
+
+
+EXACT = {"keyword_spotting_on_off": 0.97}
+"""Least share of outputs equal to the reference's in the worst layer of the accelerator."""
+
+
+def shares_of_exact_outputs(source, count: int) -> dict[int, float]:
+    """By layer of the accelerator, each fed what the reference's layer is fed; never more than 1 off."""
+    reference, model = Model(source), Model(source, "mvp")
+    exact: dict[int, list[float]] = {}
+    for x in inputs_of(model, count):
+        expected = reference.invoke_layers(x)
+        for layer, want, got in zip(model.layers, expected, layer_inputs(model, x, expected), strict=True):
+            if layer.mvp is None:
+                np.testing.assert_array_equal(got, want)
+                continue
+            difference = np.abs(got.astype(int) - want.astype(int))
+            assert difference.max() <= 1, f"layer {layer.index} {layer.name}"
+            exact.setdefault(layer.index, []).append(float((difference == 0).mean()))
+    return {index: float(np.mean(shares)) for index, shares in exact.items()}
+
+
+@pytest.mark.parametrize("path", [SHIPPED, *GIVEN], ids=lambda p: f"{p.parent.parent.name}-{p.stem}")
+def test_no_layer_is_more_than_one_off(path):
+    assert min(shares_of_exact_outputs(path, 2).values()) >= EXACT.get(path.stem, 0.8)
+
+
+CYCLES = {
+    "audio_example1": (352_033, 363_340),
+    "keyword_spotting": (1_422_134, 1_520_942),
+    "keyword_spotting_mobilenetv2": (1_138_765, 1_220_389),
+    "keyword_spotting_on_off": (136_436, 140_643),
+    "tflite_micro_speech": (163_782, 176_962),
+}
+ARENA = {
+    "audio_example1": 17_864,
+    "keyword_spotting": 32_000,
+    "keyword_spotting_mobilenetv2": 76_176,
+    "keyword_spotting_on_off": 9_288,
+    "tflite_micro_speech": 8_600,
+}
+
+
+@needs_given
+@pytest.mark.parametrize("path", GIVEN, ids=lambda p: p.stem)
+def test_cycles_and_memory_of_the_given_models(path):
+    """Estimates of the accelerator's cycles, pinned; well below what the vendor's kernels took."""
+    model = Model(path, "mvp")
+    model.invoke(np.zeros(model.input.shape, model.input.dtype))
+    assert model.accelerator_counters().cycles == CYCLES[path.stem][0]
+    layers = [layer.mvp for layer in model.layers if layer.mvp]
+    assert sum(layer.cycles("shared") for layer in layers) == CYCLES[path.stem][1]
+    assert model.plan.memory.arena_bytes == ARENA[path.stem]
+
+
+def weighted(
+    n: NetworkBuilder,
+    rng,
+    name: str,
+    shape: tuple[int, ...],
+    channels: int,
+    source: int,
+    output: int,
+    **fields,
+):
+    """An operator with random weights and biases."""
+    weights = n.tensor(shape, scale=0.004, data=rng.integers(-127, 128, shape))
+    bias = n.tensor((channels,), "int32", scale=0.0002, data=rng.integers(-3000, 3000, channels))
+    options = {
+        "CONV_2D": "Conv2D",
+        "DEPTHWISE_CONV_2D": "DepthwiseConv2D",
+        "FULLY_CONNECTED": "FullyConnected",
+    }
+    n.operator(name, [source, weights, bias], [output], f"{options[name]}Options", **fields)
+
+
+def residual_network() -> bytes:
+    """A little of everything: an input that is needed again after it was convolved, so that it must not
+    be widened in its own place, and a last layer with an odd number of outputs."""
+    rng = np.random.default_rng(5)
+    n = NetworkBuilder()
+    image = (1, 12, 10, 4)
+    x, a, b, c = n.tensor(image, scale=0.053), *(n.tensor(image, scale=0.1) for _ in range(3))
+    stride = {"strideW": 1, "strideH": 1}
+    weighted(n, rng, "CONV_2D", (4, 3, 3, 4), 4, x, a, **stride)
+    weighted(n, rng, "DEPTHWISE_CONV_2D", (1, 3, 3, 4), 4, a, b, **stride, depthMultiplier=1)
+    n.operator("ADD", [x, b], [c], "AddOptions")
+    pooled, y = n.tensor((1, 6, 5, 4), scale=0.1), n.tensor((1, 3), scale=0.3)
+    n.operator(
+        "MAX_POOL_2D", [c], [pooled], "Pool2DOptions", strideW=2, strideH=2, filterWidth=2, filterHeight=2
+    )
+    weighted(n, rng, "FULLY_CONNECTED", (3, 120), 3, pooled, y)
+    return n.build([x], [y])
+
+
+def test_a_network_that_needs_its_input_twice():
+    tflite = residual_network()
+    model = Model(tflite, "mvp")
+    assert [layer.kernel for layer in model.layers] == ["mvp"] * 5
+    conv = model.layers[0]
+    x = model.plan.graph.inputs[0]
+    start, taken = model.plan.memory.prescaled[conv.index], model.plan.memory.offsets[x]
+    assert start + conv.prescaled_bytes <= taken or taken + 480 <= start
+    assert min(shares_of_exact_outputs(tflite, 4).values()) > 0.9
+    rng = np.random.default_rng(0)
+    x = rng.integers(-128, 128, model.input.shape).astype(np.int8)
+    np.testing.assert_array_equal(model.invoke(x), model.invoke_layers(x)[-1])
