@@ -269,20 +269,6 @@ def _stream_bits(stream: Stream) -> int:
     return stream.register | 8 | stream.array.number << 4 | sum(1 << 7 + d for d in set(stream.increments))
 
 
-def changed_words(before: NDArray[np.uint32], after: NDArray[np.uint32]) -> tuple[tuple[int, int], ...]:
-    """The words to write, as (index, value), so that a loaded image ``before`` becomes ``after``.
-
-    The ALU registers that a run of ``before`` leaves changed have to be written again too; they are
-    found by :func:`clobbered_registers`. The command word, which starts the program, is left out.
-    """
-    stale = clobbered_registers(before)
-    return tuple(
-        (i, int(after[i]))
-        for i in range(isa.COMMAND_WORD)
-        if before[i] != after[i] or (i in stale and i in used_registers(after))
-    )
-
-
 def _streams(words: NDArray[np.uint32]) -> Iterator[tuple[int, int, int]]:
     """(instruction, stream, fields) of the streams that are on."""
     for i in range(instruction_count(words)):

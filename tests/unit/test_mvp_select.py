@@ -1,4 +1,4 @@
-"""From a model to the accelerator's programs: choice, encoding, and a whole network on the model."""
+"""From a model to the accelerator's programs: choice, and a whole network on the model."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from codegen.mvp.encode import address_positions, decode, encode
 from codegen.mvp.kernels.layer import MvpLayer, Placement, Refusal
 from codegen.mvp.select import Choice, select
 from codegen.read import read_model
@@ -29,29 +28,6 @@ def test_shipped_model():
     for timing in ("ports", "shared"):
         assert sum(layer.cycles(timing) for layer in layers) < 150_000
     assert sum(layer.flash_bytes for layer in layers) <= 12_000
-
-
-def test_encoding_gives_the_programs_back():
-    for _, choice in choices():
-        if isinstance(choice, Refusal):
-            continue
-        layer = choice.nominal
-        words = encode(layer)
-        assert layer.program_bytes == 4 * len(words)
-        decoded = decode(words, len(layer.programs))
-        np.testing.assert_array_equal(decoded, layer.programs)
-        for position in address_positions(layer):
-            assert words[position] >= FLASH
-
-
-def test_addresses_move():
-    """Adding an offset to the listed words is building for other addresses."""
-    choice = next(c for name, c in choices() if name == "conv_2d")
-    here = choice.build(Placement((RAM,), RAM + 0x4000, RAM, FLASH, RAM + 0x6000))
-    there = choice.build(Placement((RAM + 64,), RAM + 0x4040, RAM + 64, FLASH, RAM + 0x6040))
-    words = encode(here)
-    words[list(address_positions(here))] += 64
-    np.testing.assert_array_equal(words, encode(there))
 
 
 def _run(machine: Machine, ram: np.ndarray, flash: np.ndarray, layer: MvpLayer, at: Placement) -> None:

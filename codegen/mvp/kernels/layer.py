@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codegen.mvp import isa
-from codegen.mvp.assembler import changed_words, clobbered_registers, used_registers
+from codegen.mvp.assembler import clobbered_registers, used_registers
 
 PROGRAM_CPU_CYCLES = 80
 """A guess of what loading, starting and awaiting one program costs the processor."""
@@ -61,17 +61,12 @@ class MvpLayer:
     output_bytes: int  # may be one more than the tensor's: what the last store covers
     largest_sum: float  # bound of every partial sum, proven from the weights
 
-    def changes(self) -> tuple[tuple[tuple[int, int], ...], ...]:
-        """For each program after the first, the words (index, value) that differ from the one before."""
-        pairs = zip(self.programs[:-1], self.programs[1:], strict=True)
-        return tuple(changed_words(before, after) for before, after in pairs)
-
     @property
     def program_bytes(self) -> int:
-        """Flash for the programs, see :mod:`codegen.mvp.encode`."""
-        from codegen.mvp.encode import encode
+        """Flash for the programs, see :mod:`codegen.mvp.stream`."""
+        from codegen.mvp import stream
 
-        return 4 * len(encode(self))
+        return stream.encode(self.programs, isa.RAM_BASE, isa.FLASH_BASE).nbytes
 
     @property
     def flash_bytes(self) -> int:
@@ -104,8 +99,8 @@ Kernel = Callable[[Placement], MvpLayer]
 
 
 def checked(layer: MvpLayer) -> MvpLayer:
-    """Asserts what the delta encoding relies on: no program needs a register that one before it
-    changed and that its own image does not set."""
+    """Asserts that no program changes a register that holds one of its constants, so that they need
+    not be written again for the next."""
     for words in layer.programs:
         assert not used_registers(words) & clobbered_registers(words), "constants must stay untouched"
     return layer
