@@ -32,7 +32,7 @@ extern "C" {
 #define MVP_INSTRUCTIONS 8
 #define MVP_PROGRAM_WORDS 69 /* the registers 0x064..0x174: ALU, arrays, loops, instructions, CMD */
 #define MVP_PROGRAM_OFFSET 0x064u
-#define MVP_WINDOWS 8
+#define MVP_WINDOWS 24 /* Renode keeps memory in pieces of 64 KiB and more */
 
 /* Register offsets a driver needs; add 0x1000, 0x2000, 0x3000 to set, clear, toggle bits. */
 enum {

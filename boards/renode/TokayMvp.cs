@@ -1,0 +1,417 @@
+// The EFR32xG24's accelerator for Renode: registers, programs and cycles are those of the project's one C
+// model (host/simulator/mvp), called through its shared library; this file gives it Renode's memory, time
+// and interrupt line.
+//
+// Compiled by Renode at run time (include), so it keeps to C# 7 and to what every Renode assembly has.
+using System;
+using System.Runtime.InteropServices;
+
+using Antmicro.Renode.Core;
+using Antmicro.Renode.Exceptions;
+using Antmicro.Renode.Logging;
+using Antmicro.Renode.Peripherals.Bus;
+using Antmicro.Renode.Peripherals.Memory;
+using Antmicro.Renode.Peripherals.Timers;
+using Antmicro.Renode.Time;
+
+namespace Antmicro.Renode.Peripherals.Miscellaneous
+{
+    public class TokayMvp : IDoubleWordPeripheral, IKnownSize, IDisposable
+    {
+        public TokayMvp(IMachine machine, MappedMemory ram, MappedMemory flash, ulong ramBase = 0x20000000,
+                        ulong flashBase = 0x08000000, ulong frequency = 78000000)
+        {
+            this.machine = machine;
+            this.ram = ram;
+            this.flash = flash;
+            this.ramBase = ramBase;
+            this.flashBase = flashBase;
+            IRQ = new GPIO();
+            busRead = ReadBus;
+            busWrite = WriteBus;
+            timer = new LimitTimer(machine.ClockSource, frequency, this, "program", ulong.MaxValue,
+                                   direction: Direction.Ascending, enabled: false, workMode: WorkMode.OneShot,
+                                   eventEnabled: true, autoUpdate: true);
+            timer.LimitReached += ProgramEnds;
+        }
+
+        public uint ReadDoubleWord(long offset)
+        {
+            if(native == null)
+            {
+                this.Log(LogLevel.Error, "No library: set it with 'sysbus.mvp Library'");
+                return 0;
+            }
+            CatchUp();
+            return native.Read(model, (uint)offset);
+        }
+
+        public void WriteDoubleWord(long offset, uint value)
+        {
+            if(native == null)
+            {
+                this.Log(LogLevel.Error, "No library: set it with 'sysbus.mvp Library'");
+                return;
+            }
+            CatchUp();
+            var before = native.Remaining(model);
+            native.Write(model, (uint)offset, value);
+            var remaining = native.Remaining(model);
+            if(remaining != before)
+            {
+                if(failing && before == 0)
+                {
+                    failing = false;
+                    AddMemory();
+                }
+                Wait(remaining);
+            }
+            UpdateInterrupt();
+        }
+
+        public void Reset()
+        {
+            timer.Enabled = false;
+            advanced = 0;
+            failing = false;
+            if(native != null)
+            {
+                Initialize();
+            }
+            IRQ.Set(false);
+        }
+
+        public void Dispose()
+        {
+            if(model != IntPtr.Zero)
+            {
+                Marshal.FreeHGlobal(model);
+                model = IntPtr.Zero;
+                native = null;
+            }
+        }
+
+        // The next program finds no memory at all: the model itself raises the bus error.
+        public void FailNextProgram()
+        {
+            if(native == null)
+            {
+                throw new RecoverableException("The MVP has no library yet");
+            }
+            failing = true;
+            native.RemoveWindows(model);
+        }
+
+        // Path of libtokay_native.so.
+        public string Library
+        {
+            get { return library; }
+
+            set
+            {
+                Dispose();
+                native = new TokayMvpLibrary(value);
+                model = Marshal.AllocHGlobal((int)native.Size().ToUInt64());
+                library = value;
+                Initialize();
+            }
+        }
+
+        // 0: each load stream has its own way to memory. 1: both share one. As host.profile --timing.
+        public int Timing
+        {
+            get { return timing; }
+
+            set
+            {
+                if(value != 0 && value != 1)
+                {
+                    throw new RecoverableException("Timing is 0 (ports) or 1 (shared)");
+                }
+                timing = value;
+                Reset();
+            }
+        }
+
+        public long Size
+        {
+            get { return 0x4000; }
+        }
+
+        public GPIO IRQ { get; private set; }
+
+        private void Initialize()
+        {
+            native.Initialize(model, timing, 0);
+            var bus = new TokayMvpLibrary.Bus
+            {
+                Read = Marshal.GetFunctionPointerForDelegate(busRead),
+                Write = Marshal.GetFunctionPointerForDelegate(busWrite),
+                Context = IntPtr.Zero,
+            };
+            native.SetBus(model, ref bus);
+            AddMemory();
+        }
+
+        // Renode keeps memory in segments; each is a window of the model. What is over goes by the bus.
+        private void AddMemory()
+        {
+            native.RemoveWindows(model);
+            AddMemory(ram, ramBase, 1);
+            AddMemory(flash, flashBase, 0);
+        }
+
+        private void AddMemory(MappedMemory memory, ulong start, byte writable)
+        {
+            for(var i = 0; i < memory.SegmentCount; i++)
+            {
+                var offset = (long)i * memory.SegmentSize;
+                var bytes = Math.Min(memory.SegmentSize, memory.Size - offset);
+                memory.TouchSegment(i);
+                if(native.AddWindow(model, (uint)(start + (ulong)offset), (uint)bytes, memory.GetSegment(i), writable) == 0)
+                {
+                    this.Log(LogLevel.Warning, "More memory segments than windows: some accesses will be slow");
+                    return;
+                }
+            }
+        }
+
+        private void Wait(ulong remaining)
+        {
+            timer.Enabled = false;
+            advanced = 0;
+            if(remaining == 0)
+            {
+                return;
+            }
+            // Without it the time would count from the start of the core's present time slice.
+            if(machine.SystemBus.TryGetCurrentCPU(out var cpu))
+            {
+                cpu.SyncTime();
+            }
+            timer.Limit = remaining;
+            timer.Value = 0;
+            timer.Enabled = true;
+        }
+
+        // Tells the model the time that has gone by in the present program.
+        private void CatchUp()
+        {
+            if(!timer.Enabled)
+            {
+                return;
+            }
+            if(machine.SystemBus.TryGetCurrentCPU(out var cpu))
+            {
+                cpu.SyncTime();
+            }
+            // Synchronizing may have ended it.
+            var now = timer.Enabled ? timer.Value : advanced;
+            if(now > advanced)
+            {
+                native.Advance(model, now - advanced);
+                advanced = now;
+            }
+        }
+
+        private void ProgramEnds()
+        {
+            timer.Enabled = false;
+            advanced = 0;
+            if(native == null)
+            {
+                return;
+            }
+            native.Advance(model, native.Remaining(model));
+            UpdateInterrupt();
+        }
+
+        private void UpdateInterrupt()
+        {
+            IRQ.Set(native.Interrupt(model) != 0);
+        }
+
+        private byte ReadBus(IntPtr context, uint address, uint bytes, IntPtr value)
+        {
+            if(failing || !IsMemory(address))
+            {
+                return 0;
+            }
+            var bus = machine.SystemBus;
+            var word = bytes == 1 ? bus.ReadByte(address) : bytes == 2 ? bus.ReadWord(address) : bus.ReadDoubleWord(address);
+            Marshal.WriteInt32(value, unchecked((int)word));
+            return 1;
+        }
+
+        private byte WriteBus(IntPtr context, uint address, uint bytes, uint value)
+        {
+            if(failing || address - ramBase >= (ulong)ram.Size)
+            {
+                return 0;
+            }
+            var bus = machine.SystemBus;
+            switch(bytes)
+            {
+            case 1:
+                bus.WriteByte(address, (byte)value);
+                break;
+            case 2:
+                bus.WriteWord(address, (ushort)value);
+                break;
+            default:
+                bus.WriteDoubleWord(address, value);
+                break;
+            }
+            return 1;
+        }
+
+        private bool IsMemory(uint address)
+        {
+            return address - ramBase < (ulong)ram.Size || address - flashBase < (ulong)flash.Size;
+        }
+
+        private TokayMvpLibrary native;
+        private IntPtr model;
+        private string library;
+        private int timing;
+        private bool failing;
+        private ulong advanced; // cycles of the present program that the model knows of
+
+        private readonly IMachine machine;
+        private readonly MappedMemory ram;
+        private readonly MappedMemory flash;
+        private readonly ulong ramBase;
+        private readonly ulong flashBase;
+        private readonly LimitTimer timer;
+        // The model holds pointers to these: they must stay.
+        private readonly TokayMvpLibrary.BusRead busRead;
+        private readonly TokayMvpLibrary.BusWrite busWrite;
+    }
+
+    // The functions of host/simulator/mvp/mvp.h. C's bool is a byte.
+    public class TokayMvpLibrary
+    {
+        public TokayMvpLibrary(string path)
+        {
+            library = Open(path);
+            Size = Find<SizeFunction>("mvp_size");
+            Initialize = Find<InitializeFunction>("mvp_init");
+            SetBus = Find<SetBusFunction>("mvp_set_bus");
+            AddWindow = Find<AddWindowFunction>("mvp_add_window");
+            RemoveWindows = Find<ActFunction>("mvp_remove_windows");
+            Read = Find<ReadFunction>("mvp_read");
+            Write = Find<WriteFunction>("mvp_write");
+            Remaining = Find<RemainingFunction>("mvp_remaining");
+            Advance = Find<AdvanceFunction>("mvp_advance");
+            Interrupt = Find<InterruptFunction>("mvp_irq");
+        }
+
+        public readonly SizeFunction Size;
+        public readonly InitializeFunction Initialize;
+        public readonly SetBusFunction SetBus;
+        public readonly AddWindowFunction AddWindow;
+        public readonly ActFunction RemoveWindows;
+        public readonly ReadFunction Read;
+        public readonly WriteFunction Write;
+        public readonly RemainingFunction Remaining;
+        public readonly AdvanceFunction Advance;
+        public readonly InterruptFunction Interrupt;
+
+        private T Find<T>(string name)
+        {
+            var address = Symbol(library, name);
+            if(address == IntPtr.Zero)
+            {
+                throw new RecoverableException("The MVP's library has no " + name);
+            }
+            return (T)(object)Marshal.GetDelegateForFunctionPointer(address, typeof(T));
+        }
+
+#if NET
+        private static IntPtr Open(string path)
+        {
+            try
+            {
+                return NativeLibrary.Load(path);
+            }
+            catch(Exception e)
+            {
+                throw new RecoverableException("Cannot load the MVP's library " + path + ": " + e.Message + " (build it with: make native)");
+            }
+        }
+
+        private static IntPtr Symbol(IntPtr library, string name)
+        {
+            IntPtr address;
+            return NativeLibrary.TryGetExport(library, name, out address) ? address : IntPtr.Zero;
+        }
+#else
+        private static IntPtr Open(string path)
+        {
+            var handle = dlopen(path, 2);
+            if(handle == IntPtr.Zero)
+            {
+                throw new RecoverableException("Cannot load the MVP's library " + path + " (build it with: make native)");
+            }
+            return handle;
+        }
+
+        private static IntPtr Symbol(IntPtr library, string name)
+        {
+            return dlsym(library, name);
+        }
+
+        [DllImport("libdl.so.2")]
+        private static extern IntPtr dlopen(string path, int flags);
+
+        [DllImport("libdl.so.2")]
+        private static extern IntPtr dlsym(IntPtr library, string name);
+#endif
+
+        private readonly IntPtr library;
+
+        [StructLayout(LayoutKind.Sequential)]
+        public struct Bus
+        {
+            public IntPtr Read;
+            public IntPtr Write;
+            public IntPtr Context;
+        }
+
+        [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
+        public delegate byte BusRead(IntPtr context, uint address, uint bytes, IntPtr value);
+
+        [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
+        public delegate byte BusWrite(IntPtr context, uint address, uint bytes, uint value);
+
+        [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
+        public delegate UIntPtr SizeFunction();
+
+        [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
+        public delegate void InitializeFunction(IntPtr model, int timing, byte atOnce);
+
+        [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
+        public delegate void SetBusFunction(IntPtr model, ref Bus bus);
+
+        [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
+        public delegate byte AddWindowFunction(IntPtr model, uint start, uint bytes, IntPtr memory, byte writable);
+
+        [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
+        public delegate void ActFunction(IntPtr model);
+
+        [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
+        public delegate uint ReadFunction(IntPtr model, uint offset);
+
+        [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
+        public delegate void WriteFunction(IntPtr model, uint offset, uint value);
+
+        [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
+        public delegate ulong RemainingFunction(IntPtr model);
+
+        [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
+        public delegate void AdvanceFunction(IntPtr model, ulong cycles);
+
+        [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
+        public delegate byte InterruptFunction(IntPtr model);
+    }
+}
