@@ -83,7 +83,7 @@ def build(
     variant = name if accelerator == "none" else f"{name}-{accelerator}"
     variant += "-flash" if accelerator == "mvp" and mvp_weights == "flash" else ""
     folder = (output or ROOT / "build" / board.key / variant).resolve()
-    inputs = _inputs(model, name, board, accelerator, mvp_weights)
+    inputs = _inputs(model, repr((name, board, accelerator, mvp_weights, listens)))
     known = _recorded(folder, inputs)
     if known is not None:
         return known
@@ -108,11 +108,9 @@ def build(
     return made
 
 
-def _inputs(
-    model: str | None, name: str, board: boards.Board, accelerator: str, mvp_weights: str
-) -> str:
+def _inputs(model: str | None, options: str) -> str:
     """A hash of everything that an image is made of, but for the compiler."""
-    digest = hashlib.sha256(repr((name, board, accelerator, mvp_weights)).encode())
+    digest = hashlib.sha256(options.encode())
     digest.update(b"" if model is None else model_files.read(model).tflite)
     for folder, pattern in _SOURCES:
         for path in sorted((ROOT / folder).glob(pattern)):

@@ -13,8 +13,10 @@ from codegen.plan_memory import Block, lower_bound, place
 from tests.tflite_builder import NetworkBuilder
 
 blocks = st.lists(
-    st.builds(lambda size, first, span: Block(4 * size, first, first + span), st.integers(1, 50),
-              st.integers(0, 12), st.integers(0, 5)),
+    st.builds(
+        lambda size, first, span, more: Block(4 * size, first, first + span, (), 4 * (size + more)),
+        st.integers(1, 50), st.integers(0, 12), st.integers(0, 5), st.sampled_from([0, 0, 5, 40]),
+    ),
     min_size=1,
     max_size=14,
 )  # fmt: skip
@@ -28,10 +30,12 @@ def test_blocks_alive_together_do_not_overlap(given_blocks):
     for i, a in enumerate(given_blocks):
         assert places[i] >= 0 and places[i] % 4 == 0
         for j, b in enumerate(given_blocks[:i]):
-            if a.overlaps(b):
-                assert places[i] + a.bytes <= places[j] or places[j] + b.bytes <= places[i]
-    height = max(p + b.bytes for p, b in zip(places, given_blocks, strict=True))
-    assert bound <= height <= sum(b.bytes for b in given_blocks)
+            for time in range(20):  # some blocks are larger at their last
+                sizes = a.bytes_at(time), b.bytes_at(time)
+                if all(sizes):
+                    assert places[i] + sizes[0] <= places[j] or places[j] + sizes[1] <= places[i]
+    height = max(p + b.bytes_at(b.last) for p, b in zip(places, given_blocks, strict=True))
+    assert bound <= height <= sum(b.bytes_at(b.last) for b in given_blocks)
 
 
 def test_chains_meet_the_bound():

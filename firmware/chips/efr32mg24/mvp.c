@@ -10,6 +10,7 @@
 
 /* Far beyond any program: they take a millisecond or so. */
 #define TIMEOUT_CYCLES 78000000u
+#define DISABLING_POLLS 10000u
 
 static nn_mvp_t s_mvp;
 
@@ -46,7 +47,7 @@ static nn_status_t fail(nn_mvp_t *mvp, uint32_t flags) {
     if (mvp->fault.flags == 0) { /* never ended: back to a state that takes programs */
         MVP_CMD = MVP_CMD_HALT;
         REG_CLR(MVP_EN) = MVP_EN_EN;
-        while ((MVP_EN & MVP_EN_DISABLING) != 0) {
+        for (uint32_t i = 0; i < DISABLING_POLLS && (MVP_EN & MVP_EN_DISABLING) != 0; i++) {
         }
         REG_SET(MVP_EN) = MVP_EN_EN;
     }
