@@ -300,6 +300,8 @@ def _program(layer: Conv2D, variant: Variant, run: _Run, at: Placement) -> NDArr
         dims = [(taps // unit, 1), (r1 - r0, width * ic // unit), (run.count, position)]
         address = at.scratch + 2 * ((row - run.top) * width + column) * ic
         x.append(p.array(f"x{lane}", address, Type.HALF, dims, complex=variant.paired))
+    if run.lanes < variant.lanes:  # so that the other arrays have the numbers of the other programs
+        p.array("no x1", 0, Type.HALF, [(1, 0)])
     pair_step = layer.taps + layer.taps % 2
     in_line = pair_step > isa.MAX_STRIDE and pair_step == taps * (r1 - r0)
     w_dims = [(taps, 1), (r1 - r0, kernel_width * ic), (oc // 2, pair_step)]
