@@ -99,7 +99,7 @@ class Model:
     def invoke(self, x: np.ndarray) -> np.ndarray:
         """One inference: an array of the input's shape and type to one of the output's."""
         self._set_input(x)
-        _check(self._library.nn_run(self._nn), "nn_run")
+        self._check(self._library.nn_run(self._nn), "nn_run")
         return self._read(self.plan.graph.outputs[0])
 
     def invoke_layers(self, x: np.ndarray) -> list[np.ndarray]:
@@ -107,13 +107,18 @@ class Model:
         self._set_input(x)
         outputs = []
         for position, layer in enumerate(self.layers):
-            _check(self._library.nn_run_layer(self._nn, position), f"layer {layer.index}")
+            self._check(self._library.nn_run_layer(self._nn, position), f"layer {layer.index}")
             outputs.append(self._read(layer.output))
         return outputs
 
     def accelerator_counters(self) -> AcceleratorCounters:
         """What the accelerator did since the last call; all 0 without one."""
         return self._mvp.take_counters() if self._mvp else AcceleratorCounters(0, 0, 0)
+
+    def _check(self, status: int, where: str) -> None:
+        if status == _STATUS.index("accelerator fault") and self._mvp:
+            where = f"{where}: {self._mvp.fault()}"
+        _check(status, where)
 
     def _set_input(self, x: np.ndarray) -> None:
         x = np.asarray(x)

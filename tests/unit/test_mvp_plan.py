@@ -8,7 +8,7 @@ import pytest
 from codegen.errors import TokayError
 from codegen.mvp import isa, stream
 from codegen.pipeline import compile_model
-from host.runtime import Accelerator, Model
+from host.runtime import Model
 from tests.places import ROOT, SHARED
 from tests.tflite_builder import NetworkBuilder
 
@@ -84,10 +84,9 @@ def test_a_bad_address_is_reported_on_the_pc_too():
     array = next(a for a in model._memory._alive if a is not None and getattr(a, "dtype", None) == np.uint32)
     head = int(array[0])
     array[1 + (head >> 24)] = 0x7000_0000
-    with pytest.raises(RuntimeError, match="accelerator fault"):
+    said = "layer 0, program 0: BUSERRFAULT at instruction 0, .* accelerator fault"
+    with pytest.raises(RuntimeError, match=said):
         model.invoke(np.zeros(model.input.shape, np.int8))
-    assert isinstance(model._mvp, Accelerator)
-    assert "layer 0, program 0: BUSERRFAULT at instruction 0" in model._mvp.fault()
 
 
 def layer_inputs(model: Model, x: np.ndarray, reference: list[np.ndarray]) -> list[np.ndarray]:
