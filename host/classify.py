@@ -1,6 +1,7 @@
 """Hears keywords: on the PC, or on the image in the simulator or on a board.
 
-``python -m host.classify MODEL [--audio FILE...] [--simulate | --device [--port P]] [--json FILE]``
+``python -m host.classify MODEL [--audio FILE...] [--simulate | --renode | --device [--port P]]
+[--json FILE]``
 
 The options of the detector replace what the model says, on the PC and on a running target alike; the
 target keeps them until its next reset.
@@ -49,8 +50,8 @@ def main(argv: Sequence[str]) -> int:
     _detector_options(p)
     _dump_options(p)
     args = p.parse_args(argv)
-    if args.target == "simulator" and not args.audio:
-        p.error("--simulate needs --audio FILE")
+    if args.target in ("simulator", "renode") and not args.audio:
+        p.error(f"--{'simulate' if args.target == 'simulator' else 'renode'} needs --audio FILE")
     if args.record and not (args.target or args.replay):
         p.error("--record needs --simulate or --device")
     if args.seconds is not None and not args.seconds > 0:
@@ -198,7 +199,7 @@ class _Session:
             self._warn_of_slow_line()
             end_ms = None if self.args.seconds is None else int(self.args.seconds * 1000)
             heard = listening.microphone(device, self.streams, end_ms)
-        elif where.kind == "simulator" and self._fits_line():
+        elif where.kind in ("simulator", "renode") and self._fits_line():
             play = target.player(where, self.args.board, samples)
             heard = listening.microphone(device, self.streams, self._ms(samples), play)
         else:

@@ -1,6 +1,7 @@
 """Profiles a model on its image: cycles, time and memory by layer.
 
-``python -m host.profile MODEL [--accelerator none|mvp] [--simulate | --device [--port P]] [--json FILE]``
+``python -m host.profile MODEL [--accelerator none|mvp] [--simulate | --renode | --device [--port P]]
+[--json FILE]``
 """
 
 from __future__ import annotations
@@ -18,7 +19,11 @@ from host.errors import TokayError
 from host.tables import text_table
 from host.verdict import Conditions, Verdict, judge
 
-_ESTIMATE = "CPU cycles come from the simulator's instruction-cost model: an estimate, not silicon"
+_ESTIMATES = {
+    "simulator": "CPU cycles come from the simulator's instruction-cost model: an estimate, not silicon",
+    "renode": "Renode counts a cycle for every instruction: CPU cycles and times are neither the simulator's "
+    "nor silicon's",
+}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -31,7 +36,7 @@ def main(argv: Sequence[str]) -> int:
     )
     p.add_argument(
         "--timing", choices=["ports", "shared"], default="ports",
-        help="in the simulator, how memory costs the accelerator time (default: %(default)s)",
+        help="in the simulator and in Renode, how memory costs the accelerator time (default: %(default)s)",
     )  # fmt: skip
     p.add_argument(
         "--mvp-weights", choices=["ram", "flash"], default="ram",
@@ -59,7 +64,7 @@ def profile(args: Any) -> dict[str, Any]:
             hint="build and flash the image anew",
         )
     value = result(static, where.kind, measured)
-    if args.accelerator == "mvp" and where.kind == "simulator":
+    if args.accelerator == "mvp" and where.kind in _ESTIMATES:
         value["timing"] = getattr(args, "timing", "ports")
     return {**value, "verdict": verdict.verdict, "reasons": list(verdict.reasons)}
 
@@ -212,7 +217,7 @@ def table(value: dict[str, Any]) -> str:
     if value["unsupported_layers"]:
         lines += ["", "Not on the accelerator:"]
         lines += [f"  {u['index']} {u['opcode']}: {u['reason']}" for u in value["unsupported_layers"]]
-    notes = [_ESTIMATE] if value["estimate"] else []
+    notes = [_ESTIMATES[value["target"]]] if value["estimate"] else []
     if "timing" in value:
         notes.append(
             f"Accelerator cycles come from a model fitted to published measurements of silicon, memory rule "

@@ -19,21 +19,28 @@ from host.device.serial_port import BAUD_RATE, SerialTransport, choose_port
 from host.device.simulator import SimulatorTransport
 from host.device.transport import Transport
 from host.errors import TokayError
+from host.renode import Renode
 from host.simulator.machine import Machine
+
+_RENODE_START_S = 20.0  # of real time, in which the image boots
 
 
 @dataclass(frozen=True)
 class Target:
-    """A connected device. ``machine`` is the simulated chip behind it, None for a real one."""
+    """A connected device. ``machine`` is the simulated chip behind it, ``renode`` that in Renode; None
+    for a real one."""
 
-    kind: str  # "simulator" or "device", also of a recorded conversation
+    kind: str  # "simulator", "renode" or "device", also of a recorded conversation
     device: Device
     machine: Machine | None = None
+    renode: Renode | None = None
 
     def close(self) -> None:
         self.device.close()
         if self.machine is not None:
             self.machine.close()
+        if self.renode is not None:
+            self.renode.close()
 
     def __enter__(self) -> Target:
         return self
@@ -55,6 +62,9 @@ def add_options(p: argparse.ArgumentParser) -> None:
     which.add_argument(
         "--device", dest="target", action="store_const", const="device", help="a board on a serial port"
     )
+    which.add_argument(
+        "--renode", dest="target", action="store_const", const="renode", help="the chip in Renode"
+    )
     which.add_argument("--replay", metavar="FILE", help="a conversation that was recorded with --record")
     p.add_argument("--record", metavar="FILE", help="write the conversation with the target to FILE")
     p.add_argument("--port", help="with --device: serial port or probe serial number (default: the only one)")
@@ -75,7 +85,8 @@ def connect(args: Any, model_sha256: str) -> Target:
         return attach(args.port, args.baud, model_sha256, record)
     image = getattr(args, "image", None)
     elf = image or build_image(args.model, args.board, args.accelerator, verbose=args.verbose)
-    where = simulate(elf, args.board, record, getattr(args, "timing", "ports"))
+    boot = in_renode if args.target == "renode" else simulate
+    where = boot(elf, args.board, record, getattr(args, "timing", "ports"))
     try:
         _check_model(where.device, model_sha256)
     except BaseException:
@@ -97,6 +108,21 @@ def simulate(elf: Path, board: str, record: str | None = None, timing: str = "po
     return Target("simulator", device, machine)
 
 
+def in_renode(elf: Path, board: str, record: str | None = None, timing: str = "ports") -> Target:
+    """Boots an image in Renode."""
+    renode = Renode(elf, board, timing=timing)
+    try:
+        device = Device(_recorded(renode.transport, record))
+        try:
+            device.connect(_RENODE_START_S)
+        except TokayError as error:
+            raise renode.failure(f"runs, but {error}") from error
+    except BaseException:
+        renode.close()
+        raise
+    return Target("renode", device, renode=renode)
+
+
 def player(where: Target, board: str, audio: np.ndarray) -> Callable[[], None]:
     """What lets a simulated microphone hear int16[n] at the model's rate from its next start on, to be
     called while it is off; nothing where there is no simulator behind.
@@ -104,7 +130,7 @@ def player(where: Target, board: str, audio: np.ndarray) -> Callable[[], None]:
     The firmware throws away what the microphone gives while it wakes up, so that much silence is put
     in front: sample 0 of ``audio`` is sample 0 of the audio loop, as on the PC.
     """
-    machine, description = where.machine, boards.load(board)
+    machine, description = where.machine or where.renode, boards.load(board)
     if machine is None:
         return lambda: None
     if not description.has_microphone:
@@ -122,7 +148,8 @@ def attach(port: str | None, baud: int, model_sha256: str, record: str | None = 
 
 def replay(path: str, model_sha256: str) -> Target:
     """Plays back what a target said in a recorded conversation about this very model."""
-    kind = "simulator" if recorded_transport(path) == "simulator" else "device"
+    recorded = recorded_transport(path)
+    kind = recorded if recorded in ("simulator", "renode") else "device"
     return _of_model(Device(Replay(path)), kind, model_sha256)
 
 

@@ -1,0 +1,143 @@
+"""Renode as a target: found, started, talked to and stopped. A stand-in for its program runs our own
+simulator, so nothing here says how an image runs in Renode: tests/renode/*.robot do."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import stat
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from host import classify, cli, profile, renode
+
+ROOT = Path(__file__).resolve().parents[2]
+MODEL = "keyword_spotting_on_off"
+CLIP = ROOT / "host" / "models" / "demo" / "on_off.wav"
+needs_compiler = pytest.mark.skipif(
+    shutil.which("arm-none-eabi-gcc") is None, reason="arm-none-eabi-gcc is not installed"
+)
+
+
+def program(folder: Path, text: str) -> Path:
+    path = folder / "renode"
+    path.write_text(text)
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return path
+
+
+@pytest.fixture
+def stand_in(tmp_path, monkeypatch) -> Path:
+    """The program's folder; beside it a file with the process's number."""
+    fake = Path(__file__).parent / "fake_renode.py"
+    program(tmp_path, f'#!/bin/sh\necho $$ >{tmp_path}/pid\n"{sys.executable}" {fake} "$@"\nexit 3\n')
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("RENODE", str(tmp_path))
+    return tmp_path
+
+
+def is_alive(folder: Path) -> bool:
+    """Whether anything that it started runs on, a moment later."""
+    group = int((folder / "pid").read_text())
+    end = time.monotonic() + 2.0
+    while running := [pid for pid in Path("/proc").iterdir() if pid.name.isdigit() and _group(pid) == group]:
+        if time.monotonic() > end:
+            return bool(running)
+        time.sleep(0.05)
+    return False
+
+
+def _group(pid: Path) -> int | None:
+    """A process's group; none of one that is gone or waits to be buried."""
+    try:
+        state, _, group = (pid / "stat").read_text().rpartition(")")[2].split()[:3]
+    except OSError:
+        return None
+    return None if state == "Z" else int(group)
+
+
+def test_found_where_people_put_it(tmp_path, monkeypatch):
+    monkeypatch.delenv("RENODE", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(renode.Path, "home", lambda: tmp_path)
+    monkeypatch.setattr(renode.sys, "platform", "linux")
+    elsewhere = tmp_path / "renode_1.16.1-dotnet_portable"
+    elsewhere.mkdir()
+    expected = program(elsewhere, "")
+    assert renode.find() == expected
+    assert renode.find() == expected
+    on_path = program(tmp_path, "")
+    assert renode.find() == on_path
+    monkeypatch.setenv("RENODE", str(elsewhere))
+    assert renode.find() == expected
+    monkeypatch.setenv("RENODE", str(expected))
+    assert renode.find() == expected
+
+
+@pytest.mark.parametrize("command", [profile.main, classify.main])
+def test_without_it_one_line_says_how_to_get_it(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("RENODE", raising=False)
+    monkeypatch.setattr(renode, "_usual_places", list)
+    monkeypatch.setattr(renode.shutil, "which", lambda name: None)
+    monkeypatch.setattr("host.target.build_image", lambda *a, **k: tmp_path)
+    monkeypatch.setattr("host.profile._static", lambda args: {"sha256": "", "layers": []})
+    assert cli.run(command, [MODEL, "--renode", *(["--audio", str(CLIP)] * (command is classify.main))]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "Renode was not found" in error and "1.16.1" in error and "RENODE" in error
+
+
+def test_a_wrong_path_is_said_so(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("RENODE", str(tmp_path / "nothing"))
+    with pytest.raises(renode.TokayError, match="is no program"):
+        renode.find()
+
+
+def test_its_end_is_shown_with_its_log(tmp_path, monkeypatch):
+    program(tmp_path, '#!/bin/sh\necho "12:00 [INFO] one"\necho "12:01 [ERROR] no such peripheral"\nexit 7\n')
+    monkeypatch.setenv("RENODE", str(tmp_path))
+    with pytest.raises(renode.TokayError, match=r"ended with status 7.*no such peripheral"):
+        renode.Renode(CLIP, "brd2601b")
+
+
+def test_one_that_does_not_start_is_stopped(tmp_path, monkeypatch):
+    program(tmp_path, f"#!/bin/sh\necho $$ >{tmp_path}/pid\nsleep 60\n")
+    monkeypatch.setenv("RENODE", str(tmp_path))
+    begin = time.monotonic()
+    with pytest.raises(renode.TokayError, match="did not start within 1 s"):
+        renode.Renode(CLIP, "brd2601b", start_s=1.0)
+    assert time.monotonic() - begin < 10
+    assert not is_alive(tmp_path)
+
+
+def test_no_shell_or_space_in_a_path_matters(tmp_path):
+    script = renode._script(tmp_path / "a b.elf", tmp_path, tmp_path, tmp_path, "shared", 1234)
+    assert f"$elf=@{tmp_path}/a\\ b.elf\n" in script
+    assert "$timing=1\n" in script
+    with pytest.raises(renode.TokayError, match="semicolon"):
+        renode._script(tmp_path / "a;b", tmp_path, tmp_path, tmp_path, "ports", 1234)
+
+
+@needs_compiler
+def test_profile(stand_in, tmp_path):
+    out = tmp_path / "profile.json"
+    assert cli.run(profile.main, [MODEL, "-a", "mvp", "--renode", "-n", "1", "--json", str(out)]) == 0
+    value = json.loads(out.read_text())
+    assert value["target"] == "renode" and value["estimate"] and value["timing"] == "ports"
+    assert value["programs"] == 63
+    assert not is_alive(stand_in)
+
+
+@needs_compiler
+def test_classify(stand_in, tmp_path):
+    out = tmp_path / "heard.json"
+    arguments = [MODEL, "--audio", str(CLIP), "--json"]
+    assert cli.run(classify.main, [*arguments, str(out), "--renode"]) == 0
+    heard = json.loads(out.read_text())["files"][0]
+    assert cli.run(classify.main, [*arguments, str(out)]) == 0
+    expected = json.loads(out.read_text())["files"][0]
+    assert heard["detections"] == expected["detections"] != []
+    assert not is_alive(stand_in)
