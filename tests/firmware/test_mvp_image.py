@@ -11,9 +11,11 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from host import board, image, profile, target
+from host import board, classify, demo, image, profile, target
+from host.audio import read_audio
 from host.device import commands
 from host.device import messages as m
+from host.pipeline import Pipeline
 from host.runtime import Model
 from host.simulator.machine import Machine
 
@@ -127,3 +129,15 @@ def test_other_interrupts_are_served_while_it_runs(where):
     np.testing.assert_array_equal(commands.run_network(where.device), expected)
     statistics = where.device.request(m.StatisticsGet(), timeout_s=2.0)
     assert statistics.frames_lost == 0
+
+
+def test_the_dialogue_is_heard_as_on_the_pc(built):
+    """The audio loop around it: microphone, serial port and clock interrupt while programs run."""
+    rate = 8000
+    samples = read_audio(demo.DEMO.with_suffix(".wav"), rate)
+    on_chip = classify.hear_simulated(built.elf, "brd2601b", samples, rate, lambda text: None)
+    on_pc = classify.collect(classify.on_pc(Pipeline(MODEL, accelerator="mvp"), samples), lambda text: None)
+    assert on_chip["inferences"] == on_pc["inferences"]
+    assert on_chip["detections"] == on_pc["detections"] != []
+    counts = on_chip["statistics"]
+    assert counts["overruns"] == counts["late_inferences"] == counts["frames_dropped"] == 0
