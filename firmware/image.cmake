@@ -4,6 +4,9 @@
 #   TOKAY_MODEL_DIR   what host.compile wrote; without it the bring-up image is built
 #   TOKAY_ACCELERATOR mvp or none: whether the chip's accelerator is used
 #   TOKAY_STACK_BYTES the stack that the linker reserves
+#   TOKAY_SWAPPABLE   whether the image takes models from flash slots
+#   TOKAY_MODEL_SLOTS instead of an image: the model alone, for slots at these addresses
+#   TOKAY_MODEL_LAYOUT what models and firmware must agree in, see host.model_image
 set(chip ${CMAKE_CURRENT_SOURCE_DIR}/firmware/chips/${TOKAY_CHIP})
 
 set(CMAKE_C_FLAGS_RELEASE "-O2")
@@ -16,6 +19,11 @@ if(TOKAY_MODEL_DIR)
 endif()
 # For host.stack: every function's frame and calls beside its object file.
 add_compile_options(-fstack-usage -fcallgraph-info=su)
+
+if(TOKAY_MODEL_SLOTS)
+  include(firmware/model_slots.cmake)
+  return()
+endif()
 
 file(GLOB chip_sources CONFIGURE_DEPENDS ${chip}/*.c)
 if(TOKAY_ACCELERATOR STREQUAL "mvp")

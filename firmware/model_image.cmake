@@ -20,6 +20,13 @@ file(GLOB generated CONFIGURE_DEPENDS ${TOKAY_MODEL_DIR}/*.c)
 
 file(GLOB app CONFIGURE_DEPENDS firmware/app/*.c)
 list(FILTER app EXCLUDE REGEX "/bringup\\.c$") # an image of its own
+if(TOKAY_SWAPPABLE)
+  list(FILTER app EXCLUDE REGEX "/model_fixed\\.c$")
+  set_source_files_properties(firmware/app/model_slots.c PROPERTIES COMPILE_DEFINITIONS
+    "TOKAY_MODEL_LAYOUT=${TOKAY_MODEL_LAYOUT}u;TOKAY_MVP=$<STREQUAL:${TOKAY_ACCELERATOR},mvp>")
+else()
+  list(FILTER app EXCLUDE REGEX "/model_slots\\.c$")
+endif()
 file(GLOB link CONFIGURE_DEPENDS firmware/link/*.c)
 
 add_executable(tokay ${app} ${link}

@@ -31,12 +31,18 @@ def main(argv: Sequence[str]) -> int:
         "--mvp-weights", choices=["ram", "flash"], default="ram",
         help="copy weights to RAM layer by layer, or save the RAM and take longer (default: %(default)s)",
     )  # fmt: skip
+    p.add_argument(
+        "--swappable", action="store_true",
+        help="with all kernels and all free RAM, so that host.flash --model-only can change the model",
+    )  # fmt: skip
     args = p.parse_args(argv)
     if (args.model is None) != args.bringup:
         p.error("give a MODEL, or --bringup")
+    if args.bringup and args.swappable:
+        p.error("--swappable needs a MODEL, the one that runs until there is another")
     result = image.build(
         args.model, board.load(args.board), args.output, accelerator=args.accelerator,
-        mvp_weights=args.mvp_weights, verbose=args.verbose,
+        mvp_weights=args.mvp_weights, swappable=args.swappable, verbose=args.verbose,
     )  # fmt: skip
     if args.json != "-":
         print(image.describe(result))

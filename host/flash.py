@@ -1,10 +1,14 @@
 """Flashes an image onto a board through its debug probe, verifies it and lets it run.
 
 ``python -m host.flash IMAGE|MODEL [--board NAME] [--probe SERIAL] [--simulate] [--json FILE]``
+``python -m host.flash MODEL --model-only [...]``
 
 IMAGE is an .elf, .hex or .bin file; of a MODEL the image is built first. Only the sectors of the image are
 erased; the ones beside it, the chip's last sector and its user data page are compared before and after.
 If power or cable fail on the way, the chip does not start a half-written image; flash again.
+
+With ``--model-only`` the model alone goes into the flash behind a firmware that takes models (built or
+flashed with ``--swappable``). The model that ran before stays until the new one has proven itself.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from typing import Any
 
 from host import board as boards
 from host import cli, target
+from host import image as builder
 from host.errors import TokayError
 from host.flashing import images
 from host.progress import progress
@@ -34,8 +39,12 @@ def main(argv: Sequence[str]) -> int:
         logging.basicConfig(level=logging.INFO, format="%(message)s")
     _require_pyocd()
     board = boards.load(args.board)
+    if args.model_only:
+        from host import flash_model
+
+        return flash_model.run(args, board)
     path = _image_path(args)
-    image = images.read(path, args.base)
+    image = _with_empty_slots(images.read(path, args.base))
     part = args.part or board.part
     if args.simulate:
         result = _simulated(image, part, args)
@@ -56,6 +65,9 @@ def _arguments(argv: Sequence[str]) -> Any:
     p.add_argument("--board", default="brd2601b", help=f"one of: {', '.join(boards.names())}")
     p.add_argument("--part", help="the chip's part number, where it differs from the board's")
     p.add_argument("-a", "--accelerator", choices=["none", "mvp"], default="none", help="of a MODEL's image")
+    p.add_argument("--swappable", action="store_true", help="MODEL's image takes other models later")
+    p.add_argument("--model-only", action="store_true", help="MODEL without firmware, for one that takes it")
+    p.add_argument("--firmware", metavar="IMAGE", help="with --model-only --simulate: what is on the chip")
     p.add_argument("--base", type=_address, default=images.FLASH_BASE, help="address of a .bin (0x08000000)")
     which = p.add_mutually_exclusive_group()
     which.add_argument("--probe", metavar="SERIAL", help="the debug probe's serial number, or its beginning")
@@ -65,6 +77,10 @@ def _arguments(argv: Sequence[str]) -> Any:
     args = p.parse_args(argv)
     if args.frequency <= 0:
         p.error(f"--frequency {args.frequency}: not a clock")
+    if args.firmware and not (args.model_only and args.simulate):
+        p.error("--firmware goes with --model-only --simulate")
+    if args.model_only and args.swappable:
+        p.error("--swappable is for the firmware, --model-only leaves that alone")
     return args
 
 
@@ -86,7 +102,19 @@ def _image_path(args: Any) -> Path:
         if not path.is_file():
             raise TokayError(f"{path}: no such image", hint="host.build makes one of a model")
         return path
-    return target.build_image(args.image, args.board, args.accelerator, verbose=args.verbose)
+    if not args.swappable:
+        return target.build_image(args.image, args.board, args.accelerator, verbose=args.verbose)
+    board = boards.load(args.board)
+    made = builder.build(
+        args.image, board, accelerator=args.accelerator, swappable=True, verbose=args.verbose
+    )
+    return made.elf
+
+
+def _with_empty_slots(image: images.FlashImage) -> images.FlashImage:
+    from host.flashing import slots
+
+    return slots.firmware_image(image)
 
 
 def _flash(probe: Any, image: images.FlashImage, part: str, args: Any) -> dict[str, Any]:

@@ -9,12 +9,13 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from host import board as boards
-from host import cli, model_files, stack
+from host import cli, model_files, model_layout, stack
 from host.errors import TokayError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,7 +26,8 @@ _RECORD = "image.json"
 # What images are made of and by, as folders and patterns.
 _SOURCES = (
     (".", "CMakeLists.txt"), ("firmware", "**/*"), ("codegen", "**/*"), ("host", "generation.py"),
-    ("host", "image.py"), ("host", "board.py"), ("host", "stack.py"), ("host", "summary.py"),
+    ("host", "image.py"), ("host", "board.py"), ("host", "model_layout.py"),
+    ("host", "stack.py"), ("host", "summary.py"),
 )  # fmt: skip
 # The large variables, by what they are for.
 _PARTS = {
@@ -70,42 +72,51 @@ def build(
     accelerator: str = "none",
     mvp_weights: str = "ram",
     listens: bool = True,
+    swappable: bool = False,
     verbose: bool = False,
 ) -> Image:
     """Builds the image of `model` (None: the bring-up image) for `board` in `output`.
 
     Nothing is done where the folder holds an image made of these very inputs. With `listens` a network
     that no front end feeds is refused; without, its image says so at start and can still be profiled.
+    With `swappable` the image has all kernels and takes models from the flash behind it.
     """
     if accelerator != "none" and board.accelerator != accelerator:
         raise TokayError(f"{board.name} has no {accelerator}", hint="use --accelerator none")
     name = "bringup" if model is None else model_files.read(model).name
     variant = name if accelerator == "none" else f"{name}-{accelerator}"
     variant += "-flash" if accelerator == "mvp" and mvp_weights == "flash" else ""
+    variant += "-swappable" if swappable else ""
     folder = (output or ROOT / "build" / board.key / variant).resolve()
-    inputs = _inputs(model, repr((name, board, accelerator, mvp_weights, listens)))
+    inputs = _inputs(model, repr((name, board, accelerator, mvp_weights, listens, swappable)))
     known = _recorded(folder, inputs)
     if known is not None:
         return known
-    if shutil.which(_COMPILER) is None:
-        raise TokayError(
-            f"{_COMPILER} is not installed",
-            hint="Debian and Ubuntu: apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi",
-        )
+    require_compiler()
     (folder / _RECORD).unlink(missing_ok=True)
     described = None
     if model is not None:
         from host import generation
         from host.summary import summary
 
-        generated = _generate(model, accelerator, mvp_weights, listens)
+        generated = generate(model, accelerator, mvp_weights, listens)
         generation.write(generated.files, folder / "model")
         described = summary(generated.plan, generated.parameters, generated.model_bytes)
     _write_if_changed(folder / "board" / "board_config.h", boards.header(board))
-    _cmake(folder, board, None if model is None else folder / "model", accelerator, verbose)
+    swap = [f"-DTOKAY_SWAPPABLE={int(swappable)}"]
+    cmake(folder, board, None if model is None else folder / "model", accelerator, verbose, swap)
     made = _measure(folder, board, None if model is None else name, accelerator, described)
     cli.write_atomic(folder / _RECORD, json.dumps({"inputs": inputs, "image": made.as_json()}))
     return made
+
+
+def require_compiler() -> None:
+    """Raises TokayError where there is no compiler for the board."""
+    if shutil.which(_COMPILER) is None:
+        raise TokayError(
+            f"{_COMPILER} is not installed",
+            hint="Debian and Ubuntu: apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi",
+        )
 
 
 def _inputs(model: str | None, options: str) -> str:
@@ -133,7 +144,7 @@ def _recorded(folder: Path, inputs: str) -> Image | None:
         return None
 
 
-def _generate(model: str, accelerator: str, mvp_weights: str, listens: bool) -> Any:
+def generate(model: str, accelerator: str, mvp_weights: str, listens: bool) -> Any:
     """The C made from a model. One that the keyword spotter cannot feed is refused, or, if it need not
     listen, given a front end that does not fit: the firmware then leaves the audio loop out."""
     from host import generation
@@ -169,9 +180,15 @@ def _write_if_changed(path: Path, text: str) -> None:
         cli.write_atomic(path, text)
 
 
-def _cmake(
-    folder: Path, board: boards.Board, model_dir: Path | None, accelerator: str, verbose: bool
+def cmake(
+    folder: Path,
+    board: boards.Board,
+    model_dir: Path | None,
+    accelerator: str,
+    verbose: bool,
+    more: Sequence[str] = (),
 ) -> None:
+    """Runs CMake on firmware/image.cmake, with `more` definitions."""
     configure = [
         "cmake", "-S", str(ROOT), "-B", str(folder), "-G", "Ninja",
         f"-DCMAKE_TOOLCHAIN_FILE={ROOT}/firmware/chips/{board.chip}/toolchain.cmake",
@@ -181,6 +198,8 @@ def _cmake(
         f"-DTOKAY_STACK_BYTES={board.stack_bytes}",
         f"-DTOKAY_MODEL_DIR={model_dir or ''}",
         f"-DTOKAY_ACCELERATOR={accelerator}",
+        f"-DTOKAY_MODEL_LAYOUT={model_layout.layout()}",
+        *more,
     ]  # fmt: skip
     _run(configure, verbose)
     _run(["cmake", "--build", str(folder)], verbose)

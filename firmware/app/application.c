@@ -5,18 +5,12 @@
 
 #include "application_state.h"
 #include "format.h"
-#include "frontend_settings.h"
-#include "model_parameters.h"
-#include "model_plan.h"
 
 #define DETECTED_LED_MS 750u
 #define ACTIVITY_LED_MS 500u
 #define SERIAL_BYTES_A_TURN 32u
 
 static application_t s_app;
-static _Alignas(NN_ARENA_ALIGNMENT) uint8_t s_arena[MODEL_ARENA_BYTES];
-static _Alignas(8) uint8_t
-    s_loop_memory[AUDIO_LOOP_BYTES(FRONTEND_STATE_BYTES, FRONTEND_FRAMES, FRONTEND_CHANNELS, FRONTEND_DYNAMIC)];
 
 /* ---- LEDs that go out by themselves ---- */
 
@@ -41,7 +35,7 @@ void application_stop(application_t *app) {
 }
 
 static bool start_microphone(application_t *app) {
-    hal_status_t status = hal_microphone_start(FRONTEND_SAMPLE_RATE_HZ, &app->sample_rate_hz);
+    hal_status_t status = hal_microphone_start(app->model->frontend->sample_rate_hz, &app->sample_rate_hz);
     if (status == HAL_ERROR_SAMPLE_RATE) {
         report_line(&app->report, "Error: the microphone cannot run within 1 % of the model's sample rate");
     } else if (status != HAL_OK) {
@@ -58,7 +52,7 @@ void application_listen(application_t *app, uint8_t source) {
     app->overruns = 0;
     app->scored_ms = 0;
     app->source = source;
-    app->sample_rate_hz = FRONTEND_SAMPLE_RATE_HZ;
+    app->sample_rate_hz = app->model->frontend->sample_rate_hz;
     app->running = source == SOURCE_MICROPHONE ? start_microphone(app) : source == SOURCE_AUDIO;
 }
 
@@ -137,10 +131,12 @@ static bool listen(application_t *app) {
         application_stop(app);
         report_accelerator_fault(&app->report, &app->nn);
         report_line(&app->report, "Error: a layer of the network failed; listening has stopped");
+        model_source_failed(&app->models, &app->report);
     } else if (result.scores != NULL) {
         size_t waiting = backlog(app) + app->chunk_count - app->chunk_used;
-        events_inference(app, &result, (uint32_t)waiting * 1000u / FRONTEND_SAMPLE_RATE_HZ);
+        events_inference(app, &result, (uint32_t)waiting * 1000u / app->model->frontend->sample_rate_hz);
         show(app, &result);
+        model_source_inference(&app->models, &app->report);
     }
     return true;
 }
@@ -205,7 +201,7 @@ static void execute(application_t *app, const command_t *command) {
         break;
     case COMMAND_PROFILE:
         if (app->bound) {
-            profile_run(app, 0, 0, model_plan.layer_count, command->argument);
+            profile_run(app, 0, 0, app->model->plan->layer_count, command->argument);
         }
         break;
     case COMMAND_STALL: stall(command->argument); break;
@@ -249,6 +245,7 @@ static bool serve_serial(application_t *app) {
 
 /* ---- The whole ---- */
 
+/* Binds app->model to memory; NULL or what stands in the way. */
 static const char *start_model(application_t *app) {
     static const char *const k_loop_errors[] = {
         [AUDIO_LOOP_ERROR_MEMORY] = "Error: the audio loop's memory does not fit the front end",
@@ -256,7 +253,11 @@ static const char *start_model(application_t *app) {
         [AUDIO_LOOP_ERROR_OUTPUT] = "Error: the network's output does not fit the list of classes",
         [AUDIO_LOOP_ERROR_DETECTOR] = "Error: the detector's settings are out of range",
     };
-    nn_status_t bound = nn_init(&app->nn, &model_plan, model_kernels, s_arena, sizeof s_arena, hal_accelerator());
+    const model_t *model = app->model;
+    model_memory_t memory = model_source_memory(model);
+    app->bound = false;
+    nn_status_t bound = nn_init(&app->nn, model->plan, model_source_kernels(), memory.arena, memory.arena_bytes,
+                                hal_accelerator());
     if (bound == NN_ERROR_ACCELERATOR) {
         return "Error: the model was compiled for the MVP, which this part does not have; build it with "
                "--accelerator none";
@@ -265,27 +266,45 @@ static const char *start_model(application_t *app) {
         return "Error: the model was compiled for another firmware or does not fit its memory";
     }
     app->bound = true;
-    app->detector = model_detector_settings;
-    memcpy(app->thresholds, model_detector_settings.thresholds, app->detector.class_count);
+    if (model->detector->class_count > DETECTOR_MAX_CLASSES) {
+        return k_loop_errors[AUDIO_LOOP_ERROR_DETECTOR];
+    }
+    app->detector = *model->detector;
+    memcpy(app->thresholds, model->detector->thresholds, app->detector.class_count);
     app->detector.thresholds = app->thresholds;
     app->config = (audio_loop_config_t){
-        .frontend = &model_frontend_config,
+        .frontend = model->frontend,
         .nn = &app->nn,
         .detector = &app->detector,
-        .latency_ms = MODEL_LATENCY_MS,
-        .volume_gain_q8 = MODEL_VOLUME_GAIN_Q8,
+        .latency_ms = model->latency_ms,
+        .volume_gain_q8 = model->volume_gain_q8,
         .cycles = hal_cycles,
     };
-    audio_loop_status_t status = audio_loop_init(&app->loop, &app->config, s_loop_memory, sizeof s_loop_memory);
+    audio_loop_status_t status = audio_loop_init(&app->loop, &app->config, memory.loop, memory.loop_bytes);
+    app->verbose = model->verbose != 0;
+    app->sensitivity_q8 = model->sensitivity_q8;
     return status == AUDIO_LOOP_OK ? NULL : k_loop_errors[status];
+}
+
+/* The first of the models there are that can run. */
+static bool start_a_model(application_t *app) {
+    const model_t *model;
+    while ((model = model_source_next(&app->models, &app->report)) != NULL) {
+        app->model = model;
+        report_model(&app->report, model->name, model->plan, model->detector);
+        const char *error = start_model(app);
+        if (error == NULL) {
+            return true;
+        }
+        report_line(&app->report, error);
+    }
+    return false;
 }
 
 bool application_init(hal_status_t clocks) {
     application_t *app = &s_app;
     report_init(&app->report);
     channel_init(&app->channel, hal_boot_id());
-    app->verbose = MODEL_VERBOSE != 0;
-    app->sensitivity_q8 = MODEL_SENSITIVITY_Q8;
     app->statistics_ms = 1000;
     app->last.next_ms = 1000;
     app->detected.led = HAL_LED_DETECTED;
@@ -294,13 +313,9 @@ bool application_init(hal_status_t clocks) {
     if (hal_last_fault() != NULL) {
         report_last_fault(&app->report, hal_last_fault());
     }
-    report_model(&app->report, model_name, &model_plan, &model_detector_settings);
-    const char *error = start_model(app);
-    app->ready = error == NULL;
     app->source = SOURCE_NONE;
-    if (error != NULL) {
-        report_line(&app->report, error);
-    } else {
+    app->ready = start_a_model(app);
+    if (app->ready) {
         application_listen(app, SOURCE_MICROPHONE);
         report_settings(&app->report, &app->config, app->sample_rate_hz);
     }

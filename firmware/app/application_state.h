@@ -6,6 +6,7 @@
 #include "channel.h"
 #include "commands.h"
 #include "hal.h"
+#include "model_source.h"
 #include "report.h"
 
 #define CHUNK_SAMPLES 128u
@@ -29,6 +30,8 @@ typedef struct application {
     report_t report;
     channel_t channel;
     command_line_t line;
+    model_source_t models;
+    const model_t *model; /* that runs, or did not start */
     nn_t nn;
     audio_loop_config_t config;
     audio_loop_t loop;

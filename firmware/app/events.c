@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include "application_state.h"
-#include "frontend_settings.h"
 
 #define LEVEL_MS 100u
 #define AUDIO_PIECE 224u
@@ -47,16 +46,18 @@ void events_inference(application_t *app, const audio_loop_result_t *result, uin
 }
 
 void events_column(application_t *app, const audio_loop_result_t *result) {
+    const frontend_config_t *frontend = app->model->frontend;
+    uint32_t channels = frontend->channels;
     uint32_t number = app->loop.statistics.columns - 1u;
-    if ((app->streams & STREAM_SPECTROGRAM) != 0 && FRONTEND_CHANNELS <= AUDIO_PIECE) {
-        message_spectrogram_t message = {.column = number, .values_count = FRONTEND_CHANNELS};
-        memcpy(message.values, result->column, FRONTEND_CHANNELS * sizeof message.values[0]);
+    if ((app->streams & STREAM_SPECTROGRAM) != 0 && channels <= AUDIO_PIECE) {
+        message_spectrogram_t message = {.column = number, .values_count = (uint16_t)channels};
+        memcpy(message.values, result->column, channels * sizeof message.values[0]);
         channel_send(&app->channel, MESSAGE_SPECTROGRAM, &message_layout_spectrogram, &message);
     }
     /* Where features are scaled by the whole window, no column has its features by itself. */
-    if ((app->streams & STREAM_FEATURES) != 0 && !FRONTEND_DYNAMIC) {
-        message_features_t message = {.column = number, .values_count = FRONTEND_CHANNELS};
-        frontend_quantize(&model_frontend_config, result->column, FRONTEND_CHANNELS, message.values);
+    if ((app->streams & STREAM_FEATURES) != 0 && frontend->dynamic_range == 0) {
+        message_features_t message = {.column = number, .values_count = (uint16_t)channels};
+        frontend_quantize(frontend, result->column, channels, message.values);
         channel_send(&app->channel, MESSAGE_FEATURES, &message_layout_features, &message);
     }
 }
@@ -79,7 +80,7 @@ static void measure_level(application_t *app, const int16_t *samples, size_t cou
         app->level_squares += (uint64_t)magnitude * magnitude;
     }
     app->level_samples += (uint32_t)count;
-    if (app->level_samples < FRONTEND_SAMPLE_RATE_HZ * LEVEL_MS / 1000u) {
+    if (app->level_samples < app->model->frontend->sample_rate_hz * LEVEL_MS / 1000u) {
         return;
     }
     message_level_t message = {

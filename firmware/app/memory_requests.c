@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "application_state.h"
-#include "model_plan.h"
 
 static bool is_idle(application_t *app, uint16_t request) {
     if (app->source == SOURCE_NONE && app->ready) {
@@ -20,13 +19,14 @@ static bool within(const nn_tensor_t *tensor, uint32_t offset, uint32_t count) {
 
 static void write_piece(application_t *app, uint16_t request, uint32_t number, uint32_t offset, const void *data,
                         uint32_t count) {
-    const nn_tensor_t *tensor = number < model_plan.tensor_count ? &model_plan.tensors[number] : NULL;
+    const nn_plan_t *plan = app->model->plan;
+    const nn_tensor_t *tensor = number < plan->tensor_count ? &plan->tensors[number] : NULL;
     if (tensor == NULL) {
         channel_acknowledge(&app->channel, request, RESULT_NOT_FOUND, "tensor");
     } else if (tensor->constant != NULL || !within(tensor, offset, count)) {
         channel_acknowledge(&app->channel, request, RESULT_BAD_VALUE, "offset, or a constant");
     } else {
-        memcpy((uint8_t *)nn_tensor_data(&model_plan, app->nn.arena, number) + offset, data, count);
+        memcpy((uint8_t *)nn_tensor_data(plan, app->nn.arena, number) + offset, data, count);
         channel_acknowledge(&app->channel, request, RESULT_OK, NULL);
     }
 }
@@ -37,7 +37,7 @@ static bool inject_features(application_t *app, const link_frame_t *frame, uint1
         return false;
     }
     if (is_idle(app, request)) {
-        write_piece(app, request, model_plan.input, message.offset, message.values, message.values_count);
+        write_piece(app, request, app->model->plan->input, message.offset, message.values, message.values_count);
     }
     return true;
 }
@@ -59,11 +59,12 @@ static bool read_tensor(application_t *app, const link_frame_t *frame, uint16_t 
     if (!message_decode_tensor_read(frame->payload, frame->length, &message)) {
         return false;
     }
-    if (message.tensor >= model_plan.tensor_count) {
+    const nn_plan_t *plan = app->model->plan;
+    if (message.tensor >= plan->tensor_count) {
         channel_acknowledge(&app->channel, request, RESULT_NOT_FOUND, "tensor");
         return true;
     }
-    const nn_tensor_t *tensor = &model_plan.tensors[message.tensor];
+    const nn_tensor_t *tensor = &plan->tensors[message.tensor];
     if (tensor->constant == NULL && !is_idle(app, request)) {
         return true;
     }
@@ -75,7 +76,7 @@ static bool read_tensor(application_t *app, const link_frame_t *frame, uint16_t 
     answer = (message_tensor_data_t){.request = request, .tensor = message.tensor, .offset = message.offset};
     answer.total = tensor->bytes;
     answer.data_count = (uint16_t)(message.count < left ? message.count : left);
-    const uint8_t *data = nn_tensor_data(&model_plan, app->nn.arena, message.tensor);
+    const uint8_t *data = nn_tensor_data(plan, app->nn.arena, message.tensor);
     memcpy(answer.data, data + message.offset, answer.data_count);
     channel_send(&app->channel, MESSAGE_TENSOR_DATA, &message_layout_tensor_data, &answer);
     return true;
@@ -108,7 +109,7 @@ static bool run_layer(application_t *app, const link_frame_t *frame, uint16_t re
         return true;
     }
     uint8_t result = RESULT_NOT_FOUND;
-    if (message.layer < model_plan.layer_count) {
+    if (message.layer < app->model->plan->layer_count) {
         result = nn_run_layer(&app->nn, message.layer) == NN_OK ? RESULT_OK : RESULT_FAILED;
         link_request_done(&app->channel.link, request, result);
     }

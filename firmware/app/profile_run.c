@@ -1,7 +1,5 @@
 /* Profiles the network and the front end for a terminal or for the host. */
 #include "application_state.h"
-#include "frontend_settings.h"
-#include "model_plan.h"
 #include "profiler.h"
 
 #define PROFILED_COLUMNS 50u
@@ -34,7 +32,7 @@ static void send_begin(application_t *app, uint16_t request, uint32_t first, uin
 }
 
 static void send_layer(application_t *app, uint16_t request, uint32_t index, const profiler_record_t *record) {
-    const nn_layer_t *layer = &model_plan.layers[index];
+    const nn_layer_t *layer = &app->model->plan->layers[index];
     if (request == 0) {
         report_profile_layer(&app->report, index, layer, record);
         return;
@@ -60,6 +58,7 @@ static void send_layer(application_t *app, uint16_t request, uint32_t index, con
 
 static void send_end(application_t *app, uint16_t request, bool complete, uint32_t records,
                      const profiler_record_t *network, const profiler_record_t *frontend) {
+    const frontend_config_t *model = app->model->frontend;
     if (request != 0) {
         message_profile_end_t message = {
             .request = request,
@@ -67,7 +66,7 @@ static void send_end(application_t *app, uint16_t request, bool complete, uint32
             .network_cycles = network->mean,
             .frontend_cycles = frontend->mean,
             .frontend_cycles_max = frontend->maximum,
-            .frontend_step_ms = app->ready ? FRONTEND_STEP_SAMPLES * 1000u / FRONTEND_SAMPLE_RATE_HZ : 0,
+            .frontend_step_ms = (uint16_t)(app->ready ? model->step_samples * 1000u / model->sample_rate_hz : 0u),
             .detector_cycles = app->ready ? detector_cycles(app) : 0,
             .records = (uint16_t)records,
         };
@@ -105,7 +104,7 @@ void profile_run(application_t *app, uint16_t request, uint32_t first, uint32_t 
         status = profiler_network(&app->nn, repetitions, hal_cycles, &network);
     }
     if (app->ready) {
-        profiler_frontend(app->loop.frontend, &model_frontend_config, PROFILED_COLUMNS, hal_cycles, &frontend);
+        profiler_frontend(app->loop.frontend, app->model->frontend, PROFILED_COLUMNS, hal_cycles, &frontend);
     }
     if (status == NN_ERROR_ACCELERATOR) {
         report_accelerator_fault(&app->report, &app->nn);

@@ -2,9 +2,6 @@
 #include <string.h>
 
 #include "application_state.h"
-#include "frontend_settings.h"
-#include "model_parameters.h"
-#include "model_plan.h"
 
 #ifndef TOKAY_VERSION
 #define TOKAY_VERSION "development"
@@ -17,19 +14,19 @@ static void send_hello(application_t *app, uint16_t request) {
         .flash_bytes = hal_flash_bytes(),
         .ram_bytes = hal_ram_bytes(),
         .image_bytes = hal_image_bytes(),
-        .arena_bytes = model_plan.arena_bytes,
+        .arena_bytes = app->model->plan->arena_bytes,
         .accelerator = app->nn.accelerator != NULL ? ACCELERATOR_MVP : ACCELERATOR_NONE,
         .core_clock_hz = hal_core_clock_hz(),
         .sample_rate_hz = app->sample_rate_hz,
-        .layer_count = model_plan.layer_count,
+        .layer_count = app->model->plan->layer_count,
         .class_count = (uint8_t)app->detector.class_count,
         .uptime_ms = hal_milliseconds(),
     };
     codec_set_text(hello.part, sizeof hello.part, hal_part_name());
     codec_set_text(hello.board, sizeof hello.board, hal_board_key());
     codec_set_text(hello.firmware, sizeof hello.firmware, TOKAY_VERSION);
-    codec_set_text(hello.model, sizeof hello.model, model_name);
-    memcpy(hello.model_hash, model_plan.model_hash, sizeof hello.model_hash);
+    codec_set_text(hello.model, sizeof hello.model, app->model->name);
+    memcpy(hello.model_hash, app->model->plan->model_hash, sizeof hello.model_hash);
     channel_send(&app->channel, MESSAGE_HELLO, &message_layout_hello, &hello);
 }
 
@@ -175,7 +172,7 @@ static bool run_profile(application_t *app, const link_frame_t *frame, uint16_t 
     if (!message_decode_profile_run(frame->payload, frame->length, &message)) {
         return false;
     }
-    uint32_t layers = model_plan.layer_count;
+    uint32_t layers = app->model->plan->layer_count;
     uint32_t count = message.count != 0 ? message.count : layers - (message.first < layers ? message.first : 0u);
     if (message.first >= layers || count > layers - message.first || message.repetitions == 0 || !app->bound) {
         channel_acknowledge(&app->channel, request, RESULT_BAD_VALUE, "first, count or repetitions");

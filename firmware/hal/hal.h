@@ -68,6 +68,8 @@ uint32_t hal_stack_high_water(void);
 uint32_t hal_stack_bytes(void);
 /* Does not return. */
 void hal_reset(void);
+/* Writes zero to a blank word of flash. False if the flash does not take it. */
+bool hal_flash_clear(const uint32_t *word);
 
 /* What stopped the firmware: kept over the reset that follows a fault, until power goes. */
 typedef struct hal_fault {

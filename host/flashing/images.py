@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from host.errors import TokayError
@@ -28,11 +29,13 @@ class FlashImage:
 
     sectors: dict[int, bytes]
     used_bytes: int
+    begins_at: int = FLASH_BASE
 
     @property
     def boots_from(self) -> int | None:
-        """The sector with the vector table, if the image has it."""
-        return FLASH_BASE if FLASH_BASE in self.sectors else None
+        """The sector whose first words make the image one that starts, if the image has it: that of the
+        vector table, or a model image's first."""
+        return self.begins_at if self.begins_at in self.sectors else None
 
     @property
     def guards(self) -> tuple[Guard, ...]:
@@ -65,6 +68,12 @@ def read(path: Path | str, base: int = FLASH_BASE) -> FlashImage:
 def from_bytes(name: str, address: int, data: bytes) -> FlashImage:
     """Bytes for one address."""
     return _sectors(name, [(address, data)])
+
+
+def with_blank(image: FlashImage, addresses: Iterable[int]) -> FlashImage:
+    """The image, and the sectors at these addresses blank."""
+    blank = dict.fromkeys(addresses, b"\xff" * SECTOR)
+    return replace(image, sectors=dict(sorted({**image.sectors, **blank}.items())))
 
 
 def _sectors(name: str, pieces: list[tuple[int, bytes]]) -> FlashImage:

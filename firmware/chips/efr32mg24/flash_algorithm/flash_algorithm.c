@@ -14,25 +14,6 @@
 #define FLASH_BYTES 0x00180000u
 #define PAGE_BYTES 0x2000u
 
-#define MSC_BASE 0x40030000u
-#define MSC_WRITECTRL REG32(MSC_BASE + 0x00Cu)
-#define MSC_WRITECTRL_WREN BIT(0)
-#define MSC_WRITECMD REG32(MSC_BASE + 0x010u)
-#define MSC_WRITECMD_ERASEPAGE BIT(1)
-#define MSC_WRITECMD_WRITEEND BIT(2)
-#define MSC_ADDRB REG32(MSC_BASE + 0x014u)
-#define MSC_WDATA REG32(MSC_BASE + 0x018u)
-#define MSC_STATUS REG32(MSC_BASE + 0x01Cu)
-#define MSC_STATUS_BUSY BIT(0)
-#define MSC_STATUS_LOCKED BIT(1)
-#define MSC_STATUS_INVADDR BIT(2)
-#define MSC_STATUS_WDATAREADY BIT(3)
-#define MSC_STATUS_PENDING BIT(5)
-#define MSC_STATUS_TIMEOUT BIT(6)
-#define MSC_STATUS_REGLOCK BIT(16)
-#define MSC_LOCK REG32(MSC_BASE + 0x03Cu)
-#define MSC_LOCK_KEY 0x1B71u
-
 /* Turns of a wait loop (some ten cycles each, at 20 MHz) that no healthy flash needs: about a second. */
 #define PATIENCE 2000000u
 
