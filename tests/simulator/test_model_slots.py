@@ -1,0 +1,330 @@
+"""Models in the flash behind the firmware: one runs, proves itself, or gives way to the one before it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+
+import pytest
+
+pytest.importorskip("pyocd", reason="pyOCD is not installed (extra flash)")
+
+from codegen.parameters import read_parameters, write_parameters
+from host import board as boards
+from host import cli, flash, image, model_files, model_image, model_layout
+from host.device.device import Device
+from host.device.simulator import SimulatorTransport
+from host.errors import TokayError
+from host.flashing import connection, images, programmer, slots, target
+from host.flashing.core_debug import PowerCut
+from host.flashing.simulated_probe import SimulatedProbe
+from host.model_layout import BLANK, SLOTS
+from host.simulator.machine import Machine
+
+MODEL = "keyword_spotting_on_off"
+PART = target.PARTS[0]
+SLOT_A, SLOT_B = SLOTS
+BOOTED_S = 0.15
+TRIED, PROVEN = 8, 12  # offsets in model_header_t
+
+
+def silent(done: int, steps: int) -> None:
+    """Progress that nobody watches."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    if shutil.which("arm-none-eabi-gcc") is None:
+        pytest.skip("arm-none-eabi-gcc is not installed")
+    return tmp_path_factory.mktemp("slots")
+
+
+@pytest.fixture(scope="module")
+def firmware(folder) -> image.Image:
+    return image.build(MODEL, boards.load("brd2601b"), folder / "firmware", swappable=True)
+
+
+@pytest.fixture(scope="module")
+def other(folder) -> model_image.ModelImage:
+    """The shipped network with other settings of front end and detector."""
+    tflite = model_files.read(MODEL).tflite
+    parameters = read_parameters(tflite)
+    parameters["name"] = "other"
+    parameters["latency_ms"] = 40
+    parameters["minimum_count"] = 5
+    (folder / "other.tflite").write_bytes(write_parameters(tflite, parameters))
+    return model_image.build(str(folder / "other.tflite"), boards.load("brd2601b"), folder / "other")
+
+
+@pytest.fixture
+def machine(firmware):
+    made = Machine(firmware.elf, stop_on_fault=False)
+    made.debug_attach()
+    yield made
+    made.close()
+
+
+def place(machine: Machine, model: model_image.ModelImage, cut: PowerCut | None = None) -> slots.Placed:
+    with connection.connect(SimulatedProbe(machine, cut=cut), PART) as chip:
+        return slots.place(chip, model, silent)
+
+
+def put(machine: Machine, slot: int, data: bytes) -> None:
+    """As if it had been flashed."""
+    machine.write(slot, data + b"\xff" * (-len(data) % images.SECTOR))
+
+
+def booted(machine: Machine, seconds: float = BOOTED_S) -> str:
+    """What the firmware says in a while after power-on."""
+    machine.reset()
+    machine.uart_read()
+    machine.run(seconds)
+    return machine.uart_read().decode("latin-1")
+
+
+def running(machine: Machine) -> str:
+    """The model that the hello names."""
+    with Device(SimulatorTransport(machine), session_id=1) as device:
+        return device.connect().model
+
+
+def word(machine: Machine, address: int) -> int:
+    return int.from_bytes(machine.read(address, 4), "little")
+
+
+def until_proven(machine: Machine, slot: int) -> None:
+    for _ in range(40):
+        if word(machine, slot + PROVEN) == 0:
+            return
+        machine.run(0.1)
+    pytest.fail("the model was not proven")
+
+
+def test_own_model_runs_while_the_slots_are_empty(machine):
+    log = booted(machine)
+    assert f"Model: {MODEL}" in log and "slot" not in log
+    assert running(machine) == MODEL
+
+
+def test_a_model_runs_is_proven_and_stays(machine, other):
+    placed = place(machine, other)
+    assert (placed.slot, placed.sequence) == (SLOT_A, 1)
+    with Device(SimulatorTransport(machine), session_id=1) as device:
+        hello = device.connect()
+    assert hello.model == "other" and other.sha256.startswith(hello.model_hash.hex())
+    assert word(machine, SLOT_A + TRIED) == 0 and word(machine, SLOT_A + PROVEN) == BLANK
+    until_proven(machine, SLOT_A)
+    assert "The model has proven itself" in machine.uart_read().decode("latin-1")
+    log = booted(machine)
+    assert "Model from slot A, proven" in log and "Model: other" in log
+    assert "minimum_count=5 latency_ms=40" in log
+    assert running(machine) == "other"
+
+
+def test_it_proves_itself_with_inferences_and_not_with_time(machine, other):
+    put(machine, SLOT_A, other.sealed(SLOT_A, 1))
+    machine.reset()
+    with Device(SimulatorTransport(machine), session_id=1) as device:
+        device.connect()
+        device.transport.write(b"mic off\n")
+        machine.run(4.0)
+    assert word(machine, SLOT_A + PROVEN) == BLANK
+
+
+def test_a_second_model_takes_the_other_slot_and_the_next_the_older_one(machine, other):
+    for number, slot in ((1, SLOT_A), (2, SLOT_B), (3, SLOT_A)):
+        before = {s: machine.read(s, SLOTS[s]) for s in SLOTS if s != slot}
+        placed = place(machine, other)
+        assert (placed.slot, placed.sequence) == (slot, number)
+        assert before == {s: machine.read(s, SLOTS[s]) for s in before}
+        until_proven(machine, slot)
+    assert "Model from slot A, proven" in booted(machine)
+
+
+def test_a_reset_before_it_is_proven_brings_the_old_one_back(machine, other):
+    place(machine, other)
+    until_proven(machine, SLOT_A)
+    place(machine, other)
+    machine.run(BOOTED_S)
+    assert word(machine, SLOT_B + TRIED) == 0
+    log = booted(machine)
+    assert "the model in slot B is refused: it stopped before it had proven itself" in log
+    assert "Model from slot A, proven" in log and running(machine) == "other"
+    assert place(machine, other).slot == SLOT_B  # which nobody needs
+
+
+def pointer(data: bytes, slot: int, address: int, index: int) -> int:
+    """The word number `index` of the structure at `address`."""
+    at = address - slot + 4 * index
+    return int.from_bytes(data[at : at + 4], "little")
+
+
+def patched(model: model_image.ModelImage, slot: int, address: int, value: int) -> bytes:
+    """The image with another word, its CRC right."""
+    linked = model.linked[slot]
+    data = bytearray(linked.data)
+    data[address - slot : address - slot + 4] = value.to_bytes(4, "little")
+    return model_layout.seal(bytes(data), slot, linked.model, 9)
+
+
+def plan_of(model: model_image.ModelImage, slot: int) -> int:
+    linked = model.linked[slot]
+    return pointer(linked.data, slot, linked.model, 1)
+
+
+def layers_of(model: model_image.ModelImage, slot: int) -> int:
+    return pointer(model.linked[slot].data, slot, plan_of(model, slot), 5)
+
+
+def test_a_model_that_crashes_gives_way(machine, other):
+    """Its second layer's options are where nothing answers."""
+    put(machine, SLOT_A, other.sealed(SLOT_A, 1))
+    machine.reset()
+    until_proven(machine, SLOT_A)
+    put(machine, SLOT_B, patched(other, SLOT_B, layers_of(other, SLOT_B) + 24 + 12, 0xA0000000))
+    log = booted(machine, 1.7)
+    assert "Model from slot B, on trial" in log
+    assert "restarted after a fault" in log
+    assert "the model in slot B is refused" in log and "Model from slot A, proven" in log
+    assert running(machine) == "other"
+
+
+def test_a_model_that_crashes_gives_way_to_the_firmwares_own(machine, other):
+    put(machine, SLOT_A, patched(other, SLOT_A, layers_of(other, SLOT_A) + 24 + 12, 0xA0000000))
+    assert "the model in slot A is refused" in booted(machine, 1.7)
+    assert running(machine) == MODEL
+
+
+@pytest.mark.parametrize("where", ["layout", "length", "start", "middle", "end"])
+@pytest.mark.parametrize("bit", [0, 7])
+def test_one_wrong_bit_is_refused(machine, other, where, bit):
+    put(machine, SLOT_A, other.sealed(SLOT_A, 1))
+    data = bytearray(other.sealed(SLOT_B, 2))
+    at = {"layout": 16, "length": 25, "start": 40, "middle": len(data) // 2, "end": len(data) - 1}[where]
+    data[at] ^= 1 << bit
+    put(machine, SLOT_B, bytes(data))
+    log = booted(machine)
+    assert "the model in slot B is refused" in log and "Model from slot A, on trial" in log
+    assert word(machine, SLOT_B + TRIED) == BLANK
+
+
+def sealed_for_another_layout(model: model_image.ModelImage) -> bytes:
+    linked = model.linked[SLOT_A]
+    number = model_layout.layout() ^ 1
+    return model_layout.seal(linked.data, SLOT_A, linked.model, 1, layout_number=number)
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (sealed_for_another_layout, "refused: it was compiled for another firmware"),
+        (lambda model: model.sealed(SLOT_B, 1), "refused: it does not lie where it was linked for"),
+        (
+            lambda model: patched(model, SLOT_A, model.linked[SLOT_A].model + 4, 0x20000000),
+            "refused: it leads outside of itself",
+        ),
+        (  # a kernel that this image, built without an accelerator, does not have
+            lambda model: patched(model, SLOT_A, layers_of(model, SLOT_A), 17),
+            "Error: the model was compiled for another firmware or does not fit its memory",
+        ),
+        (  # 2 MB of arena
+            lambda model: patched(model, SLOT_A, plan_of(model, SLOT_A) + 4, 1 << 21),
+            "Error: the model was compiled for another firmware or does not fit its memory",
+        ),
+    ],
+    ids=["layout", "slot", "pointer", "kernel", "memory"],
+)  # fmt: skip
+def test_what_does_not_fit_is_refused(machine, other, make, reason):
+    put(machine, SLOT_A, make(other))
+    assert reason in booted(machine)
+    assert running(machine) == MODEL
+
+
+@pytest.mark.parametrize("after_s", [0.0, 12e-6, 0.006], ids=["before", "in a word", "amid"])
+def test_power_cut_in_a_write_leaves_the_old_model(machine, other, after_s):
+    put(machine, SLOT_A, other.sealed(SLOT_A, 1))
+    machine.reset()
+    until_proven(machine, SLOT_A)
+    put(machine, SLOT_B, bytes(images.SECTOR))  # what was there before does not matter
+    call, old, seen = 0, machine.read(SLOT_A, SLOTS[SLOT_A]), []
+    while True:
+        try:
+            place(machine, other, PowerCut(call, after_s))
+        except TokayError:
+            call += 1
+        else:
+            break  # the flash was through before this call
+        log = booted(machine)
+        seen.append("B" if "Model from slot B, on trial" in log else "A")
+        assert seen[-1] == "B" or "Model from slot A, proven" in log, call
+        assert machine.read(SLOT_A, SLOTS[SLOT_A]) == old
+    # The model's size in pages to erase and write, opening and closing the flash, then the first words: only
+    # once those are there is it the new one's turn.
+    assert len(seen) >= 8 and set(seen[:-2]) == {"A"}
+    until_proven(machine, SLOT_B)
+
+
+def test_ordinary_firmware_is_told_apart(built_without, other):
+    before = built_without.read(SLOT_A, SLOTS[SLOT_A])
+    with pytest.raises(TokayError, match="takes no models from flash"):
+        place(built_without, other)
+    assert built_without.read(SLOT_A, SLOTS[SLOT_A]) == before
+
+
+@pytest.fixture
+def built_without(build_image: Callable):
+    made = Machine(build_image("int main(void) { return 0; }"))
+    made.debug_attach()
+    yield made
+    made.close()
+
+
+def test_the_host_refuses_what_the_firmware_would():
+    taker = model_layout.Taker(model_layout.layout(), kernels=0b11, memory_bytes=1000)
+    model_layout.check(taker, ("conv_2d",), 1000)
+    with pytest.raises(TokayError, match="lacks what the model needs: mvp"):
+        model_layout.check(taker, ("conv_2d", "mvp"), 1000)
+    with pytest.raises(TokayError, match="needs 1001 bytes of RAM"):
+        model_layout.check(taker, ("conv_2d",), 1001)
+    with pytest.raises(TokayError, match="of layout"):
+        model_layout.check(model_layout.Taker(1, 0b11, 1000), ("conv_2d",), 1000)
+
+
+def test_the_firmware_says_what_it_takes(firmware):
+    taker = model_layout.find_taker(images.read(firmware.elf).sectors[images.FLASH_BASE])
+    assert taker is not None and taker.layout == model_layout.layout()
+    assert taker.kernels == (1 << 17) - 1  # all but the accelerator's
+    assert 0 <= image.RAM_BYTES - firmware.ram_bytes - taker.memory_bytes < 8
+    # What it costs: a rise means that something came in.
+    assert firmware.flash_bytes <= 64_000 and firmware.ram_bytes <= 26_000
+
+
+def test_flashing_the_firmware_empties_the_slots(machine, firmware, other):
+    put(machine, SLOT_A, other.sealed(SLOT_A, 1))
+    whole = slots.firmware_image(images.read(firmware.elf))
+    with connection.connect(SimulatedProbe(machine), PART) as chip:
+        programmer.program(chip, whole, silent)
+    assert machine.read(SLOT_A, images.SECTOR) == b"\xff" * images.SECTOR
+    machine.run(BOOTED_S)
+    assert running(machine) == MODEL
+
+
+def test_command(firmware, other, folder, capsys):
+    model = str(folder / "other.tflite")
+    arguments = [model, "--model-only", "--simulate", "--firmware", str(firmware.elf)]
+    assert cli.run(flash.main, arguments) == 0
+    out = capsys.readouterr().out
+    assert "in slot A (0x08100000), number 1, verified" in out
+    assert "the chip runs other, and has proven it" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model-only", "--swappable"], "leaves that alone"),
+        (["--model-only", "--firmware", "x.elf"], "goes with --model-only --simulate"),
+    ],
+)
+def test_options_that_do_not_go_together(arguments, message, capsys):
+    assert cli.run(flash.main, [MODEL, *arguments]) == 2
+    assert message in capsys.readouterr().err
