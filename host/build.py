@@ -1,7 +1,7 @@
 """Builds a board image from a model: compiles it to C, runs CMake with the board's toolchain, prints
 what the image needs of flash, RAM and stack.
 
-``python -m host.build MODEL [--board brd2601b] [-o DIR] [--accelerator none|mvp] [--json FILE]``
+``python -m host.build MODEL [--board brd2601b] [-o DIR] [--accelerator none|mvp] [--swappable]``
 """
 
 from __future__ import annotations

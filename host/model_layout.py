@@ -22,9 +22,10 @@ PROOF_INFERENCES = 10  # MODEL_PROOF_INFERENCES
 MAGIC = 0x314D4B54
 BLANK = 0xFFFFFFFF
 _FIRMWARE = Path(__file__).resolve().parent.parent / "firmware"
-_HEADERS = (
+_HEADERS = (  # and the reader of the accelerator's programs, whose form no header describes
     "app/model.h", "detector/detector.h", "frontend/frontend_config.h", "nn/nn.h", "nn/nn_kernels.h",
-    "nn/nn_kernels.def", "nn/weights.h", "nn/quantization.h",
+    "nn/nn_kernels.def", "nn/weights.h", "nn/quantization.h", "nn/kernels/mvp/nn_mvp.h",
+    "nn/kernels/mvp/mvp.c",
 )  # fmt: skip
 _HEADER = struct.Struct("<9I")
 _CHECKED_FROM = 16  # the CRC covers what follows the words that the firmware writes

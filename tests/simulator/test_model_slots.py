@@ -5,13 +5,17 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 pytest.importorskip("pyocd", reason="pyOCD is not installed (extra flash)")
 
 from codegen.parameters import read_parameters, write_parameters
+from codegen.plan import KERNELS
 from host import board as boards
 from host import cli, flash, image, model_files, model_image, model_layout
+from host.device import commands
+from host.device import messages as m
 from host.device.device import Device
 from host.device.simulator import SimulatorTransport
 from host.errors import TokayError
@@ -19,6 +23,7 @@ from host.flashing import connection, images, programmer, slots, target
 from host.flashing.core_debug import PowerCut
 from host.flashing.simulated_probe import SimulatedProbe
 from host.model_layout import BLANK, SLOTS
+from host.runtime import Model
 from host.simulator.machine import Machine
 
 MODEL = "keyword_spotting_on_off"
@@ -41,19 +46,32 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def firmware(folder) -> image.Image:
-    return image.build(MODEL, boards.load("brd2601b"), folder / "firmware", swappable=True)
+    """For the accelerator, so that it has every kernel."""
+    board = boards.load("brd2601b")
+    return image.build(MODEL, board, folder / "firmware", accelerator="mvp", swappable=True)
 
 
 @pytest.fixture(scope="module")
-def other(folder) -> model_image.ModelImage:
-    """The shipped network with other settings of front end and detector."""
+def other_file(folder) -> str:
+    """The shipped network with other settings."""
     tflite = model_files.read(MODEL).tflite
     parameters = read_parameters(tflite)
     parameters["name"] = "other"
     parameters["latency_ms"] = 40
     parameters["minimum_count"] = 5
     (folder / "other.tflite").write_bytes(write_parameters(tflite, parameters))
-    return model_image.build(str(folder / "other.tflite"), boards.load("brd2601b"), folder / "other")
+    return str(folder / "other.tflite")
+
+
+@pytest.fixture(scope="module")
+def other(folder, other_file) -> model_image.ModelImage:
+    return model_image.build(other_file, boards.load("brd2601b"), folder / "other")
+
+
+@pytest.fixture(scope="module")
+def accelerated(folder, other_file) -> model_image.ModelImage:
+    board = boards.load("brd2601b")
+    return model_image.build(other_file, board, folder / "accelerated", accelerator="mvp")
 
 
 @pytest.fixture
@@ -195,6 +213,47 @@ def test_a_model_that_crashes_gives_way_to_the_firmwares_own(machine, other):
     assert running(machine) == MODEL
 
 
+@pytest.mark.parametrize("accelerator", ["none", "mvp"])
+def test_its_network_computes_what_it_does_on_the_pc(machine, other_file, accelerator, request):
+    placed = place(machine, request.getfixturevalue("other" if accelerator == "none" else "accelerated"))
+    model = Model(other_file, accelerator)
+    x = np.random.default_rng(5).integers(-128, 128, model.input.shape, dtype=np.int8)
+    with Device(SimulatorTransport(machine), session_id=1) as device:
+        assert device.connect().model == "other"
+        device.request(m.SourceSet(source=m.Source.NONE))
+        commands.inject_features(device, x)
+        assert commands.run_network(device).tolist() == model.invoke(x).ravel().tolist()
+        device.request(m.SourceSet(source=m.Source.MICROPHONE))
+    until_proven(machine, placed.slot)
+
+
+def test_a_model_whose_layer_fails_gives_way(machine, other, accelerated):
+    """A program of the accelerator stores beyond the end of RAM."""
+    put(machine, SLOT_A, other.sealed(SLOT_A, 1))
+    machine.reset()
+    until_proven(machine, SLOT_A)
+    data = accelerated.linked[SLOT_B].data
+    options = pointer(data, SLOT_B, layers_of(accelerated, SLOT_B) + 24, 3)
+    programs = pointer(data, SLOT_B, options, 2)
+    named = pointer(data, SLOT_B, programs, 0) >> 24
+    put(machine, SLOT_B, patched(accelerated, SLOT_B, programs + 4 * (1 + named + 1), 0x0010_0000))
+    log = booted(machine, 1.9)
+    assert "the model on trial has failed; going back" in log
+    assert "the model in slot B is refused" in log and "Model from slot A, proven" in log
+
+
+def test_a_part_without_the_accelerator_runs_a_model_that_does_not_need_it(firmware, other, accelerated):
+    machine = Machine(firmware.elf, mvp=False)
+    put(machine, SLOT_A, other.sealed(SLOT_A, 1))
+    put(machine, SLOT_B, accelerated.sealed(SLOT_B, 2))
+    log = booted(machine)
+    assert (
+        "compiled for the MVP, which this part does not have" in log and "Model from slot A, on trial" in log
+    )
+    assert running(machine) == "other"
+    machine.close()
+
+
 @pytest.mark.parametrize("where", ["layout", "length", "start", "middle", "end"])
 @pytest.mark.parametrize("bit", [0, 7])
 def test_one_wrong_bit_is_refused(machine, other, where, bit):
@@ -223,8 +282,8 @@ def sealed_for_another_layout(model: model_image.ModelImage) -> bytes:
             lambda model: patched(model, SLOT_A, model.linked[SLOT_A].model + 4, 0x20000000),
             "refused: it leads outside of itself",
         ),
-        (  # a kernel that this image, built without an accelerator, does not have
-            lambda model: patched(model, SLOT_A, layers_of(model, SLOT_A), 17),
+        (  # a kernel that there is not
+            lambda model: patched(model, SLOT_A, layers_of(model, SLOT_A), 18),
             "Error: the model was compiled for another firmware or does not fit its memory",
         ),
         (  # 2 MB of arena
@@ -293,10 +352,10 @@ def test_the_host_refuses_what_the_firmware_would():
 def test_the_firmware_says_what_it_takes(firmware):
     taker = model_layout.find_taker(images.read(firmware.elf).sectors[images.FLASH_BASE])
     assert taker is not None and taker.layout == model_layout.layout()
-    assert taker.kernels == (1 << 17) - 1  # all but the accelerator's
+    assert taker.kernels == (1 << len(KERNELS)) - 1
     assert 0 <= image.RAM_BYTES - firmware.ram_bytes - taker.memory_bytes < 8
     # What it costs: a rise means that something came in.
-    assert firmware.flash_bytes <= 64_000 and firmware.ram_bytes <= 26_000
+    assert firmware.flash_bytes <= 67_000 and firmware.ram_bytes <= 26_000
 
 
 def test_flashing_the_firmware_empties_the_slots(machine, firmware, other):
@@ -309,9 +368,8 @@ def test_flashing_the_firmware_empties_the_slots(machine, firmware, other):
     assert running(machine) == MODEL
 
 
-def test_command(firmware, other, folder, capsys):
-    model = str(folder / "other.tflite")
-    arguments = [model, "--model-only", "--simulate", "--firmware", str(firmware.elf)]
+def test_command(firmware, other_file, capsys):
+    arguments = [other_file, "--model-only", "--simulate", "--firmware", str(firmware.elf)]
     assert cli.run(flash.main, arguments) == 0
     out = capsys.readouterr().out
     assert "in slot A (0x08100000), number 1, verified" in out
