@@ -19,7 +19,7 @@ from codegen.layers import Layer
 
 ALIGNMENT = 4
 ARENA_ALIGNMENT = 8
-SEARCH_LIMIT = 20_000  # placements tried beyond the greedy ones
+SEARCH_LIMIT = 2_000  # placements tried beyond the greedy ones; more found nothing on the models at hand
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,8 @@ def lower_bound(blocks: Sequence[Block]) -> int:
     return max((sum(b.bytes_at(time) for b in blocks) for time in times), default=0)
 
 
-def place(blocks: Sequence[Block], bound: int) -> list[int]:
-    """An offset for each block, so that no two alive together overlap."""
+def place(blocks: Sequence[Block], bound: int, limit: int = SEARCH_LIMIT) -> list[int]:
+    """An offset for each block, so that no two alive together overlap; ``limit`` bounds the search."""
     neighbours = [
         [j for j, other in enumerate(blocks) if j != i and block.overlaps(other)]
         for i, block in enumerate(blocks)
@@ -100,7 +100,7 @@ def place(blocks: Sequence[Block], bound: int) -> list[int]:
     height = 0
     by_time = sorted(range(len(blocks)), key=lambda i: (blocks[i].first, -blocks[i].bytes))
     nowhere, every_second = frozenset(), frozenset(by_time[1::2])
-    for order in _orders(blocks):
+    for order in _orders(blocks, limit):
         for high in (nowhere, every_second):
             places = _place_in_order(blocks, neighbours, order, high, bound)
             if not best or _height(blocks, places) < height:
@@ -163,7 +163,7 @@ def _shared(graph: Graph, layers: Sequence[Layer], last: dict[int, int]) -> list
     return list(unique.values())
 
 
-def _orders(blocks: Sequence[Block]) -> Iterator[list[int]]:
+def _orders(blocks: Sequence[Block], limit: int) -> Iterator[list[int]]:
     """Orders to place the blocks in: sensible ones, then neighbours of them, deterministically."""
     indices = range(len(blocks))
     size = [block.bytes_at(block.last) for block in blocks]
@@ -179,7 +179,7 @@ def _orders(blocks: Sequence[Block]) -> Iterator[list[int]]:
     yield from starts
     tried = 0
     state = 1
-    while tried < SEARCH_LIMIT // max(1, len(blocks) // 8) and len(blocks) > 2:
+    while tried < limit // max(1, len(blocks) // 8) and len(blocks) > 2:
         order = list(starts[tried % len(starts)])
         for _ in range(1 + tried % 4):
             # A linear congruential generator: the same plan on every machine.
