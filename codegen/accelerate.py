@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -11,7 +12,8 @@ from codegen.graph import Graph, Operator
 from codegen.layers import Layer
 from codegen.mvp import isa, stream
 from codegen.mvp.kernels.copy import copy
-from codegen.mvp.kernels.layer import MvpLayer, Placement, Refusal
+from codegen.mvp.kernels.layer import LAYER_CPU_CYCLES, MvpLayer, Placement, Refusal
+from codegen.mvp.m33_cost import cortex_m33_cycles
 from codegen.mvp.select import Choice, select
 from codegen.options import MvpOptions
 from codegen.plan_memory import MemoryPlan
@@ -45,9 +47,24 @@ def give_to_mvp(
         if isinstance(choice, Refusal):
             given.append(replace(layer, reason=choice.reason))
             continue
+        better, reason = _compare(graph, layer, choice)
+        if not better:
+            given.append(replace(layer, reason=reason))
+            continue
         builds[layer.index] = choice.build
-        given.append(_accelerated(layer, choice))
+        given.append(replace(_accelerated(layer, choice), reason=reason))
     return tuple(given), builds
+
+
+def _compare(graph: Graph, layer: Layer, choice: Choice) -> tuple[bool, str]:
+    """Whether the accelerator is the cheaper place for a layer, and why."""
+    shape = graph.tensors[layer.output].shape
+    ours = choice.nominal.cost + LAYER_CPU_CYCLES
+    m33 = cortex_m33_cycles(layer, math.prod(shape), shape[-1] if shape else 1)
+    if m33 is None:
+        return True, ""
+    reason = f"about {ours:,} cycles on the accelerator, {m33:,} on the Cortex-M33 (estimates)"
+    return ours < m33, reason
 
 
 def _choose(graph: Graph, op: Operator, weights: str) -> Choice | Refusal:

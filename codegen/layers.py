@@ -18,7 +18,7 @@ class Layer:
 
     A layer of the accelerator has ``mvp``, its programs. They may need ``prescaled_bytes`` for a wider
     copy of input 0, which may begin where the input does and take its place if ``prescaled_in_place``.
-    ``reason`` says why a layer is not the accelerator's where there is one.
+    ``reason`` says why a layer is the accelerator's or not, where there is one.
     """
 
     index: int

@@ -172,7 +172,7 @@ def result(static: dict[str, Any], kind: str, measured: commands.Profile) -> dic
         "unsupported_layers": [
             {"index": layer["index"], "opcode": layer["opcode"], "reason": layer["reason"]}
             for layer in layers
-            if layer["reason"]
+            if layer["reason"] and layer["kernel"] != "mvp"
         ],
         "layers": layers,
         "network_cycles": end.network_cycles,

@@ -221,3 +221,15 @@ def test_a_network_that_needs_its_input_twice():
     rng = np.random.default_rng(0)
     x = rng.integers(-128, 128, model.input.shape).astype(np.int8)
     np.testing.assert_array_equal(model.invoke(x), model.invoke_layers(x)[-1])
+
+
+def test_a_layer_that_the_m33_does_faster_stays_there():
+    """Two additions are done before a program is loaded; a few hundred are not."""
+    for length, kernel in ((2, "add"), (400, "mvp")):
+        n = NetworkBuilder()
+        x, y, z = (n.tensor((1, length), scale=0.1) for _ in range(3))
+        n.operator("ADD", [x, x], [y], "AddOptions")
+        n.operator("ADD", [y, x], [z], "AddOptions")
+        plan = compile_model(n.build([x], [z]), name="sums", accelerator="mvp")
+        assert [layer.kernel for layer in plan.layers] == [kernel, kernel]
+        assert all("on the Cortex-M33 (estimates)" in layer.reason for layer in plan.layers)

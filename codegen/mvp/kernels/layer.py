@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from codegen.mvp import isa
 from codegen.mvp.assembler import clobbered_registers, used_registers
 
-PROGRAM_CPU_CYCLES = 80
-"""A guess of what loading, starting and awaiting one program costs the processor."""
+PROGRAM_CPU_CYCLES = 125
+LAYER_CPU_CYCLES = 190
+"""What loading, starting and awaiting one program costs the processor, and calling the kernel: estimates,
+from the seed model in the simulator (60 programs of three convolutions, a pool of one)."""
 
 ADDRESS_WORDS = tuple(isa.ARRAY_WORD + 4 * a for a in range(isa.ARRAYS))
 
