@@ -37,7 +37,8 @@ def main(argv: Sequence[str]) -> int:
     say = (lambda *_: None) if quiet else print
 
     say("1. Compile the model and build the image\n")
-    image = images.build(args.model, boards.load(args.board), accelerator=args.accelerator)
+    board = boards.load(args.board)
+    image = images.build(args.model, board, accelerator=args.accelerator)
     say(images.describe(image))
 
     say(f"\n2. Boot it in the simulator and play {DEMO.name}.wav to its microphone\n")
@@ -63,8 +64,21 @@ def main(argv: Sequence[str]) -> int:
     options = argparse.Namespace(**vars(args), target="simulator", repetitions=1)
     profiled = profile.profile(options)
     say(profile.table(profiled))
+    accelerated = None
+    if args.accelerator == "none" and board.accelerator != "none":
+        say(f"\n4. The same model with its layers on the {board.accelerator.upper()}\n")
+        options.accelerator = board.accelerator
+        accelerated = profile.profile(options)
+        say(profile.table(accelerated))
     cli.emit_json(
-        args.json, {"image": image.as_json(), "heard": heard, "same_as_pc": same, "profile": profiled}
+        args.json,
+        {
+            "image": image.as_json(),
+            "heard": heard,
+            "same_as_pc": same,
+            "profile": profiled,
+            "accelerated_profile": accelerated,
+        },
     )
     if wrong or not same:
         print("error: the image did not hear exactly what was said", file=sys.stderr)
