@@ -202,6 +202,8 @@ def cmake(
         *more,
     ]  # fmt: skip
     _run(configure, verbose)
+    # Objects of sources that are gone would count for the stack.
+    _run(["ninja", "-C", str(folder), "-t", "cleandead"], verbose)
     _run(["cmake", "--build", str(folder)], verbose)
 
 

@@ -87,6 +87,8 @@ def _from_compiler(folder: Path, linked: set[str]) -> dict[str, Function]:
     calls: dict[str, set[str]] = {}
     pointers: dict[str, set[str]] = {}
     for path in sorted(folder.rglob("*.ci")):
+        if not path.with_suffix(".obj").is_file():
+            continue  # of a source that is no longer built
         text = path.read_text()
         local: dict[str, str] = {}
         taken = _addresses_taken(path.with_suffix(".obj")) if _INDIRECT_NAME in text else frozenset()
