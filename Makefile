@@ -21,7 +21,7 @@ $(VENV)/.ready-test: pyproject.toml .ci/bootstrap $(VENV)/.ready
 	.ci/bootstrap test
 
 native: $(VENV)/.ready
-	@$(VENV)/bin/cmake -S . -B build/native -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(VENV)/bin/ninja \
+	@$(VENV)/bin/cmake -S . -B build/native -G Ninja "-DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(VENV)/bin/ninja" \
 	  -DCMAKE_BUILD_TYPE=Release >build/native.log 2>&1 && \
 	 $(VENV)/bin/cmake --build build/native >>build/native.log 2>&1 || { cat build/native.log; exit 1; }
 
@@ -41,7 +41,7 @@ bench: setup $(VENV)/.ready-test ## figures that vary with the machine, as ratio
 	$(PY) -m tests.bench
 
 sanitize: $(VENV)/.ready ## the native library with AddressSanitizer and UBSan, in build/sanitize
-	$(VENV)/bin/cmake -S . -B build/sanitize -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(VENV)/bin/ninja \
+	$(VENV)/bin/cmake -S . -B build/sanitize -G Ninja "-DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(VENV)/bin/ninja" \
 	  -DCMAKE_BUILD_TYPE=Debug -DTOKAY_SANITIZE=ON
 	$(VENV)/bin/cmake --build build/sanitize
 
