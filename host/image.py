@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -9,7 +10,9 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -88,26 +91,40 @@ def build(
     variant += "-flash" if accelerator == "mvp" and mvp_weights == "flash" else ""
     variant += "-swappable" if swappable else ""
     folder = (output or ROOT / "build" / board.key / variant).resolve()
-    inputs = _inputs(model, repr((name, board, accelerator, mvp_weights, listens, swappable)))
-    known = _recorded(folder, inputs)
-    if known is not None:
-        return known
-    require_compiler()
-    (folder / _RECORD).unlink(missing_ok=True)
-    described = None
-    if model is not None:
-        from host import generation
-        from host.summary import summary
+    inputs = _inputs(model, repr((name, board, accelerator, mvp_weights, swappable)))
+    with _alone_in(folder):
+        known = _recorded(folder, inputs)
+        if known is not None and (not listens or known.summary is None or known.summary["listens"]):
+            return known
+        require_compiler()
+        (folder / _RECORD).unlink(missing_ok=True)
+        described = None
+        if model is not None:
+            from host import generation
+            from host.summary import summary
 
-        generated = generate(model, accelerator, mvp_weights, listens)
-        generation.write(generated.files, folder / "model")
-        described = summary(generated.plan, generated.parameters, generated.model_bytes)
-    _write_if_changed(folder / "board" / "board_config.h", boards.header(board))
-    swap = [f"-DTOKAY_SWAPPABLE={int(swappable)}"]
-    cmake(folder, board, None if model is None else folder / "model", accelerator, verbose, swap)
-    made = _measure(folder, board, None if model is None else name, accelerator, described)
-    cli.write_atomic(folder / _RECORD, json.dumps({"inputs": inputs, "image": made.as_json()}))
-    return made
+            generated = generate(model, accelerator, mvp_weights, listens)
+            generation.write(generated.files, folder / "model")
+            described = summary(generated.plan, generated.parameters, generated.model_bytes)
+            described["listens"] = _misfit(generated) is None
+        _write_if_changed(folder / "board" / "board_config.h", boards.header(board))
+        swap = [f"-DTOKAY_SWAPPABLE={int(swappable)}"]
+        cmake(folder, board, None if model is None else folder / "model", accelerator, verbose, swap)
+        made = _measure(folder, board, None if model is None else name, accelerator, described)
+        cli.write_atomic(folder / _RECORD, json.dumps({"inputs": inputs, "image": made.as_json()}))
+        return made
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keeps two commands from building in one folder at a time: the second waits.
+
+    The lock lies elsewhere, since a refused build leaves no folder behind.
+    """
+    name = f"tokay-{os.getuid()}-{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}.lock"
+    with (Path(tempfile.gettempdir()) / name).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def require_compiler() -> None:
