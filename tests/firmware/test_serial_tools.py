@@ -88,7 +88,7 @@ def test_the_board_keeps_no_option_that_was_not_given(run, audio):
     assert not first["detections"] and second["detections"]
 
 
-@pytest.mark.skip(reason="seen to fail now and then after other tests on the same board: the cause is not found")
+@pytest.mark.skip(reason="fails now and then after other tests on one board, cause not found")
 def test_compare(run, audio):
     assert run(compare, "--audio", audio)["same"]
 
