@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from codegen.fixed_point import activation_range
 from codegen.graph import Graph, Operator
 from codegen.lookups import activation_of, bias_of, channel_scales, constant_ints, padding_of
@@ -107,23 +109,6 @@ def elementwise(graph: Graph, op: Operator) -> Elementwise:
 
 
 def depthwise_conv_2d(graph: Graph, op: Operator) -> Conv2D:
-    """With weights [multiplier * channels][rows][columns][1]."""
-    x, w, y = graph.input(op, 0), graph.input(op, 1), graph.output(op)
-    o = op.options
-    stride = (o["stride_height"], o["stride_width"])
-    dilation = (o.get("dilation_height", 1), o.get("dilation_width", 1))
-    return Conv2D(
-        input_shape=tuple(x.shape[1:]),
-        output_shape=tuple(y.shape[1:]),
-        stride=stride,
-        pad=_pads(op, x.shape, y.shape, w.shape[1:3], stride, dilation),
-        weights=w.data.reshape(w.shape[1:]).transpose(2, 0, 1)[..., None],
-        bias=bias_of(graph, op, y.shape[3]),
-        in_scale=x.q.scale,
-        in_zero_point=x.q.zero_point,
-        weight_scales=channel_scales(graph, op, y.shape[3]),
-        out_scale=y.q.scale,
-        out_zero_point=y.q.zero_point,
-        clamp=activation_range(activation_of(op), y.q.scale, y.q.zero_point),
-        dilation=dilation,
-    )
+    """As a convolution with weights [multiplier * channels][rows][columns][1]."""
+    w = graph.input(op, 1)
+    return replace(conv_2d(graph, op), weights=w.data.reshape(w.shape[1:]).transpose(2, 0, 1)[..., None])
