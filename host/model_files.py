@@ -66,9 +66,3 @@ def _from_archive(path: Path) -> tuple[str, bytes]:
             return Path(members[0].filename).stem, archive.read(members[0])
     except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
         raise TokayError(f"{path}: not a readable archive: {error}") from error
-
-
-def read_model_file(model: str | Path) -> tuple[str, bytes]:
-    """MODEL's name and its .tflite."""
-    file = read(str(model))
-    return file.name, file.tflite

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from codegen.parameters import read_parameters, write_parameters
-from host import board, image
-from host.model_files import read_model_file
+from host import board, image, model_files
 from host.pipeline import Pipeline
 from host.simulator.machine import Machine, SimulatorFault
 
@@ -226,7 +225,7 @@ def test_a_board_without_a_microphone_says_so(tmp_path):
 
 def test_a_sample_rate_that_the_clocks_cannot_make_is_refused(tmp_path):
     # 39 MHz / 128 / 28 = 10882 Hz, 1.3 % below.
-    tflite = read_model_file(MODEL)[1]
+    tflite = model_files.read(MODEL).tflite
     changed = {**read_parameters(tflite), "fe.sample_rate_hz": 11025}
     path = tmp_path / "odd_rate.tflite"
     path.write_bytes(write_parameters(tflite, changed))
