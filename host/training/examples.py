@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -24,13 +24,24 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Examples:
-    """Features of many examples: int8[n, frames, channels], and the class of each."""
+    """Features of many examples: int8[n, frames, channels], the class of each and the word it says."""
 
     features: np.ndarray
     labels: np.ndarray  # int64[n]
+    words: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # int64[n], into word_names
+    word_names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
+
+
+@dataclass(frozen=True)
+class _Clips:
+    """Clips of one length with the class and the word of each."""
+
+    audio: np.ndarray  # int16[n, samples]
+    labels: np.ndarray  # int64[n]
+    words: np.ndarray  # int64[n]
 
 
 @dataclass(frozen=True)
@@ -39,34 +50,74 @@ class _Job:
 
     clip: int
     label: int
+    word: int
+
+
+class Source:
+    """The training split: its augmented copies, background crops and synthetic voices, drawn anew and
+    shuffled anew each epoch. An epoch is a function of the specification, the store, the seed and its
+    number alone."""
+
+    def __init__(self, spec: Specification, store: Store, seed: int) -> None:
+        self.word_names = word_names(spec, store)
+        self._spec, self._background, self._seed = spec, store.background, seed
+        settings = spec.augmentation
+        clips, said = (
+            _recorded_clips(spec, store, self.word_names),
+            _synthetic_clips(spec, seed, self.word_names),
+        )
+        copies = {SILENCE: settings.silence_copies, UNKNOWN: settings.unknown_copies}
+        jobs = _plan(spec, clips, copies, settings.keyword_copies)
+        copies = {UNKNOWN: settings.synthetic_unknown_copies}
+        jobs += _plan(spec, said, copies, settings.synthetic_copies, first=len(clips.labels))
+        if SILENCE in spec.classes:
+            crop = _Job(-1, spec.classes.index(SILENCE), self.word_names.index(SILENCE))
+            jobs += [crop] * settings.background_crops
+        self._jobs = jobs
+        self._audio = np.concatenate((clips.audio, said.audio))
+
+    def __len__(self) -> int:
+        """Examples of an epoch."""
+        return len(self._jobs)
+
+    def epoch(self, number: int, progress: Progress | None = None) -> Examples:
+        """The examples of epoch ``number``, 0 or more."""
+        if number < 0:
+            raise ValueError(f"epoch {number} is negative")
+        seed = (self._seed, 2, number)
+        made = _make(self._spec, self._audio, self._background, self._jobs, seed, progress)
+        order = np.random.default_rng([self._seed, 1, number]).permutation(len(made))
+        return Examples(made.features[order], made.labels[order], made.words[order], self.word_names)
+
+
+def word_names(spec: Specification, store: Store) -> tuple[str, ...]:
+    """The words that examples of this store can say, keywords first: what ``Examples.words`` counts in."""
+    others = {clip.word for clip in store.clips if spec.class_of(clip.word) >= 0}
+    if UNKNOWN in spec.classes and _voices(spec):
+        others |= set(synthetic.UNKNOWN_WORDS)
+    if SILENCE in spec.classes:
+        others.add(SILENCE)
+    return (*spec.keywords, *sorted(others - set(spec.keywords)))
 
 
 def recorded(spec: Specification, store: Store, split: str) -> Examples:
     """The clips of a split as they are, in the store's order; clips of no class are left out."""
-    chosen = [i for i in store.select(split) if spec.class_of(store.clips[i].word) >= 0]
-    labels = np.array([spec.class_of(store.clips[i].word) for i in chosen], np.int64)
+    names = word_names(spec, store)
+    clips = _clips(
+        spec, store, [i for i in store.select(split) if spec.class_of(store.clips[i].word) >= 0], names
+    )
     frontend = Frontend(spec.frontend)
     parts = [
-        frontend.features_batch(store.audio[chosen[start : start + _CHUNK]])
-        for start in range(0, len(chosen), _CHUNK)
+        frontend.features_batch(clips.audio[start : start + _CHUNK])
+        for start in range(0, len(clips.audio), _CHUNK)
     ]
     features = np.concatenate(parts) if parts else np.zeros((0, *spec.feature_shape), np.int8)
-    return Examples(features, labels)
+    return Examples(features, clips.labels, clips.words, names)
 
 
 def augmented(spec: Specification, store: Store, seed: int, progress: Progress | None = None) -> Examples:
-    """The training split with its augmented copies, background crops and synthetic voices, shuffled."""
-    settings = spec.augmentation
-    audio, labels = _recorded_audio(spec, store)
-    copies = {SILENCE: settings.silence_copies, UNKNOWN: settings.unknown_copies}
-    jobs = _plan(spec, labels, copies, settings.keyword_copies, settings.background_crops)
-    said, said_labels = _synthetic_audio(spec, seed)
-    copies = {UNKNOWN: settings.synthetic_unknown_copies}
-    jobs += _plan(spec, said_labels, copies, settings.synthetic_copies, 0, first=len(labels))
-    audio = np.concatenate((audio, said))
-    examples = _make(spec, audio, store.background, jobs, (seed, 2), progress)
-    order = np.random.default_rng([seed, 1]).permutation(len(jobs))
-    return Examples(examples.features[order], examples.labels[order])
+    """The first epoch of the training split."""
+    return Source(spec, store, seed).epoch(0, progress)
 
 
 def validation(spec: Specification, store: Store, seed: int) -> Examples:
@@ -77,19 +128,21 @@ def validation(spec: Specification, store: Store, seed: int) -> Examples:
     plain = recorded(spec, store, "validation")
     if not len(plain):
         raise TokayError("the validation split has no clip of the model's classes", hint="check the lists")
-    chosen = [i for i in store.select("validation") if spec.class_of(store.clips[i].word) >= 0]
     if spec.test_run:
         return plain
-    jobs = _plan(spec, plain.labels, {SILENCE: 3, UNKNOWN: 1}, 8, 0)
-    copies = _make(spec, store.audio[chosen], store.background, jobs, (seed, 4), None)
-    return Examples(
-        np.concatenate((plain.features, copies.features)), np.concatenate((plain.labels, copies.labels))
-    )
+    names = plain.word_names
+    chosen = [i for i in store.select("validation") if spec.class_of(store.clips[i].word) >= 0]
+    clips = _clips(spec, store, chosen, names)
+    jobs = _plan(spec, clips, {SILENCE: 3, UNKNOWN: 1}, 8)
+    copies = _make(spec, clips.audio, store.background, jobs, (seed, 4), None)
+    features = np.concatenate((plain.features, copies.features))
+    labels, words = np.concatenate((plain.labels, copies.labels)), np.concatenate((plain.words, copies.words))
+    return Examples(features, labels, words, names)
 
 
 def _make(
     spec: Specification, audio: np.ndarray, background: Sequence[np.ndarray], jobs: Sequence[_Job],
-    seed: tuple[int, int], progress: Progress | None,
+    seed: tuple[int, ...], progress: Progress | None,
 ) -> Examples:  # fmt: skip
     """The jobs' examples, in their order."""
     frontend = Frontend(spec.frontend)
@@ -102,29 +155,42 @@ def _make(
             parts.append(part)
             if progress:
                 progress(min(len(parts) * _CHUNK, len(jobs)), len(jobs))
-    return Examples(np.concatenate(parts), np.array([job.label for job in jobs], np.int64))
+    labels, words = ([getattr(job, name) for job in jobs] for name in ("label", "word"))
+    return Examples(np.concatenate(parts), np.array(labels, np.int64), np.array(words, np.int64))
 
 
-def _recorded_audio(spec: Specification, store: Store) -> tuple[np.ndarray, np.ndarray]:
-    """The clips of the training split with their labels; a few of each class for a dry run."""
+def _clips(spec: Specification, store: Store, chosen: Sequence[int], names: Sequence[str]) -> _Clips:
+    said = [store.clips[i].word for i in chosen]
+    labels = np.array([spec.class_of(word) for word in said], np.int64)
+    return _Clips(store.audio[chosen], labels, np.array([names.index(word) for word in said], np.int64))
+
+
+def _recorded_clips(spec: Specification, store: Store, names: Sequence[str]) -> _Clips:
+    """The clips of the training split; a few of each class for a dry run."""
     chosen = [i for i in store.select("training") if spec.class_of(store.clips[i].word) >= 0]
     if spec.test_run:
         chosen = _few_of_each(chosen, [spec.class_of(store.clips[i].word) for i in chosen], 8)
-    return store.audio[chosen], np.array([spec.class_of(store.clips[i].word) for i in chosen], np.int64)
+    return _clips(spec, store, chosen, names)
 
 
-def _synthetic_audio(spec: Specification, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Keywords and, where there is such a class, other words in synthetic voices, with their labels."""
-    voices = spec.augmentation.synthetic_voices if synthetic.available() else 0
+def _voices(spec: Specification) -> int:
+    return spec.augmentation.synthetic_voices if synthetic.available() else 0
+
+
+def _synthetic_clips(spec: Specification, seed: int, names: Sequence[str]) -> _Clips:
+    """Keywords and, where there is such a class, other words in synthetic voices."""
+    voices = _voices(spec)
     if not voices:
-        return np.zeros((0, spec.clip_samples), np.int16), np.zeros(0, np.int64)
+        nothing = np.zeros(0, np.int64)
+        return _Clips(np.zeros((0, spec.clip_samples), np.int16), nothing, nothing)
     words = list(spec.keywords)
     if UNKNOWN in spec.classes:
         words += [word for word in synthetic.UNKNOWN_WORDS if word not in words]
     chosen = synthetic.training_voices(voices, seed)
     audio = synthetic.clips(words, chosen, spec.sample_rate_hz, spec.clip_samples)
     labels = np.repeat([spec.class_of(word) for word in words], voices)
-    return audio.reshape(-1, spec.clip_samples), labels
+    said = np.repeat([names.index(word) for word in words], voices)
+    return _Clips(audio.reshape(-1, spec.clip_samples), labels, said)
 
 
 def _few_of_each(chosen: Sequence[int], labels: Sequence[int], most: int) -> list[int]:
@@ -135,22 +201,20 @@ def _few_of_each(chosen: Sequence[int], labels: Sequence[int], most: int) -> lis
 
 
 def _plan(
-    spec: Specification, labels: np.ndarray, copies: Mapping[str, int], keyword_copies: int, crops: int,
-    first: int = 0,
-) -> list[_Job]:  # fmt: skip
-    """Copies by class name, keyword_copies of what is not named, and crops of noise alone. The first
-    label is that of clip ``first``."""
+    spec: Specification, clips: _Clips, copies: Mapping[str, int], keyword_copies: int, first: int = 0
+) -> list[_Job]:
+    """Copies by class name, keyword_copies of the others. The first label is that of clip ``first``."""
     jobs: list[_Job] = []
-    for clip, label in enumerate(labels.tolist(), first):
-        jobs += [_Job(clip, label)] * copies.get(spec.classes[label], keyword_copies)
-    if SILENCE in spec.classes:
-        jobs += [_Job(-1, spec.classes.index(SILENCE))] * crops
+    for clip, (label, word) in enumerate(
+        zip(clips.labels.tolist(), clips.words.tolist(), strict=True), first
+    ):
+        jobs += [_Job(clip, label, word)] * copies.get(spec.classes[label], keyword_copies)
     return jobs
 
 
 def _make_chunk(
     spec: Specification, audio: np.ndarray, background: Sequence[np.ndarray], jobs: Sequence[_Job],
-    start: int, seed: tuple[int, int], frontend: Frontend,
+    start: int, seed: tuple[int, ...], frontend: Frontend,
 ) -> np.ndarray:  # fmt: skip
     """Features of jobs[start : start + _CHUNK]. A lead-in makes longer audio: its last frames count."""
     made: dict[int, list[tuple[int, np.ndarray]]] = {}
@@ -166,7 +230,7 @@ def _make_chunk(
 
 def _signals(
     spec: Specification, audio: np.ndarray, background: Sequence[np.ndarray], jobs: Sequence[_Job],
-    start: int, seed: tuple[int, int],
+    start: int, seed: tuple[int, ...],
 ) -> Iterator[tuple[int, np.ndarray]]:  # fmt: skip
     settings, rate = spec.augmentation, spec.sample_rate_hz
     silence = spec.classes.index(SILENCE) if SILENCE in spec.classes else -1

@@ -79,6 +79,27 @@ def test_counts_by_class() -> None:
     assert made.features.shape == (25, 49, 32) and made.features.dtype == np.int8
 
 
+def test_epochs_are_drawn_anew_and_each_can_be_made_again() -> None:
+    spec, store = small_spec(), small_store()
+    source = examples.Source(spec, store, 5)
+    first, second = source.epoch(0), source.epoch(1)
+    assert len(first) == len(second) == len(source)
+    assert not np.array_equal(np.sort(first.features, axis=0), np.sort(second.features, axis=0))
+    assert np.array_equal(examples.Source(spec, store, 5).epoch(1).features, second.features)
+
+
+def test_words_are_those_of_the_clips() -> None:
+    spec, store = small_spec(), small_store()
+    made = examples.Source(spec, store, 1).epoch(0)
+    assert made.word_names == ("on", "off", "_silence_", "tree")
+    said = [made.word_names[i] for i in made.words]
+    assert [spec.class_of(word) for word in said] == made.labels.tolist()
+    assert {word: said.count(word) for word in set(said)} == {"on": 6, "off": 6, "tree": 4, "_silence_": 9}
+    plain = examples.recorded(spec, store, "testing")
+    assert [plain.word_names[i] for i in plain.words] == ["on", "off", "tree", "_silence_"]
+    assert examples.validation(spec, store, 1).words.shape == examples.validation(spec, store, 1).labels.shape
+
+
 def test_recorded_is_the_front_end_and_nothing_else() -> None:
     spec, store = small_spec(), small_store()
     made = examples.recorded(spec, store, "testing")
