@@ -88,6 +88,8 @@ def main(argv: Sequence[str]) -> int:
     pipeline = Pipeline(args.model, accelerator=args.reference or args.accelerator)
     samples = read_audio(args.audio, pipeline.sample_rate_hz, resample=args.resample)
     with target.connect(args, plan.sha256) as where:
+        # A board may still have the options of an earlier command: both sides get the model's settings.
+        listening.apply(where.device, pipeline.settings)
         levels = compare(where.device, pipeline, samples, plan)
         listening.stop(where.device)
     value = result(levels) | {"target": where.kind, "audio": str(args.audio)}
