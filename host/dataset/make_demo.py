@@ -22,7 +22,7 @@ import numpy as np
 from host import cli
 from host.dataset import synthetic
 from host.dataset.augment import loudness, noise, to_int16
-from host.dataset.synthetic import Voice
+from host.dataset.synthesizers import Voice, espeak
 from host.errors import TokayError
 
 RATE = 8000
@@ -40,9 +40,14 @@ class Line:
     voice: Voice
 
 
-_MAN, _WOMAN = Voice("en-us", "m2", 140, 45), Voice("en-us", "f2", 140, 48)
-_QUINCY, _BELINDA = Voice("en", "quincy", 140, 48), Voice("en", "belinda", 135, 55)
-_ALEX = Voice("en-gb-scotland", "Alex", 140, 48)
+
+def _espeak(speaker: str, words_a_minute: int, pitch: int) -> Voice:
+    return Voice(synthetic.ESPEAK, speaker, *espeak.scaled(words_a_minute, pitch))
+
+
+_MAN, _WOMAN = _espeak("en-us+m2", 140, 45), _espeak("en-us+f2", 140, 48)
+_QUINCY, _BELINDA = _espeak("en+quincy", 140, 48), _espeak("en+belinda", 135, 55)
+_ALEX = _espeak("en-gb-scotland+Alex", 140, 48)
 
 DIALOGUE = (
     Line(1.5, "on", _MAN),
@@ -87,8 +92,8 @@ def render(dialogue: Sequence[Line]) -> tuple[np.ndarray, list[dict[str, object]
     signal = np.zeros(round(LENGTH_S * RATE), np.float32)
     words: list[dict[str, object]] = []
     for line in dialogue:
-        if line.voice.variant not in synthetic.HELD_OUT_VARIANTS:
-            raise TokayError(f"variant {line.voice.variant} is one that models are trained on")
+        if not synthetic.held_out(line.voice):
+            raise TokayError(f"{line.voice} is one that models are trained on")
         said = synthetic.say(line.word, line.voice, RATE).astype(np.float32)
         said *= SPEECH_RMS / loudness(said)
         start = round(line.at_s * RATE)

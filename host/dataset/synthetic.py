@@ -1,105 +1,148 @@
-"""Words said by espeak-ng, as an addition to recorded clips: more voices, not better ones.
+"""Words said by speech synthesizers, as an addition to recorded clips: more voices, not better ones.
 
-The clips are made at the model's rate and kept in the cache folder. Which voices train and which
-are held out for demonstrations is written here, so that the two never meet.
+The clips are made at the model's rate and kept in the cache folder, each on its own, so that what was
+said once is never said again. Which voices train and which are held out for demonstrations is written
+with each engine, so that the two never meet.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-import shutil
-import subprocess
-from collections.abc import Sequence
+import zlib
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from host.cli import write_atomic
 from host.dataset.store import cache_folder, fit_length
+from host.dataset.synthesizers import ENGINES, Voice, espeak
 from host.errors import TokayError
 
-# espeak-ng ignores a variant after "en-gb", without a word; after "en", the same accent, it does not.
-ACCENTS = ("en-us", "en", "en-gb-x-rp", "en-gb-scotland", "en-029", "en-us-nyc")
-# Variants of the synthesizer's glottal source and formants that stay intelligible.
-TRAINING_VARIANTS = (
-    "m1", "m3", "m5", "m7", "f1", "f3", "f5", "Andrea", "Annie", "Denis", "Diogo", "Gene", "Jacky", "Lee",
-    "Mario", "Michael", "steph", "steph2", "adam", "aunty", "david", "ed", "edward", "linda", "max",
-    "norbert", "rob", "shelby", "steph3", "travis",
-)  # fmt: skip
-HELD_OUT_VARIANTS = ("m2", "m4", "f2", "f4", "Andy", "Alex", "belinda", "quincy")
+ESPEAK = "espeak-ng"
 UNKNOWN_WORDS = (
     "up", "five", "one", "four", "of", "all", "own", "want", "gone", "down", "stop", "go", "yes", "no",
     "left", "right", "dog", "cat", "open", "and", "an", "in", "are", "oh", "hello", "please", "light",
     "lamp", "the",
 )  # fmt: skip
+_FORMAT = 3  # part of the key: raise it when what is stored changes
+_MARKS = ("", "", ".", "?", "!")  # the melodies that training voices draw from; most words end plainly
 
 
-@dataclass(frozen=True)
-class Voice:
-    """One way of saying a word: accent+variant, words a minute, pitch 0..99."""
-
-    accent: str
-    variant: str
-    speed: int
-    pitch: int
+def available(engine: str = ESPEAK) -> bool:
+    """Whether a synthesizer can be used here."""
+    return ENGINES[engine].problem() is None
 
 
-def available() -> bool:
-    """Whether espeak-ng is installed."""
-    return shutil.which("espeak-ng") is not None
+def missing(engines: Sequence[str] | Mapping[str, int]) -> list[str]:
+    """A line for each of ``engines`` that cannot be used here, with what to do."""
+    unknown = [name for name in engines if name not in ENGINES]
+    if unknown:
+        raise TokayError(f"no synthesizer {unknown[0]!r}", hint=f"there are {', '.join(ENGINES)}")
+    reasons = {name: ENGINES[name].problem() for name in engines}
+    return [f"{name}: {why}; {ENGINES[name].install}" for name, why in reasons.items() if why]
 
 
-def training_voices(count: int, seed: int) -> list[Voice]:
-    """``count`` voices, different for each seed, none with a held-out variant."""
-    rng = np.random.default_rng([seed, 0xE5])
+def training_voices(voices: int | Mapping[str, int], seed: int) -> list[Voice]:
+    """So many voices of each engine (a number: of espeak-ng), different for each seed, none held out.
+
+    An engine that is not installed gives none. Where more are wanted than an engine has speakers,
+    they speak again, faster or slower, higher or lower.
+    """
+    wanted = {ESPEAK: voices} if isinstance(voices, int) else voices
+    away = {line.split(":")[0] for line in missing(wanted)}
+    return [voice for name, n in wanted.items() if name not in away for voice in _drawn(name, n, seed)]
+
+
+def _drawn(engine: str, count: int, seed: int) -> list[Voice]:
+    if engine == ESPEAK:
+        return _drawn_espeak(count, seed)
+    rng = np.random.default_rng([seed, zlib.crc32(engine.encode())])
+    speakers = [name for name in ENGINES[engine].speakers() if not ENGINES[engine].held_out(name)]
+    order = rng.permutation(len(speakers))
     return [
         Voice(
-            ACCENTS[int(rng.integers(len(ACCENTS)))],
-            TRAINING_VARIANTS[i % len(TRAINING_VARIANTS)],
-            int(rng.integers(110, 190)),
-            int(rng.integers(25, 75)),
+            engine,
+            speakers[int(order[i % len(speakers)])],
+            round(float(rng.uniform(0.8, 1.25)), 2),
+            round(float(rng.uniform(0.92, 1.09)), 2),
+            _MARKS[int(rng.integers(len(_MARKS)))],
         )
         for i in range(count)
     ]
 
 
+def _drawn_espeak(count: int, seed: int) -> list[Voice]:
+    rng = np.random.default_rng([seed, 0xE5])
+    voices: list[Voice] = []
+    for i in range(count):
+        accent = espeak.ACCENTS[int(rng.integers(len(espeak.ACCENTS)))]
+        variant = espeak.TRAINING_VARIANTS[i % len(espeak.TRAINING_VARIANTS)]
+        factors = espeak.scaled(int(rng.integers(110, 190)), int(rng.integers(25, 75)))
+        voices.append(Voice(ESPEAK, f"{accent}+{variant}", *factors))
+    return voices
+
+
+def held_out(voice: Voice) -> bool:
+    """Whether a voice's speaker never trains."""
+    return ENGINES[voice.engine].held_out(voice.speaker)
+
+
 def say(text: str, voice: Voice, sample_rate_hz: int) -> np.ndarray:
     """``text`` in ``voice``: int16 mono, silence at both ends cut off."""
-    import soundfile
     import soxr
 
-    name = f"{voice.accent}+{voice.variant}"
-    command = ["espeak-ng", "-v", name, "-s", str(voice.speed)]
-    command += ["-p", str(voice.pitch), "--stdout", text]
-    try:
-        done = subprocess.run(command, capture_output=True, check=True, timeout=60)
-        audio, rate = soundfile.read(io.BytesIO(done.stdout), dtype="float32")
-    except (OSError, subprocess.SubprocessError, soundfile.LibsndfileError) as error:
-        raise TokayError(f"espeak-ng failed in voice {name}: {error}", hint="is it installed?") from error
+    if lines := missing([voice.engine]):
+        raise TokayError(lines[0])
+    audio, rate = ENGINES[voice.engine].say(text, voice)
     audio = soxr.resample(audio, rate, sample_rate_hz, quality="HQ")
-    loud = np.flatnonzero(np.abs(audio) > 0.01 * np.max(np.abs(audio), initial=1e-9))
-    if len(loud) == 0:
-        raise TokayError(f"espeak-ng said nothing for {text!r} in {name}")
-    return np.clip(np.rint(audio[loud[0] : loud[-1] + 1] * 32767), -32768, 32767).astype(np.int16)
+    peak = float(np.max(np.abs(audio), initial=0.0))
+    loud = np.flatnonzero(np.abs(audio) > 0.01 * peak)
+    if not peak or not np.isfinite(peak) or len(loud) == 0:
+        raise TokayError(f"{voice} said nothing for {text!r}")
+    kept = audio[loud[0] : loud[-1] + 1] * (32767 / max(peak, 1.0))
+    return np.rint(kept).astype(np.int16)
 
 
 def clips(
     words: Sequence[str], voices: Sequence[Voice], sample_rate_hz: int, samples: int,
-    cache: Path | None = None,
+    cache: Path | None = None, progress: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:  # fmt: skip
     """int16[words, voices, samples]: every word by every voice, from the cache where it has them."""
-    key = hashlib.blake2b(repr((1, tuple(words), voices, sample_rate_hz, samples)).encode(), digest_size=16)
-    path = (cache or cache_folder()) / "synthetic" / f"{key.hexdigest()}.npy"
-    if path.is_file():
-        return np.load(path)
+    folder = (cache or cache_folder()) / "synthetic"
     jobs = [(word, voice) for word in words for voice in voices]
+    result = np.empty((len(jobs), samples), np.int16)
+    if lines := missing(list(dict.fromkeys(voice.engine for voice in voices))):
+        raise TokayError(lines[0])
+    # The first word of each engine before the rest: it loads the engine's model, which threads would do
+    # at the same time.
+    first = list({voice.engine: i for i, (_, voice) in reversed(list(enumerate(jobs)))}.values())
+    for i in first:
+        result[i] = fit_length(_cached(folder, *jobs[i], sample_rate_hz), samples)
     with ThreadPoolExecutor() as pool:
-        said = list(pool.map(lambda job: fit_length(say(*job, sample_rate_hz), samples), jobs))
-    result = np.stack(said).reshape(len(words), len(voices), samples)
+        said = pool.map(lambda job: _cached(folder, *job, sample_rate_hz), jobs)
+        for i, audio in enumerate(said):
+            result[i] = fit_length(audio, samples)
+            if progress:
+                progress(i + 1, len(jobs))
+    return result.reshape(len(words), len(voices), samples)
+
+
+def _cached(folder: Path, word: str, voice: Voice, rate: int) -> np.ndarray:
+    """The word from its file; said again where there is none or it cannot be read."""
+    identity = ENGINES[voice.engine].identity(voice.speaker)
+    key = hashlib.blake2b(repr((_FORMAT, identity, voice, word, rate)).encode(), digest_size=16).hexdigest()
+    path = folder / voice.engine / f"{key}.npy"
+    try:
+        stored = np.load(path)
+        if stored.dtype == np.int16 and stored.ndim == 1 and len(stored):
+            return stored
+    except (OSError, ValueError, EOFError):
+        pass
+    audio = say(word, voice, rate)
     stream = io.BytesIO()
-    np.save(stream, result)
+    np.save(stream, audio)
     write_atomic(path, stream.getvalue())
-    return result
+    return audio

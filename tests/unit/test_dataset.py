@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from host.dataset import find, folder, store, synthetic
+from host.dataset import find, folder, store
 from host.errors import TokayError
-from host.training import specification
 
 
 def tone(rate: int, seconds: float, hertz: float = 440.0, amplitude: float = 8000.0) -> np.ndarray:
@@ -170,22 +169,3 @@ def test_fit_length(length: int, loud_at: int) -> None:
     fitted = store.fit_length(audio, 8000)
     assert len(fitted) == 8000
     assert np.count_nonzero(fitted == 1000) == min(100, length)
-
-
-def test_held_out_voices_never_train() -> None:
-    assert not set(synthetic.TRAINING_VARIANTS) & set(synthetic.HELD_OUT_VARIANTS)
-    keywords = specification.load("keyword_spotting_on_off").spec.keywords
-    assert not set(synthetic.UNKNOWN_WORDS) & set(keywords)
-
-
-@pytest.mark.skipif(not synthetic.available(), reason="espeak-ng is not installed")
-def test_synthetic_voices_differ(tmp_path: Path) -> None:
-    voices = [
-        synthetic.Voice(accent, variant, 150, 50)
-        for accent in synthetic.ACCENTS
-        for variant in ("m1", "f3")
-    ]
-    said = synthetic.clips(["on"], voices, 8000, 8000, tmp_path)
-    assert said.shape == (1, len(voices), 8000)
-    assert len({clip.tobytes() for clip in said[0]}) == len(voices)
-    assert np.array_equal(synthetic.clips(["on"], voices, 8000, 8000, tmp_path), said)

@@ -1,0 +1,103 @@
+"""Synthetic voices: each installed engine speaks, the same each time; held-out voices never train."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from host.dataset import synthetic
+from host.dataset.synthesizers import ENGINES, Voice
+from host.errors import TokayError
+from host.training import specification
+
+
+def _voices(engine: str) -> list[Voice]:
+    """Two speakers where there are two."""
+    return [Voice(engine, name) for name in ENGINES[engine].speakers()[:2]]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_engine_speaks_and_repeats_itself(
+    engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if reason := ENGINES[engine].problem():
+        pytest.skip(reason)
+    voices = _voices(engine)
+    said = synthetic.clips(["off", "yes"], voices, 8000, 8000, tmp_path / "a")
+    assert said.shape == (2, len(voices), 8000) and said.dtype == np.int16
+    assert len({clip.tobytes() for clip in said.reshape(-1, 8000)}) == 2 * len(voices)
+    for clip in said.reshape(-1, 8000):
+        assert np.abs(clip.astype(int)).max() > 500 and np.count_nonzero(np.abs(clip) > 50) > 800
+    # Another cache folder, so said again: the words in another order, the first in other company.
+    again = synthetic.clips(["yes", "off"], voices[:1], 8000, 8000, tmp_path / "b")
+    assert np.array_equal(again[::-1, 0], said[:, 0])
+    monkeypatch.setattr(synthetic, "say", lambda *_: pytest.fail("said again in spite of the cache"))
+    assert np.array_equal(synthetic.clips(["off", "yes"], voices, 8000, 8000, tmp_path / "a"), said)
+
+
+@pytest.mark.parametrize("engine", ["espeak-ng", "flite", "piper", "kokoro"])
+def test_speed_and_pitch_are_heard(engine: str) -> None:
+    if reason := ENGINES[engine].problem():
+        pytest.skip(reason)
+    speaker = ENGINES[engine].speakers()[0]
+    usual, slow, high = (
+        synthetic.say("hello", Voice(engine, speaker, speed, pitch), 8000)
+        for speed, pitch in ((1.0, 1.0), (0.7, 1.0), (1.0, 1.25))
+    )
+    assert len(slow) > 1.15 * len(usual)
+    assert abs(len(high) - len(usual)) < 0.2 * len(usual)
+    assert not np.array_equal(high[: len(usual)], usual[: len(high)])
+
+
+def test_held_out_voices_never_train() -> None:
+    drawn = synthetic.training_voices(dict.fromkeys(ENGINES, 60), seed=3)
+    assert drawn or synthetic.missing(tuple(ENGINES))
+    assert not [voice for voice in drawn if synthetic.held_out(voice)]
+    keywords = specification.load("keyword_spotting_on_off").spec.keywords
+    assert not set(synthetic.UNKNOWN_WORDS) & set(keywords)
+
+
+@pytest.mark.parametrize("engine", ["espeak-ng", "kokoro"])
+def test_an_engine_of_many_speakers_holds_some_out(engine: str) -> None:
+    if reason := ENGINES[engine].problem():
+        pytest.skip(reason)
+    speakers = ENGINES[engine].speakers()
+    out = [name for name in speakers if ENGINES[engine].held_out(name)]
+    assert len(out) < len(speakers) / 2 and (out or engine == "kokoro")
+
+
+def test_a_drawing_is_the_same_for_a_seed() -> None:
+    wanted = {"espeak-ng": 5, "kokoro": 5, "flite": 5}
+    assert synthetic.training_voices(wanted, 1) == synthetic.training_voices(wanted, 1)
+    assert synthetic.training_voices(wanted, 1) != synthetic.training_voices(wanted, 2)
+    assert synthetic.training_voices(5, 1) == synthetic.training_voices({"espeak-ng": 5}, 1)
+
+
+def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(ENGINES["flite"]), "problem", lambda self: "flite is not installed")
+    assert synthetic.missing(("flite",)) == ["flite: flite is not installed; apt install flite"]
+    assert synthetic.training_voices({"flite": 3}, 1) == []
+    with pytest.raises(TokayError, match="flite is not installed"):
+        synthetic.clips(["on"], [Voice("flite", "rms")], 8000, 8000)
+    with pytest.raises(TokayError, match="no synthesizer 'cepstral'"):
+        synthetic.missing(("cepstral",))
+
+
+def test_a_damaged_clip_in_the_cache_is_made_again(tmp_path: Path) -> None:
+    if not synthetic.available():
+        pytest.skip("espeak-ng is not installed")
+    voices = [Voice("espeak-ng", "en-us+m1")]
+    said = synthetic.clips(["on"], voices, 8000, 8000, tmp_path)
+    (stored,) = (tmp_path / "synthetic" / "espeak-ng").iterdir()
+    for damage in (b"", stored.read_bytes()[:200], b"not an array"):
+        stored.write_bytes(damage)
+        assert np.array_equal(synthetic.clips(["on"], voices, 8000, 8000, tmp_path), said)
+
+
+def test_a_program_that_fails_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not synthetic.available():
+        pytest.skip("espeak-ng is not installed")
+    with pytest.raises(TokayError, match="espeak-ng"):
+        synthetic.say("on", Voice("espeak-ng", "tlh-nowhere+nobody"), 8000)
