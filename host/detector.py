@@ -139,6 +139,38 @@ class Detector:
         return result.as_result()
 
 
+_FOUND = np.dtype([("inference", np.uint32), ("class_index", np.uint32), ("score", np.uint32)])
+
+
+def replay(settings: DetectorSettings, scores: np.ndarray, times_ms: np.ndarray) -> np.ndarray:
+    """All detections of a detector that starts afresh and is given stored inferences.
+
+    ``scores`` is uint8[n, classes] (0..255), ``times_ms`` their times. Returns a record array: the
+    ``inference`` (its index), the ``class_index`` and the mean ``score`` of each detection.
+    """
+    lib = _library()
+    if not hasattr(lib, "detector_replay"):
+        raise TokayError("the native library is older than these sources", hint="run: make native")
+    lib.detector_replay.restype = ctypes.c_size_t
+    lib.detector_replay.argtypes = (
+        ctypes.POINTER(CSettings),
+        *(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p),
+    )
+    outputs = np.ascontiguousarray(scores, np.uint8) ^ np.uint8(128)  # as int8: minus 128
+    times = (np.asarray(times_ms, np.int64) & 0xFFFFFFFF).astype(np.uint32)
+    if outputs.ndim != 2 or outputs.shape != (len(times), len(settings.labels)):
+        raise TokayError(
+            f"scores {list(outputs.shape)} for {len(times)} times and {len(settings.labels)} classes"
+        )
+    found = np.empty(len(times), _FOUND)
+    count = lib.detector_replay(
+        c_settings(settings), outputs.ctypes.data, times.ctypes.data, len(times), found.ctypes.data
+    )
+    if count > len(times):
+        raise TokayError("the detector refused its settings or a time that goes back")
+    return found[:count]
+
+
 def apply_gain(samples: np.ndarray, gain_q8: int) -> np.ndarray:
     """int16 samples times gain/256, saturated."""
     scaled = np.array(samples, dtype=np.int16)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-import numpy as np
+from host.metrics import intervals
 
-from host.dataset.augment import loudness, noise, to_int16
+PATIENCE_MS = 750  # a word may be detected so long after the end of its clip
 
 
 @dataclass(frozen=True)
@@ -17,77 +19,152 @@ class Spoken:
     label: str
     start_ms: int
     end_ms: int
+    voice_end_ms: int | None = None  # where the voice ends in the clip, estimated from its energy
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A detection held against what was said."""
+
+    label: str
+    time_ms: int
+    verdict: str  # "hit", "repeat" or "false accept"
+    word: int | None = None  # index of the spoken word that it hit
 
 
 @dataclass(frozen=True)
 class StreamResult:
-    """Detections held against what was said."""
+    """Detections held against what was said. Results of several streams add up."""
 
-    spoken: int
-    hits: int
-    false_rejects: int
-    false_accepts: int
-    repeats: int  # further detections of a word that was already heard
-    hours: float
-    delays_ms: tuple[int, ...]  # of the hits, from the end of the clip
+    spoken: int = 0
+    hits: int = 0
+    false_rejects: int = 0
+    false_accepts: int = 0
+    repeats: int = 0  # further detections of a word that was already heard
+    hours: float = 0.0
+    delays_ms: tuple[int, ...] = ()  # of the hits, from the end of the voice (of the clip, if not known)
+    by_label: dict[str, tuple[int, int, int]] = field(default_factory=dict)  # spoken, hits, false accepts
 
     @property
     def false_accepts_per_hour(self) -> float:
         return self.false_accepts / self.hours if self.hours else 0.0
 
+    @property
+    def miss_rate(self) -> float:
+        return self.false_rejects / self.spoken if self.spoken else 0.0
 
-def compose(
-    words: Sequence[tuple[str, np.ndarray]], rate: int, seconds: float, snr_db: tuple[float, float],
-    noises: Sequence[np.ndarray], rng: np.random.Generator,
-) -> tuple[np.ndarray, list[Spoken]]:  # fmt: skip
-    """A stream with the words spread over it in their order, in noise whose level changes each minute.
+    def __add__(self, other: StreamResult) -> StreamResult:
+        labels = {**self.by_label, **other.by_label}
+        nothing = (0, 0, 0)
+        return StreamResult(
+            self.spoken + other.spoken,
+            self.hits + other.hits,
+            self.false_rejects + other.false_rejects,
+            self.false_accepts + other.false_accepts,
+            self.repeats + other.repeats,
+            self.hours + other.hours,
+            self.delays_ms + other.delays_ms,
+            {
+                label: tuple(
+                    a + b
+                    for a, b in zip(
+                        self.by_label.get(label, nothing), other.by_label.get(label, nothing), strict=True
+                    )
+                )
+                for label in labels
+            },
+        )
 
-    Words are as loud as each other; the noise is below them by a drawn ratio. Returns int16 PCM and
-    where each word is.
-    """
-    level = 2000.0
-    signal = np.zeros(round(seconds * rate), np.float32)
-    for start in range(0, len(signal), 60 * rate):
-        piece = signal[start : start + 60 * rate]
-        piece += noise(len(piece), rng, noises) * (level * 10 ** (-rng.uniform(*snr_db) / 20))
-    slot = len(signal) // max(len(words), 1)
-    spoken = []
-    for index, (label, clip) in enumerate(words):
-        room = slot - len(clip)
-        if room < 0:
-            raise ValueError(f"{len(words)} clips do not fit in {seconds:g} s")
-        start = index * slot + int(rng.integers(room + 1))
-        signal[start : start + len(clip)] += clip * (level / max(loudness(clip), 1.0))
-        spoken.append(Spoken(label, round(1000 * start / rate), round(1000 * (start + len(clip)) / rate)))
-    return to_int16(signal), spoken
+    def as_json(self) -> dict[str, Any]:
+        """With 95 % intervals: the misses' by Wilson, the false accepts' by Poisson."""
+        low, high = intervals.rate(self.false_accepts, self.hours)
+        delays = sorted(self.delays_ms)
+        return {
+            "hours": self.hours,
+            "spoken": self.spoken,
+            "hits": self.hits,
+            "false_rejects": self.false_rejects,
+            "miss_rate": self.miss_rate if self.spoken else None,
+            "miss_rate_interval": list(intervals.wilson(self.false_rejects, self.spoken)),
+            "false_accepts": self.false_accepts,
+            "false_accepts_per_hour": self.false_accepts_per_hour,
+            "false_accepts_per_hour_interval": [low, None if math.isinf(high) else high],
+            "repeats": self.repeats,
+            "delay_ms": {
+                "median": delays[len(delays) // 2],
+                "p90": delays[min(len(delays) - 1, len(delays) * 9 // 10)],
+                "maximum": delays[-1],
+            }
+            if delays
+            else None,
+            "by_label": {
+                label: {"spoken": spoken, "hits": hits, "false_accepts": alarms}
+                for label, (spoken, hits, alarms) in sorted(self.by_label.items())
+            },
+        }
+
+
+def judge(
+    detections: Iterable[tuple[str, int]], spoken: Sequence[Spoken], keywords: Sequence[str],
+    patience_ms: int = PATIENCE_MS,
+) -> list[Heard]:  # fmt: skip
+    """What each detection (label, time) was. It hits the earliest word of its label, not heard before,
+    that began before it and ended at most ``patience_ms`` before it; if all such were heard, it repeats
+    one; any other detection is a false accept."""
+    words = {label: [i for i, w in enumerate(spoken) if w.label == label] for label in keywords}
+    first = dict.fromkeys(keywords, 0)  # of the words that may still be hit: times only go forward
+    heard: set[int] = set()
+    verdicts = []
+    for label, time_ms in detections:
+        indices, at = words.get(label, []), first.get(label, 0)
+        while at < len(indices) and time_ms > spoken[indices[at]].end_ms + patience_ms:
+            at += 1
+        first[label] = at
+        near = []
+        while at < len(indices) and spoken[indices[at]].start_ms < time_ms:
+            if time_ms <= spoken[indices[at]].end_ms + patience_ms:
+                near.append(indices[at])
+            at += 1
+        fresh = [i for i in near if i not in heard]
+        if fresh:
+            heard.add(fresh[0])
+            verdicts.append(Heard(label, time_ms, "hit", fresh[0]))
+        elif near:
+            verdicts.append(Heard(label, time_ms, "repeat", near[0]))
+        else:
+            verdicts.append(Heard(label, time_ms, "false accept"))
+    return verdicts
 
 
 def match(
-    detections: Sequence[tuple[str, int]], spoken: Sequence[Spoken], keywords: Sequence[str],
-    duration_ms: int, patience_ms: int = 750,
+    detections: Iterable[tuple[str, int]], spoken: Sequence[Spoken], keywords: Sequence[str],
+    duration_ms: int, patience_ms: int = PATIENCE_MS,
 ) -> StreamResult:  # fmt: skip
-    """Counts hits and alarms. A detection (label, time) hits a word of its label that began before it
-    and ended at most ``patience_ms`` before it; any other detection is a false accept."""
-    targets = [word for word in spoken if word.label in keywords]
-    heard: dict[int, int] = {}
-    false_accepts = repeats = 0
-    for label, time_ms in detections:
-        index = next(
-            (
-                i
-                for i, word in enumerate(targets)
-                if word.label == label and word.start_ms < time_ms <= word.end_ms + patience_ms
-            ),
-            None,
+    """Counts hits and alarms among detections (label, time) in the order of their times; see judge."""
+    return count(judge(detections, spoken, keywords, patience_ms), spoken, keywords, duration_ms)
+
+
+def count(
+    verdicts: Sequence[Heard], spoken: Sequence[Spoken], keywords: Sequence[str], duration_ms: int
+) -> StreamResult:
+    """The figures of verdicts."""
+    targets = sum(word.label in keywords for word in spoken)
+    hits = [v for v in verdicts if v.verdict == "hit"]
+    alarms = [v for v in verdicts if v.verdict == "false accept"]
+    delays = tuple(v.time_ms - _voice_end(spoken[v.word]) for v in hits if v.word is not None)
+    by_label = {
+        label: (
+            sum(word.label == label for word in spoken),
+            sum(v.label == label for v in hits),
+            sum(v.label == label for v in alarms),
         )
-        if index is None:
-            false_accepts += 1
-        elif index in heard:
-            repeats += 1
-        else:
-            heard[index] = time_ms - targets[index].end_ms
-    hits = len(heard)
+        for label in keywords
+    }
     return StreamResult(
-        len(targets), hits, len(targets) - hits, false_accepts, repeats, duration_ms / 3.6e6,
-        tuple(heard.values()),
-    )
+        targets, len(hits), targets - len(hits), len(alarms), len(verdicts) - len(hits) - len(alarms),
+        duration_ms / 3.6e6, delays, by_label,
+    )  # fmt: skip
+
+
+def _voice_end(word: Spoken) -> int:
+    return word.end_ms if word.voice_end_ms is None else word.voice_end_ms

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from host.metrics.streaming import Spoken, compose, match
+from host.metrics.streaming import Spoken, match
+from host.metrics.streams import compose
 
 SPOKEN = [
     Spoken("on", 1000, 2000),

@@ -1,0 +1,54 @@
+"""The operating point of a model: found on one split's streams, judged on another's, written into it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from codegen.parameters import read_parameters, write_parameters
+from host import cli, update_params
+from host.detector import DetectorSettings
+from host.errors import TokayError
+from host.metrics.subject import Subject
+from host.metrics.sweep import Limits, Suggestion
+from host.metrics.trials import ScoredTrials, report
+
+
+def parameters(settings: DetectorSettings) -> dict[str, Any]:
+    """A detector's settings under the names that a model carries them by."""
+    spoken = [t for t, label in zip(settings.thresholds, settings.labels, strict=True) if label[0] != "_"]
+    return {
+        "average_window_duration_ms": settings.average_window_ms,
+        "detection_threshold": min(spoken),
+        "detection_threshold_list": list(settings.thresholds),
+        "minimum_count": settings.minimum_count,
+        "suppression_ms": settings.suppression_ms,
+    }
+
+
+def as_json(suggestion: Suggestion, found_on: str, limits: Limits, judged_on: ScoredTrials) -> dict[str, Any]:
+    """The suggestion with its figures where it was found, and where it is judged."""
+    return {
+        "feasible": suggestion.feasible,
+        "limits": {
+            "background_false_accepts_per_hour": limits.background,
+            "keyword_false_accepts_per_hour": limits.keywords,
+        },
+        "parameters": parameters(suggestion.best.settings),
+        "found_on": {"split": found_on} | suggestion.best.as_json(),
+        "judged_on": report(judged_on, suggestion.best.settings),
+        "sweep": [point.as_json() for point in suggestion.points],
+    }
+
+
+def write(subject: Subject, suggestion: Suggestion) -> None:
+    """Puts the suggestion into the model's file, whole or not at all; refused where it breaks the limits."""
+    if subject.tflite is None or subject.path.suffix != ".tflite":
+        raise TokayError(f"{subject.path} is no .tflite: nothing was written", hint="use host.update_params")
+    if not suggestion.feasible:
+        raise TokayError(
+            f"no setting of the detector keeps to the limits: {subject.path} was not changed",
+            hint="a better model, or a higher --false-accepts",
+        )
+    present = read_parameters(subject.tflite)
+    changed = update_params.apply(present, parameters(suggestion.best.settings), ())
+    cli.write_atomic(subject.path, write_parameters(subject.tflite, changed))

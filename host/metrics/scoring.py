@@ -1,0 +1,161 @@
+"""Scores of a network along streams of audio, at the moments at which the device infers.
+
+A stream's features are computed once, by the front end in one go as the device hears it; any network
+can then be run over them, the firmware's kernels or a Keras model in training, and what it said can be
+given to the detector again and again.
+
+    features = feature_stream(stream, frontend, settings)
+    scored = streaming_scores(int8_network(tflite), [features])
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from codegen.application import ApplicationSettings
+from codegen.frontend import FrontendSettings
+from host.detector import apply_gain
+from host.features import Frontend
+from host.metrics.streaming import Spoken
+from host.metrics.streams import Stream
+
+Network = Callable[[np.ndarray], np.ndarray]
+"""int8 features [n, frames, channels] to scores uint8[n, classes], 0..255."""
+
+_AT_ONCE = 512  # windows that a network is given
+_PIECE_S = 60
+
+
+@dataclass(frozen=True)
+class FeatureStream:
+    """A stream as the network sees it."""
+
+    name: str
+    columns: np.ndarray  # int8[n, channels]; uint16 where a window is scaled as a whole
+    ends: np.ndarray  # int64[inferences]: the column after the last of each window
+    times_ms: np.ndarray  # int64[inferences]: the audio heard by then
+    frames: int  # of a window
+    spoken: tuple[Spoken, ...]
+    duration_ms: int
+    quantize: Callable[[np.ndarray], np.ndarray] | None = None  # of a window, where columns are uint16
+
+    def windows(self, first: int, last: int) -> np.ndarray:
+        """int8[last - first, frames, channels]: the network's inputs at inferences first..last - 1."""
+        rows = self.ends[first:last, None] - self.frames + np.arange(self.frames)
+        windows = self.columns[rows]
+        return windows if self.quantize is None else np.stack([self.quantize(w) for w in windows])
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a network said along a stream, and what was said in it."""
+
+    name: str
+    scores: np.ndarray  # uint8[inferences, classes]
+    times_ms: np.ndarray  # int64[inferences]
+    spoken: tuple[Spoken, ...]
+    duration_ms: int
+
+
+def inference_columns(frontend: FrontendSettings, latency_ms: int, columns: int) -> np.ndarray:
+    """The columns (their count, from 1) on which the audio loop infers, among the first ``columns``."""
+    window, step = frontend.window_samples, frontend.step_samples
+    period = max(latency_ms * frontend.sample_rate_hz // 1000, step)
+    found, column = [], frontend.frames
+    due = window + (column - 1) * step
+    while column <= columns:
+        samples = window + (column - 1) * step
+        found.append(column)
+        due += ((samples - due) // period + 1) * period
+        column = 1 + -(-(due - window) // step)
+    return np.array(found, np.int64)
+
+
+def feature_stream(
+    stream: Stream, frontend: Frontend | FrontendSettings, settings: ApplicationSettings
+) -> FeatureStream:
+    """The features of a stream heard from silence on, with the model's own gain."""
+    if isinstance(frontend, FrontendSettings):
+        frontend = Frontend(frontend)
+    s, running = frontend.settings, frontend.stream()
+    piece = _PIECE_S * s.sample_rate_hz
+    parts = [
+        running.process(_gained(stream.audio[at : at + piece], settings.volume_gain_q8))
+        for at in range(0, len(stream.audio), piece)
+    ]
+    spectrogram = np.concatenate(parts) if parts else np.zeros((0, s.channels), np.uint16)
+    dynamic = bool(s.quantize_dynamic_scale_enable)
+    ends = inference_columns(s, settings.latency_ms, len(spectrogram))
+    samples = s.window_samples + (ends - 1) * s.step_samples
+    return FeatureStream(
+        stream.name,
+        spectrogram if dynamic else frontend.quantize(spectrogram),
+        ends,
+        samples * 1000 // s.sample_rate_hz,
+        s.frames,
+        stream.spoken,
+        1000 * len(stream.audio) // s.sample_rate_hz,
+        frontend.quantize if dynamic else None,
+    )
+
+
+def streaming_scores(
+    invoke: Network, streams: Sequence[FeatureStream], progress: Callable[[int, int], None] | None = None
+) -> list[Scored]:
+    """Runs a network over streams; ``progress(done, of)`` counts inferences."""
+    total, done = sum(len(stream.ends) for stream in streams), 0
+    results = []
+    for stream in streams:
+        parts = []
+        for first in range(0, len(stream.ends), _AT_ONCE):
+            scores = np.asarray(invoke(stream.windows(first, first + _AT_ONCE)))
+            if scores.dtype != np.uint8:
+                raise TypeError(f"a network's scores are uint8, not {scores.dtype}")
+            parts.append(scores)
+            done += len(scores)
+            if progress:
+                progress(done, total)
+        scores = np.concatenate(parts) if parts else np.zeros((0, 0), np.uint8)
+        results.append(Scored(stream.name, scores, stream.times_ms, stream.spoken, stream.duration_ms))
+    return results
+
+
+def int8_network(tflite: bytes, accelerator: str = "none") -> Network:
+    """The firmware's kernels on this PC, on all cores; their outputs as the detector takes them."""
+    from host.runtime import Model
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    models = [Model(tflite, accelerator=accelerator) for _ in range(cores)]
+
+    def some(model: Model, features: np.ndarray) -> np.ndarray:
+        shape = model.input.shape
+        outputs = [np.asarray(model.invoke(x.reshape(shape))).reshape(-1) for x in features]
+        return np.array(outputs, np.int8).reshape(len(features), int(np.prod(model.output.shape)))
+
+    def invoke(features: np.ndarray) -> np.ndarray:
+        with ThreadPoolExecutor(cores) as pool:
+            parts = list(pool.map(some, models, np.array_split(features, cores)))
+        return np.concatenate(parts).view(np.uint8) ^ np.uint8(128)
+
+    return invoke
+
+
+def keras_network(model: Any, input_scale: float) -> Network:
+    """A Keras model with softmax outputs, which become scores as a quantized model's do."""
+
+    def invoke(features: np.ndarray) -> np.ndarray:
+        x = features[..., None].astype(np.float32) * np.float32(input_scale)
+        outputs = np.asarray(model.predict_on_batch(x))
+        return np.clip(np.rint(outputs * 256), 0, 255).astype(np.uint8)
+
+    return invoke
+
+
+def _gained(samples: np.ndarray, gain_q8: int) -> np.ndarray:
+    return apply_gain(samples, gain_q8) if gain_q8 != 256 else np.ascontiguousarray(samples)

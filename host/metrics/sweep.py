@@ -1,0 +1,197 @@
+"""The detector's settings swept over stored scores, and the operating point that suits best.
+
+The detector is the firmware's own, run again over the scores for each setting; no network runs here.
+How many samples a window must hold (``minimum_count``) matters only until the window is first full and
+after lost inferences, so it is not swept: see ``counts``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from codegen.application import ApplicationSettings
+from host.detector import MAX_SAMPLES, DetectorSettings, replay
+from host.errors import TokayError
+from host.metrics.scoring import Scored
+from host.metrics.streaming import Heard, StreamResult, count, judge
+
+THRESHOLDS = (*range(100, 250, 5), 250, 252, 254)
+_REFINE = (-30, -20, -10, -5, 5, 10, 20, 30)  # of one keyword's threshold
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an operating point must keep to; both count false accepts an hour."""
+
+    background: float = 0.5  # where no keyword is said
+    keywords: float = 6.0  # where keywords and other words are said: 2 in 20 minutes
+
+
+@dataclass(frozen=True)
+class Point:
+    """One setting of the detector and what it came to."""
+
+    settings: DetectorSettings
+    keywords: StreamResult  # on streams with keywords
+    background: StreamResult  # on streams without
+
+    def as_json(self) -> dict[str, Any]:
+        s = self.settings
+        return {
+            "average_window_duration_ms": s.average_window_ms,
+            "minimum_count": s.minimum_count,
+            "suppression_ms": s.suppression_ms,
+            "detection_threshold_list": list(s.thresholds),
+            "false_rejects": self.keywords.false_rejects,
+            "spoken": self.keywords.spoken,
+            "keyword_false_accepts": self.keywords.false_accepts,
+            "keyword_hours": self.keywords.hours,
+            "repeats": self.keywords.repeats,
+            "background_false_accepts": self.background.false_accepts,
+            "background_hours": self.background.hours,
+            "background_false_accepts_per_hour": self.background.false_accepts_per_hour,
+        }
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """The operating point chosen, whether it keeps to the limits, and all that were looked at."""
+
+    best: Point
+    feasible: bool
+    points: tuple[Point, ...]  # the sweep with one threshold for all keywords
+
+
+def detector_settings(settings: ApplicationSettings) -> DetectorSettings:
+    """A model's detector, from its parameters."""
+    return DetectorSettings(
+        settings.labels,
+        settings.thresholds,
+        settings.average_window_ms,
+        settings.suppression_ms,
+        settings.minimum_count,
+    )
+
+
+def keywords_of(labels: Sequence[str]) -> tuple[str, ...]:
+    """The labels that can be detected."""
+    return tuple(label for label in labels if not label.startswith("_"))
+
+
+def hear(scored: Scored, settings: DetectorSettings) -> list[Heard]:
+    """What the detector hears in a stream, each detection judged."""
+    found = replay(settings, scored.scores, scored.times_ms)
+    labels, times = settings.labels, scored.times_ms
+    pairs = zip(found["inference"], found["class_index"], strict=True)
+    detections = [(labels[k], int(times[i])) for i, k in pairs]
+    return judge(detections, scored.spoken, keywords_of(labels))
+
+
+def measure(streams: Sequence[Scored], settings: DetectorSettings) -> StreamResult:
+    """The figures of a detector on streams, added up."""
+    total = StreamResult()
+    for scored in streams:
+        heard = hear(scored, settings)
+        total += count(heard, scored.spoken, keywords_of(settings.labels), scored.duration_ms)
+    return total
+
+
+def sweep(
+    with_keywords: Sequence[Scored], without: Sequence[Scored], settings: DetectorSettings,
+    windows_ms: Sequence[int], thresholds: Sequence[int] = THRESHOLDS,
+) -> Iterator[Point]:  # fmt: skip
+    """Every window with every threshold (one for all keywords)."""
+    period_ms = _period([*with_keywords, *without])
+    for window_ms in windows_ms:
+        for threshold in thresholds:
+            yield _point(with_keywords, without, _with(settings, period_ms, window_ms, threshold))
+
+
+def suggest(
+    with_keywords: Sequence[Scored], without: Sequence[Scored], settings: DetectorSettings,
+    limits: Limits | None = None, windows_ms: Sequence[int] | None = None,
+    thresholds: Sequence[int] = THRESHOLDS,
+) -> Suggestion:  # fmt: skip
+    """The setting with the fewest misses among those within the limits.
+
+    First with one threshold for all keywords, then, around the best such point, with one for each.
+    Where nothing keeps to the limits, the point with the fewest false accepts (``feasible`` is False).
+    """
+    limits = limits or Limits()
+    with_keywords, without = list(with_keywords), list(without)
+    if not any(word.label in keywords_of(settings.labels) for s in with_keywords for word in s.spoken):
+        raise TokayError("no keyword is said in any stream: nothing can be suggested")
+    period = _period(with_keywords + without)
+    windows_ms = windows_ms or [k * period for k in (0, 1, 2, 3, 4, 5, 7, 10)]
+    points = tuple(sweep(with_keywords, without, settings, windows_ms, thresholds))
+    best = min(points, key=lambda point: rank(point, limits))
+    best = _refined(best, with_keywords, without, limits)
+    return Suggestion(best, within(best, limits), points)
+
+
+def within(point: Point, limits: Limits) -> bool:
+    return (
+        point.background.false_accepts_per_hour <= limits.background
+        and point.keywords.false_accepts_per_hour <= limits.keywords
+    )
+
+
+def rank(point: Point, limits: Limits) -> tuple[float, ...]:
+    """The smaller the better. Within the limits misses count first (and repeats, which a user takes for
+    false accepts), then false accepts; outside them false accepts alone."""
+    alarms = point.keywords.false_accepts + point.background.false_accepts
+    misses = point.keywords.false_rejects + point.keywords.repeats
+    if not within(point, limits):
+        return 1, alarms, misses
+    return 0, misses, alarms, point.settings.average_window_ms, -max(point.settings.thresholds)
+
+
+def counts(window_ms: int, period_ms: int) -> int:
+    """The minimum count for a window: as many samples as it holds, but for one that may get lost."""
+    return max(1, min(window_ms // period_ms, MAX_SAMPLES))
+
+
+def _refined(best: Point, with_keywords: list[Scored], without: list[Scored], limits: Limits) -> Point:
+    """Moves the keywords' thresholds one after the other while that helps."""
+    labels, improved = best.settings.labels, True
+    while improved:
+        improved = False
+        for index, label in enumerate(labels):
+            if label.startswith("_"):
+                continue
+            for change in _REFINE:
+                thresholds = list(best.settings.thresholds)
+                thresholds[index] += change
+                if not 0 <= thresholds[index] <= 255:
+                    continue
+                settings = dataclasses.replace(best.settings, thresholds=tuple(thresholds))
+                point = _point(with_keywords, without, settings)
+                if rank(point, limits)[:3] < rank(best, limits)[:3]:
+                    best, improved = point, True
+    return best
+
+
+def _point(with_keywords: Sequence[Scored], without: Sequence[Scored], settings: DetectorSettings) -> Point:
+    return Point(settings, measure(with_keywords, settings), measure(without, settings))
+
+
+def _with(settings: DetectorSettings, period_ms: int, window_ms: int, threshold: int) -> DetectorSettings:
+    return dataclasses.replace(
+        settings,
+        thresholds=(threshold,) * len(settings.labels),
+        average_window_ms=window_ms,
+        minimum_count=counts(window_ms, period_ms),
+    )
+
+
+def _period(streams: Sequence[Scored]) -> int:
+    """Milliseconds between two inferences."""
+    steps = [int(np.median(np.diff(s.times_ms))) for s in streams if len(s.times_ms) > 1]
+    if not steps:
+        raise TokayError("the streams are too short to hear anything in")
+    return steps[0]

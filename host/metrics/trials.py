@@ -1,0 +1,136 @@
+"""The streaming trials: streams with keywords and hours without, for any network.
+
+Training judges its checkpoints with them too, on features that are made once:
+
+    trials = prepare(store, "validation", spec.classes, spec.frontend, settings)
+    scored = score(trials, network)           # any network: int8 windows to uint8 scores
+    point = sweep.suggest(scored.with_keywords, scored.without, detector).best
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from codegen.application import ApplicationSettings
+from codegen.frontend import FrontendSettings
+from host.dataset.store import Store
+from host.detector import DetectorSettings
+from host.errors import TokayError
+from host.features import Frontend
+from host.metrics import streams
+from host.metrics.scoring import FeatureStream, Network, Scored, feature_stream, streaming_scores
+from host.metrics.streams import KeywordStream
+from host.metrics.sweep import Limits, Suggestion, detector_settings, keywords_of, measure
+from host.metrics.sweep import suggest as suggest_from
+
+_BACKGROUND_MINUTES = 20.0  # of one stream without keywords
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is listened to. The seeds are those of the streams, one stream with keywords each."""
+
+    seeds: tuple[int, ...] = (1, 2, 3)
+    hours: float = 4.0  # without keywords
+    keyword_stream: KeywordStream = field(default_factory=KeywordStream)
+
+
+@dataclass(frozen=True)
+class Trials:
+    """Features of the streams of one split."""
+
+    split: str
+    with_keywords: tuple[FeatureStream, ...]
+    without: tuple[FeatureStream, ...]
+
+
+@dataclass(frozen=True)
+class ScoredTrials:
+    """The same with what a network said."""
+
+    split: str
+    with_keywords: tuple[Scored, ...]
+    without: tuple[Scored, ...]
+
+
+def prepare(
+    store: Store, split: str, classes: Sequence[str], frontend: FrontendSettings,
+    settings: ApplicationSettings, plan: Plan | None = None, progress: Progress | None = None,
+) -> Trials:  # fmt: skip
+    """Generates the streams of a split and their features, one stream in memory at a time."""
+    plan = plan or Plan()
+    keywords = keywords_of(classes)
+    source = streams.material(store, split, keywords, frontend.sample_rate_hz)
+    missing = [label for label, clips in source.keywords.items() if not len(clips)]
+    if missing or not len(source.others):
+        what = ", ".join(missing) or "other words"
+        raise TokayError(f"the {split} split has no clip of {what} to make a stream of", hint="--split all")
+    _check(plan, source)
+    front = Frontend(frontend)
+    pieces = _pieces(plan.hours)
+    total = len(plan.seeds) + len(pieces)
+    with_keywords, without = [], []
+    for seed in plan.seeds:
+        made = streams.keyword_stream(source, seed, plan.keyword_stream)
+        with_keywords.append(feature_stream(made, front, settings))
+        if progress:
+            progress(len(with_keywords), total)
+    for number, minutes in enumerate(pieces):
+        seed = 1000 * plan.seeds[0] + number
+        without.append(feature_stream(streams.background_stream(source, seed, minutes), front, settings))
+        if progress:
+            progress(len(plan.seeds) + len(without), total)
+    return Trials(split, tuple(with_keywords), tuple(without))
+
+
+def score(trials: Trials, network: Network, progress: Progress | None = None) -> ScoredTrials:
+    """What a network says along all streams of the trials."""
+    scored = streaming_scores(network, (*trials.with_keywords, *trials.without), progress)
+    count = len(trials.with_keywords)
+    return ScoredTrials(trials.split, tuple(scored[:count]), tuple(scored[count:]))
+
+
+def report(scored: ScoredTrials, settings: DetectorSettings) -> dict[str, Any]:
+    """The figures of one operating point: with keywords, all streams and each, and without."""
+    return {
+        "split": scored.split,
+        "keywords": measure(scored.with_keywords, settings).as_json()
+        | {
+            "streams": [
+                {"name": stream.name} | measure([stream], settings).as_json()
+                for stream in scored.with_keywords
+            ]
+        },
+        "background": measure(scored.without, settings).as_json(),
+    }
+
+
+def suggest(
+    network: Network, store: Store, classes: Sequence[str], frontend: FrontendSettings,
+    settings: ApplicationSettings, plan: Plan | None = None, limits: Limits | None = None,
+    split: str = "validation",
+) -> Suggestion:  # fmt: skip
+    """The operating point for a network, from a split's streams; everything in one call."""
+    scored = score(prepare(store, split, classes, frontend, settings, plan), network)
+    return suggest_from(scored.with_keywords, scored.without, detector_settings(settings), limits)
+
+
+def _pieces(hours: float) -> list[float]:
+    minutes, pieces = 60 * hours, []
+    while minutes > 0.01:
+        pieces.append(min(minutes, _BACKGROUND_MINUTES))
+        minutes -= pieces[-1]
+    return pieces
+
+
+def _check(plan: Plan, source: streams.Material) -> None:
+    words = plan.keyword_stream.keywords + plan.keyword_stream.others
+    clip_s = source.others.shape[1] / source.rate
+    if words * clip_s > 60 * plan.keyword_stream.minutes:
+        raise TokayError(
+            f"{words} words of {clip_s:g} s do not fit in {plan.keyword_stream.minutes:g} minutes",
+            hint="more minutes, or fewer keywords",
+        )
