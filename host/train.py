@@ -50,8 +50,8 @@ def train(loaded: LoadedModel, store: Store, seed: int, output: Path) -> dict[st
 
     spec, started = loaded.spec, time.monotonic()
     fit.import_keras(seed)  # first: where TensorFlow is missing, say so before the work
-    if spec.augmentation.synthetic_voices and not synthetic.available():
-        print("espeak-ng is not installed: training without synthetic voices", file=sys.stderr)
+    for line in synthetic.missing(spec.augmentation.synthetic_voices):
+        print(f"warning: without its voices the model will be another: {line}", file=sys.stderr)
     with progress("examples") as bar:
         training = examples.augmented(spec, store, seed, bar)
     validation = examples.validation(spec, store, seed)
@@ -112,7 +112,7 @@ def _card(
         "data": {
             "clips": counts,
             "contents": store.key,
-            "synthetic_voices": spec.augmentation.synthetic_voices if synthetic.available() else 0,
+            "synthetic_voices": synthetic.used(spec.augmentation.synthetic_voices),
             "training_examples": examples,
         },
         "training": {"seed": seed, "epochs": spec.schedule.epochs, "best_epoch": epoch},

@@ -36,13 +36,21 @@ def available(engine: str = ESPEAK) -> bool:
     return ENGINES[engine].problem() is None
 
 
-def missing(engines: Sequence[str] | Mapping[str, int]) -> list[str]:
-    """A line for each of ``engines`` that cannot be used here, with what to do."""
+def missing(voices: int | Mapping[str, int] | Sequence[str]) -> list[str]:
+    """A line for each engine that is wanted and cannot be used here, with what to do."""
+    engines = ([ESPEAK] if voices else []) if isinstance(voices, int) else list(voices)
     unknown = [name for name in engines if name not in ENGINES]
     if unknown:
         raise TokayError(f"no synthesizer {unknown[0]!r}", hint=f"there are {', '.join(ENGINES)}")
     reasons = {name: ENGINES[name].problem() for name in engines}
     return [f"{name}: {why}; {ENGINES[name].install}" for name, why in reasons.items() if why]
+
+
+def used(voices: int | Mapping[str, int]) -> dict[str, int]:
+    """The voices that each engine gives here: of those wanted, what is installed. For a model's card."""
+    wanted = {ESPEAK: voices} if isinstance(voices, int) else voices
+    away = {line.split(":")[0] for line in missing(wanted)}
+    return {name: count for name, count in wanted.items() if count and name not in away}
 
 
 def training_voices(voices: int | Mapping[str, int], seed: int) -> list[Voice]:
@@ -51,9 +59,7 @@ def training_voices(voices: int | Mapping[str, int], seed: int) -> list[Voice]:
     An engine that is not installed gives none. Where more are wanted than an engine has speakers,
     they speak again, faster or slower, higher or lower.
     """
-    wanted = {ESPEAK: voices} if isinstance(voices, int) else voices
-    away = {line.split(":")[0] for line in missing(wanted)}
-    return [voice for name, n in wanted.items() if name not in away for voice in _drawn(name, n, seed)]
+    return [voice for name, count in used(voices).items() for voice in _drawn(name, count, seed)]
 
 
 def _drawn(engine: str, count: int, seed: int) -> list[Voice]:

@@ -173,23 +173,23 @@ def _recorded_clips(spec: Specification, store: Store, names: Sequence[str]) -> 
     return _clips(spec, store, chosen, names)
 
 
-def _voices(spec: Specification) -> int:
-    return spec.augmentation.synthetic_voices if synthetic.available() else 0
+def _voices(spec: Specification, seed: int = 0) -> list[synthetic.Voice]:
+    """The specification's, as far as their synthesizers are installed."""
+    return synthetic.training_voices(spec.augmentation.synthetic_voices, seed)
 
 
 def _synthetic_clips(spec: Specification, seed: int, names: Sequence[str]) -> _Clips:
     """Keywords and, where there is such a class, other words in synthetic voices."""
-    voices = _voices(spec)
+    voices = _voices(spec, seed)
     if not voices:
         nothing = np.zeros(0, np.int64)
         return _Clips(np.zeros((0, spec.clip_samples), np.int16), nothing, nothing)
     words = list(spec.keywords)
     if UNKNOWN in spec.classes:
         words += [word for word in synthetic.UNKNOWN_WORDS if word not in words]
-    chosen = synthetic.training_voices(voices, seed)
-    audio = synthetic.clips(words, chosen, spec.sample_rate_hz, spec.clip_samples)
-    labels = np.repeat([spec.class_of(word) for word in words], voices)
-    said = np.repeat([names.index(word) for word in words], voices)
+    audio = synthetic.clips(words, voices, spec.sample_rate_hz, spec.clip_samples)
+    labels = np.repeat([spec.class_of(word) for word in words], len(voices))
+    said = np.repeat([names.index(word) for word in words], len(voices))
     return _Clips(audio.reshape(-1, spec.clip_samples), labels, said)
 
 
