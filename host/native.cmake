@@ -9,7 +9,7 @@ endif()
 
 add_library(tokay_native SHARED)
 foreach(part IN ITEMS firmware/frontend firmware/nn firmware/detector firmware/app firmware/link host/simulator
-        host/simulator/mvp host/metrics)
+        host/simulator/mvp host/metrics host/augmentation)
   if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${part}/CMakeLists.txt)
     get_filename_component(name ${part} NAME)
     add_subdirectory(${part})

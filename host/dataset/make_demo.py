@@ -20,8 +20,9 @@ from pathlib import Path
 import numpy as np
 
 from host import cli
+from host.augmentation import coloured_noise
 from host.dataset import synthetic
-from host.dataset.augment import loudness, noise, to_int16
+from host.dataset.augment import loudness, to_int16
 from host.dataset.synthesizers import Voice, espeak
 from host.errors import TokayError
 
@@ -88,7 +89,6 @@ def main(argv: Sequence[str]) -> int:
 
 def render(dialogue: Sequence[Line]) -> tuple[np.ndarray, list[dict[str, object]]]:
     """The dialogue's int16 PCM, and each word with its start and end in milliseconds."""
-    rng = np.random.default_rng(24)
     signal = np.zeros(round(LENGTH_S * RATE), np.float32)
     words: list[dict[str, object]] = []
     for line in dialogue:
@@ -100,7 +100,7 @@ def render(dialogue: Sequence[Line]) -> tuple[np.ndarray, list[dict[str, object]
         signal[start : start + len(said)] += said
         times = {"start_ms": round(1000 * line.at_s), "end_ms": round(1000 * (start + len(said)) / RATE)}
         words.append({"word": line.word, **times, "voice": asdict(line.voice)})
-    signal += noise(len(signal), rng, ()) * (SPEECH_RMS * 10 ** (-SNR_DB / 20))
+    signal += coloured_noise(len(signal), 24, 0.5, RATE) * (SPEECH_RMS * 10 ** (-SNR_DB / 20))
     return to_int16(signal), words
 
 

@@ -1,24 +1,24 @@
 """Training examples: augmented PCM through the firmware's own front end to int8 features.
 
-An example is a function of the seed and its place in the plan alone; batches are made on all cores.
+An example is a function of the seed, the epoch and its place in the plan alone; they are made by the
+native library on all cores.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from host.dataset import augment, synthetic
+from host import augmentation
+from host.augmentation import Augmenter
+from host.dataset import synthetic
 from host.dataset.store import Store
 from host.errors import TokayError
 from host.features import Frontend
 from host.training.specification import SILENCE, UNKNOWN, Specification
 
-_CHUNK = 256  # examples a worker makes at a time
 Progress = Callable[[int, int], None]
 
 
@@ -45,12 +45,19 @@ class _Clips:
 
 
 @dataclass(frozen=True)
-class _Job:
-    """One example to make: from a clip (an index), or from noise alone (-1)."""
+class _Plan:
+    """Examples to make, in order."""
 
-    clip: int
-    label: int
-    word: int
+    jobs: np.ndarray  # int32[n, 2], as augmentation.Augmenter takes them
+    labels: np.ndarray  # int64[n]
+    words: np.ndarray  # int64[n]
+
+    def __add__(self, other: _Plan) -> _Plan:
+        return _Plan(
+            np.concatenate((self.jobs, other.jobs)),
+            np.concatenate((self.labels, other.labels)),
+            np.concatenate((self.words, other.words)),
+        )
 
 
 class Source:
@@ -59,35 +66,32 @@ class Source:
     number alone."""
 
     def __init__(self, spec: Specification, store: Store, seed: int) -> None:
-        self.word_names = word_names(spec, store)
-        self._spec, self._background, self._seed = spec, store.background, seed
+        names = word_names(spec, store)
+        clips, said = _recorded_clips(spec, store, names), _synthetic_clips(spec, seed, names)
         settings = spec.augmentation
-        clips, said = (
-            _recorded_clips(spec, store, self.word_names),
-            _synthetic_clips(spec, seed, self.word_names),
-        )
         copies = {SILENCE: settings.silence_copies, UNKNOWN: settings.unknown_copies}
-        jobs = _plan(spec, clips, copies, settings.keyword_copies)
+        plan = _plan(spec, clips, copies, settings.keyword_copies)
         copies = {UNKNOWN: settings.synthetic_unknown_copies}
-        jobs += _plan(spec, said, copies, settings.synthetic_copies, first=len(clips.labels))
+        plan += _plan(spec, said, copies, settings.synthetic_copies, first=len(clips.labels))
         if SILENCE in spec.classes:
-            crop = _Job(-1, spec.classes.index(SILENCE), self.word_names.index(SILENCE))
-            jobs += [crop] * settings.background_crops
-        self._jobs = jobs
-        self._audio = np.concatenate((clips.audio, said.audio))
+            plan += _crops(spec, names, settings.background_crops)
+        if not len(plan.labels):
+            raise TokayError("the training split has no clip of the model's classes", hint="check the lists")
+        self.word_names, self._seed, self._plan = names, seed, plan
+        self._augmenter = _augmenter(spec, store, np.concatenate((clips.audio, said.audio)))
 
     def __len__(self) -> int:
         """Examples of an epoch."""
-        return len(self._jobs)
+        return len(self._plan.labels)
 
     def epoch(self, number: int, progress: Progress | None = None) -> Examples:
         """The examples of epoch ``number``, 0 or more."""
         if number < 0:
             raise ValueError(f"epoch {number} is negative")
-        seed = (self._seed, 2, number)
-        made = _make(self._spec, self._audio, self._background, self._jobs, seed, progress)
-        order = np.random.default_rng([self._seed, 1, number]).permutation(len(made))
-        return Examples(made.features[order], made.labels[order], made.words[order], self.word_names)
+        plan = self._plan
+        features = self._augmenter.features(plan.jobs, (self._seed, 2, number), progress)
+        order = np.random.default_rng([self._seed, 1, number]).permutation(len(plan.labels))
+        return Examples(features[order], plan.labels[order], plan.words[order], self.word_names)
 
 
 def word_names(spec: Specification, store: Store) -> tuple[str, ...]:
@@ -103,16 +107,8 @@ def word_names(spec: Specification, store: Store) -> tuple[str, ...]:
 def recorded(spec: Specification, store: Store, split: str) -> Examples:
     """The clips of a split as they are, in the store's order; clips of no class are left out."""
     names = word_names(spec, store)
-    clips = _clips(
-        spec, store, [i for i in store.select(split) if spec.class_of(store.clips[i].word) >= 0], names
-    )
-    frontend = Frontend(spec.frontend)
-    parts = [
-        frontend.features_batch(clips.audio[start : start + _CHUNK])
-        for start in range(0, len(clips.audio), _CHUNK)
-    ]
-    features = np.concatenate(parts) if parts else np.zeros((0, *spec.feature_shape), np.int8)
-    return Examples(features, clips.labels, clips.words, names)
+    clips = _clips(spec, store, _of_a_class(spec, store, split), names)
+    return Examples(Frontend(spec.frontend).features_batch(clips.audio), clips.labels, clips.words, names)
 
 
 def augmented(spec: Specification, store: Store, seed: int, progress: Progress | None = None) -> Examples:
@@ -131,32 +127,23 @@ def validation(spec: Specification, store: Store, seed: int) -> Examples:
     if spec.test_run:
         return plain
     names = plain.word_names
-    chosen = [i for i in store.select("validation") if spec.class_of(store.clips[i].word) >= 0]
-    clips = _clips(spec, store, chosen, names)
-    jobs = _plan(spec, clips, {SILENCE: 3, UNKNOWN: 1}, 8)
-    copies = _make(spec, clips.audio, store.background, jobs, (seed, 4), None)
-    features = np.concatenate((plain.features, copies.features))
-    labels, words = np.concatenate((plain.labels, copies.labels)), np.concatenate((plain.words, copies.words))
-    return Examples(features, labels, words, names)
+    clips = _clips(spec, store, _of_a_class(spec, store, "validation"), names)
+    plan = _plan(spec, clips, {SILENCE: 3, UNKNOWN: 1}, 8)
+    copies = _augmenter(spec, store, clips.audio).features(plan.jobs, (seed, 4))
+    return Examples(
+        np.concatenate((plain.features, copies)),
+        np.concatenate((plain.labels, plan.labels)),
+        np.concatenate((plain.words, plan.words)),
+        names,
+    )
 
 
-def _make(
-    spec: Specification, audio: np.ndarray, background: Sequence[np.ndarray], jobs: Sequence[_Job],
-    seed: tuple[int, ...], progress: Progress | None,
-) -> Examples:  # fmt: skip
-    """The jobs' examples, in their order."""
-    frontend = Frontend(spec.frontend)
-    parts: list[np.ndarray] = []
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for part in pool.map(
-            lambda start: _make_chunk(spec, audio, background, jobs, start, seed, frontend),
-            range(0, len(jobs), _CHUNK),
-        ):
-            parts.append(part)
-            if progress:
-                progress(min(len(parts) * _CHUNK, len(jobs)), len(jobs))
-    labels, words = ([getattr(job, name) for job in jobs] for name in ("label", "word"))
-    return Examples(np.concatenate(parts), np.array(labels, np.int64), np.array(words, np.int64))
+def _augmenter(spec: Specification, store: Store, audio: np.ndarray) -> Augmenter:
+    return Augmenter(spec.augmentation, Frontend(spec.frontend), audio, store.background)
+
+
+def _of_a_class(spec: Specification, store: Store, split: str) -> list[int]:
+    return [i for i in store.select(split) if spec.class_of(store.clips[i].word) >= 0]
 
 
 def _clips(spec: Specification, store: Store, chosen: Sequence[int], names: Sequence[str]) -> _Clips:
@@ -167,7 +154,7 @@ def _clips(spec: Specification, store: Store, chosen: Sequence[int], names: Sequ
 
 def _recorded_clips(spec: Specification, store: Store, names: Sequence[str]) -> _Clips:
     """The clips of the training split; a few of each class for a dry run."""
-    chosen = [i for i in store.select("training") if spec.class_of(store.clips[i].word) >= 0]
+    chosen = _of_a_class(spec, store, "training")
     if spec.test_run:
         chosen = _few_of_each(chosen, [spec.class_of(store.clips[i].word) for i in chosen], 8)
     return _clips(spec, store, chosen, names)
@@ -202,46 +189,19 @@ def _few_of_each(chosen: Sequence[int], labels: Sequence[int], most: int) -> lis
 
 def _plan(
     spec: Specification, clips: _Clips, copies: Mapping[str, int], keyword_copies: int, first: int = 0
-) -> list[_Job]:
+) -> _Plan:
     """Copies by class name, keyword_copies of the others. The first label is that of clip ``first``."""
-    jobs: list[_Job] = []
-    for clip, (label, word) in enumerate(
-        zip(clips.labels.tolist(), clips.words.tolist(), strict=True), first
-    ):
-        jobs += [_Job(clip, label, word)] * copies.get(spec.classes[label], keyword_copies)
-    return jobs
+    kinds = {SILENCE: augmentation.SILENCE, UNKNOWN: augmentation.UNKNOWN}
+    by_class = np.array([copies.get(name, keyword_copies) for name in spec.classes])
+    kind_of = np.array([kinds.get(name, augmentation.KEYWORD) for name in spec.classes])
+    times = by_class[clips.labels]
+    index = first + np.arange(len(clips.labels))
+    jobs = np.stack((index, kind_of[clips.labels]), axis=1).astype(np.int32)
+    return _Plan(*(np.repeat(values, times, axis=0) for values in (jobs, clips.labels, clips.words)))
 
 
-def _make_chunk(
-    spec: Specification, audio: np.ndarray, background: Sequence[np.ndarray], jobs: Sequence[_Job],
-    start: int, seed: tuple[int, ...], frontend: Frontend,
-) -> np.ndarray:  # fmt: skip
-    """Features of jobs[start : start + _CHUNK]. A lead-in makes longer audio: its last frames count."""
-    made: dict[int, list[tuple[int, np.ndarray]]] = {}
-    for index, signal in _signals(spec, audio, background, jobs, start, seed):
-        made.setdefault(len(signal), []).append((index, signal))
-    frames, channels = spec.feature_shape
-    features = np.empty((min(_CHUNK, len(jobs) - start), frames, channels), np.int8)
-    for group in made.values():
-        indices = [index - start for index, _ in group]
-        features[indices] = frontend.features_batch(np.stack([signal for _, signal in group]))[:, -frames:]
-    return features
-
-
-def _signals(
-    spec: Specification, audio: np.ndarray, background: Sequence[np.ndarray], jobs: Sequence[_Job],
-    start: int, seed: tuple[int, ...],
-) -> Iterator[tuple[int, np.ndarray]]:  # fmt: skip
-    settings, rate = spec.augmentation, spec.sample_rate_hz
-    silence = spec.classes.index(SILENCE) if SILENCE in spec.classes else -1
-    unknown = spec.classes.index(UNKNOWN) if UNKNOWN in spec.classes else -1
-    for index in range(start, min(start + _CHUNK, len(jobs))):
-        rng = np.random.default_rng([*seed, index])
-        job = jobs[index]
-        if job.label == silence:
-            clip = audio[job.clip] if job.clip >= 0 else None
-            yield index, augment.quiet(clip, rng, settings, rate, spec.clip_samples, background)
-        else:
-            before = audio[int(rng.integers(len(audio)))]
-            shift_ms = settings.unknown_shift_ms if job.label == unknown else settings.shift_ms
-            yield index, augment.utterance(audio[job.clip], rng, settings, rate, background, before, shift_ms)
+def _crops(spec: Specification, names: Sequence[str], count: int) -> _Plan:
+    """Examples of noise alone."""
+    jobs = np.tile(np.array([[-1, augmentation.SILENCE]], np.int32), (count, 1))
+    label, word = spec.classes.index(SILENCE), names.index(SILENCE)
+    return _Plan(jobs, np.full(count, label, np.int64), np.full(count, word, np.int64))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import math
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -52,6 +53,14 @@ class Augmentation:
     gain: tuple[float, float] = (0.2, 1.0)
     noise_probability: float = 0.8
     noise_snr_db: tuple[float, float] = (5.0, 25.0)
+    pitch_probability: float = 0.3  # of another pitch at the same tempo
+    pitch_semitones: tuple[float, float] = (-2.0, 2.0)
+    room_probability: float = 0.3  # of reflections and reverberation
+    room_rt60_s: tuple[float, float] = (0.1, 0.5)  # seconds in which it falls by 60 dB
+    room_direct_db: tuple[float, float] = (0.0, 15.0)  # direct sound by all that is reflected
+    microphone_probability: float = 0.5  # of a frequency response that is not flat
+    clipping_probability: float = 0.1  # of a level that the microphone cannot pass
+    clipping_db: tuple[float, float] = (2.0, 10.0)  # how far the peak would go beyond it
     lead_in_probability: float = 0.5  # share of copies that the front end meets in mid-stream
     lead_in_ms: tuple[int, int] = (300, 1500)
     synthetic_voices: int = 24  # voices of espeak-ng beside the dataset, where it is installed
@@ -222,14 +231,28 @@ def _validate_detector(spec: Specification, require: Callable[[bool, str], None]
 
 
 def _validate_augmentation(augmentation: Augmentation, require: Callable[[bool, str], None]) -> None:
-    for low, high, name in (
-        (*augmentation.speed, "speed"), (*augmentation.gain, "gain"),
-        (*augmentation.noise_snr_db, "noise_snr_db"), (*augmentation.lead_in_ms, "lead_in_ms"),
+    for name in (
+        "speed", "gain", "noise_snr_db", "lead_in_ms", "pitch_semitones", "room_rt60_s", "room_direct_db",
+        "clipping_db",
     ):  # fmt: skip
+        low, high = getattr(augmentation, name)
+        require(math.isfinite(low) and math.isfinite(high), f"augmentation.{name} must be finite")
         require(low <= high, f"augmentation.{name}: {low} is above {high}")
-    require(augmentation.speed[0] > 0, "augmentation.speed must be positive")
+    least, most = augmentation.speed
+    require(least > 0, "augmentation.speed must be positive")
+    require(least >= 0.5 and most <= 1.5, "augmentation.speed is outside 0.5..1.5")
     require(augmentation.gain[0] > 0, "augmentation.gain must be positive")
-    for name in ("noise_probability", "lead_in_probability"):
+    require(augmentation.lead_in_ms[0] >= 0, "augmentation.lead_in_ms is negative")
+    require(augmentation.lead_in_ms[1] <= 10000, "augmentation.lead_in_ms is above 10000")
+    for name in ("shift_ms", "unknown_shift_ms"):
+        require(0 <= getattr(augmentation, name) <= 10000, f"augmentation.{name} is outside 0..10000")
+    least, most = augmentation.pitch_semitones
+    require(-12 <= least and most <= 12, "augmentation.pitch_semitones is outside -12..12")
+    least, most = augmentation.room_rt60_s
+    require(0.05 <= least and most <= 3, "augmentation.room_rt60_s is outside 0.05..3 seconds")
+    require(augmentation.clipping_db[0] >= 0, "augmentation.clipping_db is negative")
+    for name in ("noise", "lead_in", "pitch", "room", "microphone", "clipping"):
+        name = f"{name}_probability"
         require(0 <= getattr(augmentation, name) <= 1, f"augmentation.{name} is outside 0..1")
     for name in ("keyword_copies", "unknown_copies", "silence_copies"):
         require(getattr(augmentation, name) >= 1, f"augmentation.{name} must be at least 1")

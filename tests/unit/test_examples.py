@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from codegen.frontend import FrontendSettings
-from host.dataset import augment
 from host.dataset.folder import Clip
 from host.dataset.store import Store
 from host.errors import TokayError
@@ -19,9 +18,6 @@ from host.training.feature_augmentation import perturb
 from host.training.specification import Augmentation, Specification
 
 RATE = 8000
-PLAIN = Augmentation(
-    shift_ms=0, unknown_shift_ms=0, speed=(1, 1), gain=(1, 1), noise_probability=0, lead_in_probability=0
-)
 
 
 def word(seed: int = 0) -> np.ndarray:
@@ -63,13 +59,6 @@ def test_examples_are_a_function_of_the_seed() -> None:
     one, same, other = (examples.augmented(spec, store, seed) for seed in (5, 5, 6))
     assert np.array_equal(one.features, same.features) and np.array_equal(one.labels, same.labels)
     assert not np.array_equal(one.features, other.features)
-
-
-def test_examples_do_not_depend_on_how_they_are_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    spec, store = small_spec(), small_store()
-    whole = examples.augmented(spec, store, 5)
-    monkeypatch.setattr(examples, "_CHUNK", 3)
-    assert np.array_equal(examples.augmented(spec, store, 5).features, whole.features)
 
 
 def test_counts_by_class() -> None:
@@ -119,76 +108,6 @@ def test_no_validation_clips_is_an_error() -> None:
     clips = tuple(dataclasses.replace(clip, split="training") for clip in store.clips)
     with pytest.raises(TokayError, match="validation"):
         examples.validation(small_spec(), dataclasses.replace(store, clips=clips), 1)
-
-
-def test_nothing_drawn_changes_nothing() -> None:
-    clip = word()
-    result = augment.utterance(clip, np.random.default_rng(1), PLAIN, RATE, ())
-    assert np.max(np.abs(result.astype(int) - clip)) <= 8  # the noise floor
-
-
-def test_shift_moves_and_does_not_wrap() -> None:
-    clip = word()
-    settings = dataclasses.replace(PLAIN, shift_ms=200)
-    starts = []
-    for seed in range(40):
-        result = augment.utterance(clip, np.random.default_rng(seed), settings, RATE, ())
-        loud = np.flatnonzero(np.abs(result) > 500)
-        starts.append(loud[0] - np.flatnonzero(np.abs(clip) > 500)[0])
-        assert loud[-1] - loud[0] < 3100
-    assert min(starts) < -800 and max(starts) > 800 and max(map(abs, starts)) <= 1610
-
-
-def test_speed_changes_the_pitch() -> None:
-    tone = (8000 * np.sin(2 * np.pi * 500 * np.arange(8000) / RATE)).astype(np.int16)
-    faster = augment.respeed(tone, 1.1)
-    assert len(faster) == 8000
-    middle = np.abs(np.fft.rfft(faster[1000:7000]))
-    assert abs(np.argmax(middle) * RATE / 6000 - 550) < 3
-
-
-@pytest.mark.parametrize("snr", [5.0, 25.0])
-def test_noise_is_at_the_drawn_ratio(snr: float) -> None:
-    settings = dataclasses.replace(PLAIN, noise_probability=1.0, noise_snr_db=(snr, snr))
-    clip = word()
-    result = augment.utterance(clip, np.random.default_rng(3), settings, RATE, ())
-    noise = result.astype(float) - clip
-    measured = 20 * np.log10(augment.loudness(clip) / np.sqrt(np.mean(noise**2)))
-    assert abs(measured - snr) < 1.5
-
-
-def test_lead_in_comes_before_the_clip() -> None:
-    settings = dataclasses.replace(PLAIN, lead_in_probability=1.0, lead_in_ms=(300, 1500))
-    clip = word()
-    lengths = set()
-    for seed in range(20):
-        result = augment.utterance(clip, np.random.default_rng(seed), settings, RATE, (), before=word(3))
-        lead_in = len(result) - len(clip)
-        lengths.add(lead_in)
-        assert 300 * 8 <= lead_in <= 1500 * 8 and lead_in % 160 == 0
-        assert np.max(np.abs(result[lead_in:].astype(int) - clip)) <= 8
-    assert len(lengths) > 5
-
-
-def test_loud_examples_saturate() -> None:
-    clip = np.full(8000, 30000, np.int16)
-    settings = dataclasses.replace(PLAIN, gain=(2.0, 2.0))
-    assert np.all(augment.utterance(clip, np.random.default_rng(0), settings, RATE, ()) == 32767)
-
-
-@pytest.mark.parametrize("clip", [None, word()[2500:3000]])
-def test_quiet_examples_have_the_length_asked_for(clip: np.ndarray | None) -> None:
-    noise = (np.random.default_rng(0).normal(0, 100, 20000).astype(np.int16),)
-    for seed in range(10):
-        result = augment.quiet(clip, np.random.default_rng(seed), PLAIN, RATE, 8000, noise)
-        assert result.shape == (8000,) and result.dtype == np.int16
-
-
-def test_noise_has_loudness_one() -> None:
-    recording = np.random.default_rng(0).normal(0, 100, 20000).astype(np.int16)
-    for seed in range(12):
-        made = augment.noise(8000, np.random.default_rng(seed), (recording,))
-        assert abs(augment.loudness(made) - 1) < 1e-3
 
 
 def test_perturbed_features_stay_in_range() -> None:
