@@ -1,14 +1,20 @@
 """A dataset on disk: a folder of word folders with the official lists, as Speech Commands ships it.
 
-``testing_list.txt`` and ``validation_list.txt`` name the clips of those splits; every other clip is
-for training. Where the lists say nothing of a word (``_silence_`` is in none), its clips are split
-by a hash of the speaker, so that a speaker is in one split only.
+``testing_list.txt`` and ``validation_list.txt`` name the clips of those splits; every other clip of a
+listed word is for training. Words that no list names are split by a hash of the speaker, and so is all
+where there are no lists; a speaker that a list does name stays in the split that the list says. Folders
+whose name starts with ``_background`` hold noise, not words.
+
+A speaker in two splits makes every score too good, so it is refused; ``TOKAY_ALLOW_LEAKS=1`` makes it a
+warning, for those who know. (The same recording in two splits is found when it is read: store.py.)
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +23,12 @@ from host.errors import TokayError
 SPLITS = ("training", "validation", "testing")
 BACKGROUND = "_background_noise_"
 SPEECH_COMMANDS_URL = "https://storage.googleapis.com/download.tensorflow.org/data/speech_commands_v0.02.tar.gz"
+LISTS = {"validation": "validation_list.txt", "testing": "testing_list.txt"}
 _SUFFIXES = {".wav", ".flac"}
-_LISTS = {"validation": "validation_list.txt", "testing": "testing_list.txt"}
+_OTHER_AUDIO = {".mp3", ".ogg", ".opus", ".m4a", ".aac", ".wma", ".aif", ".aiff"}
+_SPEAKER = re.compile(r"^(.+)_nohash_.*$")
+_LEAK_HINT = "mend the lists; with TOKAY_ALLOW_LEAKS=1 it is a warning"
+_HINT = "python -m host.dataset download fetches Speech Commands"
 
 
 @dataclass(frozen=True)
@@ -45,38 +55,46 @@ class Folder:
         return tuple(sorted({clip.word for clip in self.clips}))
 
 
-def scan(root: Path | str | None) -> Folder:
-    """Lists the clips of a dataset; TokayError if there is no dataset at ``root``."""
+def scan(root: Path | str | None, background: Sequence[Path | str] = (), *, leaks: bool = False) -> Folder:
+    """Lists the clips of a dataset; TokayError if there is no dataset at ``root``.
+
+    ``background`` names further folders of noise. With ``leaks`` a speaker in two splits is let pass.
+    """
     if root is None:
-        raise TokayError(
-            "no dataset was given",
-            hint=f"--dataset DIR, a folder of word folders such as {SPEECH_COMMANDS_URL} unpacked",
-        )
+        raise TokayError("no dataset was given", hint=f"--dataset DIR, a folder of word folders; {_HINT}")
     root = Path(root)
     if not root.is_dir():
-        raise TokayError(f"{root}: no such folder", hint=f"unpack {SPEECH_COMMANDS_URL} into it")
+        raise TokayError(f"{root}: no such folder", hint=_HINT)
     listed, warnings = _read_lists(root)
-    files = [
-        path
-        for folder in sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
-        for path in sorted(folder.iterdir())
-        if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")
-    ]
-    background = tuple(path for path in files if path.parent.name == BACKGROUND)
-    words = [path for path in files if path.parent.name != BACKGROUND]
+    files = [path for folder in _folders(root) for path in _files(folder)]
+    noise = [path for path in files if _is_background(path.parent)]
+    for extra in map(Path, background):
+        if not (found := _files(extra) if extra.is_dir() else []):
+            raise TokayError(f"{extra}: no background noise", hint="a folder of WAV or FLAC files")
+        noise += [path for path in found if path not in noise]
+    words = [path for path in files if not _is_background(path.parent)]
     if not words:
         raise TokayError(f"{root}: no clips", hint="WAV or FLAC files in one folder a word")
-    listed_words = {stem.split("/")[0] for stem in listed}
-    clips = tuple(_clip(path, listed, listed_words) for path in words)
-    missing = len(listed.keys() - {_stem(clip.name) for clip in clips})
-    if missing:
-        warnings.append(f"{root}: {missing} of {len(listed)} listed clips are not there")
-    return Folder(root, clips, background, tuple(warnings))
+    clips = _split(root, words, listed)
+    warnings += _missing(root, listed, clips) + _ignored(root)
+    if pair := _leak(clips):
+        line = _leak_line(*pair)
+        if not leaks and os.environ.get("TOKAY_ALLOW_LEAKS") != "1":
+            raise TokayError(f"{root}: {line}", hint=_LEAK_HINT)
+        warnings.append(f"{root}: {line}")
+    return Folder(root, clips, tuple(noise), tuple(warnings))
 
 
 def speaker_of(name: str) -> str:
     """The speaker of a clip's name: what is before ``_nohash_``; the whole name where that is absent."""
-    return re.sub(r"_nohash_.*$", "", _stem(name).split("/")[-1])
+    stem = _stem(name).split("/")[-1]
+    known = _SPEAKER.match(stem)
+    return known[1] if known else stem
+
+
+def is_speaker_known(name: str) -> bool:
+    """Whether the name says who speaks. Clips named 1.wav, 2.wav … do not."""
+    return _SPEAKER.match(_stem(name).split("/")[-1]) is not None
 
 
 def split_of_speaker(speaker: str) -> str:
@@ -85,34 +103,106 @@ def split_of_speaker(speaker: str) -> str:
     return "testing" if bucket == 0 else "validation" if bucket == 1 else "training"
 
 
-def _clip(path: Path, listed: dict[str, str], listed_words: set[str]) -> Clip:
-    word = path.parent.name
-    name = f"{word}/{path.name}"
-    by_hash = word not in listed_words
-    split = split_of_speaker(speaker_of(name)) if by_hash else listed.get(_stem(name), "training")
-    return Clip(path, name, word, split)
+def _folders(root: Path) -> list[Path]:
+    return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _files(folder: Path) -> list[Path]:
+    return [
+        path
+        for path in sorted(folder.iterdir())
+        if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".") and path.is_file()
+    ]
+
+
+def _is_background(folder: Path) -> bool:
+    return folder.name.startswith("_background")
+
+
+def _split(root: Path, paths: Sequence[Path], listed: dict[str, str]) -> tuple[Clip, ...]:
+    names = [f"{path.parent.name}/{path.name}" for path in paths]
+    listed_words = {stem.split("/")[0] for stem in listed}
+    drawn = [split for split, name in LISTS.items() if not (root / name).is_file()]
+    splits: dict[str, str] = {}
+    of_speaker = {speaker_of(stem): split for stem, split in listed.items() if is_speaker_known(stem)}
+    for name in names:
+        if name.split("/")[0] in listed_words:
+            hashed = split_of_speaker(speaker_of(name))
+            # What no list names is for training; where a list is absent, its split is drawn.
+            splits[name] = listed.get(_stem(name)) or (hashed if hashed in drawn else "training")
+            if is_speaker_known(name):
+                of_speaker.setdefault(speaker_of(name), splits[name])
+    for name in names:
+        if name not in splits:
+            speaker = speaker_of(name)
+            splits[name] = of_speaker.get(speaker) or split_of_speaker(speaker)
+    return tuple(
+        Clip(path, name, name.split("/")[0], splits[name]) for path, name in zip(paths, names, strict=True)
+    )
+
+
+def _leak(clips: Sequence[Clip]) -> tuple[Clip, Clip] | None:
+    """Two clips of one speaker in two splits, if there are such."""
+    first: dict[str, Clip] = {}
+    for clip in clips:
+        if is_speaker_known(clip.name):
+            other = first.setdefault(speaker_of(clip.name), clip)
+            if other.split != clip.split:
+                return other, clip
+    return None
+
+
+def _leak_line(one: Clip, other: Clip) -> str:
+    return (
+        f"speaker {speaker_of(one.name)} is in two splits: {one.name} in {one.split}, "
+        f"{other.name} in {other.split}"
+    )
+
+
+def _missing(root: Path, listed: dict[str, str], clips: Sequence[Clip]) -> list[str]:
+    """A line for list entries without a clip, and one for those whose word has no folder at all."""
+    missing = sorted(listed.keys() - {_stem(clip.name) for clip in clips})
+    if not missing:
+        return []
+    words = {clip.word for clip in clips}
+    strange = sorted({stem.split("/")[0] for stem in missing} - words)
+    lines = [f"{root}: {len(missing)} of {len(listed)} listed clips are not there, such as {missing[0]}"]
+    if strange:
+        lines.append(f"{root}: the lists name words that have no folder: {', '.join(strange[:10])}")
+    return lines
+
+
+def _ignored(root: Path) -> list[str]:
+    files = [p for folder in _folders(root) for p in folder.iterdir() if p.suffix.lower() in _OTHER_AUDIO]
+    if not files:
+        return []
+    return [f"{root}: {len(files)} files are neither WAV nor FLAC and left out, such as {min(files).name}"]
 
 
 def _read_lists(root: Path) -> tuple[dict[str, str], list[str]]:
     """Split by clip name without its suffix, since a list may say .wav where the clip is .flac."""
     listed: dict[str, str] = {}
     warnings: list[str] = []
-    for split, file_name in _LISTS.items():
+    for split, file_name in LISTS.items():
         path = root / file_name
         if not path.is_file():
-            warnings.append(f"{root}: no {file_name}; clips are split by speaker")
+            warnings.append(f"{root}: no {file_name}; its split is drawn by speaker")
             continue
         try:
             lines = path.read_text(encoding="utf-8").split("\n")
         except UnicodeDecodeError as error:
             raise TokayError(f"{path}: not a text file") from error
         for number, line in enumerate(lines, 1):
-            stem = _stem(line.strip())
-            if not stem:
+            name = line.strip().replace("\\", "/").removeprefix("./")
+            if not name:
                 continue
+            if name.count("/") != 1 or ".." in name.split("/"):
+                warnings.append(f"{path}:{number}: {line.strip()[:60]!r} is not WORD/FILE and left out")
+                continue
+            stem = _stem(name)
             if listed.get(stem, split) != split:
                 raise TokayError(
-                    f"{path}:{number}: {line.strip()} is in the {listed[stem]} list too",
+                    f"{path}:{number}: {name} is in the {listed[stem]} list too",
                     hint="a clip belongs to one split",
                 )
             listed[stem] = split

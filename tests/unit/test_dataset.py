@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -25,10 +27,11 @@ def write(path: Path, audio: np.ndarray, rate: int) -> None:
 @pytest.fixture
 def dataset(tmp_path: Path) -> Path:
     """Three words and silence, at several rates and lengths, with lists and two bad clips."""
-    root = tmp_path / "data"
+    root, rng = tmp_path / "data", np.random.default_rng(1)
     for word in ("on", "off", "tree"):
         for speaker in ("aa", "bb", "cc"):
-            write(root / word / f"{speaker}_nohash_0.wav", tone(16000, 1.0), 16000)
+            hertz = 440.0 if (word, speaker) == ("on", "aa") else float(rng.integers(300, 3000))
+            write(root / word / f"{speaker}_nohash_0.wav", tone(16000, 1.0, hertz), 16000)
     write(root / "on" / "dd_nohash_0.flac", tone(8000, 0.5), 8000)
     write(root / "on" / "ee_nohash_0.wav", tone(16000, 2.5), 16000)
     write(root / "tree" / "ff_nohash_0.wav", np.zeros(16000, np.int16), 16000)
@@ -36,10 +39,11 @@ def dataset(tmp_path: Path) -> Path:
     (root / "tree" / "hh_nohash_0.wav").write_bytes(b"RIFF but not really")
     (root / "tree" / "notes.txt").write_text("not audio")
     for i in range(30):
-        write(root / "_silence_" / f"{i}.wav", tone(16000, 1.0, amplitude=3), 16000)
+        write(root / "_silence_" / f"{i}.wav", tone(16000, 1.0, 100 + i, amplitude=3), 16000)
     write(root / "_background_noise_" / "hum.wav", tone(16000, 3.0, 50), 16000)
     (root / "testing_list.txt").write_text("on/aa_nohash_0.wav\noff/aa_nohash_0.wav\ntree/aa_nohash_0.wav\n")
-    validation = "on/dd_nohash_0.wav\noff/bb_nohash_0.wav\non/gone_nohash_0.wav\n"
+    validation = "on/dd_nohash_0.wav\noff/bb_nohash_0.wav\non/bb_nohash_0.wav\ntree/bb_nohash_0.wav\n"
+    validation += "on/gone_nohash_0.wav\n"
     (root / "validation_list.txt").write_text(validation)
     return root
 
@@ -49,8 +53,8 @@ def test_splits_follow_the_lists(dataset: Path) -> None:
     split = {clip.name: clip.split for clip in found.clips}
     assert split["on/aa_nohash_0.wav"] == "testing"
     assert split["on/dd_nohash_0.flac"] == "validation"  # listed as .wav
-    assert split["tree/bb_nohash_0.wav"] == "training"
-    assert any("1 of 6 listed clips" in warning for warning in found.warnings)
+    assert split["tree/cc_nohash_0.wav"] == "training"
+    assert any("1 of 8 listed clips" in warning for warning in found.warnings)
     assert [path.name for path in found.background] == ["hum.wav"]
 
 
@@ -107,16 +111,58 @@ def test_the_cache_is_used_and_follows_the_contents(
     write(dataset / "on" / "aa_nohash_0.wav", tone(16000, 1.0, 880), 16000)
     changed = store.load(folder.scan(dataset), 8000, 8000, cache)
     assert changed.key != first.key and not np.array_equal(changed.audio, first.audio)
-    assert not [path for path in (cache / "audio").iterdir() if path.name.startswith(".")]
+    assert not [path for path in (cache / "audio").iterdir() if path.name.startswith(".building")]
 
 
-def test_a_damaged_cache_is_reported(dataset: Path, tmp_path: Path) -> None:
+def _cut(name: str) -> Callable[[Path], None]:
+    return lambda place: (place / name).write_bytes((place / name).read_bytes()[:-2])
+
+
+def _flip(place: Path) -> None:
+    data = bytearray((place / "clips.i16").read_bytes())
+    data[len(data) // 2] ^= 4
+    (place / "clips.i16").write_bytes(data)
+
+
+def _index(**changes: object) -> Callable[[Path], None]:
+    def change(place: Path) -> None:
+        path = place / "index.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+    return change
+
+
+DAMAGES: dict[str, Callable[[Path], None]] = {
+    "truncated clips": _cut("clips.i16"),
+    "truncated noise": _cut("background.i16"),
+    "truncated index": _cut("index.json"),
+    "a flipped bit": _flip,
+    "another clip's name": _index(names=["on/nobody.wav"]),
+    "another size": _index(samples=4000),
+    "a wrong length": _index(background=[12000, 12001]),
+    "an index of another kind": lambda place: (place / "index.json").write_text("[]"),
+    "no clips": lambda place: (place / "clips.i16").unlink(),
+    "an empty folder": lambda place: [path.unlink() for path in place.iterdir()] and None,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
+def test_a_damaged_cache_is_made_again(
+    dataset: Path, tmp_path: Path, damage: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
+) -> None:
     cache = tmp_path / "cache"
     loaded = store.load(folder.scan(dataset), 8000, 8000, cache)
-    clips = cache / "audio" / loaded.key / "clips.i16"
-    clips.write_bytes(clips.read_bytes()[:-2])
-    with pytest.raises(TokayError, match="damaged"):
-        store.load(folder.scan(dataset), 8000, 8000, cache)
+    place = cache / "audio" / loaded.key
+    wanted = np.array(loaded.audio)  # the map shows the damage too
+    damage(place)
+    capsys.readouterr()
+    again = store.load(folder.scan(dataset), 8000, 8000, cache)
+    assert np.array_equal(again.audio, wanted) and again.clips == loaded.clips
+    assert len(again.background) == 1 and again.skipped == loaded.skipped
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and "damaged" in lines[0]
+    store.load(folder.scan(dataset), 8000, 8000, cache)
+    assert not capsys.readouterr().err
 
 
 def test_an_unwritable_cache_is_reported(dataset: Path, tmp_path: Path) -> None:
@@ -134,7 +180,8 @@ def test_failure_leaves_nothing_behind(
     monkeypatch.setattr(store, "_decode_into", full)
     with pytest.raises(TokayError, match="No space left"):
         store.load(folder.scan(dataset), 8000, 8000, tmp_path / "cache")
-    assert not list((tmp_path / "cache" / "audio").iterdir())
+    left = list((tmp_path / "cache" / "audio").iterdir())
+    assert all(path.name.endswith(".lock") for path in left)
 
 
 @pytest.mark.parametrize("what", ["missing", "file", "empty", "no_audio"])
