@@ -30,7 +30,7 @@ INDIRECT: tuple[tuple[str, str], ...] = (
     ("nn_run|nn_run_layer", "nn_kernel_.*"),
     ("nn_kernel_mvp", "mvp_wait|mvp_address"),
     ("audio_loop_process|infer|now", "hal_cycles"),
-    ("profiler_.*", "hal_cycles"),
+    ("profiler_.*", "hal_cycles|hal_interrupts"),
 )
 
 _NODE = re.compile(r'node: \{ title: "([^"]+)" label: "([^"]*)"')

@@ -48,7 +48,7 @@ def judge(profile: Profile, asked: Conditions) -> Verdict:
         *_identity(profile, asked),
         *_consistency(profile, asked),
         *_spread(profile.layers),
-        *_disturbed(profile.layers),
+        *_disturbed(profile),
         *_connection(asked),
     ]
     worst = max((_ORDER.index(grade) for grade, _ in found), default=0)
@@ -90,7 +90,10 @@ def _consistency(profile: Profile, asked: Conditions) -> Findings:
         elif r.wait_cycles > r.cpu_cycles:
             found.append((INVALID, f"layer {r.index} waited longer than it ran"))
         if r.repetitions < asked.repetitions:
-            found.append((INVALID, f"layer {r.index} ran {r.repetitions} times, not {asked.repetitions}"))
+            undisturbed = " undisturbed" if r.disturbances else ""
+            found.append(
+                (INVALID, f"layer {r.index} ran {r.repetitions} times{undisturbed}, not {asked.repetitions}")
+            )
     if asked.on_board and asked.repetitions < _FEW:
         found.append((DEGRADED, f"fewer than {_FEW} repetitions show no spread"))
     total, network = sum(r.cpu_cycles for r in profile.layers), profile.end.network_cycles
@@ -113,9 +116,12 @@ def _spread(layers: Sequence[m.ProfileLayer]) -> Findings:
     return found
 
 
-def _disturbed(layers: Sequence[m.ProfileLayer]) -> Findings:
-    count = sum(r.disturbances for r in layers)
-    return [(DEGRADED, f"interrupts fell into {count} runs, which were repeated")] if count else []
+def _disturbed(profile: Profile) -> Findings:
+    count = sum(r.disturbances for r in profile.layers)
+    found = [(DEGRADED, f"interrupts fell into {count} runs, which were repeated")] if count else []
+    if profile.end.code == m.Result.OK and profile.end.text:
+        found.append((DEGRADED, profile.end.text))
+    return found
 
 
 def _connection(asked: Conditions) -> Findings:

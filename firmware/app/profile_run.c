@@ -43,6 +43,7 @@ static void send_layer(application_t *app, uint16_t request, uint32_t index, con
         .opcode = layer->opcode,
         .kernel = layer->kernel,
         .repetitions = (uint16_t)record->repetitions,
+        .disturbances = (uint16_t)(record->disturbances < UINT16_MAX ? record->disturbances : UINT16_MAX),
         .cpu_cycles = record->mean,
         .cpu_cycles_min = record->minimum,
         .cpu_cycles_max = record->maximum,
@@ -70,7 +71,11 @@ static void send_end(application_t *app, uint16_t request, bool complete, uint32
             .detector_cycles = app->ready ? detector_cycles(app) : 0,
             .records = (uint16_t)records,
         };
-        codec_set_text(message.text, sizeof message.text, complete ? "" : "a layer failed");
+        bool disturbed = network->disturbances != 0 || frontend->disturbances != 0;
+        codec_set_text(message.text, sizeof message.text,
+                       !complete   ? "a layer failed"
+                       : disturbed ? "interrupts fell into runs of the whole network or the front end"
+                                   : "");
         channel_send(&app->channel, MESSAGE_PROFILE_END, &message_layout_profile_end, &message);
     } else if (complete) {
         report_profile_total(&app->report, "Network", network);
@@ -86,6 +91,7 @@ void profile_run(application_t *app, uint16_t request, uint32_t first, uint32_t 
     uint8_t source = app->source;
     uint32_t done = 0;
     nn_status_t status = NN_OK;
+    static const profiler_meter_t k_meter = {hal_cycles, hal_interrupts};
     profiler_record_t layer, network = {0}, frontend = {0};
 
     /* Its interrupts would be measured, and its audio lost. */
@@ -93,7 +99,7 @@ void profile_run(application_t *app, uint16_t request, uint32_t first, uint32_t 
     send_begin(app, request, first, count, repetitions);
     while (done < count && status == NN_OK) {
         report_flush(&app->report); /* so that the serial port's interrupts are not measured either */
-        status = profiler_layer(&app->nn, first + done, repetitions, hal_cycles, &layer);
+        status = profiler_layer(&app->nn, first + done, repetitions, &k_meter, &layer);
         if (status == NN_OK) {
             send_layer(app, request, first + done, &layer);
             done++;
@@ -101,10 +107,10 @@ void profile_run(application_t *app, uint16_t request, uint32_t first, uint32_t 
     }
     report_flush(&app->report);
     if (status == NN_OK) {
-        status = profiler_network(&app->nn, repetitions, hal_cycles, &network);
+        status = profiler_network(&app->nn, repetitions, &k_meter, &network);
     }
     if (app->ready) {
-        profiler_frontend(app->loop.frontend, app->model->frontend, PROFILED_COLUMNS, hal_cycles, &frontend);
+        profiler_frontend(app->loop.frontend, app->model->frontend, PROFILED_COLUMNS, &k_meter, &frontend);
     }
     if (status == NN_ERROR_ACCELERATOR) {
         report_accelerator_fault(&app->report, &app->nn);

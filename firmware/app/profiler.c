@@ -1,6 +1,8 @@
 /* See profiler.h. */
 #include "profiler.h"
 
+#include <stdbool.h>
+
 #include "frontend_config.h"
 #include "nn_mvp.h"
 
@@ -43,40 +45,52 @@ static nn_status_t count_accelerator(const nn_t *nn, int32_t layer, profiler_rec
     return status;
 }
 
-static nn_status_t profiler_measure(const nn_t *nn, int32_t layer, uint32_t repetitions, uint32_t (*cycles)(void),
-                           profiler_record_t *record) {
+static uint32_t waited(const nn_t *nn) {
     const nn_mvp_t *mvp = nn->accelerator;
-    uint32_t waited_before = mvp != NULL ? mvp->counters.wait_cycles : 0;
+    return mvp != NULL ? mvp->counters.wait_cycles : 0;
+}
+
+/* Whether to run once more: after `undisturbed` of the `wanted` runs, and `disturbed` ones. */
+static bool is_more(uint32_t wanted, uint32_t undisturbed, uint32_t disturbed) {
+    return undisturbed < wanted && disturbed < wanted + PROFILER_SPARE_RUNS;
+}
+
+static nn_status_t profiler_measure(const nn_t *nn, int32_t layer, uint32_t repetitions,
+                                    const profiler_meter_t *meter, profiler_record_t *record) {
+    uint32_t wait_cycles = 0;
     tally_t tally = {0};
-    uint32_t empty = cycles();
-    empty = cycles() - empty; /* what asking for the time takes */
+    uint32_t empty = meter->cycles();
+    empty = meter->cycles() - empty; /* what asking for the time takes */
     do {
-        uint32_t start = cycles();
+        uint32_t interrupts = meter->interrupts(), waited_before = waited(nn);
+        uint32_t start = meter->cycles();
         nn_status_t status = run(nn, layer);
-        uint32_t spent = cycles() - start - empty;
+        uint32_t spent = meter->cycles() - start - empty;
         if (status != NN_OK) {
             return status;
         }
-        tally_add(&tally, spent);
-    } while (tally.count < repetitions);
+        if (meter->interrupts() == interrupts) {
+            tally_add(&tally, spent);
+            wait_cycles += waited(nn) - waited_before;
+        } else {
+            record->disturbances++;
+        }
+    } while (is_more(repetitions, tally.count, record->disturbances));
     tally_record(&tally, record);
-    if (mvp == NULL) {
-        return NN_OK;
-    }
-    record->wait_cycles = (mvp->counters.wait_cycles - waited_before) / tally.count;
-    return count_accelerator(nn, layer, record);
+    record->wait_cycles = tally.count != 0 ? wait_cycles / tally.count : 0;
+    return nn->accelerator != NULL ? count_accelerator(nn, layer, record) : NN_OK;
 }
 
-nn_status_t profiler_layer(const nn_t *nn, uint32_t layer, uint32_t repetitions, uint32_t (*cycles)(void),
+nn_status_t profiler_layer(const nn_t *nn, uint32_t layer, uint32_t repetitions, const profiler_meter_t *meter,
                            profiler_record_t *record) {
     *record = (profiler_record_t){0};
-    return profiler_measure(nn, (int32_t)layer, repetitions, cycles, record);
+    return profiler_measure(nn, (int32_t)layer, repetitions, meter, record);
 }
 
-nn_status_t profiler_network(const nn_t *nn, uint32_t repetitions, uint32_t (*cycles)(void),
+nn_status_t profiler_network(const nn_t *nn, uint32_t repetitions, const profiler_meter_t *meter,
                              profiler_record_t *record) {
     *record = (profiler_record_t){0};
-    return profiler_measure(nn, -1, repetitions, cycles, record);
+    return profiler_measure(nn, -1, repetitions, meter, record);
 }
 
 /* Noise at half of full scale. */
@@ -88,30 +102,37 @@ static void fill_signal(int16_t *samples, uint32_t *seed) {
 }
 
 void profiler_frontend(frontend_t *frontend, const frontend_config_t *config, uint32_t columns,
-                       uint32_t (*cycles)(void), profiler_record_t *record) {
+                       const profiler_meter_t *meter, profiler_record_t *record) {
     int16_t samples[SIGNAL_SAMPLES];
     int8_t features[SIGNAL_SAMPLES];
     tally_t tally = {0};
-    uint32_t seed = 1, column_cycles = 0;
+    uint32_t seed = 1, column_cycles = 0, interrupts = meter->interrupts();
 
+    *record = (profiler_record_t){0};
     frontend_reset(frontend);
-    while (tally.count < columns) {
+    while (is_more(columns, tally.count, record->disturbances)) {
         fill_signal(samples, &seed);
         size_t used = 0;
         while (used < SIGNAL_SAMPLES) {
             const uint16_t *column;
-            uint32_t start = cycles();
+            uint32_t start = meter->cycles();
             used += frontend_process(frontend, samples + used, SIGNAL_SAMPLES - used, &column);
             for (uint32_t done = 0; column != NULL && done < config->channels; done += SIGNAL_SAMPLES) {
                 uint32_t left = config->channels - done;
                 frontend_quantize(config, column + done, left < SIGNAL_SAMPLES ? left : SIGNAL_SAMPLES,
                                   features);
             }
-            column_cycles += cycles() - start;
-            if (column != NULL) {
-                tally_add(&tally, column_cycles);
-                column_cycles = 0;
+            column_cycles += meter->cycles() - start;
+            if (column == NULL) {
+                continue;
             }
+            if (meter->interrupts() == interrupts) {
+                tally_add(&tally, column_cycles);
+            } else {
+                record->disturbances++;
+                interrupts = meter->interrupts();
+            }
+            column_cycles = 0;
         }
     }
     frontend_reset(frontend);

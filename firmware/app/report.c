@@ -274,6 +274,9 @@ static void cycles_of(format_t *out, const profiler_record_t *record) {
     named(out, " least=", record->minimum);
     named(out, " most=", record->maximum);
     named(out, " runs=", record->repetitions);
+    if (record->disturbances != 0) {
+        named(out, " disturbed=", record->disturbances);
+    }
 }
 
 void report_profile_begin(report_t *report, uint32_t layers, uint32_t repetitions) {

@@ -32,6 +32,9 @@ uint32_t hal_cycles(void);
 uint32_t hal_milliseconds(void);
 /* Core cycles spent in hal_sleep since hal_init: what is left is the load. */
 uint64_t hal_idle_cycles(void);
+/* Interrupt handlers that have run since hal_init, but for the clock's own; wraps. Where it has not
+ * changed, nothing else ran. */
+uint32_t hal_interrupts(void);
 /* Sleeps until the next interrupt. Races with an interrupt are the implementation's business: an
  * event between the caller's check and the sleep wakes it at once. */
 void hal_sleep(void);

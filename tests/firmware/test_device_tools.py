@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import sys
 import wave
+from argparse import Namespace
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from host.audio import read_audio
 from host.device import commands
 from host.device import messages as m
 from host.device.device import Device, Gap
+from host.device.framing import Decoder, Frame
 from host.device.simulator import SimulatorTransport
 from host.dumps import wav
 from host.errors import TokayError
@@ -26,6 +28,8 @@ from host.simulator.machine import Machine
 
 MODEL = "keyword_spotting_on_off"
 RATE = 8000
+SOFTMAX = 25  # BuiltinOperator
+TICK_CYCLES = 50  # SysTick's handler with entry and exit: 44
 
 
 @pytest.fixture(autouse=True)
@@ -322,6 +326,46 @@ def test_profile_is_judged(run):
     for layer in value["layers"]:
         cycles = layer["cpu_cycles"]
         assert layer["cycles_least"] <= cycles <= layer["cycles_most"]
+
+
+class Chatter:
+    """A transport on which somebody else sends bytes that mean nothing while a profile is measured."""
+
+    def __init__(self, transport: Any, count: int) -> None:
+        self._transport, self._count = transport, count
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        profile_run = any(
+            isinstance(item, Frame) and item.type == m.ProfileRun.TYPE for item in Decoder().feed(data)
+        )
+        self._transport.write(data + bytes(self._count if profile_run else 0))
+
+
+@pytest.mark.parametrize(
+    ("count", "verdict", "said"),
+    [(0, "valid", None), (150, "degraded", "interrupts fell into"), (3000, "invalid", "undisturbed, not 4")],
+)
+def test_interrupts_in_a_profile_are_noticed(count, verdict, said, where):
+    """Runs that an interrupt falls into are repeated; where that does not help, the profile is invalid."""
+    args = Namespace(repetitions=4, board="brd2601b", accelerator="none")
+    quiet, _ = profile.measure(where, args)
+    where.device.transport = Chatter(where.device.transport, count)
+    measured, judged = profile.measure(where, args)
+    assert judged.verdict == verdict, judged
+    assert said is None or any(said in reason for reason in judged.reasons), judged
+    disturbed = [layer for layer in measured.layers if layer.disturbances]
+    assert bool(disturbed) == (verdict != "valid")
+    for layer, expected in zip(measured.layers, quiet.layers, strict=True):
+        # What was measured is the layer alone, and at most the clock's tick; a softmax takes longer or
+        # shorter by what is in it.
+        if layer.repetitions and layer.opcode != SOFTMAX:
+            assert layer.cpu_cycles_min == expected.cpu_cycles_min
+            assert layer.cpu_cycles_max <= layer.cpu_cycles_min + TICK_CYCLES
+    if verdict == "degraded":
+        assert all(layer.repetitions == 4 for layer in measured.layers)
 
 
 def test_sensitivity_is_of_the_activity_led_alone(where, speech):

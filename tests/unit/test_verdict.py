@@ -18,10 +18,12 @@ def layer(index: int, cycles: int = 10_000, **other: int) -> m.ProfileLayer:
     return m.ProfileLayer(index=index, cpu_cycles=cycles, **values)
 
 
-def measured(*layers: m.ProfileLayer, network: int | None = None, **begin: object) -> Profile:
+def measured(
+    *layers: m.ProfileLayer, network: int | None = None, text: str = "", **begin: object
+) -> Profile:
     values = {"core_clock_hz": 78_000_000, "accelerator": m.Accelerator.NONE} | begin
     total = sum(r.cpu_cycles for r in layers) if network is None else network
-    return Profile(m.ProfileBegin(**values), layers, m.ProfileEnd(network_cycles=total))
+    return Profile(m.ProfileBegin(**values), layers, m.ProfileEnd(network_cycles=total, text=text))
 
 
 GOOD = measured(layer(0), layer(1))
@@ -40,6 +42,7 @@ def test_a_good_one_is_valid():
         (measured(layer(0), layer(1, 0)), ASKED, "invalid", "layer 1: 0 cycles"),
         (measured(layer(0, cpu_cycles_max=9_000)), ASKED, "invalid", "no mean"),
         (measured(layer(0, repetitions=4)), ASKED, "invalid", "ran 4 times, not 5"),
+        (measured(layer(0), text="interrupts fell"), ASKED, "degraded", "interrupts fell"),
         (measured(layer(0), network=0), ASKED, "invalid", "whole took no cycles"),
         (measured(layer(0), network=7_000), ASKED, "invalid", "in one go 7000"),
         (measured(layer(0), network=8_800), ASKED, "degraded", "in one go 8800"),

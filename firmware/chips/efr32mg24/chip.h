@@ -25,6 +25,8 @@ void time_init(void);
 uint64_t time_cycles(void);
 /* Marks that something happened that the main loop may wait for; called by interrupt handlers. */
 void time_wake(void);
+/* Counts an interrupt; called by every handler but SysTick's. They do not interrupt each other. */
+void time_count_interrupt(void);
 
 /* Cycles slept for the accelerator since start, wrapping; 0 in images without it. */
 uint32_t mvp_waited(void);

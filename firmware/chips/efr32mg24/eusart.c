@@ -53,13 +53,19 @@ static void transmit(void) {
     }
 }
 
-void eusart_tx_interrupt(void) {
+static void transmit_locked(void) {
     uint32_t mask = core_lock();
     transmit();
     core_unlock(mask);
 }
 
+void eusart_tx_interrupt(void) {
+    time_count_interrupt();
+    transmit_locked();
+}
+
 void eusart_rx_interrupt(void) {
+    time_count_interrupt();
     REG_CLR(EUSART0_IF) = EUSART0_IF_RXFL;
     while ((EUSART0_STATUS & EUSART0_STATUS_RXFL) != 0) {
         uint8_t byte = (uint8_t)EUSART0_RXDATA;
@@ -114,7 +120,7 @@ void hal_uart_flush(void) {
         return;
     }
     while (s_tx_tail != s_tx_head) {
-        eusart_tx_interrupt();
+        transmit_locked();
     }
     while ((EUSART0_STATUS & EUSART0_STATUS_TXIDLE) == 0) {
     }

@@ -108,6 +108,7 @@ static uint32_t captured_samples(void) {
 }
 
 void microphone_dma_interrupt(void) {
+    time_count_interrupt();
     uint32_t flags = LDMA_IF & (CHANNEL_MASK | LDMA_IF_ERROR);
     REG_CLR(LDMA_IF) = flags;
     if ((flags & LDMA_IF_ERROR) != 0) {
@@ -120,6 +121,7 @@ void microphone_dma_interrupt(void) {
 }
 
 void microphone_usart_interrupt(void) {
+    time_count_interrupt();
     REG_CLR(USART0_IF) = USART0_IF_RXOF;
     s_fifo_losses++; /* at least one sample: the FIFO does not count */
 }

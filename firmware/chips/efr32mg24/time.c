@@ -7,6 +7,7 @@
 #define PERIOD_MASK ((1u << PERIOD_BITS) - 1u)
 
 static volatile uint32_t s_wraps;
+static volatile uint32_t s_interrupts;
 static volatile bool s_event;
 static uint64_t s_idle_cycles;
 static uint32_t s_waited;
@@ -48,6 +49,10 @@ uint64_t hal_idle_cycles(void) {
 }
 
 void time_wake(void) { s_event = true; }
+
+void time_count_interrupt(void) { s_interrupts = s_interrupts + 1u; }
+
+uint32_t hal_interrupts(void) { return s_interrupts; }
 
 void hal_sleep(void) {
     /* With interrupts masked nothing can slip in between the check and WFI, which wakes for a pending
