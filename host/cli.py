@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,20 +45,28 @@ def run(main: Callable[[Sequence[str]], int | None], argv: Sequence[str] | None 
 
 def write_atomic(path: Path | str, data: bytes | str) -> None:
     """Writes a file whole or not at all: to a temporary file beside it, then renamed."""
-    path = Path(path)
-    payload = data.encode() if isinstance(data, str) else data
+    write_all({Path(path): data})
+
+
+def write_all(files: Mapping[Path, bytes | str]) -> None:
+    """Writes files that belong together: all of them are on the disk before the first gets its name."""
+    umask = os.umask(0)
+    os.umask(umask)
+    temporaries: dict[Path, str] = {}
+    path = Path()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
-            with os.fdopen(fd, "wb") as stream:
-                stream.write(payload)
-            umask = os.umask(0)
-            os.umask(umask)
-            os.chmod(temporary, 0o666 & ~umask)
-            os.replace(temporary, path)
+            for path, data in files.items():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                fd, temporaries[path] = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+                with os.fdopen(fd, "wb") as stream:
+                    stream.write(data.encode() if isinstance(data, str) else data)
+                os.chmod(temporaries[path], 0o666 & ~umask)
+            for path in files:
+                os.replace(temporaries[path], path)
         except BaseException:
-            Path(temporary).unlink(missing_ok=True)
+            for temporary in temporaries.values():
+                Path(temporary).unlink(missing_ok=True)
             raise
     except OSError as error:
         raise TokayError(f"cannot write {path}: {error.strerror}") from error

@@ -11,15 +11,19 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from host import cli
 from host.dataset import find, synthetic
 from host.dataset.store import Store
 from host.errors import TokayError
-from host.progress import progress
-from host.training import specification
+from host.training import specification, work
 from host.training.specification import LoadedModel
+from host.training.work import Work
+
+if TYPE_CHECKING:
+    from host.training.choose import Chosen
+    from host.training.loop import Epoch, Stage
 
 
 def main(argv: Sequence[str]) -> int:
@@ -30,6 +34,8 @@ def main(argv: Sequence[str]) -> int:
     p.add_argument("--epochs", type=int, metavar="N", help="instead of the specification's")
     p.add_argument("--seed", type=int, default=1, metavar="S", help="same seed, same model (default 1)")
     p.add_argument("-o", "--output", metavar="OUT", help="the .tflite to write (default: beside MODEL)")
+    p.add_argument("--work", metavar="DIR", help="where a killed training goes on from (default: the cache)")
+    p.add_argument("--fresh", action="store_true", help="start anew, whatever a killed training left")
     args = p.parse_args(argv)
     loaded = _with_epochs(specification.load(args.model), args.epochs)
     if args.seed < 0:
@@ -38,50 +44,57 @@ def main(argv: Sequence[str]) -> int:
     if output.suffix != ".tflite":
         raise TokayError(f"{output}: the output is a .tflite", hint="-o NAME.tflite")
     store = find.load(args.dataset, loaded.spec)
-    card = train(loaded, store, args.seed, output)
+    folder = work.folder_of(loaded, store.key, args.seed, args.work)
+    with work.Work(folder, args.fresh) as state:
+        card = train(loaded, store, args.seed, output, state)
+        state.remove()
     cli.emit_json(args.json, card)
     return 0
 
 
-def train(loaded: LoadedModel, store: Store, seed: int, output: Path) -> dict[str, Any]:
+def train(loaded: LoadedModel, store: Store, seed: int, output: Path, state: Work) -> dict[str, Any]:
     """Trains, quantizes, evaluates and writes; returns the model card."""
-    from host.training import convert, examples, fit
+    from host.training import choose, convert, examples, fit
     from host.training.evaluation import evaluate_float, evaluate_int8
 
     spec, started = loaded.spec, time.monotonic()
     fit.import_keras(seed)  # first: where TensorFlow is missing, say so before the work
-    for line in synthetic.missing(spec.augmentation.synthetic_voices):
-        print(f"warning: without its voices the model will be another: {line}", file=sys.stderr)
-    with progress("examples") as bar:
-        training = examples.augmented(spec, store, seed, bar)
+    if spec.augmentation.synthetic_voices and not synthetic.available():
+        print("espeak-ng is not installed: training without synthetic voices", file=sys.stderr)
+    source = examples.Source(spec, store, seed)
     validation = examples.validation(spec, store, seed)
-
-    with progress("epochs") as bar:
-
-        def report(epoch: fit.Epoch, of: int) -> None:
-            bar(epoch.number, of)
-            accuracy = f"validation {100 * epoch.validation_balanced_accuracy:.1f} %"
-            print(f"epoch {epoch.number}/{of}: loss {epoch.loss:.3f}, {accuracy}", file=sys.stderr)
-
-        result = fit.fit(loaded, training, validation, seed, report)
-    tflite = convert.to_int8(result.model, spec, training.features, training.labels)
-    tflite = convert.with_parameters(tflite, spec)
+    trained = fit.fit(loaded, source, validation, seed, state, _report, _resumed)
+    sample = source.epoch(0)
+    chosen = choose.choose(trained, spec, loaded.path, sample, validation)
+    tflite = convert.with_parameters(chosen.tflite, spec)
     minutes = (time.monotonic() - started) / 60
-    print(f"trained in {minutes:.1f} minutes, best epoch {result.best.number}", file=sys.stderr)
+    print(f"trained in {minutes:.1f} minutes, best epoch {chosen.epoch.number}", file=sys.stderr)
     accuracy = {}
     for split in ("validation", "testing"):
         recorded = examples.recorded(spec, store, split)
         accuracy[split] = {
-            "float": evaluate_float(result.model, spec, recorded),
+            "float": evaluate_float(chosen.model, spec, recorded),
             "int8": evaluate_int8(tflite, spec.classes, recorded),
+            "mvp": evaluate_int8(tflite, spec.classes, recorded, "mvp"),
         }
-        print(f"{split}: {_line(accuracy[split]['int8'])}", file=sys.stderr)
-    card = _card(loaded, store, seed, len(training), result.best.number, accuracy)
-    cli.write_atomic(output, tflite)
-    cli.write_atomic(output.with_suffix(".json"), json.dumps(card, indent=2) + "\n")
-    convert.save_keras(result.model, output.with_suffix(".keras"))
+        print(f"{split}: {_line(accuracy[split]['mvp'])}", file=sys.stderr)
+    card = _card(loaded, store, seed, len(source), chosen, accuracy)
+    card_text = json.dumps(card, indent=2) + "\n"
+    keras_file = convert.keras_bytes(chosen.model)
+    names = output.with_suffix(".keras"), output.with_suffix(".json"), output
+    cli.write_all(dict(zip(names, (keras_file, card_text, tflite), strict=True)))
     print(f"wrote {output}", file=sys.stderr)
     return card
+
+
+def _report(stage: Stage, epoch: Epoch) -> None:
+    accuracy = f"validation {100 * epoch.validation.balanced_accuracy:.1f} %"
+    where = f"{stage.name}: epoch {epoch.number}/{stage.schedule.epochs}"
+    print(f"{where}: loss {epoch.loss:.3f}, {accuracy}", file=sys.stderr)
+
+
+def _resumed(stage: Stage, epoch: Epoch) -> None:
+    print(f"{stage.name}: resuming at epoch {epoch.number + 1}", file=sys.stderr)
 
 
 def _with_epochs(loaded: LoadedModel, epochs: int | None) -> LoadedModel:
@@ -99,7 +112,7 @@ def _line(summary: dict[str, Any]) -> str:
 
 
 def _card(
-    loaded: LoadedModel, store: Store, seed: int, examples: int, epoch: int, accuracy: dict[str, Any]
+    loaded: LoadedModel, store: Store, seed: int, examples: int, chosen: Chosen, accuracy: dict[str, Any]
 ) -> dict[str, Any]:
     """What a reader of the model should know; nothing in it varies between two equal trainings."""
     spec = loaded.spec
@@ -115,7 +128,12 @@ def _card(
             "synthetic_voices": synthetic.used(spec.augmentation.synthetic_voices),
             "training_examples": examples,
         },
-        "training": {"seed": seed, "epochs": spec.schedule.epochs, "best_epoch": epoch},
+        "training": {
+            "seed": seed,
+            "best_epoch": chosen.epoch.number,
+            "class_bias": list(chosen.bias),
+            **dataclasses.asdict(spec.recipe),
+        },
         "accuracy": accuracy,
         "frontend": dataclasses.asdict(spec.frontend),
         "detector": dataclasses.asdict(spec.detector),

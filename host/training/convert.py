@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from codegen.parameters import Parameters, Value, write_parameters
-from host.cli import write_atomic
 from host.errors import TokayError
 from host.training.examples import Examples
 from host.training.specification import Specification
@@ -105,12 +104,12 @@ def parameters(tflite: bytes, spec: Specification) -> Parameters:
     return Parameters(values, _TYPES)
 
 
-def save_keras(model: Any, path: Path) -> None:
-    """Writes the Keras model, whole or not at all."""
+def keras_bytes(model: Any) -> bytes:
+    """The Keras model as a .keras file."""
     with tempfile.TemporaryDirectory() as folder:
         temporary = Path(folder) / "model.keras"
         model.save(temporary, include_optimizer=False)
-        write_atomic(path, temporary.read_bytes())
+        return temporary.read_bytes()
 
 
 @contextlib.contextmanager

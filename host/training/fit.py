@@ -1,9 +1,9 @@
-"""The training loop: Adam along a cosine, the best epoch by balanced accuracy on the validation split."""
+"""From a specification and examples to trained weights: teachers, words, classes, each a stage."""
 
 from __future__ import annotations
 
-import math
-import os
+import dataclasses
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,113 +12,119 @@ import numpy as np
 
 from host.errors import TokayError
 from host.metrics.classification import balanced_accuracy
+from host.training import network as networks
+from host.training.batches import Batches, Source
 from host.training.examples import Examples
-from host.training.feature_augmentation import perturb
+from host.training.loop import Candidate, Epoch, Outcome, Report, Stage, Teaching, Validation, learn
+from host.training.network import Network, build, import_keras
+from host.training.recipe import Schedule
 from host.training.specification import LoadedModel, Specification
+from host.training.work import Work
 
-# Of the running average of the weights, which is what is validated and kept: the choice of the best
-# epoch is less of a draw than with the weights of single steps.
-_AVERAGING = 0.998
-# Share of the epochs that cannot be the best: while the learning rate is high, a lucky epoch on a few
-# dozen validation clips is worth less than the rest of the schedule.
-_UNSETTLED = 2 / 3
+__all__ = ["Fit", "build", "class_weights", "fit", "import_keras"]
 
-
-@dataclass(frozen=True)
-class Epoch:
-    """What one epoch came to."""
-
-    number: int  # from 1
-    loss: float
-    validation_balanced_accuracy: float
-    validation_loss: float  # each class counts the same
+_CANDIDATES = 3  # epochs that are converted and tried in the arithmetic of the device
+_TRANSFER, _STUDENT, _QUANTIZED, _TEACHERS = 1, 0, 2, 10  # numbers of the stages
 
 
 @dataclass(frozen=True)
 class Fit:
-    """The trained model with the weights of its best epoch, and how it got there."""
+    """The trained network, its best epochs, and how it got there."""
 
-    model: Any
-    best: Epoch
-    epochs: list[Epoch]
+    network: Network
+    candidates: list[Candidate]
+    epochs: dict[str, list[Epoch]]  # by stage, in the order of training
 
-
-def import_keras(seed: int) -> Any:
-    """Keras with its seeds set; TokayError with what to install where it is missing."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    if "amx" in _cpu_flags():  # oneDNN's AMX kernels end the process where the kernel refuses their state
-        os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
-    try:
-        import keras
-        import tensorflow as tf
-    except ImportError as error:
-        raise TokayError(
-            f"training needs {error.name or 'TensorFlow'}", hint="pip install 'tokay[train]'"
-        ) from error
-    tf.get_logger().setLevel("ERROR")
-    keras.utils.clear_session()  # else the names of layers count on from an earlier model
-    keras.utils.set_random_seed(seed)
-    tf.config.experimental.enable_op_determinism()
-    return keras
+    def model(self, candidate: Candidate) -> Any:
+        """The Keras model with a candidate's weights."""
+        self.network.assign(candidate.weights)
+        return self.network.finish()
 
 
 def fit(
-    loaded: LoadedModel, training: Examples, validation: Examples, seed: int,
-    report: Callable[[Epoch, int], None] | None = None,
+    loaded: LoadedModel, source: Source, validation: Examples, seed: int, work: Work | None = None,
+    report: Report | None = None, resumed: Report | None = None,
 ) -> Fit:  # fmt: skip
-    """Trains a model from its specification; ``report(epoch, of)`` is called after each epoch."""
-    spec = loaded.spec
-    keras = import_keras(seed)
-    model = build(loaded)
-    steps = math.ceil(len(training) / spec.schedule.batch_size)
-    model.compile(
-        optimizer=keras.optimizers.Adam(_learning_rate(keras, spec, steps)),
-        loss=keras.losses.CategoricalCrossentropy(label_smoothing=spec.schedule.label_smoothing),
-    )
-    weights = class_weights(spec, training.labels)
-    one_hot = np.eye(len(spec.classes), dtype=np.float32)[training.labels]
-    average = _Average(model.get_weights())
-    follow = keras.callbacks.LambdaCallback(
-        on_train_batch_end=lambda batch, logs: average.add(model.get_weights())
-    )
-    epochs: list[Epoch] = []
-    best: Epoch | None = None
-    best_weights: Any = None
-    for number in range(1, spec.schedule.epochs + 1):
-        rng = np.random.default_rng([seed, 3, number])
-        order = rng.permutation(len(training))
-        x = perturb(training.features[order], rng)[..., None] * np.float32(spec.input_scale)
-        history = model.fit(
-            x, one_hot[order], batch_size=spec.schedule.batch_size, shuffle=False, verbose=0,
-            sample_weight=weights[training.labels[order]], callbacks=[follow],
+    """Trains a model from its specification. ``report(stage, epoch)`` is called after each epoch."""
+    return _Training(loaded, source, validation, seed, work, report, resumed).run()
+
+
+class _Training:
+    def __init__(
+        self, loaded: LoadedModel, source: Source, validation: Examples, seed: int, work: Work | None,
+        report: Report | None, resumed: Report | None,
+    ) -> None:  # fmt: skip
+        self._loaded, self._spec = loaded, loaded.spec
+        self._source, self._validation, self._seed = source, validation, seed
+        self._work, self._report, self._resumed = work, report, resumed
+        self._epochs: dict[str, list[Epoch]] = {}
+
+    def run(self) -> Fit:
+        spec = self._spec
+        teaching = self._teach() if spec.distillation.teachers else None
+        words = spec.auxiliary.word_weight > 0 or spec.transfer.epochs > 0
+        network = self._network(networks.build, self._seed, words)
+        if spec.transfer.epochs:
+            self._transfer(network)
+        stage = Stage(
+            "classes", _STUDENT, spec.schedule, 1.0, spec.auxiliary.word_weight, spec.mixup, teaching,
+            keep=_CANDIDATES,
         )  # fmt: skip
-        current = model.get_weights()
-        model.set_weights(average.weights)
-        epoch = _validate(model, spec, validation, number, history.history["loss"][0])
-        epochs.append(epoch)
-        if number > _UNSETTLED * spec.schedule.epochs and (best is None or _rank(epoch) > _rank(best)):
-            best, best_weights = epoch, model.get_weights()
-        model.set_weights(current)
-        if report:
-            report(epoch, spec.schedule.epochs)
-    assert best is not None
-    model.set_weights(best_weights)
-    return Fit(model, best, epochs)
+        outcome = self._learn(stage, network)
+        return Fit(network, outcome.candidates, self._epochs)
 
+    def _teach(self) -> Teaching:
+        """Trains the teachers."""
+        spec, settings = self._spec, self._spec.distillation
+        teachers = []
+        for index in range(settings.teachers):
+            network = self._network(
+                networks.build_teacher, self._seed + 1000 * (index + 1), spec.auxiliary.word_weight > 0
+            )
+            schedule = _shortened(spec.schedule, settings.epochs, settings.learning_rate)
+            stage = Stage(
+                f"teacher {index + 1}", _TEACHERS + index, schedule, 1.0, spec.auxiliary.word_weight,
+                spec.mixup,
+            )  # fmt: skip
+            self._learn(stage, network)
+            teachers.append(networks.inference(network, spec))
+        return Teaching(teachers, settings.weight, settings.temperature)
 
-class _Average:
-    """The running average of a model's weights; short at first, so that the start is forgotten."""
+    def _transfer(self, network: Network) -> None:
+        """Lets the network learn all words, before it learns which of them are keywords."""
+        settings, validation = self._spec.transfer, self._validation
+        schedule = _shortened(self._spec.schedule, settings.epochs, settings.learning_rate)
+        predict = networks.inference(network, self._spec, output=1)
+        self._learn(
+            Stage("words", _TRANSFER, schedule, 0.0, 1.0, self._spec.mixup), network,
+            lambda: clip_validation(predict(validation.features), validation.words),
+        )  # fmt: skip
 
-    def __init__(self, weights: list[np.ndarray]) -> None:
-        self.weights = [array.copy() for array in weights]
-        self._steps = 0
+    def _network(self, build: Callable[[LoadedModel], Any], seed: int, words: bool) -> Network:
+        import_keras(seed)
+        count = len(self._source.word_names) if words else 0
+        return networks.take_apart(build(self._loaded), count, self._loaded.path)
 
-    def add(self, weights: list[np.ndarray]) -> None:
-        self._steps += 1
-        keep = min(_AVERAGING, (1 + self._steps) / (10 + self._steps))
-        for mean, array in zip(self.weights, weights, strict=True):
-            mean += (1 - keep) * (array - mean)
+    def _learn(
+        self, stage: Stage, network: Network, validate: Callable[[], Validation] | None = None
+    ) -> Outcome:
+        predict, validation = networks.inference(network, self._spec), self._validation
+        on_classes = functools.partial(self._on_classes, predict, validation)
+        batches = Batches(
+            self._source, self._seed, stage.number, stage.schedule.batch_size, stage.mixup,
+            functools.partial(class_weights, self._spec),
+        )  # fmt: skip
+        with batches:
+            outcome = learn(
+                stage, network, batches, self._spec.input_scale, self._seed, self._work,
+                validate or on_classes, self._report, self._resumed,
+            )  # fmt: skip
+        self._epochs[stage.name] = outcome.epochs
+        return outcome
+
+    @staticmethod
+    def _on_classes(predict: Callable[[np.ndarray], np.ndarray], validation: Examples) -> Validation:
+        return clip_validation(predict(validation.features), validation.labels)
 
 
 def class_weights(spec: Specification, labels: np.ndarray) -> np.ndarray:
@@ -131,48 +137,21 @@ def class_weights(spec: Specification, labels: np.ndarray) -> np.ndarray:
     return (wanted * len(labels) / (len(counts) * counts)).astype(np.float32)
 
 
-def build(loaded: LoadedModel) -> Any:
-    """The untrained Keras model, with the shapes that the specification asks for."""
-    spec = loaded.spec
-    try:
-        model = loaded.build(spec)
-    except Exception as error:  # the user's function: say where, not how Keras got there
-        raise TokayError(f"{loaded.path}: build_model: {type(error).__name__}: {error}") from error
-    wanted_in, wanted_out = (None, *spec.feature_shape, 1), (None, len(spec.classes))
-    if tuple(model.input_shape) != wanted_in or tuple(model.output_shape) != wanted_out:
-        raise TokayError(
-            f"{loaded.path}: build_model maps {model.input_shape} to {model.output_shape}",
-            hint=f"the specification asks for {wanted_in} to {wanted_out}",
-        )
-    return model
-
-
-def _learning_rate(keras: Any, spec: Specification, steps: int) -> Any:
-    schedule = spec.schedule
-    return keras.optimizers.schedules.CosineDecay(
-        schedule.learning_rate,
-        max(steps * schedule.epochs, 1),
-        alpha=schedule.final_learning_rate / schedule.learning_rate,
-    )
-
-
-def _validate(model: Any, spec: Specification, validation: Examples, number: int, loss: float) -> Epoch:
-    x = validation.features[..., None].astype(np.float32) * np.float32(spec.input_scale)
-    outputs = model.predict(x, batch_size=512, verbose=0)
-    labels, classes = validation.labels, len(spec.classes)
-    surprise = -np.log(np.maximum(outputs[np.arange(len(labels)), labels], 1e-7))
+def clip_validation(logits: np.ndarray, labels: np.ndarray) -> Validation:
+    """Accuracy and loss on clips, each class (or word) that occurs counting the same."""
+    logits = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    logarithms = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    classes = logits.shape[1]
+    surprise = -logarithms[np.arange(len(labels)), labels]
     by_class = [surprise[labels == k].mean() for k in range(classes) if np.any(labels == k)]
-    accuracy = balanced_accuracy(labels, outputs.argmax(axis=1), classes)
-    return Epoch(number, float(loss), accuracy, float(np.mean(by_class)))
+    accuracy = balanced_accuracy(labels, logarithms.argmax(axis=1), classes)
+    return Validation(accuracy, float(np.mean(by_class)))
 
 
-def _rank(epoch: Epoch) -> tuple[float, float]:
-    return epoch.validation_balanced_accuracy, -epoch.validation_loss
-
-
-def _cpu_flags() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as stream:
-            return next((line for line in stream if line.startswith("flags")), "")
-    except OSError:
-        return ""
+def _shortened(schedule: Schedule, epochs: int, learning_rate: float) -> Schedule:
+    """A schedule of other length and speed."""
+    return dataclasses.replace(
+        schedule, epochs=epochs, learning_rate=learning_rate,
+        final_learning_rate=min(schedule.final_learning_rate, learning_rate),
+        warmup_epochs=min(schedule.warmup_epochs, epochs / 2),
+    )  # fmt: skip

@@ -19,6 +19,16 @@ from typing import Any
 
 from codegen.frontend import FrontendSettings
 from host.errors import TokayError
+from host.training import recipe
+from host.training.recipe import (
+    Auxiliary,
+    Distillation,
+    Mixup,
+    QuantizationAware,
+    Recipe,
+    Schedule,
+    Transfer,
+)
 
 MODELS_FOLDER = Path(__file__).resolve().parent.parent / "models"
 _EXAMPLE = "host/models/keyword_spotting_on_off.py"
@@ -63,20 +73,10 @@ class Augmentation:
     clipping_db: tuple[float, float] = (2.0, 10.0)  # how far the peak would go beyond it
     lead_in_probability: float = 0.5  # share of copies that the front end meets in mid-stream
     lead_in_ms: tuple[int, int] = (300, 1500)
-    synthetic_voices: int = 24  # voices of espeak-ng beside the dataset, where it is installed
+    # Voices beside the dataset, where installed: of espeak-ng, or by engine (host.dataset voices).
+    synthetic_voices: int | Mapping[str, int] = 24
     synthetic_copies: int = 20  # of a keyword's clip in each of them
     synthetic_unknown_copies: int = 4  # of another word's
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How long and how fast to learn."""
-
-    epochs: int = 40
-    batch_size: int = 64
-    learning_rate: float = 2e-3
-    final_learning_rate: float = 1e-5  # reached along a cosine
-    label_smoothing: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,13 @@ class Specification:
     class_weights: Mapping[str, float] = field(default_factory=dict)  # 1 where not named
     augmentation: Augmentation = field(default_factory=Augmentation)
     schedule: Schedule = field(default_factory=Schedule)
+    auxiliary: Auxiliary = field(default_factory=Auxiliary)
+    mixup: Mixup = field(default_factory=Mixup)
+    distillation: Distillation = field(default_factory=Distillation)
+    transfer: Transfer = field(default_factory=Transfer)
+    quantization_aware: QuantizationAware = field(default_factory=QuantizationAware)
+    # "validation": a bias on the classes is chosen on the validation clips and put into the last layer.
+    class_bias: str | None = None
     input_scale: float = 1.0  # the network sees int8 features times this
     test_run: bool = False  # a dry run: a few clips, an epoch, an artefact of another name
 
@@ -115,6 +122,11 @@ class Specification:
         """Frames and channels of one clip."""
         return self.frontend.frames, self.frontend.channels
 
+    @property
+    def recipe(self) -> Recipe:
+        """How the network learns."""
+        return Recipe(**{part.name: getattr(self, part.name) for part in dataclasses.fields(Recipe)})
+
     def class_of(self, word: str) -> int:
         """The class index of a word folder; unknown for other words; -1 where there is no such class."""
         label = word if word in self.classes else UNKNOWN
@@ -128,6 +140,7 @@ class LoadedModel:
     spec: Specification
     build: Callable[[Specification], Any]
     path: Path
+    build_teacher: Callable[[Specification], Any] | None = None  # where the specification asks for teachers
 
 
 def load(model: str) -> LoadedModel:
@@ -140,7 +153,13 @@ def load(model: str) -> LoadedModel:
         raise TokayError(f"{path} has no SPECIFICATION", hint=f"see {_EXAMPLE}")
     if not callable(build):
         raise TokayError(f"{path} has no build_model(spec)", hint=f"see {_EXAMPLE}")
-    return LoadedModel(dry_run(spec) if test_run else spec, build, path)
+    teacher = getattr(module, spec.distillation.build, None)
+    if spec.distillation.teachers and not callable(teacher):
+        raise TokayError(
+            f"{path} has no {spec.distillation.build}(spec), which its distillation names",
+            hint="distillation.build is the function that builds a teacher",
+        )
+    return LoadedModel(dry_run(spec) if test_run else spec, build, path, teacher)
 
 
 def dry_run(spec: Specification) -> Specification:
@@ -149,10 +168,17 @@ def dry_run(spec: Specification) -> Specification:
         spec.augmentation, keyword_copies=1, unknown_copies=1, silence_copies=1, background_crops=8,
         synthetic_voices=0,
     )  # fmt: skip
-    schedule = dataclasses.replace(spec.schedule, epochs=1)
-    return dataclasses.replace(
-        spec, name=f"{spec.name}-test", augmentation=small, schedule=schedule, test_run=True
-    )
+    changes = {
+        "schedule": dataclasses.replace(spec.schedule, epochs=1, warmup_epochs=0.0),
+        "distillation": dataclasses.replace(
+            spec.distillation, teachers=min(spec.distillation.teachers, 1), epochs=1
+        ),
+        "transfer": dataclasses.replace(spec.transfer, epochs=min(spec.transfer.epochs, 1)),
+        "quantization_aware": dataclasses.replace(
+            spec.quantization_aware, epochs=min(spec.quantization_aware.epochs, 1)
+        ),
+    }
+    return dataclasses.replace(spec, name=f"{spec.name}-test", augmentation=small, test_run=True, **changes)
 
 
 def _find(name: str, given: str) -> Path:
@@ -210,9 +236,7 @@ def _validate(spec: Specification) -> None:
     require(spec.input_scale > 0, "input_scale must be positive")
     _validate_detector(spec, require)
     _validate_augmentation(spec.augmentation, require)
-    schedule = spec.schedule
-    require(schedule.epochs >= 1 and schedule.batch_size >= 1, "epochs and batch_size must be at least 1")
-    require(schedule.learning_rate > 0, "learning_rate must be positive")
+    recipe.validate(spec.recipe, require)
 
 
 def _validate_detector(spec: Specification, require: Callable[[bool, str], None]) -> None:

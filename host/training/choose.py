@@ -1,0 +1,87 @@
+"""Which of the best epochs becomes the model: the one that does best as it will run on the device.
+
+Each is converted to int8 and run through the firmware's kernels in the accelerator's arithmetic.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from host.errors import TokayError
+from host.metrics.classification import balanced_accuracy
+from host.training import convert
+from host.training.evaluation import int8_outputs
+from host.training.examples import Examples
+from host.training.fit import Fit
+from host.training.loop import Epoch
+from host.training.network import last_dense
+from host.training.specification import Specification
+
+_BIASES = np.arange(-2.0, 2.01, 0.25)
+# What a nat of bias must be worth, so that a bias is given for more than the luck of a few clips.
+_WORTH = 0.004
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The model that is shipped."""
+
+    model: Any
+    tflite: bytes
+    epoch: Epoch
+    bias: tuple[float, ...]  # that was added to the logits
+    validation_balanced_accuracy: float  # int8, in the accelerator's arithmetic
+
+
+def choose(fit: Fit, spec: Specification, path: Path, sample: Examples, validation: Examples) -> Chosen:
+    """Tries the candidates; ``sample`` calibrates the conversion. Among equals the better epoch wins."""
+    best: Chosen | None = None
+    for candidate in fit.candidates:
+        model = fit.model(candidate)
+        bias = (0.0,) * len(spec.classes)
+        if spec.class_bias == "validation":
+            x = validation.features[..., None].astype(np.float32) * np.float32(spec.input_scale)
+            outputs = model.predict(x, batch_size=512, verbose=0)
+            bias = class_bias(np.log(np.maximum(outputs, 1e-9)), validation.labels)
+            add_bias(model, bias, path)
+        tflite = convert.to_int8(model, spec, sample.features, sample.labels)
+        outputs = int8_outputs(tflite, validation.features, "mvp")
+        accuracy = balanced_accuracy(validation.labels, outputs.argmax(axis=1), len(spec.classes))
+        if best is None or accuracy > best.validation_balanced_accuracy:
+            best = Chosen(model, tflite, candidate.epoch, bias, accuracy)
+            weights = model.get_weights()
+    assert best is not None
+    best.model.set_weights(weights)  # the candidates share one model
+    return best
+
+
+def class_bias(logits: np.ndarray, labels: np.ndarray) -> tuple[float, ...]:
+    """The bias on each class's logit with the best balanced accuracy: coordinate by coordinate, each worth
+    its size; the mean is 0."""
+    classes = logits.shape[1]
+    bias = np.zeros(classes)
+
+    def worth(tried: Sequence[float]) -> float:
+        accuracy = balanced_accuracy(labels, (logits + tried).argmax(axis=1), classes)
+        return accuracy - _WORTH * float(np.abs(tried - np.mean(tried)).max())
+
+    for _, k in itertools.product(range(3), range(classes)):
+        trials = [np.where(np.arange(classes) == k, value, bias) for value in _BIASES]
+        bias = max([bias, *trials], key=worth)  # the first of equals: no bias before a bias
+    return tuple(float(value) for value in bias - bias.mean())
+
+
+def add_bias(model: Any, bias: Sequence[float], path: Path) -> None:
+    """Puts a bias on the classes into the model's last dense layer."""
+    layer = last_dense(model, path)
+    if layer.bias is None:
+        raise TokayError(
+            f"{path}: the last Dense layer has no bias, which class_bias needs", hint="use_bias=True"
+        )
+    layer.bias.assign(np.array(layer.bias) + np.asarray(bias, np.float32))
