@@ -2,8 +2,11 @@
 
 tokay evaluate keyword_spotting_on_off --dataset DIR --split testing
 tokay evaluate model.tflite --accelerator mvp --dataset DIR --json -
+tokay evaluate model.tflite --dataset DIR --gap                 # float, int8 and MVP side by side
+tokay evaluate model.tflite --dataset DIR --simulate --limit 50 # in the image that is shipped
 tokay evaluate model.tflite --dataset DIR --stream              # misses, false accepts an hour
-tokay evaluate model.tflite --dataset DIR --suggest --write     # a better operating point
+tokay evaluate model.tflite --audio FILE --labels FILE          # on a recording of one's own
+tokay evaluate model.tflite --dataset DIR --suggest --write     # find and keep an operating point
 """
 
 from __future__ import annotations
@@ -12,48 +15,52 @@ import argparse
 import dataclasses
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from host import board as boards
 from host import cli
 from host.dataset import find
 from host.dataset.folder import SPLITS
 from host.dataset.store import Store
 from host.errors import TokayError
-from host.metrics import operating_point, tables, trials
-from host.metrics.classification import summary
-from host.metrics.streams import KeywordStream
-from host.metrics.subject import Subject, in_float, quantized, specification_of
-from host.metrics.sweep import Limits, Suggestion, detector_settings
-from host.metrics.sweep import suggest as sweep_suggest
+from host.metrics import clips, operating_point, recordings, simulated, streams, subject, tables, trials
+from host.metrics.streams import KeywordStream, Stream
+from host.metrics.subject import Subject, specification_of
+from host.metrics.sweep import Limits, Suggestion, detector_settings, keywords_of, suggest
+from host.pipeline import Pipeline
 from host.progress import progress
-from host.training import examples
+from host.target import Target
 
 __all__ = ["main", "specification_of"]
+
+_SIMULATED_CLIPS, _SIMULATED_SECONDS = 100, 60.0
 
 
 def main(argv: Sequence[str]) -> int:
     """The command."""
     args = _parser().parse_args(argv)
     _check(args)
-    subject = _subject(args)
-    store = find.load(args.dataset, subject.spec)
-    result = _clips(subject, store, args)
-    suggestion = None
-    if args.stream or args.suggest:
-        scored = _scored(subject, store, args.split, _plan(args))
-        result["streaming"] = trials.report(scored, detector_settings(subject.settings))
-    if args.suggest:
-        limits = Limits(background=args.false_accepts)
-        suggestion = _suggest(subject, store, limits, args)
-        result["suggested"] = operating_point.as_json(suggestion, "validation", limits, scored)
+    with ExitStack() as stack:
+        model = _subject(args)
+        where = None
+        if args.simulate:
+            where = stack.enter_context(simulated.booted(args.model, args.board, args.accelerator))
+        result, suggestion = _evaluate(model, where, args)
     if args.json != "-":
         print(tables.text(result))
     cli.emit_json(args.json, result)
+    if args.report:
+        from host.report import page
+
+        cli.write_atomic(args.report, page.html(result))
+        print(f"wrote {args.report}", file=sys.stderr)
     if args.write and suggestion is not None:
-        operating_point.write(subject, suggestion)
-        print(f"wrote {subject.path}", file=sys.stderr)
+        operating_point.write(model, suggestion)
+        print(f"wrote {model.path}", file=sys.stderr)
     return 0
 
 
@@ -63,9 +70,21 @@ def _parser() -> argparse.ArgumentParser:
     what = p.add_mutually_exclusive_group()
     what.add_argument("--tflite", action="store_true", help="the int8 model (the default)")
     what.add_argument("--float", action="store_true", help="the Keras model it was made from")
+    what.add_argument("--gap", action="store_true", help="compare float, int8 and the accelerator too")
+    what.add_argument("--simulate", action="store_true", help="in the shipped image, in the simulator")
     p.add_argument("-a", "--accelerator", choices=("none", "mvp"), default="none", help="default none")
+    p.add_argument("--board", default="brd2601b", help=f"with --simulate: {', '.join(boards.names())}")
     p.add_argument("--dataset", metavar="DIR", help="folder of word folders with the official lists")
     p.add_argument("--split", choices=(*SPLITS, "all"), default="testing", help="default testing")
+    p.add_argument("--limit", type=int, metavar="N",
+                   help=f"so many clips (default all; with --simulate {_SIMULATED_CLIPS})")  # fmt: skip
+    p.add_argument("--report", metavar="HTML", help="one page with plots, which needs nothing else")
+    p.add_argument("--output-dir", metavar="DIR", type=Path, help="errors.csv: the clips that were misheard")
+    g = p.add_argument_group("recordings")
+    g.add_argument("--audio", metavar="FILE", nargs="+", type=Path, help="WAV or FLAC")
+    g.add_argument("--labels", metavar="FILE", nargs="+", type=Path,
+                   help="lines 'start end word' in seconds, or JSON; none: nothing is said")  # fmt: skip
+    g.add_argument("--resample", action="store_true", help="convert recordings of another rate")
     g = p.add_argument_group("streams, generated from the split's clips")
     g.add_argument("--stream", action="store_true", help="misses and false accepts with the real detector")
     g.add_argument("--seeds", type=int, default=3, metavar="N", help="streams with keywords (default 3)")
@@ -76,6 +95,8 @@ def _parser() -> argparse.ArgumentParser:
     g.add_argument("--snr", type=float, nargs=2, default=(10.0, 20.0), metavar=("LOW", "HIGH"),
                    help="dB of words above noise (default 10 20)")  # fmt: skip
     g.add_argument("--hours", type=float, default=4, help="without any keyword (default 4)")
+    g.add_argument("--seconds", type=float, default=_SIMULATED_SECONDS,
+                   help="with --simulate: of the first stream (default 60)")  # fmt: skip
     g = p.add_argument_group("operating point")
     g.add_argument("--suggest", action="store_true",
                    help="the detector's settings with the fewest misses on the validation split")  # fmt: skip
@@ -86,65 +107,143 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _check(args: Any) -> None:
-    if args.write and not args.suggest:
-        raise TokayError("--write writes what --suggest finds", hint="--suggest --write")
-    for name in ("seeds", "keywords"):
-        if getattr(args, name) < 1:
-            raise TokayError(f"--{name} takes a number from 1")
-    for name in ("others", "seed"):
-        if getattr(args, name) < 0:
-            raise TokayError(f"--{name} takes a number from 0")
-    if not (0 < args.minutes <= 600 and 0 <= args.hours <= 100):
-        raise TokayError("--minutes goes to 600 and --hours to 100")
-    if not -20 <= args.snr[0] <= args.snr[1] <= 60:
-        raise TokayError("--snr takes two levels from -20 to 60 dB, the lower one first")
-    if args.false_accepts < 0:
-        raise TokayError("--false-accepts takes a number from 0")
+    def require(condition: bool, message: str, hint: str = "") -> None:
+        if not condition:
+            raise TokayError(message, **({"hint": hint} if hint else {}))
+
+    is_float = args.float or args.model.endswith(".keras")
+    require(args.suggest or not args.write, "--write writes what --suggest finds", "--suggest --write")
+    require(not (is_float and args.write), "--write needs a .tflite: a Keras model carries no parameters")
+    require(not (is_float and args.accelerator == "mvp"), "--float runs on no accelerator")
+    require(not (args.simulate and args.suggest), "--suggest takes hours of audio: leave out --simulate")
+    for name, least in (("seeds", 1), ("keywords", 1), ("others", 0), ("seed", 0), ("limit", 1)):
+        value = getattr(args, name)
+        require(value is None or value >= least, f"--{name} takes a number from {least}")
+    require(0 < args.minutes <= 600 and 0 <= args.hours <= 100, "--minutes goes to 600 and --hours to 100")
+    require(args.seconds > 0, "--seconds takes a time above 0")
+    require(
+        -20 <= args.snr[0] <= args.snr[1] <= 60, "--snr takes two levels from -20 to 60 dB, the lower first"
+    )
+    require(args.false_accepts >= 0, "--false-accepts takes a number from 0")
+    require(not args.labels or bool(args.audio), "--labels belong to recordings", "--audio FILE")
+    counts = (len(args.audio or ()), len(args.labels or ()))
+    require(not args.labels or counts[0] == counts[1], f"{counts[0]} recordings and {counts[1]} label files")
 
 
 def _subject(args: Any) -> Subject:
     if args.float or args.model.endswith(".keras"):
-        if args.write:
-            raise TokayError("--write needs a .tflite: a Keras model carries no parameters")
-        return in_float(args.model)
-    return quantized(args.model, args.accelerator)
+        return subject.in_float(args.model)
+    return subject.quantized(args.model, args.accelerator)
 
 
-def _clips(subject: Subject, store: Store, args: Any) -> dict[str, Any]:
-    recorded = examples.recorded(subject.spec, store, args.split)
-    if not len(recorded):
-        raise TokayError(f"the {args.split} split has no clip of the model's classes", hint="try another")
-    outputs = subject.network(recorded.features)
-    return {
-        "name": subject.name,
-        "model": str(subject.path),
-        "arithmetic": subject.arithmetic,
-        "accelerator": subject.accelerator,
-        "split": args.split,
-        **summary(recorded.labels, np.asarray(outputs).argmax(axis=1), subject.spec.classes),
+def _evaluate(model: Subject, where: Target | None, args: Any) -> tuple[dict[str, Any], Suggestion | None]:
+    result: dict[str, Any] = {
+        "name": model.name,
+        "model": str(model.path),
+        "arithmetic": model.arithmetic,
+        "accelerator": model.accelerator,
+        "target": "simulator" if where else "pc",
     }
+    suggestion = None
+    if args.audio:
+        result["recordings"] = _recordings(model, where, args)
+    if args.audio and not (args.dataset or args.stream or args.suggest or args.gap):
+        return result, None
+    store = find.load(args.dataset, model.spec)
+    result |= {"split": args.split, **_clips(model, where, store, args)}
+    if where is not None and args.stream:
+        result["streaming"] = _simulated_stream(model, where, store, args)
+    elif args.stream or args.suggest:
+        scored = _scored(model, store, args.split, _plan(args))
+        result["streaming"] = trials.report(scored, detector_settings(model.settings))
+    if args.suggest:
+        limits = Limits(background=args.false_accepts)
+        suggestion = _suggest(model, store, limits, args)
+        result["suggested"] = operating_point.as_json(suggestion, "validation", limits, scored)
+    return result, suggestion
+
+
+def _clips(model: Subject, where: Target | None, store: Store, args: Any) -> dict[str, Any]:
+    limit = args.limit or (_SIMULATED_CLIPS if where else 0)
+    chosen = clips.load(model.spec, store, args.split, limit)
+    scores = model.network(chosen.features)
+    value: dict[str, Any] = {}
+    if where is not None:
+        with progress("clips in the simulator") as bar:
+            found = simulated.network(where, bar)(chosen.features)
+        value["simulated"] = {
+            "board": args.board, "clips": len(chosen), "of": chosen.of,
+            "equal_to_pc": int(np.all(found == scores, axis=1).sum()),
+        }  # fmt: skip
+        scores = found
+    value |= {"clips_in_split": chosen.of, **clips.evaluate(chosen, scores, model.spec.classes)}
+    if args.gap:
+        value["gap"] = clips.gap(chosen, subject.arithmetics(model), model.spec.classes)
+    if args.output_dir:
+        path = args.output_dir / "errors.csv"
+        cli.write_atomic(path, clips.errors_csv(chosen, scores, model.spec.classes))
+        value["errors"] = str(path)
+    return value
 
 
 def _plan(args: Any) -> trials.Plan:
-    streams = KeywordStream(args.minutes, args.keywords, args.others, tuple(args.snr))
-    return trials.Plan(tuple(range(args.seed, args.seed + args.seeds)), args.hours, streams)
+    made = KeywordStream(args.minutes, args.keywords, args.others, tuple(args.snr))
+    return trials.Plan(tuple(range(args.seed, args.seed + args.seeds)), args.hours, made)
 
 
-def _scored(subject: Subject, store: Store, split: str, plan: trials.Plan) -> trials.ScoredTrials:
-    spec = subject.spec
+def _scored(model: Subject, store: Store, split: str, plan: trials.Plan) -> trials.ScoredTrials:
+    spec = model.spec
     with progress(f"{split} streams") as bar:
-        made = trials.prepare(store, split, spec.classes, spec.frontend, subject.settings, plan, bar)
+        made = trials.prepare(store, split, spec.classes, spec.frontend, model.settings, plan, bar)
     with progress(f"{split} inferences") as bar:
-        return trials.score(made, subject.network, bar)
+        return trials.score(made, model.network, bar)
 
 
-def _suggest(subject: Subject, store: Store, limits: Limits, args: Any) -> Suggestion:
+def _suggest(model: Subject, store: Store, limits: Limits, args: Any) -> Suggestion:
     """On streams of the validation split with seeds of their own."""
     plan = _plan(args)
     plan = dataclasses.replace(plan, seeds=tuple(seed + 500 for seed in plan.seeds))
-    scored = _scored(subject, store, "validation", plan)
-    settings = detector_settings(subject.settings)
-    return sweep_suggest(scored.with_keywords, scored.without, settings, limits)
+    scored = _scored(model, store, "validation", plan)
+    return suggest(scored.with_keywords, scored.without, detector_settings(model.settings), limits)
+
+
+def _recordings(model: Subject, where: Target | None, args: Any) -> list[dict[str, Any]]:
+    """Each recording with the figures of its own."""
+    labels: Sequence[Path | None] = args.labels or [None] * len(args.audio)
+    rate = model.spec.sample_rate_hz
+    found = []
+    for audio, labelled in zip(args.audio, labels, strict=True):
+        stream = recordings.load(audio, labelled, rate, resample=args.resample)
+        found.append({"file": str(audio), **_heard(model, where, stream, args)})
+    return found
+
+
+def _simulated_stream(model: Subject, where: Target, store: Store, args: Any) -> dict[str, Any]:
+    """The start of the first stream with keywords, through the image's whole audio loop."""
+    spec = model.spec
+    source = streams.material(store, args.split, keywords_of(spec.classes), spec.sample_rate_hz)
+    stream = streams.cut(
+        streams.keyword_stream(source, args.seed, _plan(args).keyword_stream), args.seconds, source.rate
+    )
+    detail = _heard(model, where, stream, args)
+    return {
+        "split": args.split,
+        "simulated_seconds": args.seconds,
+        "keywords": {**detail, "streams": [detail]},
+    }
+
+
+def _heard(model: Subject, where: Target | None, stream: Stream, args: Any) -> dict[str, Any]:
+    if where is None:
+        made = trials.feature_stream(stream, model.spec.frontend, model.settings)
+        return trials.detail(
+            trials.streaming_scores(model.network, [made])[0], detector_settings(model.settings)
+        )
+    heard = simulated.hear(where, Pipeline(args.model, args.accelerator), stream)
+    return {
+        **trials.judged(heard.scored, heard.detections, keywords_of(model.spec.classes)),
+        "equal_to_pc": heard.same_as_pc,
+    }
 
 
 if __name__ == "__main__":

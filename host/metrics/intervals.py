@@ -41,14 +41,18 @@ def rate(count: int, hours: float) -> Interval:
     return low / hours, high / hours
 
 
-def bootstrap_balanced(correct: np.ndarray, counts: np.ndarray, draws: int = 4000, seed: int = 0) -> Interval:
-    """Of the mean of the classes' recalls: clips drawn again within each class, the same for a seed."""
+def mean_recall(correct: np.ndarray, counts: np.ndarray, draws: int = 4000, seed: int = 0) -> Interval:
+    """Of the mean of the classes' recalls, by drawing each recall from what its clips leave open.
+
+    A recall's distribution is Beta(hits + 1/2, misses + 1/2): unlike drawing the clips again, a class of
+    a few clips without an error stays uncertain. The same for a seed.
+    """
     correct, counts = np.asarray(correct, np.int64), np.asarray(counts, np.int64)
     correct, counts = correct[counts > 0], counts[counts > 0]
     if not len(counts):
         return 0.0, 1.0
     rng = np.random.default_rng([seed, 0xB007])
-    recalls = rng.binomial(counts, correct / counts, (draws, len(counts))) / counts
+    recalls = rng.beta(correct + 0.5, counts - correct + 0.5, (draws, len(counts)))
     low, high = np.quantile(recalls.mean(axis=1), (_TAIL, 1 - _TAIL))
     return float(low), float(high)
 

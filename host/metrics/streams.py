@@ -125,6 +125,13 @@ def background_stream(source: Material, seed: int, minutes: float = 20) -> Strea
     return Stream(f"no keyword, seed {seed}", to_int16(signal), tuple(spoken))
 
 
+def cut(stream: Stream, seconds: float, rate: int) -> Stream:
+    """The start of a stream, with the words that end in it."""
+    audio = stream.audio[: round(seconds * rate)]
+    end_ms = 1000 * len(audio) // rate
+    return Stream(stream.name, audio, tuple(word for word in stream.spoken if word.end_ms <= end_ms))
+
+
 def compose(
     words: Sequence[tuple[str, np.ndarray]], rate: int, seconds: float, snr_db: tuple[float, float],
     noises: Sequence[np.ndarray], rng: np.random.Generator, level_db: tuple[float, float] = (0.0, 0.0),

@@ -17,6 +17,7 @@ from codegen.parameters import read_parameters
 from host import model_files
 from host.errors import TokayError
 from host.metrics.scoring import Network, int8_network, keras_network
+from host.runtime import Model
 from host.training import specification
 from host.training.specification import Specification
 
@@ -65,20 +66,35 @@ def quantized(model: str, accelerator: str = "none") -> Subject:
     )
 
 
-def in_float(model: str) -> Subject:
-    """The Keras model beside a specification, with the detector that this asks for."""
+def arithmetics(subject: Subject) -> list[tuple[str, Network]]:
+    """A quantized model in all its arithmetics: float, where the Keras model is beside it, int8, MVP."""
+    assert subject.tflite is not None
+    found = []
+    path = subject.path.with_suffix(".keras")
+    if path.is_file():
+        found.append(("float", keras_network(_load_keras(path), Model(subject.tflite).input.scale)))
+    found.append(("int8", int8_network(subject.tflite)))
+    found.append(("mvp", int8_network(subject.tflite, "mvp")))
+    return found
+
+
+def _load_keras(path: Path) -> Any:
     from host.training import fit
 
     keras = fit.import_keras(0)
+    try:
+        return keras.models.load_model(path)
+    except (ValueError, OSError) as error:
+        raise TokayError(f"{path}: not a Keras model: {error}") from error
+
+
+def in_float(model: str) -> Subject:
+    """The Keras model beside a specification, with the detector that this asks for."""
     loaded = specification.load(model.removesuffix(".keras"))
     path = loaded.path.with_suffix(".keras")
     if not path.is_file():
         raise TokayError(f"{path}: no such Keras model", hint=f"run: python -m host.train {loaded.spec.name}")
-    try:
-        network: Any = keras.models.load_model(path)
-    except (ValueError, OSError) as error:
-        raise TokayError(f"{path}: not a Keras model: {error}") from error
-    spec = loaded.spec
+    network, spec = _load_keras(path), loaded.spec
     parameters = {**dataclasses.asdict(spec.detector), "classes": list(spec.classes)}
     settings = ApplicationSettings.from_parameters(parameters, len(spec.classes))
     return Subject(spec.name, path, spec, settings, "float", keras_network(network, spec.input_scale))

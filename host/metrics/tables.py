@@ -2,53 +2,117 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from host.tables import text_table
 
+_MOST_CONFUSED = 8
+
 
 def text(result: Mapping[str, Any]) -> str:
     """All parts of a result of host.evaluate, as its JSON has them."""
     parts = []
     if "confusion" in result:
-        parts.append(_clips(result))
+        parts += [_clips(result), _curves(result["curves"])]
+    if "gap" in result:
+        parts.append(_gap(result["gap"]))
     if "streaming" in result:
         parts.append(_streaming("as it is", result["streaming"]))
     if "suggested" in result:
         parts.append(_suggested(result["suggested"]))
-    return "\n\n".join(parts)
+    if "recordings" in result:
+        parts.append(_recordings(result))
+    return "\n\n".join(part for part in parts if part)
 
 
 def _clips(result: Mapping[str, Any]) -> str:
     names, confusion = list(result["class_accuracy"]), np.array(result["confusion"])
-    balanced, overall = 100 * result["balanced_accuracy"], 100 * result["accuracy"]
+    spans = result["intervals"]
     rows = [
-        (name, _percent(result["class_accuracy"][name]), *(int(n) for n in row))
-        for name, row in zip(names, confusion, strict=True)
+        (name, _percent(result["class_accuracy"][name]), _span(spans["class_accuracy"][name]), *row)
+        for name, row in zip(names, confusion.tolist(), strict=True)
     ]
-    return "\n".join(
+    part = "" if result["samples"] == result["clips_in_split"] else f" of {result['clips_in_split']:,}"
+    lines = [
+        f"{result['model']}: {result['samples']:,}{part} clips of {result['split']}, {result['arithmetic']}"
+    ]
+    if "simulated" in result:
+        s = result["simulated"]
+        equal = f"{s['equal_to_pc']} of {s['clips']} clips equal to the PC, bit for bit"
+        lines.append(f"in the image, on the simulated {s['board']}: {equal}")
+    lines += [
+        f"balanced accuracy {_percent(result['balanced_accuracy'])} ({_span(spans['balanced_accuracy'])}), "
+        f"accuracy {_percent(result['accuracy'])} ({_span(spans['accuracy'])}), 95 % intervals",
+        text_table(("", "recall", "95 %", *names), rows),
+    ]
+    if "errors" in result:
+        lines.append(f"misheard clips: {result['errors']}")
+    return "\n".join(lines)
+
+
+def _curves(curves: Mapping[str, Any]) -> str:
+    rows = [(label, f"{c['auc']:.4f}", _percent(c["eer"])) for label, c in curves.items()]
+    return text_table(("keyword", "area under ROC", "equal error rate"), rows) if rows else ""
+
+
+def _gap(rows: Sequence[Mapping[str, Any]]) -> str:
+    labels = list(rows[0]["class_accuracy"])
+    same = f"same as {rows[0]['arithmetic']}"
+    table = text_table(
+        ("arithmetic", "balanced", "accuracy", *labels, same, "largest score change"),
         [
-            f"{result['model']}: {result['samples']} clips of {result['split']}, {result['arithmetic']}",
-            f"balanced accuracy {balanced:.1f} %, accuracy {overall:.1f} %",
-            text_table(("", "recall", *names), rows),
-        ]
+            (
+                row["arithmetic"], _percent(row["balanced_accuracy"], 2), _percent(row["accuracy"], 2),
+                *(_percent(row["class_accuracy"][label]) for label in labels),
+                _percent(row["same_decision"], 2), row["largest_score_difference"],
+            )
+            for row in rows
+        ],
+    )  # fmt: skip
+    missing = (
+        "" if rows[0]["arithmetic"] == "float" else "\n(no Keras model beside the .tflite: float is left out)"
     )
+    return table + missing
 
 
 def _streaming(title: str, figures: Mapping[str, Any]) -> str:
-    keywords, background = figures["keywords"], figures["background"]
+    keywords, background = figures["keywords"], figures.get("background")
     parts = [*keywords["streams"]] if len(keywords["streams"]) > 1 else []
-    rows = list(_stream_rows([*parts, {"name": "all with keywords", **keywords}]))
-    if background["hours"]:
+    rows = list(_stream_rows([*parts, {**keywords, "name": "all with keywords"}]))
+    if background and background["hours"]:
         rows += _stream_rows([{"name": "no keyword said", **background}])
+    lines = [f"{figures['split']} streams, detector {title}", _stream_table(rows)]
+    if "simulated_seconds" in figures:
+        equal = "the same" if keywords["equal_to_pc"] else "NOT the same"
+        lines.append(f"{figures['simulated_seconds']:g} s in the simulator: {equal} as on the PC")
+    confused = figures.get("confusions", [])[:_MOST_CONFUSED]
+    if confused:
+        pairs = (f"{c['heard']} for {c['said'] or 'noise'} {c['times']}x" for c in confused)
+        lines.append("false accepts: " + ", ".join(pairs))
+    return "\n".join(lines)
+
+
+def _recordings(result: Mapping[str, Any]) -> str:
+    rows, details = [], []
+    for r in result["recordings"]:
+        rows += _stream_rows([r])
+        events = [(d["time_ms"], f"{d['verdict']}: {d['label']}") for d in r["detections"]]
+        events += [(m["start_ms"], f"missed: {m['label']}") for m in r["missed"]]
+        details += [f"{r['name']} {at / 1000:8.2f} s  {what}" for at, what in sorted(events)]
+        if r.get("equal_to_pc") is False:
+            details.append(f"{r['name']}: the simulated image did NOT hear the same as the PC")
+    return "\n".join([f"{result['model']}, {result['target']}, recordings", _stream_table(rows), *details])
+
+
+def _stream_table(rows: Sequence[Sequence[object]]) -> str:
     columns = ("stream", "hours", "missed", "of", "false accepts", "an hour", "95 %", "repeats", "delay ms")
-    return f"{figures['split']} streams, detector {title}\n" + text_table(columns, rows)
+    return text_table(columns, rows)
 
 
-def _stream_rows(streams: list[Mapping[str, Any]]) -> Iterator[tuple[object, ...]]:
+def _stream_rows(streams: Sequence[Mapping[str, Any]]) -> Iterator[tuple[object, ...]]:
     for s in streams:
         low, high = s["false_accepts_per_hour_interval"]
         yield (
@@ -75,5 +139,9 @@ def _value(value: object) -> str:
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.1f} %"
+def _percent(share: float | None, digits: int = 1) -> str:
+    return "-" if share is None else f"{100 * share:.{digits}f} %"
+
+
+def _span(interval: Sequence[float] | None) -> str:
+    return "-" if interval is None else f"{100 * interval[0]:.1f}..{100 * interval[1]:.1f}"

@@ -9,7 +9,8 @@ Training judges its checkpoints with them too, on features that are made once:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,8 +22,9 @@ from host.errors import TokayError
 from host.features import Frontend
 from host.metrics import streams
 from host.metrics.scoring import FeatureStream, Network, Scored, feature_stream, streaming_scores
+from host.metrics.streaming import PATIENCE_MS, Heard, count, judge
 from host.metrics.streams import KeywordStream
-from host.metrics.sweep import Limits, Suggestion, detector_settings, keywords_of, measure
+from host.metrics.sweep import Limits, Suggestion, detector_settings, hear, keywords_of, measure
 from host.metrics.sweep import suggest as suggest_from
 
 _BACKGROUND_MINUTES = 20.0  # of one stream without keywords
@@ -93,18 +95,59 @@ def score(trials: Trials, network: Network, progress: Progress | None = None) ->
     return ScoredTrials(trials.split, tuple(scored[:count]), tuple(scored[count:]))
 
 
+def detail(stream: Scored, settings: DetectorSettings) -> dict[str, Any]:
+    """One stream: its figures, each detection with what it was, and the words that were missed."""
+    return _detail(stream, hear(stream, settings), keywords_of(settings.labels))
+
+
+def judged(stream: Scored, detections: Iterable[tuple[str, int]], keywords: Sequence[str]) -> dict[str, Any]:
+    """The same of detections (label, time) that came from elsewhere: from a device."""
+    return _detail(stream, judge(detections, stream.spoken, keywords), keywords)
+
+
+def _detail(stream: Scored, heard: Sequence[Heard], keywords: Sequence[str]) -> dict[str, Any]:
+    hit = {verdict.word for verdict in heard if verdict.verdict == "hit"}
+    return {
+        "name": stream.name,
+        **count(heard, stream.spoken, keywords, stream.duration_ms).as_json(),
+        "detections": [
+            {"label": v.label, "time_ms": v.time_ms, "verdict": v.verdict, "said": _said(stream, v)}
+            for v in heard
+        ],
+        "missed": [
+            {"label": word.label, "start_ms": word.start_ms, "end_ms": word.end_ms}
+            for i, word in enumerate(stream.spoken)
+            if word.label in keywords and i not in hit
+        ],
+    }
+
+
+def confusions(details: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What was said at the false accepts, the most frequent first."""
+    pairs = Counter(
+        (d["said"], d["label"])
+        for stream in details
+        for d in stream["detections"]
+        if d["verdict"] == "false accept"
+    )
+    return [{"said": said, "heard": label, "times": n} for (said, label), n in pairs.most_common()]
+
+
+def _said(stream: Scored, heard: Heard) -> str | None:
+    """The word near a detection; None where nothing was said."""
+    near = [word for word in stream.spoken if word.start_ms < heard.time_ms <= word.end_ms + PATIENCE_MS]
+    return near[-1].label if near else None
+
+
 def report(scored: ScoredTrials, settings: DetectorSettings) -> dict[str, Any]:
     """The figures of one operating point: with keywords, all streams and each, and without."""
+    streams = [detail(stream, settings) for stream in scored.with_keywords]
+    without = [detail(stream, settings) for stream in scored.without]
     return {
         "split": scored.split,
-        "keywords": measure(scored.with_keywords, settings).as_json()
-        | {
-            "streams": [
-                {"name": stream.name} | measure([stream], settings).as_json()
-                for stream in scored.with_keywords
-            ]
-        },
+        "keywords": measure(scored.with_keywords, settings).as_json() | {"streams": streams},
         "background": measure(scored.without, settings).as_json(),
+        "confusions": confusions([*streams, *without]),
     }
 
 

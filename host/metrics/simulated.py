@@ -1,0 +1,85 @@
+"""A model in the image that is shipped, booted in the simulator: its network on features that are put in
+place, and its whole audio loop on injected audio."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from host import listening, target
+from host.device import commands
+from host.device import messages as m
+from host.device.device import Gap
+from host.errors import TokayError
+from host.metrics.scoring import Network, Scored
+from host.metrics.streams import Stream
+from host.pipeline import Event, Pipeline
+from host.runtime import Model
+
+_ATTEMPTS = 3  # where the simulated line lost a report
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A stream as the image heard it, and whether the PC's pipeline hears the same."""
+
+    scored: Scored
+    detections: tuple[tuple[str, int], ...]
+    same_as_pc: bool
+
+
+@contextmanager
+def booted(model: str, board: str, accelerator: str) -> Iterator[target.Target]:
+    """The model's image in the simulator, silent and without a source."""
+    elf = target.build_image(model, board, accelerator)
+    with target.simulate(elf, board) as where:
+        hello = where.device.hello
+        assert hello is not None
+        expected = Model(model, accelerator).plan.sha256
+        if not expected.startswith(hello.model_hash.hex()):
+            raise TokayError(f"{elf} holds another model than {model}", hint="make clean, and again")
+        yield where
+
+
+def network(where: target.Target, progress: Any = None) -> Network:
+    """The image's network: features go in over the link, scores come back."""
+    device = where.device
+
+    def invoke(features: np.ndarray) -> np.ndarray:
+        device.request(m.StreamSet(events=m.Stream(0)), timeout_s=2.0)
+        device.request(m.SourceSet(source=m.Source.NONE), timeout_s=2.0)
+        outputs = []
+        for x in features:
+            commands.inject_features(device, x)
+            outputs.append(commands.run_network(device))
+            if progress:
+                progress(len(outputs), len(features))
+        return np.array(outputs, np.int8).view(np.uint8) ^ np.uint8(128)
+
+    return invoke
+
+
+def hear(where: target.Target, pipeline: Pipeline, stream: Stream) -> Heard:
+    """The stream's audio through the image's audio loop, and through the PC's for comparison."""
+    pipeline.reset()
+    expected = pipeline.process(stream.audio)
+    found = _events(where, stream.audio)
+    scores = np.array([event.scores for event in found], np.uint8).reshape(len(found), len(pipeline.labels))
+    times = np.array([event.time_ms for event in found], np.int64)
+    duration_ms = 1000 * len(stream.audio) // pipeline.sample_rate_hz
+    detections = tuple((e.detection.label, e.detection.time_ms) for e in found if e.detection)
+    return Heard(
+        Scored(stream.name, scores, times, stream.spoken, duration_ms), detections, found == expected
+    )
+
+
+def _events(where: target.Target, audio: np.ndarray) -> list[Event]:
+    for _ in range(_ATTEMPTS):
+        heard = list(listening.injected(where.device, audio, m.Stream.DETECTIONS | m.Stream.SCORES))
+        if not any(isinstance(event, Gap) for event in heard):
+            return [event for event in heard if isinstance(event, Event)]
+    raise TokayError(f"the simulated line lost reports, {_ATTEMPTS} times over")

@@ -1,0 +1,1 @@
+"""Evaluations as pages to look at: plots in SVG, without any library."""
