@@ -72,6 +72,7 @@ def _arguments(argv: Sequence[str]) -> Any:
     which = p.add_mutually_exclusive_group()
     which.add_argument("--probe", metavar="SERIAL", help="the debug probe's serial number, or its beginning")
     which.add_argument("--simulate", action="store_true", help="flash a simulated chip, and see it start")
+    p.add_argument("--unlock", action="store_true", help="if the part is locked: have it erase ALL its flash")
     p.add_argument("--pack", metavar="FILE", type=Path, help="the vendor's CMSIS pack instead of our target")
     p.add_argument("--frequency", type=int, default=4_000_000, help="SWD clock in Hz (4000000)")
     args = p.parse_args(argv)
@@ -81,6 +82,8 @@ def _arguments(argv: Sequence[str]) -> Any:
         p.error("--firmware goes with --model-only --simulate")
     if args.model_only and args.swappable:
         p.error("--swappable is for the firmware, --model-only leaves that alone")
+    if args.model_only and args.unlock:
+        p.error("--unlock erases the firmware too: flash that first, without --model-only")
     return args
 
 
@@ -120,7 +123,7 @@ def _with_empty_slots(image: images.FlashImage) -> images.FlashImage:
 def _flash(probe: Any, image: images.FlashImage, part: str, args: Any) -> dict[str, Any]:
     from host.flashing import connection, programmer
 
-    opened = connection.connect(probe, part, pack=args.pack, frequency=args.frequency)
+    opened = connection.connect(probe, part, pack=args.pack, frequency=args.frequency, unlocking=args.unlock)
     with opened as chip, progress("flash") as report:
         outcome = programmer.program(chip, image, report)
     return {"target": "device", "probe": probe.unique_id, "verified": True, **dataclasses.asdict(outcome)}

@@ -15,18 +15,20 @@ from pyocd.core.session import Session
 from pyocd.probe.debug_probe import DebugProbe
 
 from host.errors import TokayError
-from host.flashing import target
+from host.flashing import target, unlock
 from host.flashing.simulated_probe import SimulatedProbe
 
 FREQUENCY_HZ = 4_000_000
 _LOCKED_HINT = (
-    "its debug port was locked by whoever programmed it; erasing the whole chip unlocks it (Simplicity "
-    "Commander: commander security erasedevice), then flash again"
+    "its debug port was locked by whoever programmed it; --unlock has the chip erase itself, which unlocks "
+    "it: all that is in its flash is lost"
+)
+_STILL_LOCKED_HINT = (
+    "unplug the board for some seconds, so that its secure engine starts anew, then flash again"
 )
 _SILENT_HINT = (
     "is the board powered, and this its part? If firmware sleeps deeply or switches the debug pins off: hold "
-    "RESET, start the command again, let go after a second; if that fails, erase the whole chip "
-    "(commander security erasedevice)"
+    "RESET, start the command again, let go after a second"
 )
 _NO_PROBE_HINT = (
     "plug the board in; J-Link probes (the kits have one on board) also need SEGGER's J-Link software, "
@@ -58,9 +60,15 @@ def pick(probes: list[DebugProbe], serial: str | None) -> DebugProbe:
 
 @contextlib.contextmanager
 def connect(
-    probe: DebugProbe, part: str, *, pack: Path | None = None, frequency: int = FREQUENCY_HZ
+    probe: DebugProbe,
+    part: str,
+    *,
+    pack: Path | None = None,
+    frequency: int = FREQUENCY_HZ,
+    unlocking: bool = False,
 ) -> Iterator[Any]:
-    """A connected pyOCD target, its core halted. When done, the core is reset and runs."""
+    """A connected pyOCD target, its core halted. When done, the core is reset and runs. With ``unlocking`` a
+    locked part is erased first."""
     options: dict[str, Any] = {"frequency": frequency, "project_dir": os.getcwd()}
     if isinstance(probe, SimulatedProbe):
         options |= {"reset.post_delay": 0.0, "reset.hold_time": 0.0}  # nothing there has to settle
@@ -71,7 +79,7 @@ def connect(
         raise TokayError(f"{pack}: no such pack", hint="give the .pack file of the chip's vendor")
     else:
         target.forget()
-    session = _open(probe, part, pack, options)
+    session = _open(probe, part, pack, options, unlocking)
     try:
         _check_chip(session.target, part)
         yield session.target
@@ -85,24 +93,60 @@ def connect(
         _close(session)
 
 
-def _open(probe: DebugProbe, part: str, pack: Path | None, options: dict[str, Any]) -> Session:
+def _open(
+    probe: DebugProbe, part: str, pack: Path | None, options: dict[str, Any], unlocking: bool
+) -> Session:
+    try:
+        return _connected(probe, part, pack, options)
+    except target.LockedPart as error:
+        if not unlocking:
+            raise TokayError("the part is locked: its core cannot be debugged", hint=_LOCKED_HINT) from error
+    _unlock(_session(probe, part, pack, options))
+    try:
+        return _connected(probe, part, pack, options)
+    except target.LockedPart as error:
+        raise TokayError("the part was erased and is still locked", hint=_STILL_LOCKED_HINT) from error
+
+
+def _unlock(session: Session) -> None:
+    """Erases a locked part, by its debug port alone: its core is out of reach."""
+    try:
+        session.open(init_board=False)
+        session.target.dp.connect()
+        session.target.dp.power_up_debug()
+        unlock.erase_device(session.target.dp, session.probe.assert_reset)
+    except exceptions.Error as error:
+        raise TokayError(f"the chip does not answer: {error}", hint=_SILENT_HINT) from error
+    finally:
+        with contextlib.suppress(exceptions.Error):
+            session.probe.disconnect()
+            session.probe.close()
+
+
+def _session(
+    probe: DebugProbe, part: str, pack: Path | None, options: dict[str, Any], mode: str = "halt"
+) -> Session:
+    given = {"target_override": part.lower(), "connect_mode": mode, "no_config": True, **options}
+    try:
+        return Session(probe, options=given if pack is None else {**given, "pack": str(pack)})
+    except exceptions.TargetSupportError as error:
+        raise TokayError(f"{pack or 'pyOCD'} does not know {part}", hint=_part_hint(pack)) from error
+
+
+def _connected(probe: DebugProbe, part: str, pack: Path | None, options: dict[str, Any]) -> Session:
     """Halts the core where it runs, else holds it in reset while connecting."""
     last: Exception | None = None
     for mode in ("halt", "under-reset"):
-        given = {"target_override": part.lower(), "connect_mode": mode, "no_config": True, **options}
-        try:
-            session = Session(probe, options=given if pack is None else {**given, "pack": str(pack)})
-        except exceptions.TargetSupportError as error:
-            raise TokayError(f"{pack or 'pyOCD'} does not know {part}", hint=_part_hint(pack)) from error
+        session = _session(probe, part, pack, options, mode)
         try:
             session.open()
             session.target.reset_and_halt()
             if session.target.is_halted():
                 return session
             raise exceptions.DebugError("the core does not stop at reset")
-        except target.LockedPart as error:
+        except target.LockedPart:
             _close(session)
-            raise TokayError("the part is locked: its core cannot be debugged", hint=_LOCKED_HINT) from error
+            raise
         except exceptions.Error as error:
             _close(session)
             last = error

@@ -9,6 +9,7 @@ from pyocd.core import exceptions
 from pyocd.probe.debug_probe import DebugProbe
 
 from host.flashing.core_debug import ROM_TABLE, BusFault, CoreDebug, PowerCut, PowerLost
+from host.flashing.simulated_engine import SecureEngine
 from host.simulator.machine import Machine
 
 _DPIDR = 0x6BA02477  # debug port version 2 of a Cortex-M33
@@ -20,8 +21,9 @@ _TRANSFER_BITS = 46  # of one acknowledged SWD transfer: request, turnaround, ac
 
 
 class SimulatedProbe(DebugProbe):
-    """Debug port, one access port and the wire, whose bits it counts. ``locked`` is a part whose debug port
-    is locked; ``asleep`` one in deep sleep, whose core answers only from a reset on."""
+    """Debug port, access ports of the core and of the secure engine, and the wire, whose bits it counts.
+    ``locked`` is a part whose debug port is locked, until its ``engine`` has erased it; ``asleep`` one in
+    deep sleep, whose core answers only from a reset on."""
 
     def __init__(
         self,
@@ -31,9 +33,11 @@ class SimulatedProbe(DebugProbe):
         cut: PowerCut | None = None,
         locked: bool = False,
         asleep: bool = False,
+        engine: SecureEngine | None = None,
     ) -> None:
         super().__init__()
         self.chip = CoreDebug(machine, cut)
+        self._engine = engine or SecureEngine(machine)
         self.wire_bits = 0
         self.frequency = 1_000_000.0
         self._serial = serial
@@ -84,6 +88,7 @@ class SimulatedProbe(DebugProbe):
         if asserted:
             self._asleep = False
         elif self._reset:
+            self._locked = self._locked and not self._engine.erased
             self.chip.reset()
         self._reset = asserted
 
@@ -145,9 +150,9 @@ class SimulatedProbe(DebugProbe):
             raise exceptions.TransferError(str(error)) from error
 
     def _read_port(self, addr: int) -> int:
-        if self._select >> 24:
-            return 0  # there is no other access port
         register = self._select & 0xF0 | addr & 0xC
+        if self._select >> 24:
+            return self._engine.read(register) if self._select >> 24 == 1 else 0
         fixed = {_TAR: self._address, _CFG: 0, _BASE: ROM_TABLE | 3, _IDR: _AP_IDR}
         if register == _CSW:
             return self._csw | (0 if self._locked else _CSW_ENABLED)
@@ -160,6 +165,8 @@ class SimulatedProbe(DebugProbe):
     def _write_port(self, addr: int, data: int) -> None:
         register = self._select & 0xF0 | addr & 0xC
         if self._select >> 24:
+            if self._select >> 24 == 1:
+                self._engine.write(register, data)
             return
         if register == _CSW:
             self._csw = data & _CSW_WRITABLE

@@ -87,8 +87,9 @@ class EFR32MG24(CoreSightTarget):
         return sequence
 
     def _check_lock(self) -> None:
-        ports = [port for port in self.aps.values() if isinstance(port, MEM_AP)]
-        if ports and not any(port.is_enabled for port in ports):
+        # The core's port is the first; the others, of the secure engine among them, do not tell.
+        port = min(self.aps.items(), key=lambda item: item[0].apsel, default=(None, None))[1]
+        if isinstance(port, MEM_AP) and not port.is_enabled:
             raise LockedPart("the part is locked")
 
 

@@ -10,7 +10,9 @@ pytest.importorskip("pyocd", reason="pyOCD is not installed (extra flash)")
 
 from host.errors import TokayError
 from host.flashing import algorithm, connection, images, programmer, target
+from host.flashing import unlock as unlocking
 from host.flashing.core_debug import PowerCut
+from host.flashing.simulated_engine import SecureEngine
 from host.flashing.simulated_probe import SimulatedProbe
 from host.simulator.machine import Machine, SimulatorFault
 
@@ -173,9 +175,62 @@ def test_first_call_cut_leaves_the_old_image(machine):
 
 def test_locked_part_is_told_apart(machine):
     before = everything(machine)
-    with pytest.raises(TokayError, match=r"the part is locked.*erasedevice"):
+    with pytest.raises(TokayError, match=r"the part is locked.*--unlock.*is lost"):
         flash(machine, bootable(0x11), locked=True)
     assert everything(machine) == before
+
+
+def unlock(machine: Machine, data: bytes, probe: SimulatedProbe) -> None:
+    with connection.connect(probe, PART, unlocking=True) as chip:
+        programmer.program(chip, image_of(data), silent)
+
+
+def test_locked_part_is_erased_and_unlocked_when_asked(machine):
+    user_data = machine.read(images.USER_DATA, images.USER_DATA_BYTES)
+    data = bootable(0x11)
+    unlock(machine, data, SimulatedProbe(machine, locked=True))
+    assert runs(machine) == 0x11
+    after = machine.read(images.FLASH_BASE, images.FLASH_BYTES)
+    assert after[: len(data)] == data and set(after[len(data) :]) == {0xFF}
+    assert machine.read(images.USER_DATA, images.USER_DATA_BYTES) == user_data
+
+
+def test_unlocking_erases_no_part_that_is_not_locked(machine):
+    before = machine.read(images.FLASH_BASE, images.FLASH_BYTES)
+    data = bootable(0x11)
+    unlock(machine, data, SimulatedProbe(machine))
+    whole = -(-len(data) // images.SECTOR) * images.SECTOR
+    assert machine.read(images.FLASH_BASE + whole, images.FLASH_BYTES - whole) == before[whole:]
+
+
+class NeverUnlocks(SecureEngine):
+    """Erases, and the lock stays until its power was off."""
+
+    erased = property(lambda self: False, lambda self, value: None)
+
+
+@pytest.mark.parametrize(
+    ("engine", "message"),
+    [
+        (
+            lambda machine: SecureEngine(machine, erasable=False),
+            r"refuses to erase the part: status 2 \(device",
+        ),
+        (
+            lambda machine: SecureEngine(machine, silent=True),
+            r"the secure engine does not answer: nothing with",
+        ),
+        (NeverUnlocks, r"was erased and is still locked \(unplug the board"),
+    ],
+    ids=["refused", "silent", "still locked"],
+)
+def test_part_that_cannot_be_unlocked(machine, engine, message, monkeypatch):
+    monkeypatch.setattr(unlocking, "_ERASED_S", 0.1)
+    before, made = everything(machine), engine(machine)
+    with pytest.raises(TokayError, match=message) as raised:
+        unlock(machine, bootable(0x11), SimulatedProbe(machine, locked=True, engine=made))
+    assert "\n" not in str(raised.value)
+    assert (everything(machine) == before) == (type(made) is SecureEngine)
 
 
 def test_sleeping_part_is_woken_by_reset(machine):

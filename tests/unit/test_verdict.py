@@ -18,9 +18,7 @@ def layer(index: int, cycles: int = 10_000, **other: int) -> m.ProfileLayer:
     return m.ProfileLayer(index=index, cpu_cycles=cycles, **values)
 
 
-def measured(
-    *layers: m.ProfileLayer, network: int | None = None, text: str = "", **begin: object
-) -> Profile:
+def measured(*layers: m.ProfileLayer, network: int | None = None, text: str = "", **begin: object) -> Profile:
     values = {"core_clock_hz": 78_000_000, "accelerator": m.Accelerator.NONE} | begin
     total = sum(r.cpu_cycles for r in layers) if network is None else network
     return Profile(m.ProfileBegin(**values), layers, m.ProfileEnd(network_cycles=total, text=text))
