@@ -6,6 +6,9 @@
  */
 #include "fixed_point.h"
 #include "stages.h"
+#if FRONTEND_SSE2
+#include "fft_sse2.h"
+#endif
 
 /* Twiddle factors that are one are left out: after the scaling, values are at most half (a quarter)
  * of full scale, and multiplying those by 32767/32768 rounds to themselves. */
@@ -58,6 +61,9 @@ static inline void join_unrotated(fx_complex_t *y, size_t m) {
 /* A stage of several blocks: twiddles held over the blocks. Returns those of the next stage. */
 static inline const fx_complex_t *middle_stage(fx_complex_t *bins, size_t points, size_t m,
                                         const fx_complex_t *w) {
+#if FRONTEND_SSE2
+  return v_stage(bins, points, m, w);
+#endif
   const fx_complex_t *end = bins + points;
   for (fx_complex_t *y = bins; y < end; y += 4 * m) join_unrotated(y, m);
   for (size_t j = 1; j < m; ++j, w += 3) {
@@ -69,6 +75,10 @@ static inline const fx_complex_t *middle_stage(fx_complex_t *bins, size_t points
 
 /* The stage of a single block. */
 static inline void last_stage(fx_complex_t *bins, size_t m, const fx_complex_t *w) {
+#if FRONTEND_SSE2
+  v_stage(bins, 4 * m, m, w);
+  return;
+#endif
   const fx_complex_t *end = bins + m;
   join_unrotated(bins, m);
   for (fx_complex_t *y = bins + 1; y < end; ++y, w += 3) join(y, m, w[0], w[1], w[2]);
@@ -78,6 +88,12 @@ static inline void last_stage(fx_complex_t *bins, size_t m, const fx_complex_t *
 static void first_blocks_of_4(const frontend_config_t *config, const fx_complex_t *in, int shift,
                               fx_complex_t *out) {
   size_t blocks = config->fft_length / 8u;
+#if FRONTEND_SSE2
+  if (blocks % 4 == 0) {
+    v_first_blocks_of_4(config, in, shift, out);
+    return;
+  }
+#endif
   input_scale_t scale = input_scale(FX_QUARTER, shift);
   for (size_t b = 0; b < blocks; ++b) {
     butterfly(out + 4u * config->fft_order[b], 1, load_scaled(in[b], scale),
@@ -90,6 +106,12 @@ static void first_blocks_of_4(const frontend_config_t *config, const fx_complex_
 static void first_blocks_of_8(const frontend_config_t *config, const fx_complex_t *in, int shift,
                               fx_complex_t *out) {
   size_t blocks = config->fft_length / 16u;
+#if FRONTEND_SSE2
+  if (blocks % 4 == 0) {
+    v_first_blocks_of_8(config, in, shift, out);
+    return;
+  }
+#endif
   input_scale_t scale = input_scale(FX_HALF, shift);
   fx_complex_t w1 = config->fft_twiddles[0], w2 = config->fft_twiddles[1];
   fx_complex_t w3 = config->fft_twiddles[2];
@@ -151,6 +173,10 @@ static inline void split_range(const frontend_config_t *config, fx_complex_t *bi
   const fx_complex_t *twiddle = config->real_twiddles + first - 1;
   fx_complex_t *low = bins + first, *high = bins + config->fft_length / 2u - first;
   const fx_complex_t *end = bins + last;
+#if FRONTEND_SSE2
+  for (; low + 3 <= end && low + 3 < high - 3; low += 4, high -= 4, twiddle += 4)
+    v_split(twiddle, low, high, mirrored);
+#endif
   for (; low <= end; ++low, --high) {
     fx_complex_t p = fx_scale(*low, FX_HALF);
     fx_complex_t q = scaled_conjugate(*high);

@@ -18,6 +18,11 @@
 #else
 #define FRONTEND_DSP 0
 #endif
+#if defined(__SSE2__) && !defined(FRONTEND_PLAIN_C)
+#define FRONTEND_SSE2 1 /* the PC: only the FFT and the window have code of their own */
+#else
+#define FRONTEND_SSE2 0
+#endif
 
 #define FX_HALF 16383 /* 1/2 and 1/4 as above */
 #define FX_QUARTER 8191

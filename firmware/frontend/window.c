@@ -1,6 +1,9 @@
 /* The DC notch filter and the analysis window. */
 #include "fixed_point.h"
 #include "stages.h"
+#if FRONTEND_SSE2
+#include <emmintrin.h>
+#endif
 
 #define WINDOW_BITS 12
 
@@ -46,7 +49,23 @@ int frontend_window(const frontend_config_t *config, const int16_t *in,
   }
   magnitudes |= magnitudes >> 16;
 #else
-  for (size_t i = 0; i < pairs; ++i) {
+  size_t i = 0;
+#if FRONTEND_SSE2
+  __m128i all = _mm_setzero_si128();
+  for (; i + 4 <= pairs; i += 4) {
+    __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(in + 2 * i));
+    __m128i w = _mm_loadu_si128((const __m128i *)(const void *)(window + 2 * i));
+    __m128i y = _mm_or_si128(_mm_slli_epi16(_mm_mulhi_epi16(x, w), 16 - WINDOW_BITS),
+                             _mm_srli_epi16(_mm_mullo_epi16(x, w), WINDOW_BITS));
+    _mm_storeu_si128((__m128i *)(void *)(out + i), y);
+    __m128i sign = _mm_srai_epi16(y, 15);
+    all = _mm_or_si128(all, _mm_sub_epi16(_mm_xor_si128(y, sign), sign));
+  }
+  uint16_t lanes[8];
+  _mm_storeu_si128((__m128i *)(void *)lanes, all);
+  for (size_t k = 0; k < 8; ++k) magnitudes |= lanes[k];
+#endif
+  for (; i < pairs; ++i) {
     int32_t first = (in[2 * i] * window[2 * i]) >> WINDOW_BITS;
     int32_t second = (in[2 * i + 1] * window[2 * i + 1]) >> WINDOW_BITS;
     out[i].c.re = (int16_t)first;
