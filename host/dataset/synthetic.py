@@ -117,10 +117,19 @@ def clips(
     cache: Path | None = None, progress: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:  # fmt: skip
     """int16[words, voices, samples]: every word by every voice, from the cache where it has them."""
-    folder = (cache or cache_folder()) / "synthetic"
     jobs = [(word, voice) for word in words for voice in voices]
+    result = spoken(jobs, sample_rate_hz, samples, cache, progress)
+    return result.reshape(len(words), len(voices), samples)
+
+
+def spoken(
+    jobs: Sequence[tuple[str, Voice]], sample_rate_hz: int, samples: int, cache: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> np.ndarray:  # fmt: skip
+    """int16[jobs, samples]: words, each by a voice, from the cache where it has them."""
+    folder = (cache or cache_folder()) / "synthetic"
     result = np.empty((len(jobs), samples), np.int16)
-    if lines := missing(list(dict.fromkeys(voice.engine for voice in voices))):
+    if lines := missing(list(dict.fromkeys(voice.engine for _, voice in jobs))):
         raise TokayError(lines[0])
     # The first word of each engine before the rest: it loads the engine's model, which threads would do
     # at the same time.
@@ -133,7 +142,7 @@ def clips(
             result[i] = fit_length(audio, samples)
             if progress:
                 progress(i + 1, len(jobs))
-    return result.reshape(len(words), len(voices), samples)
+    return result
 
 
 def _cached(folder: Path, word: str, voice: Voice, rate: int) -> np.ndarray:

@@ -67,7 +67,7 @@ class Source:
 
     def __init__(self, spec: Specification, store: Store, seed: int) -> None:
         names = word_names(spec, store)
-        clips, said = _recorded_clips(spec, store, names), _synthetic_clips(spec, seed, names)
+        clips, said = _recorded_clips(spec, store, names), _synthetic_clips(spec, names)
         settings = spec.augmentation
         copies = {SILENCE: settings.silence_copies, UNKNOWN: settings.unknown_copies}
         plan = _plan(spec, clips, copies, settings.keyword_copies)
@@ -160,24 +160,38 @@ def _recorded_clips(spec: Specification, store: Store, names: Sequence[str]) -> 
     return _clips(spec, store, chosen, names)
 
 
-def _voices(spec: Specification, seed: int = 0) -> list[synthetic.Voice]:
-    """The specification's, as far as their synthesizers are installed."""
-    return synthetic.training_voices(spec.augmentation.synthetic_voices, seed)
+def _voices(spec: Specification) -> list[synthetic.Voice]:
+    """The specification's, as far as their synthesizers are installed; the same for every training, since
+    some take seconds to say a word."""
+    return synthetic.training_voices(spec.augmentation.synthetic_voices, seed=1)
 
 
-def _synthetic_clips(spec: Specification, seed: int, names: Sequence[str]) -> _Clips:
+def _synthetic_clips(spec: Specification, names: Sequence[str]) -> _Clips:
     """Keywords and, where there is such a class, other words in synthetic voices."""
-    voices = _voices(spec, seed)
+    voices = _voices(spec)
     if not voices:
         nothing = np.zeros(0, np.int64)
         return _Clips(np.zeros((0, spec.clip_samples), np.int16), nothing, nothing)
-    words = list(spec.keywords)
+    said = [(word, voice) for word in spec.keywords for voice in voices]
     if UNKNOWN in spec.classes:
-        words += [word for word in synthetic.UNKNOWN_WORDS if word not in words]
-    audio = synthetic.clips(words, voices, spec.sample_rate_hz, spec.clip_samples)
-    labels = np.repeat([spec.class_of(word) for word in words], len(voices))
-    said = np.repeat([names.index(word) for word in words], len(voices))
-    return _Clips(audio.reshape(-1, spec.clip_samples), labels, said)
+        said += _unknown_words(spec, voices)
+    audio = synthetic.spoken(said, spec.sample_rate_hz, spec.clip_samples)
+    labels = np.array([spec.class_of(word) for word, _ in said], np.int64)
+    return _Clips(audio, labels, np.array([names.index(word) for word, _ in said], np.int64))
+
+
+def _unknown_words(
+    spec: Specification, voices: Sequence[synthetic.Voice]
+) -> list[tuple[str, synthetic.Voice]]:
+    """Which words each voice says beside the keywords: a draw that is the same for every specification,
+    so that models share what was said once."""
+    most = spec.augmentation.synthetic_unknown_words or len(synthetic.UNKNOWN_WORDS)
+    said = []
+    for place, voice in enumerate(voices):
+        order = np.random.default_rng([place, 0x0DD]).permutation(len(synthetic.UNKNOWN_WORDS))
+        drawn = (synthetic.UNKNOWN_WORDS[i] for i in order[:most])
+        said += [(word, voice) for word in drawn if word not in spec.keywords]
+    return said
 
 
 def _few_of_each(chosen: Sequence[int], labels: Sequence[int], most: int) -> list[int]:

@@ -77,6 +77,7 @@ class Augmentation:
     synthetic_voices: int | Mapping[str, int] = 24
     synthetic_copies: int = 20  # of a keyword's clip in each of them
     synthetic_unknown_copies: int = 4  # of another word's
+    synthetic_unknown_words: int = 0  # that each voice says, drawn from a list; 0 is the whole list
 
 
 @dataclass(frozen=True)
@@ -271,12 +272,13 @@ def _validate_augmentation(augmentation: Augmentation, require: Callable[[bool, 
     for name in ("shift_ms", "unknown_shift_ms"):
         require(0 <= getattr(augmentation, name) <= 10000, f"augmentation.{name} is outside 0..10000")
     least, most = augmentation.pitch_semitones
-    require(-12 <= least and most <= 12, "augmentation.pitch_semitones is outside -12..12")
+    require(least >= -12 and most <= 12, "augmentation.pitch_semitones is outside -12..12")
     least, most = augmentation.room_rt60_s
-    require(0.05 <= least and most <= 3, "augmentation.room_rt60_s is outside 0.05..3 seconds")
+    require(least >= 0.05 and most <= 3, "augmentation.room_rt60_s is outside 0.05..3 seconds")
     require(augmentation.clipping_db[0] >= 0, "augmentation.clipping_db is negative")
     for name in ("noise", "lead_in", "pitch", "room", "microphone", "clipping"):
         name = f"{name}_probability"
         require(0 <= getattr(augmentation, name) <= 1, f"augmentation.{name} is outside 0..1")
+    require(augmentation.synthetic_unknown_words >= 0, "augmentation.synthetic_unknown_words is negative")
     for name in ("keyword_copies", "unknown_copies", "silence_copies"):
         require(getattr(augmentation, name) >= 1, f"augmentation.{name} must be at least 1")
