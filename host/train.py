@@ -56,16 +56,17 @@ def train(loaded: LoadedModel, store: Store, seed: int, output: Path, state: Wor
     """Trains, quantizes, evaluates and writes; returns the model card."""
     from host.training import choose, convert, examples, fit
     from host.training.evaluation import evaluate_float, evaluate_int8
+    from host.training.validation import Validator
 
     spec, started = loaded.spec, time.monotonic()
     fit.import_keras(seed)  # first: where TensorFlow is missing, say so before the work
     if spec.augmentation.synthetic_voices and not synthetic.available():
         print("espeak-ng is not installed: training without synthetic voices", file=sys.stderr)
     source = examples.Source(spec, store, seed)
-    validation = examples.validation(spec, store, seed)
-    trained = fit.fit(loaded, source, validation, seed, state, _report, _resumed)
+    validator = Validator(spec, store, examples.validation(spec, store, seed))
+    trained = fit.fit(loaded, source, validator, seed, state, _report, _resumed)
     sample = source.epoch(0)
-    chosen = choose.choose(trained, spec, loaded.path, sample, validation)
+    chosen = choose.choose(trained, spec, loaded.path, sample, validator)
     tflite = convert.with_parameters(chosen.tflite, spec)
     minutes = (time.monotonic() - started) / 60
     print(f"trained in {minutes:.1f} minutes, best epoch {chosen.epoch.number}", file=sys.stderr)
@@ -88,9 +89,13 @@ def train(loaded: LoadedModel, store: Store, seed: int, output: Path, state: Wor
 
 
 def _report(stage: Stage, epoch: Epoch) -> None:
-    accuracy = f"validation {100 * epoch.validation.balanced_accuracy:.1f} %"
-    where = f"{stage.name}: epoch {epoch.number}/{stage.schedule.epochs}"
-    print(f"{where}: loss {epoch.loss:.3f}, {accuracy}", file=sys.stderr)
+    validation = epoch.validation
+    line = f"{stage.name}: epoch {epoch.number}/{stage.schedule.epochs}: loss {epoch.loss:.3f}, "
+    line += f"validation {100 * validation.balanced_accuracy:.1f} %"
+    if validation.false_accepts_per_hour is not None and validation.miss_rate is not None:
+        line += f", {validation.false_accepts_per_hour:.1f} false accepts an hour, "
+        line += f"{100 * validation.miss_rate:.0f} % missed"
+    print(line, file=sys.stderr)
 
 
 def _resumed(stage: Stage, epoch: Epoch) -> None:

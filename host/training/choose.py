@@ -16,12 +16,12 @@ import numpy as np
 from host.errors import TokayError
 from host.metrics.classification import balanced_accuracy
 from host.training import convert
-from host.training.evaluation import int8_outputs
 from host.training.examples import Examples
 from host.training.fit import Fit
 from host.training.loop import Epoch
 from host.training.network import last_dense
 from host.training.specification import Specification
+from host.training.validation import Validation, Validator
 
 _BIASES = np.arange(-2.0, 2.01, 0.25)
 # What a nat of bias must be worth, so that a bias is given for more than the luck of a few clips.
@@ -36,25 +36,25 @@ class Chosen:
     tflite: bytes
     epoch: Epoch
     bias: tuple[float, ...]  # that was added to the logits
-    validation_balanced_accuracy: float  # int8, in the accelerator's arithmetic
+    validation: Validation  # of the int8 model
 
 
-def choose(fit: Fit, spec: Specification, path: Path, sample: Examples, validation: Examples) -> Chosen:
+def choose(fit: Fit, spec: Specification, path: Path, sample: Examples, validator: Validator) -> Chosen:
     """Tries the candidates; ``sample`` calibrates the conversion. Among equals the better epoch wins."""
     best: Chosen | None = None
     for candidate in fit.candidates:
         model = fit.model(candidate)
         bias = (0.0,) * len(spec.classes)
         if spec.class_bias == "validation":
-            x = validation.features[..., None].astype(np.float32) * np.float32(spec.input_scale)
+            clips = validator.clips
+            x = clips.features[..., None].astype(np.float32) * np.float32(spec.input_scale)
             outputs = model.predict(x, batch_size=512, verbose=0)
-            bias = class_bias(np.log(np.maximum(outputs, 1e-9)), validation.labels)
+            bias = class_bias(np.log(np.maximum(outputs, 1e-9)), clips.labels)
             add_bias(model, bias, path)
         tflite = convert.to_int8(model, spec, sample.features, sample.labels)
-        outputs = int8_outputs(tflite, validation.features, "mvp")
-        accuracy = balanced_accuracy(validation.labels, outputs.argmax(axis=1), len(spec.classes))
-        if best is None or accuracy > best.validation_balanced_accuracy:
-            best = Chosen(model, tflite, candidate.epoch, bias, accuracy)
+        validation = validator.on_device(tflite)
+        if best is None or validation.rank > best.validation.rank:
+            best = Chosen(model, tflite, candidate.epoch, bias, validation)
             weights = model.get_weights()
     assert best is not None
     best.model.set_weights(weights)  # the candidates share one model

@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 
 from host.errors import TokayError
-from host.metrics.classification import balanced_accuracy
 from host.training import network as networks
 from host.training.batches import Batches, Source
-from host.training.examples import Examples
-from host.training.loop import Candidate, Epoch, Outcome, Report, Stage, Teaching, Validation, learn
+from host.training.loop import Candidate, Epoch, Outcome, Report, Stage, Teaching, learn
 from host.training.network import Network, build, import_keras
 from host.training.recipe import Schedule
 from host.training.specification import LoadedModel, Specification
+from host.training.validation import Validation, Validator, on_clips
 from host.training.work import Work
 
 __all__ = ["Fit", "build", "class_weights", "fit", "import_keras"]
@@ -42,20 +41,20 @@ class Fit:
 
 
 def fit(
-    loaded: LoadedModel, source: Source, validation: Examples, seed: int, work: Work | None = None,
+    loaded: LoadedModel, source: Source, validator: Validator, seed: int, work: Work | None = None,
     report: Report | None = None, resumed: Report | None = None,
 ) -> Fit:  # fmt: skip
     """Trains a model from its specification. ``report(stage, epoch)`` is called after each epoch."""
-    return _Training(loaded, source, validation, seed, work, report, resumed).run()
+    return _Training(loaded, source, validator, seed, work, report, resumed).run()
 
 
 class _Training:
     def __init__(
-        self, loaded: LoadedModel, source: Source, validation: Examples, seed: int, work: Work | None,
+        self, loaded: LoadedModel, source: Source, validator: Validator, seed: int, work: Work | None,
         report: Report | None, resumed: Report | None,
     ) -> None:  # fmt: skip
         self._loaded, self._spec = loaded, loaded.spec
-        self._source, self._validation, self._seed = source, validation, seed
+        self._source, self._validator, self._seed = source, validator, seed
         self._work, self._report, self._resumed = work, report, resumed
         self._epochs: dict[str, list[Epoch]] = {}
 
@@ -92,12 +91,12 @@ class _Training:
 
     def _transfer(self, network: Network) -> None:
         """Lets the network learn all words, before it learns which of them are keywords."""
-        settings, validation = self._spec.transfer, self._validation
+        settings, clips = self._spec.transfer, self._validator.clips
         schedule = _shortened(self._spec.schedule, settings.epochs, settings.learning_rate)
         predict = networks.inference(network, self._spec, output=1)
         self._learn(
             Stage("words", _TRANSFER, schedule, 0.0, 1.0, self._spec.mixup), network,
-            lambda: clip_validation(predict(validation.features), validation.words),
+            lambda _: on_clips(predict(clips.features), clips.words),
         )  # fmt: skip
 
     def _network(self, build: Callable[[LoadedModel], Any], seed: int, words: bool) -> Network:
@@ -106,10 +105,9 @@ class _Training:
         return networks.take_apart(build(self._loaded), count, self._loaded.path)
 
     def _learn(
-        self, stage: Stage, network: Network, validate: Callable[[], Validation] | None = None
+        self, stage: Stage, network: Network, validate: Callable[[bool], Validation] | None = None
     ) -> Outcome:
-        predict, validation = networks.inference(network, self._spec), self._validation
-        on_classes = functools.partial(self._on_classes, predict, validation)
+        on_classes = functools.partial(self._validator.in_float, networks.inference(network, self._spec))
         batches = Batches(
             self._source, self._seed, stage.number, stage.schedule.batch_size, stage.mixup,
             functools.partial(class_weights, self._spec),
@@ -122,10 +120,6 @@ class _Training:
         self._epochs[stage.name] = outcome.epochs
         return outcome
 
-    @staticmethod
-    def _on_classes(predict: Callable[[np.ndarray], np.ndarray], validation: Examples) -> Validation:
-        return clip_validation(predict(validation.features), validation.labels)
-
 
 def class_weights(spec: Specification, labels: np.ndarray) -> np.ndarray:
     """Weights by class: as if each had as many examples as the others, times the specification's."""
@@ -135,17 +129,6 @@ def class_weights(spec: Specification, labels: np.ndarray) -> np.ndarray:
         raise TokayError(f"the training split has no clip of {missing}", hint="check the dataset's folders")
     wanted = np.array([spec.class_weights.get(name, 1.0) for name in spec.classes])
     return (wanted * len(labels) / (len(counts) * counts)).astype(np.float32)
-
-
-def clip_validation(logits: np.ndarray, labels: np.ndarray) -> Validation:
-    """Accuracy and loss on clips, each class (or word) that occurs counting the same."""
-    logits = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    logarithms = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
-    classes = logits.shape[1]
-    surprise = -logarithms[np.arange(len(labels)), labels]
-    by_class = [surprise[labels == k].mean() for k in range(classes) if np.any(labels == k)]
-    accuracy = balanced_accuracy(labels, logarithms.argmax(axis=1), classes)
-    return Validation(accuracy, float(np.mean(by_class)))
 
 
 def _shortened(schedule: Schedule, epochs: int, learning_rate: float) -> Schedule:

@@ -16,28 +16,13 @@ import numpy as np
 from host.training.batches import Batches
 from host.training.network import Network
 from host.training.recipe import Mixup, Schedule
+from host.training.validation import Validation
 from host.training.work import State, Work
 
 _AVERAGE_EVERY = 4  # steps: following the weights at each of them would cost as much as it gives
 # Share of the epochs that cannot be the best: while the learning rate is high, a lucky epoch on a few
 # dozen validation clips is worth less than the rest of the schedule.
 _UNSETTLED = 2 / 3
-
-
-@dataclass(frozen=True)
-class Validation:
-    """What the validation clips say of a network."""
-
-    balanced_accuracy: float
-    loss: float  # each class counts the same
-    false_accepts_per_hour: float | None = None
-    false_rejects: float | None = None  # share of the words of the validation stream
-
-    @property
-    def rank(self) -> tuple[float, ...]:
-        """The greater the better. A false accept an hour weighs as much as a point of accuracy, up to 10."""
-        alarms = min(self.false_accepts_per_hour or 0.0, 10.0)
-        return self.balanced_accuracy - 0.01 * alarms - 0.1 * (self.false_rejects or 0.0), -self.loss
 
 
 @dataclass(frozen=True)
@@ -79,7 +64,6 @@ class Stage:
     mixup: Mixup = field(default_factory=Mixup)
     teaching: Teaching | None = None
     keep: int = 1  # best epochs
-    settles: bool = True  # the first epochs cannot be the best
 
 
 @dataclass(frozen=True)
@@ -103,10 +87,11 @@ Report = Callable[[Stage, Epoch], None]
 
 def learn(
     stage: Stage, network: Network, batches: Batches, input_scale: float, seed: int, work: Work | None,
-    validate: Callable[[], Validation], report: Report | None = None, resumed: Report | None = None,
+    validate: Callable[[bool], Validation], report: Report | None = None, resumed: Report | None = None,
 ) -> Outcome:  # fmt: skip
     """Trains ``network`` for a stage, from where an earlier process left it; ``resumed`` is called with the
-    last epoch of that process. The network is left with the weights of the best epoch."""
+    last epoch of that process; ``validate`` is told
+    whether the epoch may be the best one. The network is left with the weights of the best epoch."""
     learner = _Learner(stage, network, batches, input_scale)
     state = work.load(stage.name) if work else None
     if state:
@@ -149,7 +134,7 @@ class _Learner:
             return False
         return number - self.candidates[0].epoch.number >= schedule.patience
 
-    def epoch(self, seed: int, validate: Callable[[], Validation]) -> Epoch:
+    def epoch(self, seed: int, validate: Callable[[bool], Validation]) -> Epoch:
         """Learns from one more epoch of examples, and validates the average of the weights."""
         import tensorflow as tf
 
@@ -170,7 +155,7 @@ class _Learner:
         current = self._network.values()
         if stage.schedule.averaging:
             self._network.assign([value.numpy() for value in self._average])
-        epoch = Epoch(number, loss, self._learning_rate(), validate())
+        epoch = Epoch(number, loss, self._learning_rate(), validate(self._settled(number)))
         self.epochs.append(epoch)
         self._consider(epoch)
         self._network.assign(current)
@@ -207,13 +192,15 @@ class _Learner:
 
     def _consider(self, epoch: Epoch) -> None:
         """Keeps the weights that the network has now, if few epochs were better."""
-        stage = self._stage
-        early = stage.settles and not stage.schedule.patience
-        if early and epoch.number <= _UNSETTLED * stage.schedule.epochs:
+        if not self._settled(epoch.number):
             return
         candidates = [*self.candidates, Candidate(epoch, self._network.values())]
         candidates.sort(key=lambda c: c.epoch.validation.rank, reverse=True)  # stable: the earlier one stays
-        self.candidates = candidates[: stage.keep]
+        self.candidates = candidates[: self._stage.keep]
+
+    def _settled(self, number: int) -> bool:
+        schedule = self._stage.schedule
+        return schedule.patience > 0 or number > _UNSETTLED * schedule.epochs
 
     def _learning_rate(self) -> float:
         """Rises over the warm-up, then falls along a cosine."""

@@ -25,6 +25,7 @@ class Schedule:
     # the best epoch is less of a draw than with the weights of single steps. 0 is off.
     averaging: float = 0.998
     patience: int = 0  # epochs without a better one after which to stop; 0 goes on to the end
+    validation_minutes: float = 40.0  # of the streams by which epochs are judged beside clips; 0 is none
 
 
 @dataclass(frozen=True)
@@ -116,3 +117,4 @@ def _validate_schedule(schedule: Schedule, require: Require) -> None:
     require(0 <= schedule.label_smoothing < 1, "label_smoothing is outside 0..1")
     require(0 <= schedule.averaging < 1, "averaging is outside 0..1")
     require(schedule.patience >= 0, "patience is negative")
+    require(0 <= schedule.validation_minutes <= 600, "validation_minutes is outside 0..600")
