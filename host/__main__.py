@@ -11,6 +11,7 @@ from host.errors import TokayError
 
 COMMANDS = {
     "train": "train a model from its specification",
+    "dataset": "fetch Speech Commands, examine a folder of words, list synthetic voices",
     "quantize": "int8-quantize a trained Keras model into a .tflite",
     "evaluate": "accuracy on a dataset, on the deployed arithmetic",
     "summarize": "layers, sizes and parameters of a model",

@@ -1,1 +1,12 @@
-"""Folders of spoken words: scanning, splits, cached PCM, synthetic voices, augmentation."""
+"""Folders of spoken words: fetching, scanning, splits, cached PCM, synthetic voices, augmentation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def main(argv: Sequence[str]) -> int:
+    """``tokay dataset``."""
+    from host.dataset import command
+
+    return command.main(argv)

@@ -6,22 +6,33 @@ import sys
 from pathlib import Path
 
 from host.dataset import folder, store
+from host.dataset.download import SPEECH_COMMANDS, download
 from host.dataset.folder import Folder
 from host.dataset.store import Store
 from host.errors import TokayError
+from host.progress import progress
 from host.training.specification import Specification
 
 
 def find(given: str | None) -> Folder:
-    """Scans ``--dataset`` or, without it, ``speech_commands`` in the cache folder."""
+    """Scans ``--dataset`` or, without it, Speech Commands in the cache folder, where it can be fetched to."""
     if given is not None:
         return folder.scan(given)
-    cached = store.cache_folder() / "speech_commands"
-    if cached.is_dir():
-        return folder.scan(cached)
+    cached = store.cache_folder() / SPEECH_COMMANDS.name
+    return folder.scan(cached if cached.is_dir() else _fetched(cached))
+
+
+def _fetched(place: Path) -> Path:
+    """Fetches it if somebody sits there and says yes."""
+    size = f"{SPEECH_COMMANDS.bytes / 1e9:.1f} GB"
+    if sys.stdin.isatty() and sys.stderr.isatty():
+        print(f"No --dataset. Fetch Speech Commands ({size}) into {place}? [y/N] ", end="", file=sys.stderr)
+        if input().strip().lower() in ("y", "yes"):
+            with progress("MB fetched, then unpacked") as bar:
+                return download(received=lambda done, of: bar(done // 1_000_000, of // 1_000_000))
     raise TokayError(
-        "no dataset",
-        hint=f"unpack {folder.SPEECH_COMMANDS_URL} into {cached}, or name a folder with --dataset",
+        f"no dataset in {place}",
+        hint=f"name a folder with --dataset, or fetch it ({size}): python -m host.dataset download",
     )
 
 

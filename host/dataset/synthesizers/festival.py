@@ -13,7 +13,7 @@ import numpy as np
 
 from host.dataset.synthesizers.base import Voice, decode, run, tape
 
-_KNOWN = ("ked_diphone", "kal_diphone", "cmu_us_slt_arctic_hts")  # English; others may be installed
+_SPEAKERS = ("ked_diphone", "kal_diphone", "cmu_us_slt_arctic_hts")  # the English ones
 
 
 class Festival:
@@ -26,17 +26,20 @@ class Festival:
     def problem(self) -> str | None:
         if not shutil.which("festival"):
             return "festival is not installed"
-        return None if self.speakers() else "festival has no English voice"
+        missing = [name for name in _SPEAKERS if name not in self._installed()]
+        return f"festival has no voice {', '.join(missing)}" if missing else None
 
     @functools.cache  # noqa: B019 (one object for the whole run)
     def identity(self, speaker: str) -> str:
         return run(self.name, ["festival", "--version"]).decode().strip()
 
     @functools.cache  # noqa: B019
-    def speakers(self) -> tuple[str, ...]:
+    def _installed(self) -> frozenset[str]:
         listed = run(self.name, ["festival", "--batch", "(print (voice.list))"]).decode()
-        installed = set(re.findall(r"[\w-]+", listed))
-        return tuple(name for name in _KNOWN if name in installed)
+        return frozenset(re.findall(r"[\w-]+", listed))
+
+    def speakers(self) -> tuple[str, ...]:
+        return _SPEAKERS
 
     def held_out(self, speaker: str) -> bool:
         return False

