@@ -1,6 +1,8 @@
 """What the robot tests compare Renode with, and what they need made; printed as JSON.
 
 ``python -m tests.renode.reference image MODEL ACCELERATOR [KEY=VALUE...]``  builds, prints the ELF's path
+``... swappable MODEL ACCELERATOR``           builds an image that takes models from flash, prints its path
+``... slot SLOT FILE MODEL ACCELERATOR KEY=VALUE...``  makes what such an image takes: the bytes of a slot
 ``... lines ELF AUDIO SECONDS [COMMAND...]``  what the image says in our simulator, line by line
 ``... audio noise|long|silence FILE``         makes audio at the model's rate
 ``... words``                                 the words of the clip that comes with the project
@@ -18,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from host import board, image, update_params
+from host import board, image, model_image, model_layout, update_params
 from host.audio import read_audio
 from host.device import commands
 from host.device import messages as m
@@ -30,6 +32,7 @@ from host.simulator.machine import Machine
 ROOT = Path(__file__).resolve().parents[2]
 CLIP = ROOT / "host" / "models" / "demo" / "on_off.wav"
 BUILD = ROOT / "build" / "renode"
+BOARD = "brd2601b"
 RATE = 8000
 WAKE_UP = 4096
 PORT_S = 20.0
@@ -37,12 +40,27 @@ PORT_S = 20.0
 
 def build(model: str, accelerator: str, *changes: str) -> str:
     """The image's ELF; with changes, of a copy of the model with other parameters and another name."""
-    if changes:
-        BUILD.mkdir(parents=True, exist_ok=True)
-        copy = BUILD / f"{model}_changed.tflite"
-        update_params.main([model, "--output", str(copy), *changes])
-        model = str(copy)
-    return str(image.build(model, board.load("brd2601b"), accelerator=accelerator).elf)
+    model = _changed(model, changes) if changes else model
+    return str(image.build(model, board.load(BOARD), accelerator=accelerator).elf)
+
+
+def _changed(model: str, changes: tuple[str, ...]) -> str:
+    BUILD.mkdir(parents=True, exist_ok=True)
+    copy = BUILD / f"{model}_changed.tflite"
+    update_params.main([model, "--output", str(copy), *changes])
+    return str(copy)
+
+
+def swappable(model: str, accelerator: str) -> str:
+    return str(image.build(model, board.load(BOARD), accelerator=accelerator, swappable=True).elf)
+
+
+def slot(which: str, file: str, model: str, accelerator: str, *changes: str) -> dict[str, object]:
+    """Writes a changed model as it lies in slot A or B; the file and the slot's address."""
+    made = model_image.build(_changed(model, changes), board.load(BOARD), accelerator=accelerator)
+    address = next(at for at, name in model_layout.SLOT_NAMES.items() if name == which)
+    Path(file).write_bytes(made.sealed(address, 1))
+    return {"file": file, "address": address}
 
 
 def lines(elf: str, audio: str, seconds: str, *given: str) -> list[str]:
@@ -114,6 +132,8 @@ def layers(port: str, model: str, accelerator: str) -> dict[str, object]:
 
 ACTIONS = {
     "image": build,
+    "swappable": swappable,
+    "slot": slot,
     "lines": lines,
     "audio": make_audio,
     "words": words,

@@ -1,6 +1,7 @@
 *** Comments ***
 The shipped image in Renode: renode-test tests/renode/tokay.robot
 Needs what `make setup` makes: the project's Python environment, the native library, the cross compiler.
+A text that begins as name=value is a named argument to Renode: such texts begin with a space here.
 What is expected comes from the project's simulator: detections and the accelerator's cycles are to be equal.
 
 *** Settings ***
@@ -31,7 +32,7 @@ Start
     ...                             not be in a line that is waited for.
     Start Emulation
     Wait For Line On Uart           Application settings
-    Wait For Line On Uart           sample_rate_hz=
+    Wait For Line On Uart           ${SPACE}sample_rate_hz=
     Command                         help
     Command                         help
     Wait For Line On Uart           ^Commands: help  treatAsRegex=true
@@ -136,7 +137,7 @@ Should Report Lost Audio
     Command                         stall 900
     Wait For Line On Uart           Warning: [1-9][0-9]* samples of audio lost  treatAsRegex=true
     Command                         stats
-    Wait For Line On Uart           overruns=[1-9]  treatAsRegex=true
+    Wait For Line On Uart           ${SPACE}overruns=[1-9]  treatAsRegex=true
 
 Should Report A Fault Of The Accelerator And Go On
     ${elf}=                         Build Image  ${MODEL}  mvp
@@ -166,7 +167,25 @@ Should Run Another Model After A Swap
     Execute Command                 sysbus.cpu VectorTableOffset 0x08000000
     Start Emulation
     Wait For Line On Uart           ${model}[0]
-    Wait For Line On Uart           suppression_ms=1700
+    Wait For Line On Uart           ${SPACE}suppression_ms=1700
+
+Should Take A Model From Flash And Let It Prove Itself
+    ${elf}=                         Build Swappable Image  ${MODEL}  mvp
+    ${file}  ${address}=            Make Slot  A  ${MODEL}  mvp  suppression_ms=1700
+    Boot                            ${elf}
+    Start
+    Execute Command                 pause
+    Execute Command                 sysbus LoadBinary @${file} ${address}
+    Execute Command                 machine Reset
+    Start Emulation
+    Wait For Line On Uart           Model from slot A, on trial
+    Wait For Line On Uart           ${SPACE}suppression_ms=1700
+    Wait For Line On Uart           The model has proven itself
+    Execute Command                 pause
+    Execute Command                 machine Reset
+    Start Emulation
+    Wait For Line On Uart           Model from slot A, proven
+    Wait For Line On Uart           ${SPACE}suppression_ms=1700
 
 Should Light The LED When It Hears
     ${elf}=                         Build Image  ${MODEL}  mvp

@@ -36,6 +36,19 @@ def build_image(model, accelerator, *changes):
     return _ask("image", model, accelerator, *changes)
 
 
+def build_swappable_image(model, accelerator):
+    """Builds an image that takes models from flash and returns the path of its ELF."""
+    return _ask("swappable", model, accelerator)
+
+
+def make_slot(slot, model, accelerator, *changes):
+    """Makes the bytes of a slot; returns their file and the address where they belong."""
+    folder = ROOT / "build" / "renode"
+    folder.mkdir(parents=True, exist_ok=True)
+    made = _ask("slot", slot, folder / f"slot_{slot}.bin", model, accelerator, *changes)
+    return project_path("build", "renode", f"slot_{slot}.bin"), f"0x{made['address']:08x}"
+
+
 def make_audio(kind):
     """Makes noise, silence or a long clip and returns the file's path."""
     folder = ROOT / "build" / "renode"
