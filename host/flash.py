@@ -1,6 +1,6 @@
 """Flashes an image onto a board through its debug probe, verifies it and lets it run.
 
-``python -m host.flash IMAGE|MODEL [--board NAME] [--probe SERIAL] [--simulate] [--json FILE]``
+``python -m host.flash IMAGE|MODEL [--board NAME] [--probe SERIAL] [--simulate | --commander] [--json FILE]``
 ``python -m host.flash MODEL --model-only [...]``
 
 IMAGE is an .elf, .hex or .bin file; of a MODEL the image is built first. Only the sectors of the image are
@@ -37,17 +37,24 @@ def main(argv: Sequence[str]) -> int:
     args = _arguments(argv)
     if args.verbose:
         logging.basicConfig(level=logging.INFO, format="%(message)s")
-    _require_pyocd()
+    if not args.commander:
+        _require_pyocd()
     board = boards.load(args.board)
     if args.model_only:
         from host import flash_model
 
         return flash_model.run(args, board)
     path = _image_path(args)
-    image = _with_empty_slots(images.read(path, args.base))
+    image = images.firmware_image(images.read(path, args.base))
     part = args.part or board.part
     if args.simulate:
         result = _simulated(image, part, args)
+    elif args.commander:
+        from host.flashing import commander
+
+        result = commander.flash(
+            image, part, serial=args.probe, frequency=args.frequency, unlocking=args.unlock
+        )
     else:
         from host.flashing import connection
 
@@ -74,9 +81,10 @@ def _arguments(argv: Sequence[str]) -> Any:
     which.add_argument("--simulate", action="store_true", help="flash a simulated chip, and see it start")
     p.add_argument("--unlock", action="store_true", help="if the part is locked: have it erase ALL its flash")
     p.add_argument("--pack", metavar="FILE", type=Path, help="the vendor's CMSIS pack instead of our target")
-    p.add_argument("--frequency", type=int, default=4_000_000, help="SWD clock in Hz (4000000)")
+    p.add_argument("--commander", action="store_true", help="by Simplicity Commander instead of pyOCD")
+    p.add_argument("--frequency", type=int, help="SWD clock in Hz (pyOCD: 4000000)")
     args = p.parse_args(argv)
-    if args.frequency <= 0:
+    if args.frequency is not None and args.frequency <= 0:
         p.error(f"--frequency {args.frequency}: not a clock")
     if args.firmware and not (args.model_only and args.simulate):
         p.error("--firmware goes with --model-only --simulate")
@@ -84,7 +92,15 @@ def _arguments(argv: Sequence[str]) -> Any:
         p.error("--swappable is for the firmware, --model-only leaves that alone")
     if args.model_only and args.unlock:
         p.error("--unlock erases the firmware too: flash that first, without --model-only")
+    if args.commander and (args.simulate or args.pack or args.model_only):
+        p.error("--commander does not go with --simulate, --pack or --model-only: those need pyOCD")
     return args
+
+
+def _frequency(args: Any) -> int:
+    from host.flashing import connection
+
+    return args.frequency or connection.FREQUENCY_HZ
 
 
 def _address(text: str) -> int:
@@ -114,16 +130,12 @@ def _image_path(args: Any) -> Path:
     return made.elf
 
 
-def _with_empty_slots(image: images.FlashImage) -> images.FlashImage:
-    from host.flashing import slots
-
-    return slots.firmware_image(image)
-
-
 def _flash(probe: Any, image: images.FlashImage, part: str, args: Any) -> dict[str, Any]:
     from host.flashing import connection, programmer
 
-    opened = connection.connect(probe, part, pack=args.pack, frequency=args.frequency, unlocking=args.unlock)
+    opened = connection.connect(
+        probe, part, pack=args.pack, frequency=_frequency(args), unlocking=args.unlock
+    )
     with opened as chip, progress("flash") as report:
         outcome = programmer.program(chip, image, report)
     return {"target": "device", "probe": probe.unique_id, "verified": True, **dataclasses.asdict(outcome)}
@@ -168,6 +180,11 @@ def _closing(machine: Any) -> Iterator[Any]:
 
 
 def _describe(result: dict[str, Any]) -> str:
+    if "commander" in result:
+        return (
+            f"{result['image']}: {result['bytes']:,} bytes in {result['sectors']} sectors, verified by "
+            f"{Path(result['commander']).name}, {result['seconds']:.1f} s; the image runs"
+        )
     lines = [
         f"{result['image']}: {result['bytes']:,} bytes in {result['sectors']} sectors, verified "
         f"({result['sectors_written']} written, {result['sectors'] - result['sectors_written']} left alone)",

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from host import model_layout
 from host.errors import TokayError
 from host.simulator.image import read_image
 
@@ -74,6 +75,31 @@ def with_blank(image: FlashImage, addresses: Iterable[int]) -> FlashImage:
     """The image, and the sectors at these addresses blank."""
     blank = dict.fromkeys(addresses, b"\xff" * SECTOR)
     return replace(image, sectors=dict(sorted({**image.sectors, **blank}.items())))
+
+
+def firmware_image(image: FlashImage) -> FlashImage:
+    """Firmware that takes models comes with empty slots, so that its own model runs until another comes."""
+    first = image.sectors.get(FLASH_BASE)
+    if first is None or model_layout.find_taker(first) is None:
+        return image
+    return with_blank(image, (slot for slot in model_layout.SLOTS if slot not in image.sectors))
+
+
+def to_hex(image: FlashImage) -> str:
+    """Its sectors as Intel HEX."""
+    lines, upper = [], -1
+    for address, data in sorted(image.sectors.items()):
+        if address >> 16 != upper:
+            upper = address >> 16
+            lines.append(_hex_record(4, 0, upper.to_bytes(2, "big")))
+        for offset in range(0, len(data), 32):
+            lines.append(_hex_record(0, address + offset & 0xFFFF, data[offset : offset + 32]))
+    return "\n".join([*lines, _hex_record(1, 0, b"")]) + "\n"
+
+
+def _hex_record(kind: int, address: int, data: bytes) -> str:
+    body = bytes([len(data), address >> 8, address & 0xFF, kind]) + data
+    return ":" + (body + bytes([-sum(body) & 0xFF])).hex().upper()
 
 
 def _sectors(name: str, pieces: list[tuple[int, bytes]]) -> FlashImage:

@@ -27,14 +27,6 @@ class Placed:
         return model_layout.SLOT_NAMES[self.slot]
 
 
-def firmware_image(image: images.FlashImage) -> images.FlashImage:
-    """Firmware that takes models comes with empty slots, so that its own model runs until another comes."""
-    sectors = image.sectors.get(images.FLASH_BASE)
-    if sectors is None or model_layout.find_taker(sectors) is None:
-        return image
-    return images.with_blank(image, (slot for slot in model_layout.SLOTS if slot not in image.sectors))
-
-
 def place(target: Any, model: ModelImage, progress: Callable[[int, int], None]) -> Placed:
     """Writes a model to the slot that is not needed, after a look whether the firmware will take it."""
     target.reset_and_halt()

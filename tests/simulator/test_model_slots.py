@@ -360,7 +360,7 @@ def test_the_firmware_says_what_it_takes(firmware):
 
 def test_flashing_the_firmware_empties_the_slots(machine, firmware, other):
     put(machine, SLOT_A, other.sealed(SLOT_A, 1))
-    whole = slots.firmware_image(images.read(firmware.elf))
+    whole = images.firmware_image(images.read(firmware.elf))
     with connection.connect(SimulatedProbe(machine), PART) as chip:
         programmer.program(chip, whole, silent)
     assert machine.read(SLOT_A, images.SECTOR) == b"\xff" * images.SECTOR

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -205,3 +209,115 @@ def test_every_board_has_a_part_we_can_flash():
     from host.flashing.target import PARTS
 
     assert {boards.load(name).part for name in boards.names()} <= set(PARTS)
+
+
+# ---- Simplicity Commander ----
+
+FAKE = """#!{python}
+import json, os, pathlib, sys
+log = pathlib.Path({log!r})
+entry = {{"arguments": sys.argv[1:]}}
+if sys.argv[1] == "flash":
+    entry["image"] = pathlib.Path(sys.argv[2]).read_text()
+log.write_text((log.read_text() if log.exists() else "") + json.dumps(entry) + "\\n")
+{body}
+"""
+
+
+@pytest.fixture
+def commander(tmp_path, monkeypatch):
+    """Puts a program called commander on the PATH that notes its arguments, then does as told."""
+    folder, log = tmp_path / "bin", tmp_path / "log"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setattr(sys, "executable", str(folder / "python"))
+    python = os.path.realpath("/proc/self/exe")
+
+    def install(body: str = "") -> Callable[[], list[dict[str, Any]]]:
+        path = folder / "commander"
+        path.write_text(FAKE.format(python=python, log=str(log), body=body))
+        path.chmod(0o755)
+        return lambda: [json.loads(line) for line in log.read_text().splitlines()]
+
+    return install
+
+
+@pytest.fixture
+def binary(tmp_path) -> Path:
+    path = tmp_path / "a.bin"
+    path.write_bytes(DATA)
+    return path
+
+
+def test_commander_gets_the_image_and_the_part(commander, binary, tmp_path, capsys):
+    calls = commander()
+    arguments = [str(binary), "--commander", "--probe", "440055955", "--frequency", "1500000"]
+    assert cli.run(flash.main, [*arguments, "--json", str(tmp_path / "result.json")]) == 0
+    (call,) = calls()
+    part = boards.load("brd2601b").part
+    expected = ["--device", part, "--serialno", "440055955", "--speed", "1500"]
+    assert call["arguments"][0] == "flash" and call["arguments"][2:] == expected
+    given = tmp_path / "given.hex"
+    given.write_text(call["image"])
+    assert images.read(given).sectors == images.read(binary).sectors
+    assert not Path(call["arguments"][1]).exists()  # nothing is left behind
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["verified"] and result["part"] == part and result["bytes"] == len(DATA)
+    assert "verified by commander" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("lock", "commands"), [("Enabled", 3), ("Disabled", 2)])
+def test_commander_unlocks_only_what_is_locked(lock, commands, commander, binary):
+    calls = commander(f'print("Device erase : Enabled\\nDebug lock      : {lock}\\nDONE")')
+    assert cli.run(flash.main, [str(binary), "--commander", "--unlock"]) == 0
+    said = [" ".join(call["arguments"][:2]) for call in calls()]
+    assert len(said) == commands and said[0] == "security status" and said[-1].startswith("flash ")
+    assert ("security erasedevice" in said) == (lock == "Enabled")
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (
+            'print("ERROR: Cannot connect to J-Link.\\nERROR: Could not open J-Link connection.\\nDONE")\n'
+            "sys.exit(254)",
+            "error: commander flash failed (254): Cannot connect to J-Link.",
+        ),
+        ('print("broken", file=sys.stderr)\nsys.exit(1)', "error: commander flash failed (1): broken"),
+        ("sys.exit(3)", "error: commander flash failed (3): no reason given"),
+        (
+            'print("ERROR: The port is locked")\nsys.exit(1)',
+            "error: commander flash failed (1): The port is locked (--unlock erases a locked part)",
+        ),
+    ],
+)
+def test_commander_that_fails(body, message, commander, binary, capsys):
+    commander(body)
+    assert failure(capsys, str(binary), "--commander") == message
+
+
+def test_without_commander(commander, binary, capsys):
+    line = failure(capsys, str(binary), "--commander")
+    assert line.startswith("error: Simplicity Commander is not installed (commander, ")
+    assert "pip install 'tokay[commander]'" in line
+
+
+def test_commander_needs_no_pyocd(commander, binary, monkeypatch):
+    calls = commander()
+    monkeypatch.setitem(sys.modules, "pyocd", None)
+    for name in [name for name in sys.modules if name.startswith(("pyocd.", "host.flashing.slots"))]:
+        monkeypatch.setitem(sys.modules, name, None)
+    assert cli.run(flash.main, [str(binary), "--commander"]) == 0
+    assert len(calls()) == 1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--commander", "--simulate"], ["--commander", "--pack", "x.pack"], ["--commander", "--model-only"],
+        ["--unlock", "--model-only"],
+    ],
+)  # fmt: skip
+def test_options_that_exclude_each_other(options, binary, capsys):
+    line = failure(capsys, str(binary), *options)
+    assert "does not go with" in line or "erases the firmware too" in line
