@@ -18,7 +18,8 @@ _STYLE = """
 body{font:15px/1.45 system-ui,sans-serif;color:#222;max-width:1020px;margin:2em auto;padding:0 1em}
 h1{font-size:1.5em}h2{font-size:1.2em;margin-top:2em;border-bottom:1px solid #ccc}
 svg text{font:11px system-ui,sans-serif;fill:#333}svg text[fill]{fill:#fff}
-table{border-collapse:collapse;margin:.6em 0}td,th{padding:.2em .7em;text-align:right;border-bottom:1px solid #eee}
+table{border-collapse:collapse;margin:.6em 0}
+td,th{padding:.2em .7em;text-align:right;border-bottom:1px solid #eee}
 th{background:#f3f3f3}td:first-child,th:first-child{text-align:left}
 .plots{display:flex;flex-wrap:wrap;gap:12px}figure{margin:0}figcaption{font-size:.9em;color:#555}
 .bad{color:#b03020;font-weight:600}
@@ -39,8 +40,9 @@ def html(result: Mapping[str, Any]) -> str:
     if "recordings" in result:
         parts.append(_section("Recordings", _stream_table(result["recordings"])))
         parts.append(_timelines(result["recordings"]))
+    title = f'<meta charset="utf-8"><title>{escape(result["name"])}</title>'
     return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(result["name"])}</title>'
+        f'<!doctype html>\n<html lang="en"><head>{title}'
         f"<style>{_STYLE}</style></head><body>\n"
         + "\n".join(part for part in parts if part)
         + "\n</body></html>\n"
@@ -119,7 +121,8 @@ def _gap(rows: Sequence[Mapping[str, Any]]) -> str:
     cells = [
         (
             row["arithmetic"], _percent(row["balanced_accuracy"], 2), _percent(row["accuracy"], 2),
-            *(_percent(row["class_accuracy"][label], 1) for label in labels), _percent(row["same_decision"], 2),
+            *(_percent(row["class_accuracy"][label]) for label in labels),
+            _percent(row["same_decision"], 2),
         )
         for row in rows
     ]  # fmt: skip
@@ -138,7 +141,8 @@ def _streaming(title: str, figures: Mapping[str, Any]) -> str:
     body = f"<p>Made of the clips of {escape(figures['split'])}.</p>" + _stream_table(rows)
     if "simulated_seconds" in figures:
         same = keywords["equal_to_pc"]
-        body += f"<p{'' if same else ' class=bad'}>The image heard {'' if same else 'not '}the same as the PC.</p>"
+        said = "The image heard the same as the PC." if same else "The image did NOT hear the same as the PC."
+        body += f"<p{'' if same else ' class=bad'}>{said}</p>"
     confused = [(c["heard"], c["said"] or "(noise)", c["times"]) for c in figures.get("confusions", ())]
     if confused:
         body += "<p>False accepts:</p>" + _table(("heard", "said", "times"), confused[:12])
@@ -155,7 +159,7 @@ def _stream_table(streams: Sequence[Mapping[str, Any]]) -> str:
             (
                 s["name"], f"{s['hours']:.2f}", s["false_rejects"], s["spoken"], _percent(s["miss_rate"]),
                 _span(s["miss_rate_interval"]) if s["spoken"] else "-", s["false_accepts"],
-                f"{s['false_accepts_per_hour']:.2f}", f"{low:.2f}–{'' if high is None else f'{high:.2f}'}",
+                f"{s['false_accepts_per_hour']:.2f}", f"{low:.2f} to {'' if high is None else f'{high:.2f}'}",
                 s["repeats"], f"{s['delay_ms']['median']} ms" if s["delay_ms"] else "-",
             )
         )  # fmt: skip
@@ -177,7 +181,7 @@ def _timeline(stream: Mapping[str, Any], start_s: int) -> Plot:
     names = {value: key for key, value in levels.items()}
     plot = Plot(
         linear("seconds", start_s, max(end_s, start_s + 1), 10),
-        Axis("", 0.5, 4.5, tuple(levels.values()), form=lambda value: names[value]),
+        Axis("", 0.5, 4.5, tuple(levels.values()), form=lambda value: names[value].removesuffix(" accept")),
         width=960, height=150,
     )  # fmt: skip
     events = [
@@ -273,4 +277,4 @@ def _percent(share: float | None, digits: int = 1) -> str:
 
 
 def _span(interval: Sequence[float] | None) -> str:
-    return "-" if interval is None else f"{100 * interval[0]:.1f}–{100 * interval[1]:.1f}"
+    return "-" if interval is None else f"{100 * interval[0]:.1f} to {100 * interval[1]:.1f}"

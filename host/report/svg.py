@@ -87,8 +87,10 @@ class Plot:
         )
         self._named(name, colour)
 
-    def marks(self, xs: Sequence[float], ys: Sequence[float], colour: str, name: str = "", radius: float = 2.5,
-              titles: Sequence[str] = ()) -> None:  # fmt: skip
+    def marks(
+        self, xs: Sequence[float], ys: Sequence[float], colour: str, name: str = "", radius: float = 2.5,
+        titles: Sequence[str] = (),
+    ) -> None:  # fmt: skip
         for i, (x, y) in enumerate(zip(xs, ys, strict=True)):
             title = f"<title>{escape(titles[i])}</title>" if i < len(titles) else ""
             self._shapes.append(
@@ -170,8 +172,8 @@ def matrix(rows: Sequence[str], columns: Sequence[str], counts: Sequence[Sequenc
             share = count / total
             colour = COLOURS[0] if i == j else COLOURS[1]
             parts.append(
-                f'<rect x="{left + cell * j}" y="{top + 40 * i}" width="{cell - 2}" height="38" fill="{colour}" '
-                f'fill-opacity="{0.08 + 0.92 * share:.3f}"/>'
+                f'<rect x="{left + cell * j}" y="{top + 40 * i}" width="{cell - 2}" height="38" '
+                f'fill="{colour}" fill-opacity="{0.08 + 0.92 * share:.3f}"/>'
             )
             ink = ' fill="#fff"' if share > 0.55 else ""
             parts.append(_text(left + cell * (j + 0.5) - 1, top + 40 * i + 17, f"{count}", "middle", ink))

@@ -2,33 +2,65 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from host.metrics.streaming import Spoken, match
-from host.metrics.streams import compose
+from host.dataset.folder import Clip
+from host.dataset.store import Store
+from host.errors import TokayError
+from host.metrics import streams
+from host.metrics.streaming import Spoken, StreamResult, judge, match
+from host.metrics.streams import KeywordStream, compose
+from tests import tone_words
 
 SPOKEN = [
     Spoken("on", 1000, 2000),
     Spoken("tree", 3000, 4000),
     Spoken("off", 5000, 6000),
-    Spoken("on", 8000, 9000),
+    Spoken("on", 8000, 9000, voice_end_ms=8600),
 ]
+KEYWORDS = ("on", "off")
 
 
 def test_hits_misses_alarms_and_repeats() -> None:
     heard = [("on", 1800), ("on", 2700), ("off", 3900), ("on", 5900), ("on", 9750), ("on", 9751)]
-    result = match(heard, SPOKEN, ("on", "off"), 3_600_000)
+    result = match(heard, SPOKEN, KEYWORDS, 3_600_000)
     assert (result.spoken, result.hits, result.false_rejects) == (3, 2, 1)
     assert result.repeats == 1  # 2700
     assert result.false_accepts == 3  # "off" in "tree", "on" in "off", and one too late
-    assert result.delays_ms == (-200, 750)
+    assert result.delays_ms == (-200, 1150)  # from the clip's end, and from the voice's where it is known
     assert result.false_accepts_per_hour == 3
+    assert result.by_label == {"on": (2, 2, 2), "off": (1, 0, 1)}
 
 
 def test_a_word_is_not_heard_before_it_is_said() -> None:
-    result = match([("on", 1000)], SPOKEN, ("on", "off"), 10_000)
+    result = match([("on", 1000)], SPOKEN, KEYWORDS, 10_000)
     assert result.hits == 0 and result.false_accepts == 1
+
+
+def test_two_words_close_together_are_two_words() -> None:
+    spoken = [Spoken("on", 0, 1000), Spoken("on", 1000, 2000), Spoken("on", 1500, 1600)]
+    assert [v.word for v in judge([("on", 900), ("on", 1700)], spoken, KEYWORDS)] == [0, 1]
+    assert [(v.verdict, v.word) for v in judge([("on", 1650)] * 4, spoken, KEYWORDS)] == [
+        ("hit", 0), ("hit", 1), ("hit", 2), ("repeat", 0),
+    ]  # fmt: skip
+    # Too late for the first word (1000 + 750), in time for those after it.
+    assert [v.word for v in judge([("on", 1800), ("on", 2300)], spoken, KEYWORDS)] == [1, 2]
+
+
+def test_results_add_up() -> None:
+    one = match([("on", 1800)], SPOKEN, KEYWORDS, 3_600_000)
+    two = match([("off", 100)], SPOKEN, KEYWORDS, 1_800_000)
+    both = StreamResult() + one + two
+    assert (both.spoken, both.hits, both.false_accepts, both.hours) == (6, 1, 1, 1.5)
+    assert both.by_label == {"on": (4, 1, 0), "off": (2, 0, 1)}
+    value = both.as_json()
+    assert value["miss_rate"] == 5 / 6 and value["delay_ms"]["median"] == -200
+    assert value["false_accepts_per_hour_interval"][0] < 1 / 1.5 < value["false_accepts_per_hour_interval"][1]
+    assert StreamResult().as_json()["false_accepts_per_hour_interval"] == [0.0, None]
 
 
 def test_composed_words_are_where_the_list_says() -> None:
@@ -43,6 +75,7 @@ def test_composed_words_are_where_the_list_says() -> None:
         said, before = audio[begin + 3000 : begin + 5000], audio[begin + 500 : begin + 2500]
         # Half of the louder half of the clip is speech, so the speech is 2000 * sqrt(2); noise 40 dB below.
         assert abs(np.std(said) - 2828) < 60 and np.std(before) < 40
+        assert word.voice_end_ms is not None and abs(word.voice_end_ms - (word.start_ms + 625)) <= 20
     again, _ = compose(words, 8000, 12.0, (40.0, 40.0), (), np.random.default_rng(2))
     assert np.array_equal(audio, again)
 
@@ -50,3 +83,77 @@ def test_composed_words_are_where_the_list_says() -> None:
 def test_too_many_words_are_refused() -> None:
     with pytest.raises(ValueError, match="do not fit"):
         compose([("on", np.ones(8000, np.float32))] * 3, 8000, 2.5, (10, 20), (), np.random.default_rng(0))
+
+
+@pytest.fixture(scope="module")
+def store() -> Store:
+    rng = np.random.default_rng(3)
+    words = [word for word in tone_words.HERTZ for _ in range(6)]
+    clips = tuple(
+        Clip(Path(f"{word}/{i}.wav"), f"{word}/{i}.wav", word, "testing" if i % 2 else "training")
+        for i, word in enumerate(words)
+    )
+    audio = np.stack([tone_words.say(word, rng) for word in words])
+    return Store(clips, audio, (rng.normal(0, 100, 30_000).astype(np.int16),), (), "key")
+
+
+def test_a_stream_with_keywords(store: Store) -> None:
+    source = streams.material(store, "testing", KEYWORDS, tone_words.RATE)
+    assert len(source.others) == 3 and set(source.other_words) == {"tree"} and len(source.quiet) == 3
+    settings = KeywordStream(minutes=1, keywords=7, others=6, snr_db=(10, 20))
+    stream = streams.keyword_stream(source, 5, settings)
+    said = [word.label for word in stream.spoken]
+    assert len(stream.audio) == 60 * tone_words.RATE
+    assert (said.count("on"), said.count("off"), said.count("tree")) == (4, 3, 6)
+    assert list(stream.spoken) == sorted(stream.spoken, key=lambda word: word.start_ms)
+    again, other = (streams.keyword_stream(source, seed, settings) for seed in (5, 6))
+    assert np.array_equal(stream.audio, again.audio) and stream.spoken == again.spoken
+    assert not np.array_equal(stream.audio, other.audio)
+    shorter = streams.cut(stream, 20, tone_words.RATE)
+    assert len(shorter.audio) == 20 * tone_words.RATE and shorter.spoken == tuple(
+        word for word in stream.spoken if word.end_ms <= 20_000
+    )
+
+
+def test_the_noise_is_as_far_below_as_asked(store: Store) -> None:
+    source = streams.material(store, "testing", KEYWORDS, tone_words.RATE)
+    for snr in (10.0, 20.0):
+        settings = KeywordStream(minutes=1, keywords=4, others=0, snr_db=(snr, snr))
+        stream = streams.keyword_stream(source, 1, settings)
+        speech, noise = [], []
+        taken = np.zeros(len(stream.audio), bool)
+        for word in stream.spoken:
+            begin = word.start_ms * 8
+            taken[begin : begin + 8000] = True
+            speech.append(np.mean(stream.audio[begin + 2600 : begin + 5400].astype(float) ** 2))
+        noise = np.mean(stream.audio[~taken].astype(float) ** 2)
+        # The level is of the louder half of a clip; a tone of half a second fills nearly all of it.
+        assert abs(10 * np.log10((np.mean(speech) - noise) / noise) - snr) < 1.5
+
+
+def test_hours_without_a_keyword(store: Store) -> None:
+    source = streams.material(store, "testing", KEYWORDS, tone_words.RATE)
+    stream = streams.background_stream(source, 2, minutes=6.5)
+    assert len(stream.audio) == round(6.5 * 60) * tone_words.RATE
+    assert stream.spoken and {word.label for word in stream.spoken} == {"tree"}
+    minutes = stream.audio[: 6 * 60 * 8000].reshape(6, -1).astype(float).std(axis=1)
+    assert minutes.max() > 3 * minutes.min()  # as loud as rooms differ
+    assert np.array_equal(stream.audio, streams.background_stream(source, 2, minutes=6.5).audio)
+    # Without other words and recordings there is still noise.
+    bare = replace(source, others=source.others[:0], other_words=(), quiet=source.quiet[:0], recordings=())
+    assert not streams.background_stream(bare, 2, minutes=1).spoken
+
+
+def test_a_split_without_a_keyword_is_refused(store: Store) -> None:
+    from codegen.application import ApplicationSettings
+    from host.metrics import trials
+
+    settings = ApplicationSettings(tone_words.CLASSES, (150,) * 4)
+    only = replace(store, clips=tuple(replace(clip, split="training") for clip in store.clips))
+    with pytest.raises(TokayError, match="no clip of on, off"):
+        trials.prepare(only, "testing", tone_words.CLASSES, tone_words.FRONTEND, settings)
+    with pytest.raises(TokayError, match="do not fit"):
+        trials.prepare(
+            store, "testing", tone_words.CLASSES, tone_words.FRONTEND, settings,
+            trials.Plan((1,), 0.0, KeywordStream(minutes=1, keywords=80, others=0)),
+        )  # fmt: skip

@@ -1,0 +1,204 @@
+"""Scores along streams equal to the pipeline's, the sweep to the detector's, and what is suggested."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from codegen.application import ApplicationSettings
+from host.detector import Detector, DetectorSettings, replay
+from host.errors import TokayError
+from host.features import Frontend
+from host.metrics import sweep
+from host.metrics.scoring import Scored, feature_stream, int8_network, streaming_scores
+from host.metrics.streaming import Spoken
+from host.metrics.streams import Stream
+from host.metrics.sweep import Limits
+from host.pipeline import Pipeline
+from tests import tone_words
+
+LABELS = ("on", "off", "_unknown_")
+
+
+def spoken_audio(seconds: int, seed: int = 0) -> Stream:
+    rng = np.random.default_rng(seed)
+    words = [list(tone_words.HERTZ)[int(rng.integers(3))] for _ in range(seconds)]
+    audio = np.concatenate([tone_words.say(word, rng) for word in words])
+    return Stream("words", audio, tuple(Spoken(w, 1000 * i, 1000 * (i + 1)) for i, w in enumerate(words)))
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {},
+        {"volume_gain": 0.25, "latency_ms": 33},
+        {"latency_ms": 0, "average_window_duration_ms": 500},
+        {"latency_ms": 250},
+        {"fe.quantize_dynamic_scale_enable": True, "volume_gain": 2.0},
+    ],
+)
+@pytest.mark.parametrize("accelerator", ["none", "mvp"])
+def test_scores_and_detections_are_the_pipelines(overrides: dict, accelerator: str) -> None:
+    tflite = tone_words.model(**overrides)
+    pipeline, stream = Pipeline(tflite, accelerator), spoken_audio(8 if accelerator == "none" else 3)
+    events = pipeline.process(stream.audio)
+    made = feature_stream(stream, pipeline.frontend.settings, pipeline.settings)
+    scored = streaming_scores(int8_network(tflite, accelerator), [made])[0]
+    assert scored.times_ms.tolist() == [event.time_ms for event in events]
+    assert scored.scores.tolist() == [list(event.scores) for event in events]
+    found = replay(sweep.detector_settings(pipeline.settings), scored.scores, scored.times_ms)
+    detections = [
+        (i, e.detection.class_index, e.detection.score) for i, e in enumerate(events) if e.detection
+    ]
+    assert found.tolist() == detections
+    if accelerator == "none" and not overrides:
+        assert len({d[1] for d in detections}) == 2 and len(np.unique(scored.scores, axis=0)) > 20
+
+
+def test_a_long_stream_is_made_in_pieces_without_a_seam() -> None:
+    stream = spoken_audio(150)
+    app = ApplicationSettings(tone_words.CLASSES, (150,) * 4)
+    frontend = Frontend(tone_words.FRONTEND)
+    made = feature_stream(stream, frontend, app)
+    assert np.array_equal(made.columns, frontend.features(stream.audio))
+    last = made.windows(len(made.ends) - 1, len(made.ends))[0]
+    assert np.array_equal(last, made.columns[made.ends[-1] - made.frames : made.ends[-1]])
+
+
+def test_a_stream_too_short_for_a_window() -> None:
+    app = ApplicationSettings(tone_words.CLASSES, (150,) * 4)
+    for samples in (0, 100, 7000):
+        made = feature_stream(Stream("", np.zeros(samples, np.int16), ()), tone_words.FRONTEND, app)
+        assert len(made.ends) == 0
+        scored = streaming_scores(lambda x: np.zeros((len(x), 4), np.uint8), [made])[0]
+        assert len(scored.times_ms) == 0
+
+
+def test_a_network_that_does_not_give_scores_is_refused() -> None:
+    made = feature_stream(spoken_audio(2), tone_words.FRONTEND, ApplicationSettings(("a",), (1,)))
+    with pytest.raises(TypeError, match="uint8"):
+        streaming_scores(lambda x: np.zeros((len(x), 4), np.float32), [made])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 2**32), st.integers(0, 120), st.integers(0, 255), st.integers(0, 900), st.integers(0, 12),
+    st.integers(0, 2000),
+)  # fmt: skip
+def test_replay_is_the_detector(
+    seed: int, count: int, threshold: int, window_ms: int, minimum: int, suppression_ms: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    scores = rng.integers(0, 256, (count, 3)).astype(np.uint8)
+    scores[rng.random(count) < 0.5] //= 2
+    times = np.cumsum(rng.integers(0, 200, count)) + (1 << 32) - 3000  # the clock wraps on the way
+    chosen = DetectorSettings(LABELS, (threshold, threshold // 2, 0), window_ms, suppression_ms, minimum)
+    detector, expected = Detector(chosen), []
+    for i in range(count):
+        found = detector.process((scores[i].astype(int) - 128).astype(np.int8), int(times[i]))
+        if found.detected:
+            expected.append((i, found.class_index, found.score))
+    assert replay(chosen, scores, times).tolist() == expected
+
+
+def test_replay_refuses_what_the_detector_refuses() -> None:
+    chosen = DetectorSettings(LABELS, (100,), 0, 0, 1)
+    with pytest.raises(TokayError, match="goes back"):
+        replay(chosen, np.zeros((2, 3), np.uint8), np.array([100, 50]))
+    with pytest.raises(TokayError, match="2 times and 3 classes"):
+        replay(chosen, np.zeros((2, 4), np.uint8), np.array([0, 50]))
+    with pytest.raises(TokayError):
+        replay(DetectorSettings((), (), 0, 0, 1), np.zeros((0, 0), np.uint8), np.zeros(0))
+
+
+def scored(seconds: int, events: list[tuple[str, float, int, int]], name: str = "s") -> Scored:
+    """Scores every 100 ms: 5 for all but in events (label, second, how many inferences, score). A label in
+    capitals is heard but not said."""
+    times = np.arange(0, 1000 * seconds, 100)
+    scores = np.full((len(times), len(LABELS)), 5, np.uint8)
+    scores[:, 2] = 60
+    spoken = []
+    for label, at, count, score in events:
+        first = int(10 * at)
+        scores[first : first + count, LABELS.index(label.lower())] = score
+        if label == label.lower():
+            spoken.append(Spoken(label, int(1000 * at) - 500, int(1000 * at) + 500))
+    return Scored(name, scores, times, tuple(spoken), 1000 * seconds)
+
+
+DETECTOR = DetectorSettings(LABELS, (180,) * 3, 300, 1000, 3)
+
+
+def test_averaging_is_chosen_where_only_it_tells_words_from_spikes() -> None:
+    # Words score 200 for half a second; other words 250, but for one inference only.
+    words = [("on", 3, 6, 200), ("off", 8, 6, 200), ("ON", 13, 1, 250), ("OFF", 17, 1, 250)]
+    noise = [("ON", at, 1, 250) for at in range(5, 55, 5)]
+    found = sweep.suggest([scored(20, words)], [scored(60, noise)], DETECTOR)
+    assert found.feasible and found.best.settings.average_window_ms > 0
+    assert found.best.keywords.false_rejects == 0 and found.best.keywords.false_accepts == 0
+    assert found.best.background.false_accepts == 0
+    alone = sweep.suggest([scored(20, words)], [scored(60, noise)], DETECTOR, windows_ms=[0])
+    assert alone.feasible and alone.best.keywords.false_rejects == 2  # only silence keeps to the limit
+
+
+def test_each_keyword_gets_the_threshold_it_needs() -> None:
+    # "on" is never mistaken at all but scores 120; noise takes others for "off" at 220, and "off" scores 240.
+    words = [("on", 3, 6, 120), ("off", 8, 6, 240), ("on", 13, 6, 120)]
+    noise = [("OFF", at, 6, 220) for at in range(5, 55, 5)]
+    found = sweep.suggest([scored(20, words)], [scored(60, noise)], DETECTOR)
+    on, off, _ = found.best.settings.thresholds
+    assert found.feasible and found.best.keywords.false_rejects == 0
+    assert on < 120 and off >= 220
+    # With one threshold for both, "on" must be missed.
+    assert min(p.keywords.false_rejects for p in found.points if sweep.within(p, Limits())) == 2
+
+
+def test_where_nothing_keeps_to_the_limits_that_is_said() -> None:
+    words, noise = [("on", 3, 6, 200)], [("ON", at, 30, 255) for at in range(5, 55, 5)]
+    found = sweep.suggest([scored(20, words)], [scored(60, noise)], DETECTOR, Limits(0.5, 6.0))
+    assert not found.feasible
+    fewest = min(p.background.false_accepts + p.keywords.false_accepts for p in found.points)
+    assert found.best.background.false_accepts + found.best.keywords.false_accepts <= fewest
+    with pytest.raises(TokayError, match="nothing can be suggested"):
+        sweep.suggest([scored(20, [])], [scored(60, noise)], DETECTOR)
+
+
+def test_repeats_count_as_misses_do() -> None:
+    first = sweep.Point(DETECTOR, sweep.StreamResult(2, 2, 0, 0, 2, 1.0), sweep.StreamResult(hours=1.0))
+    second = sweep.Point(DETECTOR, sweep.StreamResult(2, 1, 1, 0, 0, 1.0), sweep.StreamResult(hours=1.0))
+    assert sweep.rank(second, Limits()) < sweep.rank(first, Limits())
+
+
+def test_mean_miss_rate() -> None:
+    def point(misses: int, alarms: int) -> sweep.Point:
+        return sweep.Point(
+            DETECTOR, sweep.StreamResult(10, 10 - misses, misses, hours=1.0),
+            sweep.StreamResult(false_accepts=alarms, hours=1.0),
+        )  # fmt: skip
+
+    assert sweep.mean_miss_rate([point(8, 0), point(2, 1), point(0, 5)], (0.5, 1, 2, 4, 8)) == pytest.approx(
+        (0.8 + 0.2 + 0.2 + 0.2 + 0.0) / 5
+    )
+    assert sweep.mean_miss_rate([point(1, 9)], (0.5,)) == 1.0
+
+
+def test_the_sweep_is_the_detector_at_each_setting() -> None:
+    rng = np.random.default_rng(5)
+    stream = scored(60, [("on", 5, 5, 190), ("off", 20, 4, 210), ("on", 40, 9, 150)])
+    stream = dataclasses.replace(
+        stream,
+        scores=np.clip(stream.scores + rng.integers(0, 60, stream.scores.shape), 0, 255).astype(np.uint8),
+    )
+    for point in sweep.sweep([stream], [], DETECTOR, (0, 300), (100, 150, 200)):
+        detector, heard = Detector(point.settings), []
+        for row, time_ms in zip(stream.scores, stream.times_ms, strict=True):
+            result = detector.process((row.astype(int) - 128).astype(np.int8), int(time_ms))
+            heard += [(LABELS[result.class_index], int(time_ms))] if result.detected else []
+        assert point.keywords == sweep.count(
+            sweep.judge(heard, stream.spoken, ("on", "off")), stream.spoken, ("on", "off"), stream.duration_ms
+        )
+    assert [sweep.counts(ms, 100) for ms in (0, 100, 300, 100_000)] == [1, 1, 3, 64]
