@@ -19,6 +19,7 @@ COMMANDS = {
     "build": "compile a model and build a board image",
     "profile": "cycles, time and memory by layer, on the image",
     "view": "programs of the accelerator, layer by layer",
+    "view_audio": "show and play what augmentation does to a clip",
     "flash": "put an image onto a board through its debug probe, and verify it",
     "classify": "hear keywords on the PC or on a target",
     "compare": "the same audio on the PC and on a target: the first difference",

@@ -30,7 +30,7 @@ __all__ = [
 ]  # fmt: skip
 
 _CHUNK = 128  # examples of one call
-_NOISE_ROWS, _NOISE_SAMPLES = 12, 1 << 17
+NOISE_ROWS, _NOISE_SAMPLES = 12, 1 << 17
 Progress = Callable[[int, int], None]
 
 
@@ -210,7 +210,7 @@ def _key(numbers: Sequence[int]) -> int:
 @functools.cache
 def _noises(rate: int, samples: int) -> np.ndarray:
     """Noises to cut from, float32 [slopes, samples]: making noise takes longer than an example."""
-    slopes = np.linspace(0, 1, _NOISE_ROWS)
+    slopes = np.linspace(0, 1, NOISE_ROWS)
     rows = [coloured_noise(samples, 0xC01 + i, slope, rate) for i, slope in enumerate(slopes)]
     return np.stack(rows)
 

@@ -1,0 +1,106 @@
+"""Pictures of audio as arrays of pixels, and the PNG that holds them: no library needed for either."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+
+PIXELS_A_SECOND = 400
+_WAVE_HEIGHT, _SPECTRUM_HEIGHT, _CHANNEL_HEIGHT = 90, 128, 3
+_INK, _FAINT, _PAPER = (32, 74, 135), (176, 176, 176), (255, 255, 255)
+# Dark blue over red to pale yellow: brighter is louder, also in print.
+_RAMP = np.array([(0, 0, 20), (60, 15, 110), (180, 45, 90), (245, 135, 40), (252, 250, 190)], float)
+
+# Three by five pixels a character, a row in each octal digit.
+_FONT = {
+    "A": "25755", "B": "65656", "C": "34443", "D": "65556", "E": "74647", "F": "74644", "G": "34553",
+    "H": "55755", "I": "72227", "J": "11152", "K": "55655", "L": "44447", "M": "57755", "N": "65555",
+    "O": "25552", "P": "65644", "Q": "25563", "R": "65655", "S": "34216", "T": "72222", "U": "55557",
+    "V": "55552", "W": "55775", "X": "55255", "Y": "55222", "Z": "71247", "0": "75557", "1": "26227",
+    "2": "71747", "3": "71717", "4": "55711", "5": "74717", "6": "74757", "7": "71122", "8": "75757",
+    "9": "75717", ".": "00002", "-": "00700", "+": "02720", ",": "00024", ":": "02020", "/": "11244",
+    "_": "00007",
+}  # fmt: skip
+
+
+def text(line: str, scale: int = 2) -> np.ndarray:
+    """A line in capitals, uint8 [height, width, 3]; a character that the font lacks is a gap."""
+    bits = np.zeros((7, 4 * max(len(line), 1)), bool)
+    for place, character in enumerate(line.upper()):
+        for row, digit in enumerate(_FONT.get(character, "00000"), 1):
+            for column in range(3):
+                bits[row, 4 * place + column] = int(digit, 8) >> (2 - column) & 1
+    bits = np.kron(bits, np.ones((scale, scale), bool))
+    return np.where(bits[..., None], np.uint8(40), np.uint8(255)) * np.ones(3, np.uint8)
+
+
+def waveform(pcm: np.ndarray, rate: int, lead_in: int = 0) -> np.ndarray:
+    """Least to largest sample of each column, full scale from edge to edge; the lead-in is faint."""
+    columns = _columns(len(pcm), rate)
+    edges = np.linspace(0, len(pcm), columns + 1).astype(int)
+    picture = np.full((_WAVE_HEIGHT, columns, 3), _PAPER, np.uint8)
+    middle = _WAVE_HEIGHT // 2
+    for x in range(columns):
+        part = pcm[edges[x] : max(edges[x + 1], edges[x] + 1)].astype(int)
+        top, bottom = (middle - int(value) * middle // 32768 for value in (part.max(), part.min()))
+        picture[max(top, 0) : bottom + 1, x] = _FAINT if edges[x] < lead_in else _INK
+    return picture
+
+
+def spectrogram(pcm: np.ndarray, rate: int) -> np.ndarray:
+    """Up to half the rate, 80 dB from the brightest colour to the darkest."""
+    window = rate // 40
+    step = max(rate // PIXELS_A_SECOND, 1)
+    padded = np.pad(pcm.astype(float), (window // 2, window))
+    columns = _columns(len(pcm), rate)
+    starts = np.minimum(np.arange(columns) * step, len(padded) - window)
+    pieces = padded[starts[:, None] + np.arange(window)] * np.hanning(window)
+    power = np.abs(np.fft.rfft(pieces, 2 * _SPECTRUM_HEIGHT, axis=1))[:, 1:]
+    full = window / 4 * 32768
+    loud = 1 + 20 * np.log10(np.maximum(power / full, 1e-9)) / 80
+    return _coloured(loud.T[::-1])
+
+
+def features(values: np.ndarray, step_ms: float) -> np.ndarray:
+    """What the network sees, int8 [frames, channels]: low channels below."""
+    cell = np.ones((_CHANNEL_HEIGHT, max(round(PIXELS_A_SECOND * step_ms / 1000), 1), 1), np.uint8)
+    return np.kron(_coloured((values.T[::-1] + 128.0) / 255), cell)
+
+
+def stack(pictures: Sequence[np.ndarray], gap: int = 6) -> np.ndarray:
+    """One above the other, flush right: an example ends where its clip ends."""
+    width = max(picture.shape[1] for picture in pictures)
+    rows = []
+    for picture in pictures:
+        height, own, _ = picture.shape
+        row = np.full((height + gap, width, 3), _PAPER, np.uint8)
+        row[:height, width - own :] = picture
+        rows.append(row)
+    return np.concatenate(rows)
+
+
+def png(pixels: np.ndarray) -> bytes:
+    """The file of uint8 [height, width, 3]."""
+    height, width, _ = pixels.shape
+    rows = np.concatenate((np.zeros((height, 1), np.uint8), pixels.reshape(height, -1)), axis=1)
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows.tobytes(), 9)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+def _columns(samples: int, rate: int) -> int:
+    return max(samples * PIXELS_A_SECOND // rate, 1)
+
+
+def _coloured(share: np.ndarray) -> np.ndarray:
+    place = np.clip(share, 0, 1) * (len(_RAMP) - 1)
+    left = np.minimum(place.astype(int), len(_RAMP) - 2)
+    part = (place - left)[..., None]
+    return np.rint(_RAMP[left] * (1 - part) + _RAMP[left + 1] * part).astype(np.uint8)
