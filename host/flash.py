@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from host import board as boards
-from host import cli, target
+from host import cli
 from host import image as builder
 from host.errors import TokayError
 from host.flashing import images
@@ -72,6 +72,10 @@ def _arguments(argv: Sequence[str]) -> Any:
     p.add_argument("--board", default="brd2601b", help=f"one of: {', '.join(boards.names())}")
     p.add_argument("--part", help="the chip's part number, where it differs from the board's")
     p.add_argument("-a", "--accelerator", choices=["none", "mvp"], default="none", help="of a MODEL's image")
+    p.add_argument(
+        "--mvp-weights", choices=["ram", "flash"], default="ram",
+        help="of a MODEL with --accelerator mvp: weights copied to RAM, or read from flash, which is slower",
+    )  # fmt: skip
     p.add_argument("--swappable", action="store_true", help="MODEL's image takes other models later")
     p.add_argument("--model-only", action="store_true", help="MODEL without firmware, for one that takes it")
     p.add_argument("--firmware", metavar="IMAGE", help="with --model-only --simulate: what is on the chip")
@@ -121,12 +125,11 @@ def _image_path(args: Any) -> Path:
         if not path.is_file():
             raise TokayError(f"{path}: no such image", hint="host.build makes one of a model")
         return path
-    if not args.swappable:
-        return target.build_image(args.image, args.board, args.accelerator, verbose=args.verbose)
     board = boards.load(args.board)
     made = builder.build(
-        args.image, board, accelerator=args.accelerator, swappable=True, verbose=args.verbose
-    )
+        args.image, board, accelerator=args.accelerator, mvp_weights=args.mvp_weights,
+        swappable=args.swappable, verbose=args.verbose,
+    )  # fmt: skip
     return made.elf
 
 

@@ -20,7 +20,9 @@ _PROOF_S = 15.0  # of virtual time: a slow model's inferences, and room
 
 def run(args: Any, board: boards.Board) -> int:
     """The command, its arguments parsed by host.flash."""
-    model = model_image.build(args.image, board, accelerator=args.accelerator, verbose=args.verbose)
+    model = model_image.build(
+        args.image, board, accelerator=args.accelerator, mvp_weights=args.mvp_weights, verbose=args.verbose
+    )
     part = args.part or board.part
     if args.simulate:
         result = _simulated(model, board, part, args)

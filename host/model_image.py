@@ -52,7 +52,8 @@ def build(
         raise TokayError(f"{board.name} has no {accelerator}", hint="use --accelerator none")
     image.require_compiler()
     name = model_files.read(model).name
-    folder = (output or image.ROOT / "build" / board.key / f"{name}-{accelerator}-model").resolve()
+    variant = accelerator + ("-flash" if accelerator == "mvp" and mvp_weights == "flash" else "")
+    folder = (output or image.ROOT / "build" / board.key / f"{name}-{variant}-model").resolve()
     generated = image.generate(model, accelerator, mvp_weights, True)
     generation.write(generated.files, folder / "model")
     addresses = [f"0x{address:08x}" for address in model_layout.SLOTS]

@@ -14,7 +14,8 @@ pytest.importorskip("pyocd", reason="pyOCD is not installed (extra flash)")
 if shutil.which("arm-none-eabi-gcc") is None:
     pytest.skip("arm-none-eabi-gcc is not installed", allow_module_level=True)
 
-from host.board import ROOT
+from host import cli, flash, image
+from host.board import ROOT, load
 from host.errors import TokayError
 from host.flashing import connection, images, programmer
 from host.flashing.simulated_probe import SimulatedProbe
@@ -85,6 +86,16 @@ def test_flash_with_a_pack(tmp_path, page):
     assert machine.read(images.FLASH_BASE, images.FLASH_BYTES) == padded + before[len(padded) :]
     assert outcome.sectors_written == 4
     machine.close()
+
+
+def test_model_only_with_a_pack(tmp_path, capsys):
+    """The slots and the two words that the firmware clears go through the pack's algorithm as well."""
+    pack, model = make_pack(tmp_path, 0x2000), "keyword_spotting_on_off"
+    firmware = image.build(model, load("brd2601b"), tmp_path / "firmware", swappable=True)
+    arguments = [model, "--model-only", "--simulate", "--firmware", str(firmware.elf)]
+    assert cli.run(flash.main, [*arguments, "--pack", str(pack), "--part", "TOKAYTEST1"]) == 0
+    out = capsys.readouterr().out
+    assert "in slot A (0x08100000), number 1, verified" in out and "has proven it" in out
 
 
 def test_pack_without_the_part(tmp_path):

@@ -368,12 +368,20 @@ def test_flashing_the_firmware_empties_the_slots(machine, firmware, other):
     assert running(machine) == MODEL
 
 
-def test_command(firmware, other_file, capsys):
-    arguments = [other_file, "--model-only", "--simulate", "--firmware", str(firmware.elf)]
+@pytest.mark.parametrize("options", [[], ["-a", "mvp", "--mvp-weights", "flash"]], ids=" ".join)
+def test_command(options, firmware, other_file, capsys):
+    arguments = [other_file, "--model-only", "--simulate", "--firmware", str(firmware.elf), *options]
     assert cli.run(flash.main, arguments) == 0
     out = capsys.readouterr().out
     assert "in slot A (0x08100000), number 1, verified" in out
     assert "the chip runs other, and has proven it" in out
+
+
+def test_weights_that_stay_in_flash_take_less_ram(folder, other_file, accelerated):
+    made = model_image.build(
+        other_file, boards.load("brd2601b"), folder / "in_flash", accelerator="mvp", mvp_weights="flash"
+    )
+    assert made.memory_bytes < accelerated.memory_bytes
 
 
 @pytest.mark.parametrize(
