@@ -54,7 +54,8 @@ def mean_recall(correct: np.ndarray, counts: np.ndarray, draws: int = 4000, seed
     rng = np.random.default_rng([seed, 0xB007])
     recalls = rng.beta(correct + 0.5, counts - correct + 0.5, (draws, len(counts)))
     low, high = np.quantile(recalls.mean(axis=1), (_TAIL, 1 - _TAIL))
-    return float(low), float(high)
+    mean = float(np.mean(correct / counts))  # which the interval holds even where there is no error
+    return min(float(low), mean), max(float(high), mean)
 
 
 def _poisson_at_most(count: int, mean: float) -> float:

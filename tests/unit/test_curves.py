@@ -81,3 +81,4 @@ def test_interval_of_the_mean_recall() -> None:
     # One clip says little, also where it is right; a hundred say more.
     assert intervals.mean_recall(np.array([1]), np.array([1]))[0] < 0.3
     assert intervals.mean_recall(np.array([100]), np.array([100]))[0] > 0.95
+    assert intervals.mean_recall(np.array([100]), np.array([100]))[1] == 1.0

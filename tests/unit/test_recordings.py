@@ -1,0 +1,76 @@
+"""Label files of recordings: what is read, and what is refused with the line that is wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from host.errors import TokayError
+from host.metrics import recordings
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def labels(tmp_path: Path, text: str, name: str = "labels.txt") -> Path:
+    path = tmp_path / name
+    path.write_text(text)
+    return path
+
+
+def test_lines_in_any_order_with_comments(tmp_path: Path) -> None:
+    text = "# a take of the kitchen\n3.5\t4.0\toff\n\n1.25 1.75 on  # soft\n"
+    words = recordings.read_labels(labels(tmp_path, text))
+    assert [(w.label, w.start_ms, w.voice_end_ms) for w in words] == [("on", 1250, 1750), ("off", 3500, 4000)]
+    assert words[0].end_ms == 2000  # a clip goes on for a quarter of a second after its word
+
+
+def test_json_as_the_demonstration_has_it() -> None:
+    words = recordings.read_labels(ROOT / "host" / "models" / "demo" / "on_off.json")
+    assert [w.label for w in words] == ["on", "off"] * 3 and words[0].start_ms == 1500
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("1.0 2.0 on\n1.0 on\n", "labels.txt:2: '1.0 on' is no label"),
+        ("one two on\n", "labels.txt:1: 'one two' are no times"),
+        ("2.0 1.0 on\n", "labels.txt:1: 'on' from 2 to 1 s"),
+        ("\n-1 1.0 on\n", "labels.txt:2"),
+        ("nan 1.0 on\n", "labels.txt:1"),
+        ("0 inf on\n", "labels.txt:1"),
+    ],
+)
+def test_bad_lines(tmp_path: Path, text: str, what: str) -> None:
+    with pytest.raises(TokayError) as error:
+        recordings.read_labels(labels(tmp_path, text))
+    assert what in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{", "3", "{}", '{"keywords": 1}', '{"keywords": [{"word": "on"}]}',
+     '[{"word": "on", "start_ms": "x", "end_ms": 3}]', '[{"word": "on", "start_ms": 5, "end_ms": 3}]', '["on"]'],
+)  # fmt: skip
+def test_bad_json(tmp_path: Path, text: str) -> None:
+    with pytest.raises(TokayError, match=r"labels\.json"):
+        recordings.read_labels(labels(tmp_path, text, "labels.json"))
+
+
+def test_files_that_are_not_there_or_not_text(tmp_path: Path) -> None:
+    with pytest.raises(TokayError, match="cannot read"):
+        recordings.read_labels(tmp_path / "none.txt")
+    (tmp_path / "binary.txt").write_bytes(bytes(range(256)))
+    with pytest.raises(TokayError, match="cannot read"):
+        recordings.read_labels(tmp_path / "binary.txt")
+
+
+def test_labels_of_another_recording(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.zeros(16000, np.int16), 8000)
+    path = labels(tmp_path, json.dumps([{"word": "on", "start_ms": 2500, "end_ms": 2900}]), "a.json")
+    with pytest.raises(TokayError, match=r"'on' starts at 2\.5 s"):
+        recordings.load(tmp_path / "a.wav", path, 8000)
+    assert recordings.load(tmp_path / "a.wav", None, 8000).spoken == ()
