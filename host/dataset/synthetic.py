@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import sys
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +29,7 @@ UNKNOWN_WORDS = (
     "lamp", "the",
 )  # fmt: skip
 _FORMAT = 3  # part of the key: raise it when what is stored changes
+_MANY = 100  # clips that take long enough to be told about
 _MARKS = ("", "", ".", "?", "!")  # the melodies that training voices draw from; most words end plainly
 
 
@@ -131,6 +133,9 @@ def spoken(
     result = np.empty((len(jobs), samples), np.int16)
     if lines := missing(list(dict.fromkeys(voice.engine for _, voice in jobs))):
         raise TokayError(lines[0])
+    new = sum(not _file(folder, *job, sample_rate_hz).is_file() for job in jobs)
+    if new > _MANY:
+        print(f"saying {new} words in synthetic voices, kept for the next time", file=sys.stderr)
     # The first word of each engine before the rest: it loads the engine's model, which threads would do
     # at the same time.
     first = list({voice.engine: i for i, (_, voice) in reversed(list(enumerate(jobs)))}.values())
@@ -145,11 +150,15 @@ def spoken(
     return result
 
 
-def _cached(folder: Path, word: str, voice: Voice, rate: int) -> np.ndarray:
-    """The word from its file; said again where there is none or it cannot be read."""
+def _file(folder: Path, word: str, voice: Voice, rate: int) -> Path:
     identity = ENGINES[voice.engine].identity(voice.speaker)
     key = hashlib.blake2b(repr((_FORMAT, identity, voice, word, rate)).encode(), digest_size=16).hexdigest()
-    path = folder / voice.engine / f"{key}.npy"
+    return folder / voice.engine / f"{key}.npy"
+
+
+def _cached(folder: Path, word: str, voice: Voice, rate: int) -> np.ndarray:
+    """The word from its file; said again where there is none or it cannot be read."""
+    path = _file(folder, word, voice, rate)
     try:
         stored = np.load(path)
         if stored.dtype == np.int16 and stored.ndim == 1 and len(stored):

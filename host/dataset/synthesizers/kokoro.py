@@ -68,6 +68,7 @@ class Kokoro:
         missing = [name for name in _SPEAKERS if name not in _styles()]
         return f"{len(missing)} of its {len(_SPEAKERS)} speakers are missing" if missing else None
 
+    @functools.cache  # noqa: B019 (one object for the whole run)
     def identity(self, speaker: str) -> str:
         styles = b"".join(_style(name).tobytes() for name in speaker.split("+"))
         return f"{_model_digest()} {hashlib.blake2b(styles, digest_size=8).hexdigest()}"
