@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import sys
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -141,7 +142,7 @@ def spoken(
     first = list({voice.engine: i for i, (_, voice) in reversed(list(enumerate(jobs)))}.values())
     for i in first:
         result[i] = fit_length(_cached(folder, *jobs[i], sample_rate_hz), samples)
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
         said = pool.map(lambda job: _cached(folder, *job, sample_rate_hz), jobs)
         for i, audio in enumerate(said):
             result[i] = fit_length(audio, samples)
