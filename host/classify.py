@@ -219,7 +219,9 @@ class _Session:
             dumped = recording.write()
         for what, values in dumped.items():
             if values["missing"]:
-                print(f"warning: {values['missing']} pieces of the {what} were lost", file=sys.stderr)
+                unit = "samples" if what == "audio" else "columns"
+                name = what.replace("_", " ")
+                print(f"warning: {values['missing']} {unit} of the {name} were lost", file=sys.stderr)
         value: dict[str, Any] = {"audio": "microphone" if path is None else str(path), **found}
         if samples is not None:
             value["duration_ms"] = self._ms(samples)

@@ -14,6 +14,7 @@ from host.pipeline import Event
 
 _BAR = 20
 _FLOOR_DB = -60.0
+_WARNINGS_MS = 10_000  # a line that loses frames loses them all the time
 
 
 def decibels(magnitude: int) -> float:
@@ -47,6 +48,8 @@ class Display:
         self._level = m.Level()
         self._scores: tuple[int, ...] = ()
         self._time_ms = 0
+        self._lost = self._told = 0  # frames
+        self._told_ms: int | None = None
 
     def show(self, event: Heard) -> None:
         """Shows one event."""
@@ -63,8 +66,9 @@ class Display:
             if self._verbose or event.level >= m.LogLevel.WARNING:
                 self.line(event.text)
         elif isinstance(event, Gap):
-            self._clear()
-            print(f"warning: {event.frames} frames of the device were lost", file=sys.stderr)
+            self._lost += event.frames
+            if self._told_ms is None or self._time_ms - self._told_ms >= _WARNINGS_MS:
+                self._warn()
         else:
             return
         self._paint()
@@ -75,8 +79,18 @@ class Display:
         self._say(text)
 
     def end(self) -> None:
-        """Takes the moving line away."""
+        """Takes the moving line away; says what was lost since it was last said."""
         self._clear()
+        if self._lost > self._told:
+            self._warn()
+
+    def _warn(self) -> None:
+        self._clear()
+        frames = "1 frame" if self._lost == 1 else f"{self._lost} frames"
+        so_far = " so far" if self._told else ""
+        verb = "was" if self._lost == 1 else "were"
+        print(f"warning: {frames} of the device {verb} lost{so_far}", file=sys.stderr)
+        self._told, self._told_ms = self._lost, self._time_ms
 
     def status(self) -> str:
         """The moving line."""

@@ -110,7 +110,8 @@ def _reason(error: Exception) -> str:
     number = getattr(error, "errno", None)
     if number is not None:
         return os.strerror(number)
-    return str(error) or type(error).__name__
+    text = str(error) or type(error).__name__
+    return "it is no serial port" if os.strerror(errno.ENOTTY) in text else text
 
 
 def _hint(error: Exception) -> str:

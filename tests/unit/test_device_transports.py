@@ -185,3 +185,8 @@ def test_commands_end_in_one_line(
     assert "EFR32MG24B310F1536IM48" in capsys.readouterr().out
     assert run(device_command, ["show", str(session)]) == 0
     assert "Hello(" in capsys.readouterr().out
+
+
+def test_a_file_that_is_no_serial_port():
+    with pytest.raises(TokayError, match=r"^cannot open /dev/null: it is no serial port"):
+        SerialTransport("/dev/null")

@@ -42,6 +42,20 @@ def test_plain_lines_are_the_vendors(capsys):
     assert quiet == said[1:2]
 
 
+def test_a_line_that_loses_all_the_time_is_not_repeated_all_the_time(capsys):
+    display = Display(LABELS, print)
+    for time_ms in range(0, 25_000, 100):
+        display.show(m.Level(time_ms=time_ms))
+        display.show(Gap(1))
+    display.end()
+    assert capsys.readouterr().err.splitlines() == [
+        "warning: 1 frame of the device was lost",
+        "warning: 101 frames of the device were lost so far",
+        "warning: 201 frames of the device were lost so far",
+        "warning: 250 frames of the device were lost so far",
+    ]
+
+
 def test_a_terminal_has_a_line_that_moves(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "50")
     display = Display(LABELS, print, live=True)
