@@ -34,6 +34,7 @@ class Chosen:
 
     model: Any
     tflite: bytes
+    stage: str
     epoch: Epoch
     bias: tuple[float, ...]  # that was added to the logits
     validation: Validation  # of the int8 model
@@ -42,8 +43,8 @@ class Chosen:
 def choose(fit: Fit, spec: Specification, path: Path, sample: Examples, validator: Validator) -> Chosen:
     """Tries the candidates; ``sample`` calibrates the conversion. Among equals the better epoch wins."""
     best: Chosen | None = None
-    for candidate in fit.candidates:
-        model = fit.model(candidate)
+    for trained in fit.candidates:
+        model = trained.model()
         bias = (0.0,) * len(spec.classes)
         if spec.class_bias == "validation":
             clips = validator.clips
@@ -54,7 +55,7 @@ def choose(fit: Fit, spec: Specification, path: Path, sample: Examples, validato
         tflite = convert.to_int8(model, spec, sample.features, sample.labels)
         validation = validator.on_device(tflite)
         if best is None or validation.rank > best.validation.rank:
-            best = Chosen(model, tflite, candidate.epoch, bias, validation)
+            best = Chosen(model, tflite, trained.stage, trained.candidate.epoch, bias, validation)
             weights = model.get_weights()
     assert best is not None
     best.model.set_weights(weights)  # the candidates share one model

@@ -47,7 +47,10 @@ def to_int8(model: Any, spec: Specification, features: np.ndarray, labels: np.nd
         import keras
 
         signature = [keras.InputSpec(shape=(1, *model.input_shape[1:]), dtype="float32", name="input")]
-        model.export(folder, format="tf_saved_model", verbose=False, input_signature=signature)
+        try:
+            model.export(folder, format="tf_saved_model", verbose=False, input_signature=signature)
+        except (OSError, tf.errors.OpError) as error:
+            raise _unwritable(folder, error) from error
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.representative_dataset = representative
@@ -108,8 +111,15 @@ def keras_bytes(model: Any) -> bytes:
     """The Keras model as a .keras file."""
     with tempfile.TemporaryDirectory() as folder:
         temporary = Path(folder) / "model.keras"
-        model.save(temporary, include_optimizer=False)
-        return temporary.read_bytes()
+        try:
+            model.save(temporary, include_optimizer=False)
+            return temporary.read_bytes()
+        except OSError as error:
+            raise _unwritable(folder, error) from error
+
+
+def _unwritable(folder: str, error: Exception) -> TokayError:
+    return TokayError(f"cannot write to {folder}: {error}", hint="TMPDIR names another place")
 
 
 @contextlib.contextmanager

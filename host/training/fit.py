@@ -12,6 +12,7 @@ import numpy as np
 
 from host.errors import TokayError
 from host.training import network as networks
+from host.training import quantization_aware
 from host.training.batches import Batches, Source
 from host.training.loop import Candidate, Epoch, Outcome, Report, Stage, Teaching, learn
 from host.training.network import Network, build, import_keras
@@ -27,17 +28,25 @@ _TRANSFER, _STUDENT, _QUANTIZED, _TEACHERS = 1, 0, 2, 10  # numbers of the stage
 
 
 @dataclass(frozen=True)
-class Fit:
-    """The trained network, its best epochs, and how it got there."""
+class Trained:
+    """An epoch that may be the best, of a network that other candidates may share."""
 
     network: Network
-    candidates: list[Candidate]
-    epochs: dict[str, list[Epoch]]  # by stage, in the order of training
+    stage: str
+    candidate: Candidate
 
-    def model(self, candidate: Candidate) -> Any:
-        """The Keras model with a candidate's weights."""
-        self.network.assign(candidate.weights)
+    def model(self) -> Any:
+        """The Keras model with the candidate's weights."""
+        self.network.assign(self.candidate.weights)
         return self.network.finish()
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The best epochs, and how training got there."""
+
+    candidates: list[Trained]
+    epochs: dict[str, list[Epoch]]  # by stage, in the order of training
 
 
 def fit(
@@ -70,7 +79,10 @@ class _Training:
             keep=_CANDIDATES,
         )  # fmt: skip
         outcome = self._learn(stage, network)
-        return Fit(network, outcome.candidates, self._epochs)
+        candidates = [Trained(network, stage.name, candidate) for candidate in outcome.candidates]
+        if spec.quantization_aware.epochs:
+            candidates += self._quantized(candidates[0], teaching)
+        return Fit(candidates, self._epochs)
 
     def _teach(self) -> Teaching:
         """Trains the teachers."""
@@ -98,6 +110,16 @@ class _Training:
             Stage("words", _TRANSFER, schedule, 0.0, 1.0, self._spec.mixup), network,
             lambda _: on_clips(predict(clips.features), clips.words),
         )  # fmt: skip
+
+    def _quantized(self, best: Trained, teaching: Teaching | None) -> list[Trained]:
+        """Goes on from the best epoch with weights and activations rounded."""
+        spec, settings = self._spec, self._spec.quantization_aware
+        features = self._source.epoch(0).features
+        network = quantization_aware.rounded(best.model(), spec, features, self._loaded.path)
+        schedule = _shortened(spec.schedule, settings.epochs, settings.learning_rate)
+        stage = Stage("rounded", _QUANTIZED, schedule, mixup=spec.mixup, teaching=teaching)
+        outcome = self._learn(stage, network)
+        return [Trained(network, stage.name, candidate) for candidate in outcome.candidates]
 
     def _network(self, build: Callable[[LoadedModel], Any], seed: int, words: bool) -> Network:
         import_keras(seed)

@@ -30,7 +30,7 @@ class Epoch:
     """What one epoch came to."""
 
     number: int  # from 1
-    loss: float
+    training_loss: float
     learning_rate: float  # at its end
     validation: Validation
 
@@ -102,10 +102,19 @@ def learn(
         epoch = learner.epoch(seed, validate)
         if work:
             work.save(stage.name, learner.state())
+            work.write(f"{stage.name}.csv", history(learner.epochs))
         if report:
             report(stage, epoch)
     network.assign(learner.candidates[0].weights)
     return Outcome(learner.candidates, learner.epochs)
+
+
+def history(epochs: Sequence[Epoch]) -> str:
+    """The epochs as CSV."""
+    rows = [{**asdict(epoch), **asdict(epoch.validation)} for epoch in epochs]
+    names = [name for name in rows[0] if name != "validation"] if rows else []
+    lines = [",".join("" if row[name] is None else str(row[name]) for name in names) for row in rows]
+    return "\n".join([",".join(names), *lines]) + "\n"
 
 
 class _Learner:

@@ -100,6 +100,7 @@ class Specification:
     quantization_aware: QuantizationAware = field(default_factory=QuantizationAware)
     # "validation": a bias on the classes is chosen on the validation clips and put into the last layer.
     class_bias: str | None = None
+    data_licence: str = ""  # of what it is trained on, for the model's card
     input_scale: float = 1.0  # the network sees int8 features times this
     test_run: bool = False  # a dry run: a few clips, an epoch, an artefact of another name
 

@@ -102,10 +102,14 @@ class Work:
         """A file for people to read."""
         write_atomic(self.folder / name, text)
 
-    def remove(self) -> None:
-        """Removes the folder: the training came to its end."""
+    def finish(self, keep_history: bool) -> None:
+        """The training came to its end: removes the state, and what was written for people unless kept."""
         self._lock.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if not keep_history:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            return
+        for path in (*self.folder.glob("*.state"), self.folder / "lock"):
+            path.unlink(missing_ok=True)
 
     def _path(self, stage: str) -> Path:
         return self.folder / f"{stage}.state"

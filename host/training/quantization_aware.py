@@ -1,0 +1,204 @@
+"""Training in which weights and activations are rounded as the device's int8 kernels round them.
+
+Batch normalization is folded into the layer before it first, as the converter does, so that what is
+rounded is what will be stored. Rounding has no gradient; learning goes on as if it were not there
+("straight through"). The network that learns shares its layers with one that has no rounding, which is
+what is exported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from host.training.network import Network, take_apart
+from host.training.specification import Specification
+
+_CALIBRATION = 1000  # examples
+
+
+def fold(model: Any) -> Any:
+    """The model without those batch normalizations that follow a layer with weights."""
+    import keras
+
+    before = _folded_into(model)
+    by_layer = {layer.name: norm for norm, layer in before.items()}
+
+    def clone(layer: Any) -> Any:
+        config = layer.get_config()
+        if layer.name in by_layer:
+            config["use_bias"] = True
+        return layer.__class__.from_config(config)
+
+    def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        return args[0] if layer.name in before else layer(*args, **kwargs)
+
+    folded = keras.models.clone_model(model, clone_function=clone, call_function=call)
+    for layer in folded.layers:
+        if layer.name in by_layer:
+            norm = model.get_layer(by_layer[layer.name])
+            layer.set_weights(_folded_weights(model.get_layer(layer.name), norm))
+        elif layer.weights:
+            layer.set_weights(model.get_layer(layer.name).get_weights())
+    return folded
+
+
+def rounded(model: Any, spec: Specification, features: np.ndarray, path: Path) -> Network:
+    """A network that rounds, made of ``model`` (with softmax on); int8 ``features`` set its ranges."""
+    import keras
+
+    network = take_apart(fold(model), 0, path)
+    batch = features[:_CALIBRATION].astype(np.float32)[..., None] * np.float32(spec.input_scale)
+    ends = _rounded_outputs(network.outputs)
+    ranges = _ranges(network.outputs, ends, batch)
+    layer_type, kernel_of = _layers()
+
+    def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        output = layer_type(layer)(*args) if kernel_of(layer) is not None else layer(*args, **kwargs)
+        if layer.name not in ends:
+            return output
+        low, high = ranges[layer.name]
+        return _rounding(low, high, f"{layer.name}_rounded")(output)
+
+    rounding = keras.models.clone_model(
+        network.outputs, clone_function=lambda layer: layer, call_function=call
+    )
+    inputs = keras.Input(network.outputs.input_shape[1:])
+    x = _rounding(-128 * spec.input_scale, 127 * spec.input_scale, "input_rounded")(inputs)
+    network.outputs = keras.Model(inputs, rounding(x))
+    return network
+
+
+def round_weights(kernel: Any, depthwise: bool = False) -> Any:
+    """A kernel as int8 with a scale for each output channel stores it."""
+    import tensorflow as tf
+
+    channels = 2 if depthwise else 1
+    axes = list(range(len(kernel.shape) - channels))
+    scale = tf.maximum(tf.reduce_max(tf.abs(kernel), axes, keepdims=True), 1e-9) / 127
+    return kernel + tf.stop_gradient(tf.round(kernel / scale) * scale - kernel)
+
+
+def round_activations(x: Any, low: float, high: float) -> Any:
+    """Values as int8 stores them whose range is low..high, 0 included; what is outside has no gradient."""
+    import tensorflow as tf
+
+    low, high = min(low, 0.0), max(high, 0.0)
+    scale = max(high - low, 1e-6) / 255
+    zero = round(-128 - low / scale)
+    least, most = (-128 - zero) * scale, (127 - zero) * scale
+    inside = tf.clip_by_value(x, least, most)
+    return inside + tf.stop_gradient(tf.round(inside / scale) * scale - inside)
+
+
+def _layers() -> tuple[type, Callable[[Any], Any]]:
+    """The layer that runs another with its weights rounded, and what tells which have weights to round.
+    Made when asked for, as Keras is not imported before."""
+    import keras
+
+    def kernel_of(layer: Any) -> Any:
+        kinds = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.Dense)
+        return layer.kernel if isinstance(layer, kinds) else None
+
+    class Rounded(keras.layers.Layer):
+        def __init__(self, layer: Any) -> None:
+            super().__init__(name=f"{layer.name}_weights_rounded")
+            self.layer = layer
+
+        def call(self, x: Any) -> Any:
+            layer = self.layer
+            depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
+            kernel = round_weights(layer.kernel, depthwise)
+            if depthwise:
+                x = keras.ops.depthwise_conv(
+                    x, kernel, layer.strides, layer.padding, None, layer.dilation_rate
+                )
+            elif isinstance(layer, keras.layers.Conv2D):
+                x = layer.convolution_op(x, kernel)
+            else:
+                x = keras.ops.matmul(x, kernel)
+            if layer.bias is not None:
+                x = x + layer.bias
+            return layer.activation(x)
+
+    return Rounded, kernel_of
+
+
+def _rounding(low: float, high: float, name: str) -> Any:
+    import keras
+
+    class Rounding(keras.layers.Layer):
+        def call(self, x: Any) -> Any:
+            return round_activations(x, low, high)
+
+    return Rounding(name=name)
+
+
+def _rounded_outputs(model: Any) -> set[str]:
+    """The layers whose outputs the converted network stores with a range of their own: sums, means, and
+    layers with weights, where no ReLU follows that becomes a part of them. Pools keep their input's."""
+    import keras
+
+    kinds = keras.layers
+    own = (
+        kinds.Conv2D, kinds.DepthwiseConv2D, kinds.Dense, kinds.Add, kinds.Concatenate, kinds.Multiply,
+        kinds.GlobalAveragePooling2D, kinds.ReLU, kinds.Activation, kinds.BatchNormalization,
+    )  # fmt: skip
+    return {
+        layer.name
+        for layer in model.layers
+        if isinstance(layer, own)
+        and not any(isinstance(after, kinds.ReLU | kinds.Activation) for after in _after(layer))
+    }
+
+
+def _ranges(model: Any, names: set[str], batch: np.ndarray) -> dict[str, tuple[float, float]]:
+    import keras
+
+    ordered = sorted(names)
+    probe = keras.Model(model.inputs, [model.get_layer(name).output for name in ordered])
+    outputs = probe.predict(batch, batch_size=256, verbose=0)
+    outputs = outputs if isinstance(outputs, list) else [outputs]
+    return {name: (float(x.min()), float(x.max())) for name, x in zip(ordered, outputs, strict=True)}
+
+
+def _folded_into(model: Any) -> dict[str, Any]:
+    """Batch normalizations by name, each with the layer that it can be folded into."""
+    import keras
+
+    kinds = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.Dense)
+    found = {}
+    for layer in model.layers:
+        after = _after(layer)
+        linear = getattr(layer, "activation", None) is keras.activations.linear
+        if isinstance(layer, kinds) and linear and len(after) == 1:
+            norm = after[0]
+            if isinstance(norm, keras.layers.BatchNormalization) and norm.axis in (
+                -1,
+                len(norm.input.shape) - 1,
+            ):
+                found[norm.name] = layer
+    return found
+
+
+def _folded_weights(layer: Any, norm: Any) -> list[np.ndarray]:
+    import keras
+
+    kernel = np.array(layer.kernel)
+    scale = 1 / np.sqrt(np.array(norm.moving_variance) + norm.epsilon)
+    if norm.scale:
+        scale = scale * np.array(norm.gamma)
+    bias = np.array(layer.bias) if layer.bias is not None else np.zeros(len(scale), np.float32)
+    bias = (bias - np.array(norm.moving_mean)) * scale
+    if norm.center:
+        bias = bias + np.array(norm.beta)
+    of_kernel = scale.reshape(kernel.shape[2:]) if isinstance(layer, keras.layers.DepthwiseConv2D) else scale
+    return [(kernel * of_kernel).astype(np.float32), bias.astype(np.float32)]
+
+
+def _after(layer: Any) -> list[Any]:
+    """The layers that take a layer's output."""
+    return [node.operation for node in layer._outbound_nodes]
