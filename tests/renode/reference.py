@@ -25,7 +25,7 @@ from host.audio import read_audio
 from host.device import commands
 from host.device import messages as m
 from host.device.device import Device
-from host.device.transport import SocketTransport
+from host.renode import SerialPort
 from host.runtime import Model
 from host.simulator.machine import Machine
 
@@ -98,7 +98,7 @@ def words() -> object:
 
 
 def _device(port: str) -> Device:
-    device = Device(SocketTransport("127.0.0.1", int(port)))
+    device = Device(SerialPort("127.0.0.1", int(port)))
     device.connect(PORT_S)
     return device
 
