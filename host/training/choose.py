@@ -85,4 +85,4 @@ def add_bias(model: Any, bias: Sequence[float], path: Path) -> None:
         raise TokayError(
             f"{path}: the last Dense layer has no bias, which class_bias needs", hint="use_bias=True"
         )
-    layer.bias.assign(np.array(layer.bias) + np.asarray(bias, np.float32))
+    layer.bias.assign(layer.bias.numpy() + np.asarray(bias, np.float32))

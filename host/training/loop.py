@@ -176,7 +176,7 @@ class _Learner:
         if not self.done:
             arrays["weights"] = self._network.values()
             arrays["average"] = [value.numpy() for value in self._average]
-            arrays["optimizer"] = [np.array(value) for value in self._optimizer.variables]
+            arrays["optimizer"] = [value.numpy() for value in self._optimizer.variables]
         info = {
             "steps": self._steps,
             "epochs": [asdict(epoch) for epoch in self.epochs],

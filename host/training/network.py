@@ -63,7 +63,7 @@ class Network:
         return self.outputs.weights
 
     def values(self) -> list[np.ndarray]:
-        return [np.array(weight) for weight in self.weights]
+        return [weight.numpy() for weight in self.weights]
 
     def assign(self, values: list[np.ndarray]) -> None:
         for weight, value in zip(self.weights, values, strict=True):

@@ -187,14 +187,14 @@ def _folded_into(model: Any) -> dict[str, Any]:
 def _folded_weights(layer: Any, norm: Any) -> list[np.ndarray]:
     import keras
 
-    kernel = np.array(layer.kernel)
-    scale = 1 / np.sqrt(np.array(norm.moving_variance) + norm.epsilon)
+    kernel = layer.kernel.numpy()
+    scale = 1 / np.sqrt(norm.moving_variance.numpy() + norm.epsilon)
     if norm.scale:
-        scale = scale * np.array(norm.gamma)
-    bias = np.array(layer.bias) if layer.bias is not None else np.zeros(len(scale), np.float32)
-    bias = (bias - np.array(norm.moving_mean)) * scale
+        scale = scale * norm.gamma.numpy()
+    bias = layer.bias.numpy() if layer.bias is not None else np.zeros(len(scale), np.float32)
+    bias = (bias - norm.moving_mean.numpy()) * scale
     if norm.center:
-        bias = bias + np.array(norm.beta)
+        bias = bias + norm.beta.numpy()
     of_kernel = scale.reshape(kernel.shape[2:]) if isinstance(layer, keras.layers.DepthwiseConv2D) else scale
     return [(kernel * of_kernel).astype(np.float32), bias.astype(np.float32)]
 

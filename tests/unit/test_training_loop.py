@@ -1,0 +1,332 @@
+"""The training loop on a problem of features alone: what it learns, and that it goes on after an end at
+any epoch with the same result, bit for bit."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import importlib.util
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from codegen.frontend import FrontendSettings
+from host.errors import TokayError
+from host.training.batches import Batches, Piece, mixed
+from host.training.examples import Examples
+from host.training.recipe import (
+    Auxiliary,
+    Distillation,
+    Mixup,
+    QuantizationAware,
+    Schedule,
+    Transfer,
+)
+from host.training.specification import LoadedModel, Specification
+from host.training.validation import Validation, on_clips
+from host.training.work import State, Work
+
+needs_tensorflow = pytest.mark.skipif(
+    importlib.util.find_spec("tensorflow") is None, reason="TensorFlow is not installed"
+)
+pytestmark = pytest.mark.xdist_group("tensorflow")  # one process pays for the import
+
+WORDS = ("on", "off", "_silence_", "one", "two")
+CLASS_OF_WORD = np.array([0, 1, 3, 2, 2])
+
+
+def spec(**changes: Any) -> Specification:
+    plain = Specification(
+        name="small",
+        description="",
+        classes=("on", "off", "_unknown_", "_silence_"),
+        frontend=FrontendSettings(
+            sample_rate_hz=8000, window_size_ms=60, window_step_ms=60, filterbank_n_channels=8,
+            filterbank_upper_band_limit=3999.0,
+        ),
+        schedule=Schedule(epochs=3, batch_size=32, learning_rate=0.01, averaging=0.9),
+        input_scale=1 / 64,
+    )  # fmt: skip
+    return dataclasses.replace(plain, **changes)
+
+
+def everything() -> Specification:
+    """A recipe with all there is."""
+    return spec(
+        schedule=Schedule(epochs=2, batch_size=32, learning_rate=0.01, averaging=0.9),
+        auxiliary=Auxiliary(0.3), mixup=Mixup(0.3), transfer=Transfer(1, 0.01), class_bias="validation",
+        distillation=Distillation(teachers=1, epochs=1, learning_rate=0.01),
+        quantization_aware=QuantizationAware(1, 1e-3),
+    )  # fmt: skip
+
+
+class Patterns:
+    """Examples of words that differ in which channel is loud, with noise."""
+
+    word_names = WORDS
+
+    def __init__(self, seed: int = 1, each: int = 160) -> None:
+        self._seed, self._each, self.asked = seed, each, []
+
+    def __len__(self) -> int:
+        return self._each * len(WORDS)
+
+    def epoch(self, number: int) -> Examples:
+        self.asked.append(number)
+        rng = np.random.default_rng([self._seed, number])
+        words = rng.permutation(np.repeat(np.arange(len(WORDS)), self._each))
+        x = rng.normal(-60, 25, (len(words), *spec().feature_shape))
+        x[np.arange(len(words)), :, words + 1] += 90
+        return Examples(np.clip(x, -128, 127).astype(np.int8), CLASS_OF_WORD[words], words, WORDS)
+
+
+class Judge:
+    """Validates on clips alone."""
+
+    def __init__(self) -> None:
+        self.clips = Patterns(99, 20).epoch(0)
+
+    def in_float(self, logits: Any, streams: bool = True) -> Validation:
+        return on_clips(logits(self.clips.features), self.clips.labels)
+
+
+def small_network(wanted: Specification, filters: int = 6) -> Any:
+    import keras
+    from keras import layers
+
+    inputs = keras.Input((*wanted.feature_shape, 1))
+    x = layers.Conv2D(filters, 3, padding="same", use_bias=False)(inputs)
+    x = layers.ReLU()(layers.BatchNormalization(momentum=0.8)(x))
+    x = layers.Flatten()(layers.AveragePooling2D((4, 1))(x))
+    x = layers.Dropout(0.1)(x)
+    return keras.Model(inputs, layers.Dense(len(wanted.classes), activation="softmax")(x))
+
+
+def loaded(wanted: Specification) -> LoadedModel:
+    return LoadedModel(wanted, small_network, Path(__file__), lambda s: small_network(s, 8))
+
+
+def trained(wanted: Specification, work: Work | None = None, report: Any = None, resumed: Any = None) -> Any:
+    from host.training import fit
+
+    return fit.fit(loaded(wanted), Patterns(), Judge(), 1, work, report, resumed)  # type: ignore[arg-type]
+
+
+def weights(result: Any) -> list[np.ndarray]:
+    return [array for candidate in result.candidates for array in candidate.candidate.weights]
+
+
+def same(a: Any, b: Any) -> bool:
+    return len(weights(a)) == len(weights(b)) and all(map(np.array_equal, weights(a), weights(b)))
+
+
+@needs_tensorflow
+def test_every_part_of_a_recipe_at_once_learns_and_is_told() -> None:
+    told: list[tuple[str, int]] = []
+    result = trained(everything(), report=lambda stage, epoch: told.append((stage.name, epoch.number)))
+    assert told == [
+        ("teacher 1", 1), ("words", 1), ("classes", 1), ("classes", 2), ("rounded", 1),
+    ]  # fmt: skip
+    assert result.candidates[0].candidate.epoch.validation.balanced_accuracy > 0.9
+    assert result.epochs["words"][-1].validation.balanced_accuracy > 0.7  # of five words
+    assert result.candidates[-1].stage == "rounded"
+    model = result.candidates[-1].model()
+    outputs = model.predict(Judge().clips.features[..., None] / np.float32(64), verbose=0)
+    assert np.allclose(outputs.sum(axis=1), 1, atol=1e-5)  # softmax is back
+    assert np.mean(outputs.argmax(axis=1) == Judge().clips.labels) > 0.9
+    assert not any("auxiliary" in layer.name for layer in model.layers)
+
+
+class Stop(Exception):
+    pass
+
+
+@needs_tensorflow
+def test_ended_after_any_epoch_it_goes_on_with_the_same_result(tmp_path: Path) -> None:
+    straight = trained(everything())
+    assert same(straight, trained(everything()))
+    left, notes, ends = 5, [], 0
+    while True:
+
+        def stop(stage: Any, epoch: Any) -> None:
+            raise Stop
+
+        with Work(tmp_path / "work") as work:
+            try:
+                result = trained(everything(), work, stop, lambda s, e: notes.append((s.name, e.number)))
+                break
+            except Stop:
+                ends += 1
+    assert ends == left and same(straight, result)
+    # A stage that was through is not resumed, one that was under way is, at the epoch after its last.
+    assert notes == [("classes", 1)]
+    assert [c.candidate.epoch for c in result.candidates] == [c.candidate.epoch for c in straight.candidates]
+
+
+@needs_tensorflow
+def test_stages_and_epochs_hear_different_examples() -> None:
+    from host.training import fit
+
+    source = Patterns()
+    fit.fit(loaded(spec(transfer=Transfer(2))), source, Judge(), 1)  # type: ignore[arg-type]
+    assert len(source.asked) == 5 and len(set(source.asked)) == 5
+
+
+@needs_tensorflow
+def test_patience() -> None:
+    # Nothing is learnt at this rate, so no epoch is better than the first for long.
+    schedule = Schedule(epochs=30, batch_size=32, learning_rate=1e-9, final_learning_rate=1e-9, patience=2)
+    result = trained(spec(schedule=schedule))
+    epochs, best = result.epochs["classes"], result.candidates[0].candidate.epoch.number
+    assert len(epochs) == best + 2 < 30
+
+
+@needs_tensorflow
+def test_a_class_without_examples_is_named() -> None:
+    wanted = spec(classes=("on", "off", "_unknown_", "_silence_", "five"))
+    with pytest.raises(TokayError, match="no clip of five"):
+        trained(wanted)
+
+
+@needs_tensorflow
+@pytest.mark.parametrize("end", ["dense", "layer", "activation", "none", "convolution"])
+def test_what_a_network_may_end_in(end: str) -> None:
+    import keras
+    from keras import layers
+
+    from host.training import network
+
+    inputs = keras.Input((4, 4, 1))
+    x = layers.Dense(3, activation="softmax" if end == "dense" else None)(layers.Flatten()(inputs))
+    if end == "convolution":
+        x = layers.Flatten()(layers.Conv2D(3, 4)(inputs))
+    last = {"layer": layers.Softmax, "activation": lambda: layers.Activation("softmax")}.get(end)
+    if end == "convolution":
+        last = layers.Softmax
+    model = keras.Model(inputs, last()(x) if last else x)
+    given = np.random.default_rng(1).normal(size=(5, 4, 4, 1)).astype(np.float32)
+    before = model.predict(given, verbose=0)
+    if end in ("none", "convolution"):
+        message = "is no softmax" if end == "none" else "no Dense layer"
+        with pytest.raises(TokayError, match=message):
+            network.take_apart(model, 7, Path("m.py"))
+        return
+    apart = network.take_apart(model, 7, Path("m.py"))
+    logits, words = apart.outputs.predict(given, verbose=0)
+    assert words.shape == (5, 7)
+    assert np.allclose(np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True), before, atol=1e-5)
+    assert np.allclose(apart.finish().predict(given, verbose=0), before, atol=1e-6)
+
+
+def test_an_error_in_build_model_is_placed(tmp_path: Path) -> None:
+    from host.training import network, specification
+
+    shipped = specification.MODELS_FOLDER / "keyword_spotting_on_off.py"
+    text = shipped.read_text()
+    start = text.index("def build_model")
+    path = tmp_path / "mine.py"
+    path.write_text(text[:start] + "def build_model(spec):\n    return 1 / 0\n")
+    line = text[:start].count("\n") + 2
+    with pytest.raises(TokayError, match=rf"mine\.py:{line}: build_model: ZeroDivisionError"):
+        network.build(specification.load(str(path)))
+    path.write_text(text[:start] + "def build_model(spec):\n    return 5\n")
+    with pytest.raises(TokayError, match=r"returned int"):
+        network.build(specification.load(str(path)))
+
+
+def test_mixup_keeps_one_in_front_and_the_sums() -> None:
+    n, rng = 2000, np.random.default_rng(1)
+    x = rng.normal(size=(n, 3, 2)).astype(np.float32)
+    labels = np.eye(4, dtype=np.float32)[rng.integers(4, size=n)]
+    result = mixed(Piece(x, labels, labels, np.ones(n, np.float32)), Mixup(0.25, 0.4), rng)
+    changed = np.any(result.features != x, axis=(1, 2))
+    assert 0.2 < changed.mean() < 0.3
+    assert np.allclose(result.labels.sum(axis=1), 1)
+    assert np.all((result.labels * labels).sum(axis=1) >= 0.5)  # the example's own label has the most
+
+
+def test_pieces_cover_an_epoch_and_are_the_same_again() -> None:
+    def pieces() -> list[Piece]:
+        with Batches(Patterns(), 1, 0, 48, Mixup(0.5), lambda labels: np.ones(4, np.float32)) as batches:
+            assert batches.steps == 16  # 800 examples
+            return list(batches.epoch(1, 2))
+
+    first, second = pieces(), pieces()
+    assert sum(len(piece.weights) for piece in first) == 16 * 48
+    for a, b in zip(first, second, strict=True):
+        assert np.array_equal(a.features, b.features) and np.array_equal(a.words, b.words)
+
+
+def test_state_to_bytes_and_back() -> None:
+    state = State({"a": [np.arange(3.0), np.zeros((0, 2), np.int8)], "b": []}, {"x": 0.1})
+    again = State.from_bytes(state.to_bytes())
+    assert again.info == state.info and list(again.arrays) == ["a", "b"]
+    for one, other in zip(again.arrays["a"], state.arrays["a"], strict=True):
+        assert one.dtype == other.dtype and np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("keep", [0, 10, -1])
+def test_a_damaged_state_is_refused(tmp_path: Path, keep: int) -> None:
+    with Work(tmp_path / "w") as work:
+        work.save("classes", State({"a": [np.arange(100)]}, {}))
+        path = tmp_path / "w" / "classes.state"
+        path.write_bytes(path.read_bytes()[:keep])
+        with pytest.raises(TokayError, match=r"damaged.*\n?.*"):
+            work.load("classes")
+
+
+def test_one_training_at_a_time(tmp_path: Path) -> None:
+    pytest.importorskip("fcntl")
+    with Work(tmp_path / "w"), pytest.raises(TokayError, match="already"):
+        Work(tmp_path / "w")
+    with Work(tmp_path / "w") as work:  # once it is through
+        work.save("classes", State())
+    with Work(tmp_path / "w", fresh=True) as work:
+        assert work.load("classes") is None
+
+
+def test_a_full_disk_leaves_the_last_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Work(tmp_path / "w") as work:
+        work.save("classes", State({}, {"epoch": 1}))
+        real = os.fdopen
+
+        def full(descriptor: int, *mode: Any) -> Any:
+            stream = real(descriptor, *mode)
+
+            class Full:
+                def __enter__(self) -> Full:
+                    return self
+
+                def __exit__(self, *error: object) -> None:
+                    stream.close()
+
+                def write(self, data: bytes) -> int:
+                    stream.write(data[: len(data) // 2])
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+            return Full()
+
+        monkeypatch.setattr(os, "fdopen", full)
+        with pytest.raises(TokayError, match="No space left"):
+            work.save("classes", State({}, {"epoch": 2}))
+        monkeypatch.undo()
+        assert work.load("classes") == State({}, {"epoch": 1})
+        assert sorted(p.name for p in (tmp_path / "w").iterdir()) == ["classes.state", "lock"]
+
+
+def test_learning_rate_and_rank() -> None:
+    better = Validation(0.95, 0.2, 1.0, 0.1)
+    assert better.rank > dataclasses.replace(better, false_accepts_per_hour=2.0).rank
+    assert better.rank > dataclasses.replace(better, miss_rate=0.2).rank
+    assert better.rank > dataclasses.replace(better, loss=0.3).rank
+    assert Validation(0.9, 0.1).rank == (0.9, -0.1)  # without streams
+
+
+def test_validation_by_hand() -> None:
+    logits = np.log(np.array([[0.8, 0.2], [0.4, 0.6], [0.3, 0.7], [0.9, 0.1]]))
+    found = on_clips(logits, np.array([0, 0, 0, 1]))
+    assert found.balanced_accuracy == pytest.approx((1 / 3 + 0) / 2)
+    assert found.loss == pytest.approx((-np.log([0.8, 0.4, 0.3]).mean() - np.log(0.1)) / 2)
