@@ -50,14 +50,15 @@ def main(argv: Sequence[str]) -> int:
     _detector_options(p)
     _dump_options(p)
     args = p.parse_args(argv)
+    target.check_options(p, args)
     if args.target in ("simulator", "renode") and not args.audio:
         p.error(f"--{'simulate' if args.target == 'simulator' else 'renode'} needs --audio FILE")
     if args.record and not (args.target or args.replay):
-        p.error("--record needs --simulate or --device")
+        p.error("--record needs --simulate, --renode or --device")
     if args.seconds is not None and not args.seconds > 0:
         p.error("--seconds takes a time above 0")
     if args.microphone is not None and (args.target or args.replay or args.audio):
-        p.error("--microphone is of this PC: leave out --audio, --simulate, --device and --replay")
+        p.error("--microphone is of this PC: leave out --audio, --simulate, --renode, --device and --replay")
     value = classify(args, quiet=args.json == "-")
     cli.emit_json(args.json, value)
     # Ctrl-C is how listening without an end ends.
@@ -166,6 +167,7 @@ def classify(args: Any, *, quiet: bool = False) -> dict[str, Any]:
     session = _Session(args, pipeline, folders, say, live=not quiet and sys.stdout.isatty())
     if args.target or args.replay:
         with target.connect(args, pipeline.model.plan.sha256) as where:
+            value["accelerator"] = target.accelerator(where.device)
             changed = listening.apply(where.device, pipeline.settings)
             if args.verbose and changed:
                 say("Set: " + " ".join(f"{name}={text}" for name, text in changed.items()))

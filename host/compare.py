@@ -1,6 +1,6 @@
 """Compares a target with the PC on the same audio: the first column, layer, score or decision that differs.
 
-``python -m host.compare MODEL --audio FILE [--simulate | --device [--port P]] [--json FILE]``
+``python -m host.compare MODEL --audio FILE [--simulate | --renode | --device [--port P]] [--json FILE]``
 
 The target gets the audio over its link in place of its microphone, and reports every column and every
 score. Then one window goes through its network layer by layer. Exit status 1 if anything differs.
@@ -74,7 +74,7 @@ def main(argv: Sequence[str]) -> int:
     p.add_argument("model", metavar="MODEL", help="a model's name or the path of a .tflite")
     p.add_argument("--audio", metavar="FILE", type=Path, required=True, help="a WAV or FLAC file")
     p.add_argument("--resample", action="store_true", help="convert a file of another rate or more channels")
-    p.add_argument("--image", metavar="ELF", type=Path, help="with --simulate: this image, not a fresh one")
+    p.add_argument("--image", metavar="ELF", type=Path, help="an image to run, not a fresh one")
     p.add_argument(
         "--reference",
         choices=["none", "mvp"],
@@ -82,12 +82,14 @@ def main(argv: Sequence[str]) -> int:
     )
     target.add_options(p)
     args = p.parse_args(argv)
+    target.check_options(p, args)
     if args.image and (args.target == "device" or args.replay):
-        p.error("--image is for --simulate")
+        p.error("--image is for --simulate and --renode")
     plan = Model(args.model, args.accelerator).plan
     pipeline = Pipeline(args.model, accelerator=args.reference or args.accelerator)
     samples = read_audio(args.audio, pipeline.sample_rate_hz, resample=args.resample)
     with target.connect(args, plan.sha256) as where:
+        target.require_accelerator(where.device, args.accelerator)
         # A board may still have the options of an earlier command: both sides get the model's settings.
         listening.apply(where.device, pipeline.settings)
         levels = compare(where.device, pipeline, samples, plan)

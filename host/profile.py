@@ -43,6 +43,7 @@ def main(argv: Sequence[str]) -> int:
         help="where the accelerator reads weights that it uses often (default: %(default)s)",
     )  # fmt: skip
     args = p.parse_args(argv)
+    target.check_options(p, args)
     if not 1 <= args.repetitions <= 1000:
         p.error("--repetitions takes 1 to 1000")
     value = profile(args)
@@ -56,6 +57,7 @@ def profile(args: Any) -> dict[str, Any]:
     """Runs the profile and returns the result as ``--json`` gives it."""
     static = _static(args)
     with target.connect(args, static["sha256"]) as where:
+        target.require_accelerator(where.device, args.accelerator)
         measured, verdict = measure(where, args)
     if len(measured.layers) != len(static["layers"]):
         raise TokayError(

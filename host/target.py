@@ -13,6 +13,7 @@ import numpy as np
 
 from host import board as boards
 from host import image as images
+from host.device import messages as m
 from host.device.device import Device
 from host.device.recording import Recorder, Replay, recorded_transport
 from host.device.serial_port import BAUD_RATE, SerialTransport, choose_port
@@ -68,7 +69,16 @@ def add_options(p: argparse.ArgumentParser) -> None:
     which.add_argument("--replay", metavar="FILE", help="a conversation that was recorded with --record")
     p.add_argument("--record", metavar="FILE", help="write the conversation with the target to FILE")
     p.add_argument("--port", help="with --device: serial port or probe serial number (default: the only one)")
-    p.add_argument("--baud", type=int, default=BAUD_RATE, help="with --device: bits a second")
+    p.add_argument("--baud", type=int, help=f"with --device: bits a second (default: {BAUD_RATE})")
+
+
+def check_options(p: argparse.ArgumentParser, args: Any) -> None:
+    """Refuses options of :func:`add_options` that the target would not heed."""
+    if args.target == "device":
+        return
+    for name in ("port", "baud"):
+        if getattr(args, name) is not None:
+            p.error(f"--{name} is for --device")
 
 
 def build_image(model: str, board: str, accelerator: str, *, verbose: bool = False) -> Path:
@@ -82,7 +92,7 @@ def connect(args: Any, model_sha256: str) -> Target:
     if getattr(args, "replay", None):
         return replay(args.replay, model_sha256)
     if args.target == "device":
-        return attach(args.port, args.baud, model_sha256, record)
+        return attach(args.port, args.baud or BAUD_RATE, model_sha256, record)
     image = getattr(args, "image", None)
     elf = image or build_image(args.model, args.board, args.accelerator, verbose=args.verbose)
     boot = in_renode if args.target == "renode" else simulate
@@ -165,6 +175,24 @@ def _of_model(device: Device, kind: str, model_sha256: str) -> Target:
         device.close()
         raise
     return Target(kind, device)
+
+
+def accelerator(device: Device) -> str:
+    """What runs a connected device's layers: "none" or "mvp"."""
+    assert device.hello is not None
+    runs = device.hello.accelerator
+    return runs.name.lower() if isinstance(runs, m.Accelerator) else str(runs)
+
+
+def require_accelerator(device: Device, wanted: str) -> None:
+    """Refuses a device whose layers run elsewhere than wanted."""
+    name = accelerator(device)
+    if name == wanted:
+        return
+    raise TokayError(
+        f"{device.transport.name} runs the layers on accelerator {name}, not {wanted}",
+        hint=f"--accelerator {name}, or flash the image that host.build --accelerator {wanted} makes",
+    )
 
 
 def _check_model(device: Device, model_sha256: str) -> None:

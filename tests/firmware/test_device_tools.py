@@ -320,6 +320,32 @@ def test_a_restart_while_listening_ends_in_one_line(where, speech):
 # ---- profile and the rest ----
 
 
+def test_layers_on_another_accelerator_are_refused(word, built, tmp_path, capsys):
+    """A profile of other kernels than asked for is none; so it is with a comparison."""
+    recorded = tmp_path / "conversation.jsonl"
+    assert cli.run(profile.main, [MODEL, "--simulate", "-n", "1", "--record", str(recorded)]) == 0
+    capsys.readouterr()
+    for command, options in [
+        (profile, ["--replay", str(recorded)]),
+        (compare, ["--audio", str(word), "--image", str(built.elf)]),
+    ]:
+        assert cli.run(command.main, [MODEL, "-a", "mvp", *options]) == 2
+        output = capsys.readouterr()
+        assert output.out == "" and output.err.count("\n") == 1
+        assert "runs the layers on accelerator none, not mvp (--accelerator none, or flash" in output.err
+
+
+@pytest.mark.parametrize("command", [classify, compare, profile])
+@pytest.mark.parametrize("where", [["--simulate"], ["--renode"], ["--replay", "x"], []])
+@pytest.mark.parametrize("option", [["--port", "/dev/ttyACM0"], ["--baud", "9600"]])
+def test_a_serial_port_is_a_boards(command, where, option, audio, capsys):
+    heard = [] if command is profile else ["--audio", str(audio)]
+    assert cli.run(command.main, [MODEL, *heard, *where, *option]) == 2
+    output = capsys.readouterr()
+    assert output.out == "" and output.err.startswith(f"error: {option[0]} is for --device (see ")
+    assert output.err.count("\n") == 1
+
+
 def test_profile_is_judged(run):
     value = run(profile, "--simulate", "-n", "3")
     assert (value["verdict"], value["reasons"], value["repetitions"]) == ("valid", [], 3)

@@ -12,10 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from host import classify, cli, profile, renode
+from host import classify, cli, compare, profile, renode
+from host.audio import read_audio
+from host.dumps import wav
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = "keyword_spotting_on_off"
+RATE = 8000
 CLIP = ROOT / "host" / "models" / "demo" / "on_off.wav"
 needs_compiler = pytest.mark.skipif(
     shutil.which("arm-none-eabi-gcc") is None, reason="arm-none-eabi-gcc is not installed"
@@ -77,14 +80,15 @@ def test_found_where_people_put_it(tmp_path, monkeypatch):
     assert renode.find() == expected
 
 
-@pytest.mark.parametrize("command", [profile.main, classify.main])
+@pytest.mark.parametrize("command", [profile.main, classify.main, compare.main])
 def test_without_it_one_line_says_how_to_get_it(command, tmp_path, monkeypatch, capsys):
     monkeypatch.delenv("RENODE", raising=False)
     monkeypatch.setattr(renode, "_usual_places", list)
     monkeypatch.setattr(renode.shutil, "which", lambda name: None)
     monkeypatch.setattr("host.target.build_image", lambda *a, **k: tmp_path)
     monkeypatch.setattr("host.profile._static", lambda args: {"sha256": "", "layers": []})
-    assert cli.run(command, [MODEL, "--renode", *(["--audio", str(CLIP)] * (command is classify.main))]) == 2
+    heard = [] if command is profile.main else ["--audio", str(CLIP)]
+    assert cli.run(command, [MODEL, "--renode", *heard]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "Renode was not found" in error and "1.16.1" in error and "RENODE" in error
@@ -140,4 +144,23 @@ def test_classify(stand_in, tmp_path):
     assert cli.run(classify.main, [*arguments, str(out)]) == 0
     expected = json.loads(out.read_text())["files"][0]
     assert heard["detections"] == expected["detections"] != []
+    assert not is_alive(stand_in)
+
+
+@needs_compiler
+def test_compare(stand_in, tmp_path):
+    """Audio goes in and columns come out over the link, then the layers one by one."""
+    clip, out = tmp_path / "short.wav", tmp_path / "compared.json"
+    clip.write_bytes(wav(read_audio(CLIP, RATE)[: 3 * RATE], RATE))
+    arguments = [MODEL, "-a", "mvp", "--audio", str(clip), "--renode", "--json", str(out)]
+    assert cli.run(compare.main, arguments) == 0
+    value = json.loads(out.read_text())
+    assert value["same"] and value["target"] == "renode"
+    compared = {stage["name"]: stage["compared"] for stage in value["stages"]}
+    assert compared["layers"] > 1 and compared["decisions"] >= 1
+    assert compared["spectrogram"] == compared["features"] > 100 and compared["scores"] > 10
+    assert not is_alive(stand_in)
+    # Against another arithmetic than that of its layers, it says where they begin to differ.
+    assert cli.run(compare.main, [*arguments, "--reference", "none"]) == 1
+    assert json.loads(out.read_text())["first"]["stage"] == "layers"
     assert not is_alive(stand_in)
