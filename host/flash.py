@@ -122,6 +122,11 @@ def _require_pyocd() -> None:
 def _image_path(args: Any) -> Path:
     path = Path(args.image)
     if path.suffix.lower() in _SUFFIXES:
+        if args.accelerator != "none" or args.mvp_weights != "ram" or args.swappable:
+            raise TokayError(
+                f"{path} is built: --accelerator, --mvp-weights and --swappable come too late",
+                hint="give them to host.build, or give a MODEL",
+            )
         if not path.is_file():
             raise TokayError(f"{path}: no such image", hint="host.build makes one of a model")
         return path

@@ -103,10 +103,10 @@ def build(
             from host import generation
             from host.summary import summary
 
-            generated = generate(model, accelerator, mvp_weights, listens)
+            generated, fits = generate(model, accelerator, mvp_weights, listens)
             generation.write(generated.files, folder / "model")
             described = summary(generated.plan, generated.parameters, generated.model_bytes)
-            described["listens"] = _misfit(generated) is None
+            described["listens"] = fits
         _write_if_changed(folder / "board" / "board_config.h", boards.header(board))
         swap = [f"-DTOKAY_SWAPPABLE={int(swappable)}"]
         cmake(folder, board, None if model is None else folder / "model", accelerator, verbose, swap)
@@ -161,18 +161,18 @@ def _recorded(folder: Path, inputs: str) -> Image | None:
         return None
 
 
-def generate(model: str, accelerator: str, mvp_weights: str, listens: bool) -> Any:
-    """The C made from a model. One that the keyword spotter cannot feed is refused, or, if it need not
-    listen, given a front end that does not fit: the firmware then leaves the audio loop out."""
+def generate(model: str, accelerator: str, mvp_weights: str, listens: bool) -> tuple[Any, bool]:
+    """The C made from a model, and whether the keyword spotter can feed it. If not, that is an error, or, if
+    it need not listen, it gets a front end that does not fit: the firmware then leaves the audio loop out."""
     from host import generation
 
     generated = generation.generate(model, accelerator, mvp_weights)
     misfit = _misfit(generated)
     if misfit is None:
-        return generated
+        return generated, True
     if listens:
         raise misfit
-    return replace(generated, files=generated.files | generation.stand_in(generated.plan))
+    return replace(generated, files=generated.files | generation.stand_in(generated.plan)), False
 
 
 def _misfit(generated: Any) -> TokayError | None:

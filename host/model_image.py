@@ -54,7 +54,7 @@ def build(
     name = model_files.read(model).name
     variant = accelerator + ("-flash" if accelerator == "mvp" and mvp_weights == "flash" else "")
     folder = (output or image.ROOT / "build" / board.key / f"{name}-{variant}-model").resolve()
-    generated = image.generate(model, accelerator, mvp_weights, True)
+    generated, _ = image.generate(model, accelerator, mvp_weights, True)
     generation.write(generated.files, folder / "model")
     addresses = [f"0x{address:08x}" for address in model_layout.SLOTS]
     slots = [f"-DTOKAY_MODEL_SLOTS={';'.join(addresses)}"]

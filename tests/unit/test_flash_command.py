@@ -311,6 +311,11 @@ def test_commander_needs_no_pyocd(commander, binary, monkeypatch):
     assert len(calls()) == 1
 
 
+@pytest.mark.parametrize("options", [["-a", "mvp"], ["--mvp-weights", "flash"], ["--swappable"]])
+def test_options_of_a_build_come_too_late_for_an_image(options, binary, capsys):
+    assert f"{binary} is built: " in failure(capsys, str(binary), "--simulate", *options)
+
+
 @pytest.mark.parametrize(
     "options",
     [
