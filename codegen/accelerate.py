@@ -12,7 +12,7 @@ from codegen.graph import Graph, Operator
 from codegen.layers import Layer
 from codegen.mvp import isa, stream
 from codegen.mvp.kernels.copy import copy
-from codegen.mvp.kernels.layer import LAYER_CPU_CYCLES, MvpLayer, Placement, Refusal
+from codegen.mvp.kernels.layer import LAYER_CPU_CYCLES, Cycles, MvpLayer, Placement, Refusal
 from codegen.mvp.m33_cost import cortex_m33_cycles
 from codegen.mvp.select import Choice, select
 from codegen.options import MvpOptions
@@ -34,20 +34,21 @@ Build = Callable[[Placement], MvpLayer]
 
 
 def give_to_mvp(
-    graph: Graph, layers: tuple[Layer, ...], weights: str
+    graph: Graph, layers: tuple[Layer, ...], weights: str, cycles: Cycles
 ) -> tuple[tuple[Layer, ...], dict[int, Build]]:
-    """The layers, those of the accelerator at nominal addresses, and how to build these for others."""
+    """The layers, those of the accelerator at nominal addresses, and how to build these for others.
+    ``cycles`` tells what programs take."""
     given: list[Layer] = []
     builds: dict[int, Build] = {}
     for op, layer in zip(graph.operators, layers, strict=True):
         if layer.alias:  # nothing to do
             given.append(layer)
             continue
-        choice = _choose(graph, op, weights)
+        choice = _choose(graph, op, weights, cycles)
         if isinstance(choice, Refusal):
             given.append(replace(layer, reason=choice.reason))
             continue
-        better, reason = _compare(graph, layer, choice)
+        better, reason = _compare(graph, layer, choice, cycles)
         if not better:
             given.append(replace(layer, reason=reason))
             continue
@@ -56,10 +57,10 @@ def give_to_mvp(
     return tuple(given), builds
 
 
-def _compare(graph: Graph, layer: Layer, choice: Choice) -> tuple[bool, str]:
+def _compare(graph: Graph, layer: Layer, choice: Choice, cycles: Cycles) -> tuple[bool, str]:
     """Whether the accelerator is the cheaper place for a layer, and why."""
     shape = graph.tensors[layer.output].shape
-    ours = choice.nominal.cost + LAYER_CPU_CYCLES
+    ours = choice.nominal.cost(cycles) + LAYER_CPU_CYCLES
     m33 = cortex_m33_cycles(layer, math.prod(shape), shape[-1] if shape else 1)
     if m33 is None:
         return True, ""
@@ -67,17 +68,18 @@ def _compare(graph: Graph, layer: Layer, choice: Choice) -> tuple[bool, str]:
     return ours < m33, reason
 
 
-def _choose(graph: Graph, op: Operator, weights: str) -> Choice | Refusal:
+def _choose(graph: Graph, op: Operator, weights: str, cycles: Cycles) -> Choice | Refusal:
     """The cheaper of weights that are copied to RAM, if they may be, and weights in flash."""
-    choice = select(graph, op, copy=weights == "ram", scratch_limit=SCRATCH_LIMIT)
+    choice = select(graph, op, cycles, copy=weights == "ram", scratch_limit=SCRATCH_LIMIT)
     if isinstance(choice, Refusal) or not choice.copy:
         return choice
     first = copy(CONSTANTS, ARENA, len(choice.nominal.constants))
-    copying = replace(choice.nominal, programs=np.stack(first)).cost
-    if copying < _WORTH_A_LOOK * choice.nominal.cost:
+    copying = replace(choice.nominal, programs=np.stack(first)).cost(cycles)
+    cost = choice.nominal.cost(cycles)
+    if copying < _WORTH_A_LOOK * cost:
         return choice
-    other = select(graph, op, copy=False, scratch_limit=SCRATCH_LIMIT)
-    cheaper = isinstance(other, Choice) and other.nominal.cost <= choice.nominal.cost + copying
+    other = select(graph, op, cycles, copy=False, scratch_limit=SCRATCH_LIMIT)
+    cheaper = isinstance(other, Choice) and other.nominal.cost(cycles) <= cost + copying
     return other if cheaper else choice
 
 

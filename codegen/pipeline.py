@@ -8,6 +8,7 @@ from codegen.accelerate import WEIGHTS, build_programs, give_to_mvp
 from codegen.check import check_graph
 from codegen.errors import TokayError
 from codegen.lower import lower
+from codegen.mvp.kernels.layer import Cycles
 from codegen.plan import Plan, build_plan
 from codegen.plan_memory import plan_memory
 from codegen.prune import prune
@@ -23,11 +24,13 @@ def compile_model(
     accelerator: str = "none",
     mvp_weights: str = "ram",
     rounding: str = "double",
+    mvp_cycles: Cycles | None = None,
 ) -> Plan:
     """Compiles a model; TokayError if it is damaged or holds what is not supported.
 
     ``mvp_weights`` "ram" has the accelerator's weights copied to RAM layer by layer, "flash" leaves them
-    there. ``rounding`` is "double" for images; "single" is for kernels built with NN_SINGLE_ROUNDING.
+    there; ``mvp_cycles``, needed with "mvp", tells what its programs take. ``rounding`` is "double" for
+    images; "single" is for kernels built with NN_SINGLE_ROUNDING.
     """
     _check_choice("accelerator", accelerator, ACCELERATORS)
     _check_choice("place for the accelerator's weights", mvp_weights, WEIGHTS)
@@ -39,7 +42,8 @@ def compile_model(
         raise TokayError(f"{name}: {error.message}", hint=error.hint) from error
     builds = {}
     if accelerator == "mvp":
-        layers, builds = give_to_mvp(graph, layers, mvp_weights)
+        assert mvp_cycles is not None, "choosing among programs needs their cycles"
+        layers, builds = give_to_mvp(graph, layers, mvp_weights, mvp_cycles)
     memory = plan_memory(graph, layers)
     return build_plan(
         graph,

@@ -16,6 +16,7 @@ from codegen.parameters import Parameters, read_parameters
 from codegen.pipeline import compile_model
 from codegen.plan import Plan
 from host import model_files
+from host.simulator.mvp import worst_cycles
 
 FILES = (
     "model_plan.h", "model_plan.c", "frontend_settings.h", "frontend_settings.c",
@@ -41,7 +42,7 @@ def generate(model: str, accelerator: str = "none", mvp_weights: str = "ram") ->
     """
     file = model_files.read(model)
     plan = compile_model(
-        file.tflite, name=file.name, accelerator=accelerator, mvp_weights=mvp_weights
+        file.tflite, name=file.name, accelerator=accelerator, mvp_weights=mvp_weights, mvp_cycles=worst_cycles
     )
     parameters = read_parameters(file.tflite)
     files = emit_c.emit_c(plan)

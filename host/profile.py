@@ -84,10 +84,11 @@ def _static(args: Any) -> dict[str, Any]:
         return built.summary
     from codegen.parameters import read_parameters
     from codegen.pipeline import compile_model
+    from host.simulator.mvp import worst_cycles
     from host.summary import summary
 
     file = model_files.read(args.model)
-    plan = compile_model(file.tflite, name=file.name, accelerator=args.accelerator)
+    plan = compile_model(file.tflite, name=file.name, accelerator=args.accelerator, mvp_cycles=worst_cycles)
     return summary(plan, read_parameters(file.tflite), len(file.tflite))
 
 

@@ -21,7 +21,7 @@ from codegen.pipeline import compile_model
 from codegen.plan import Plan
 from host import model_files, native
 from host.errors import TokayError
-from host.simulator.mvp import FLAGS, TIMINGS
+from host.simulator.mvp import FLAGS, TIMINGS, worst_cycles
 
 _STATUS = ("ok", "plan version", "arena", "kernel missing", "accelerator fault")
 _DTYPES = {"int8": np.int8, "float32": np.float32}
@@ -71,8 +71,9 @@ class Model:
         name, tflite = _load(path)
         self.tflite = tflite
         self.plan: Plan = compile_model(
-            tflite, name=name, accelerator=accelerator, mvp_weights=mvp_weights, rounding=rounding
-        )
+            tflite, name=name, accelerator=accelerator, mvp_weights=mvp_weights, rounding=rounding,
+            mvp_cycles=worst_cycles,
+        )  # fmt: skip
         self.input = _details(self.plan.graph.tensors[self.plan.graph.inputs[0]])
         self.output = _details(self.plan.graph.tensors[self.plan.graph.outputs[0]])
         self._library = _library(rounding)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from codegen.parameters import read_parameters
 from codegen.pipeline import ACCELERATORS, compile_model
 from host import cli, model_files
+from host.simulator.mvp import worst_cycles
 from host.summary import layer_table, parameter_lines, summary, totals
 
 
@@ -22,7 +23,7 @@ def main(argv: Sequence[str]) -> int:
     p.add_argument("-a", "--accelerator", choices=ACCELERATORS, default="none", help="what runs the layers")
     args = p.parse_args(argv)
     file = model_files.read(args.model)
-    plan = compile_model(file.tflite, name=file.name, accelerator=args.accelerator)
+    plan = compile_model(file.tflite, name=file.name, accelerator=args.accelerator, mvp_cycles=worst_cycles)
     value = summary(plan, read_parameters(file.tflite), len(file.tflite))
     if args.json != "-":
         print(f"{value['name']}\n\n{layer_table(value)}\n\n{totals(value)}\n\n{parameter_lines(value)}")

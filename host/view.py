@@ -18,7 +18,7 @@ from codegen.mvp.disassembler import disassemble
 from codegen.pipeline import compile_model
 from host import cli, model_files
 from host.errors import TokayError
-from host.simulator.mvp import count
+from host.simulator.mvp import count, cycles, worst_cycles
 
 
 def main(argv: Sequence[str]) -> int:
@@ -31,7 +31,9 @@ def main(argv: Sequence[str]) -> int:
     p.add_argument("--mvp-weights", choices=WEIGHTS, default="ram", help="default: %(default)s")
     args = p.parse_args(argv)
     file = model_files.read(args.model)
-    plan = compile_model(file.tflite, name=file.name, accelerator="mvp", mvp_weights=args.mvp_weights)
+    plan = compile_model(
+        file.tflite, name=file.name, accelerator="mvp", mvp_weights=args.mvp_weights, mvp_cycles=worst_cycles
+    )
     layers = [layer for layer in plan.layers if args.layer in (None, layer.index)]
     if not layers:
         raise TokayError(f"{file.name} has no layer {args.layer}", hint=f"0 to {plan.layers[-1].index}")
@@ -48,7 +50,7 @@ def lines(layer: Layer, *, whole: bool) -> Iterator[str]:
     if layer.mvp is None:
         yield f"   not on the accelerator: {layer.reason or 'nothing to do'}"
         return
-    ports, shared = layer.mvp.cycles("ports"), layer.mvp.cycles("shared")
+    ports, shared = (cycles(layer.mvp.programs, rule) for rule in ("ports", "shared"))
     yield (
         f"   {layer.mvp.variant}; {len(layer.mvp.programs)} programs, {ports:,} cycles (ports) or "
         f"{shared:,} (shared), both estimates; {len(layer.mvp.constants):,} bytes of constants"
@@ -89,7 +91,7 @@ def as_json(layer: Layer) -> dict[str, Any]:
         return known
     return known | {
         "variant": layer.mvp.variant,
-        "cycles": {rule: layer.mvp.cycles(rule) for rule in ("ports", "shared")},
+        "cycles": {rule: cycles(layer.mvp.programs, rule) for rule in ("ports", "shared")},
         "constant_bytes": len(layer.mvp.constants),
         "scratch_bytes": layer.mvp.scratch_bytes,
         "largest_sum": layer.mvp.largest_sum,

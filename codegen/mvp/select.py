@@ -13,12 +13,12 @@ from functools import partial
 from codegen.graph import Graph, Operator
 from codegen.mvp import from_graph
 from codegen.mvp.kernels import conv_2d, depthwise_conv_2d, elementwise, fully_connected, pool
-from codegen.mvp.kernels.layer import NOMINAL, NOMINAL_FLASH, MvpLayer, Placement, Refusal
+from codegen.mvp.kernels.layer import NOMINAL, NOMINAL_FLASH, Cycles, MvpLayer, Placement, Refusal
 
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """``nominal`` tells variant, sizes and predicted cycles. ``copy``: the constants have to be in RAM.
+    """``nominal`` tells variant and sizes. ``copy``: the constants have to be in RAM.
     ``in_place``: the scratch may be the input tensor's memory."""
 
     nominal: MvpLayer
@@ -28,22 +28,24 @@ class Choice:
 
 
 def select(
-    graph: Graph, op: Operator, *, copy: bool = True, scratch_limit: int | None = None
+    graph: Graph, op: Operator, cycles: Cycles, *, copy: bool = True, scratch_limit: int | None = None
 ) -> Choice | Refusal:
     """How the accelerator runs an operator, or why it does not.
 
-    ``copy`` allows weights that are used often to be copied to RAM before the layer; ``scratch_limit``
-    bounds the binary16 copy of the input, which is then made in bands of rows.
+    ``cycles`` tells what programs take, to choose among variants; ``copy`` allows weights that are used
+    often to be copied to RAM before the layer; ``scratch_limit`` bounds the binary16 copy of the input,
+    which is then made in bands of rows.
     """
     if op.name in ("conv_2d", "depthwise_conv_2d"):
         module = conv_2d if op.name == "conv_2d" else depthwise_conv_2d
         layer = getattr(from_graph, op.name)(graph, op)
         run = module.conv_2d if op.name == "conv_2d" else module.depthwise_conv_2d
-        return _choice(run(layer, copy=copy, scratch_limit=scratch_limit), partial(module.build, layer), copy)
+        found = run(layer, cycles, copy=copy, scratch_limit=scratch_limit)
+        return _choice(found, partial(module.build, layer), copy)
     if op.name == "fully_connected":
         layer = from_graph.fully_connected(graph, op)
         build = partial(fully_connected.build_fully_connected, layer)
-        return _choice(fully_connected.fully_connected(layer), build, False)
+        return _choice(fully_connected.fully_connected(layer, cycles), build, False)
     if op.name in ("max_pool_2d", "average_pool_2d"):
         return _simple(partial(pool.pool, from_graph.pool(graph, op)))
     if op.name == "mean":

@@ -23,7 +23,7 @@ from codegen.mvp import isa
 from codegen.mvp.assembler import Array, Program, Source
 from codegen.mvp.isa import MAX_COUNT, Type
 from codegen.mvp.kernels import tables
-from codegen.mvp.kernels.layer import NOMINAL, NOMINAL_FLASH, MvpLayer, Placement, Refusal, checked
+from codegen.mvp.kernels.layer import NOMINAL, NOMINAL_FLASH, Cycles, MvpLayer, Placement, Refusal, checked
 from codegen.mvp.kernels.prescale import prescale
 
 
@@ -91,10 +91,10 @@ VARIANTS = tuple(
 
 
 def conv_2d(
-    layer: Conv2D, *, copy: bool = True, scratch_limit: int | None = None
+    layer: Conv2D, cycles: Cycles, *, copy: bool = True, scratch_limit: int | None = None
 ) -> tuple[Variant, MvpLayer] | Refusal:
-    """The fastest variant at nominal addresses, judged by the slower of the two memory rules, with no
-    more scratch than ``scratch_limit``; or why there is none."""
+    """The variant that costs the fewest cycles at nominal addresses, with no more scratch than
+    ``scratch_limit``; or why there is none."""
     layer = layer.flattened()
     problem = refusal(layer)
     if problem:
@@ -116,7 +116,7 @@ def conv_2d(
             reason = str(error)
     if not found:
         return Refusal(reason)
-    return min(found, key=lambda pair: pair[1].cost)
+    return min(found, key=lambda pair: pair[1].cost(cycles))
 
 
 def refusal(layer: Conv2D) -> str | None:

@@ -22,7 +22,7 @@ from codegen.mvp.kernels import conv_2d as convolution
 from codegen.mvp.kernels import depthwise_strided as strided
 from codegen.mvp.kernels import tables
 from codegen.mvp.kernels.conv_2d import Conv2D, Variant
-from codegen.mvp.kernels.layer import NOMINAL, NOMINAL_FLASH, MvpLayer, Placement, Refusal, checked
+from codegen.mvp.kernels.layer import NOMINAL, NOMINAL_FLASH, Cycles, MvpLayer, Placement, Refusal, checked
 from codegen.mvp.kernels.prescale import prescale
 
 MAX_PROGRAMS = 512
@@ -50,11 +50,11 @@ def refusal(layer: Conv2D) -> str | None:
 
 
 def depthwise_conv_2d(
-    layer: Conv2D, *, copy: bool = True, scratch_limit: int | None = None
+    layer: Conv2D, cycles: Cycles, *, copy: bool = True, scratch_limit: int | None = None
 ) -> tuple[Variant | Rows, MvpLayer] | Refusal:
     """``layer.weights`` are int8[channels][rows][columns][1]. See :func:`conv_2d.conv_2d`."""
     if layer.input_shape[2] == 1:
-        found = convolution.conv_2d(layer, copy=copy, scratch_limit=scratch_limit)
+        found = convolution.conv_2d(layer, cycles, copy=copy, scratch_limit=scratch_limit)
         if isinstance(found, Refusal):
             return found
         return found[0], replace(found[1], kernel="depthwise_conv_2d")

@@ -8,7 +8,7 @@ import numpy as np
 
 from codegen.mvp.isa import MAX_COUNT
 from codegen.mvp.kernels.conv_2d import Conv2D, Variant, build, conv_2d
-from codegen.mvp.kernels.layer import MvpLayer, Placement, Refusal
+from codegen.mvp.kernels.layer import Cycles, MvpLayer, Placement, Refusal
 
 
 def as_convolution(layer: Conv2D) -> Conv2D | Refusal:
@@ -30,11 +30,13 @@ def as_convolution(layer: Conv2D) -> Conv2D | Refusal:
     )  # fmt: skip
 
 
-def fully_connected(layer: Conv2D, *, copy: bool = False) -> tuple[Variant, MvpLayer] | Refusal:
+def fully_connected(
+    layer: Conv2D, cycles: Cycles, *, copy: bool = False
+) -> tuple[Variant, MvpLayer] | Refusal:
     """Like :func:`~codegen.mvp.kernels.conv_2d.conv_2d`. Each weight is used once, so that copying it
     to RAM first would not pay."""
     folded = as_convolution(layer)
-    return folded if isinstance(folded, Refusal) else _renamed(conv_2d(folded, copy=copy))
+    return folded if isinstance(folded, Refusal) else _renamed(conv_2d(folded, cycles, copy=copy))
 
 
 def build_fully_connected(layer: Conv2D, variant: Variant, at: Placement) -> MvpLayer:

@@ -1,4 +1,4 @@
-"""What a kernel gives: programs, constants, memory needs and predicted cycles of one layer.
+"""What a kernel gives: programs, constants, memory needs and cost of one layer.
 
 Addresses are known only after memory planning. A kernel is therefore a function of a
 :class:`Placement`: called with :data:`NOMINAL` it tells sizes and costs, called with the final
@@ -51,6 +51,10 @@ NOMINAL_FLASH = Placement((0x20000000, 0x20100000), 0x20200000, 0x20300000, 0x08
 """Roomy addresses that tell RAM from flash, for sizes and costs."""
 
 
+Cycles = Callable[[NDArray[np.uint32]], int]
+"""How many cycles the accelerator takes for programs [N, 69]: a model of it, which the caller brings."""
+
+
 @dataclass(frozen=True, eq=False)
 class MvpLayer:
     """One layer for the accelerator."""
@@ -74,20 +78,9 @@ class MvpLayer:
     def flash_bytes(self) -> int:
         return len(self.constants) + self.program_bytes
 
-    def cycles(self, timing: str) -> int:
-        """Predicted cycles, an estimate fitted to silicon, by a rule of :mod:`host.simulator.mvp`."""
-        from host.simulator.mvp import cycles
-
-        return cycles(self.programs, timing)
-
-    @property
-    def worst_cycles(self) -> int:
-        return max(self.cycles("ports"), self.cycles("shared"))
-
-    @property
-    def cost(self) -> int:
-        """What variants are compared by: cycles by the slower rule and the processor's for programs."""
-        return self.worst_cycles + PROGRAM_CPU_CYCLES * len(self.programs)
+    def cost(self, cycles: Cycles) -> int:
+        """What variants are compared by: the accelerator's cycles and the processor's for programs."""
+        return cycles(self.programs) + PROGRAM_CPU_CYCLES * len(self.programs)
 
 
 @dataclass(frozen=True)

@@ -213,6 +213,11 @@ def cycles(programs: ArrayLike, timing: str = "ports") -> int:
     return count(programs, timing).cycles
 
 
+def worst_cycles(programs: ArrayLike) -> int:
+    """Cycles by the slower of the two rules for silicon: what code generation compares programs by."""
+    return max(cycles(programs, "ports"), cycles(programs, "shared"))
+
+
 def alu(operation: int, x: int, y: int = 0, a: int = 0, z: int = 0) -> int:
     """One ALU operation on words of two binary16 (real in the low half)."""
     result = ctypes.c_uint32(z)
