@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from codegen.frontend import FrontendSettings
-from host.training.specification import Augmentation, Detector, Schedule, Specification
+from host.training.specification import Augmentation, Auxiliary, Detector, Schedule, Specification
 
 if TYPE_CHECKING:
     import keras
@@ -46,34 +46,40 @@ SPECIFICATION = Specification(
         latency_ms=100,
     ),
     augmentation=Augmentation(
+        keyword_copies=32,
+        unknown_copies=5,
+        silence_copies=12,
+        background_crops=1000,
         shift_ms=200,
-        unknown_shift_ms=200,
-        synthetic_voices=24,
-        synthetic_copies=24,
-        synthetic_unknown_copies=3,
+        unknown_shift_ms=250,
+        pitch_probability=0.2,
+        room_probability=0.15,
+        microphone_probability=0.3,
+        clipping_probability=0.05,
+        synthetic_voices={"kokoro": 48, "flite": 4, "pico": 2, "espeak-ng": 24},
+        synthetic_copies=16,
+        synthetic_unknown_copies=4,
+        synthetic_unknown_words=6,
     ),
-    schedule=Schedule(epochs=34, batch_size=64, learning_rate=2e-3),
+    schedule=Schedule(
+        epochs=80,
+        batch_size=128,
+        learning_rate=2e-3,
+        warmup_epochs=1.0,
+        label_smoothing=0.05,
+        averaging=0.999,
+    ),
+    auxiliary=Auxiliary(word_weight=0.3),
     input_scale=1 / 64,
+    data_licence="CC BY 4.0 (Speech Commands v0.02)",
 )
 
 
 def build_model(spec: Specification) -> keras.Model:
-    """Conv ×3 (3×3, stride 2), max over time, dense softmax: the features stay apart by frequency."""
-    import keras
-    from keras import layers
+    """The vendor's topology."""
+    from host.training.topologies import strided
 
-    regularizer = keras.regularizers.L2(1e-5)
-    inputs = keras.Input((*spec.feature_shape, 1))
-    x = inputs
-    for filters in (8, 16, 32):
-        x = layers.Conv2D(
-            filters, 3, strides=2, padding="same", activation="relu", kernel_regularizer=regularizer
-        )(x)
-    x = layers.MaxPooling2D((7, 1))(x)
-    x = layers.Flatten()(x)
-    x = layers.Dropout(0.1)(x)
-    outputs = layers.Dense(len(spec.classes), activation="softmax", kernel_regularizer=regularizer)(x)
-    return keras.Model(inputs, outputs, name=spec.name.replace("-", "_"))
+    return strided(spec)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,43 @@
+"""Hears "yes" and "no" by convolutions over time (235k MACs).
+
+    tokay train keyword_spotting_yes_no --dataset DIR
+    python host/models/keyword_spotting_yes_no.py --dataset DIR
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from host.models import keyword_spotting_on_off_v2
+from host.training.specification import Specification
+
+if TYPE_CHECKING:
+    import keras
+
+SPECIFICATION = dataclasses.replace(
+    keyword_spotting_on_off_v2.SPECIFICATION,
+    name="keyword_spotting_yes_no",
+    version=1,
+    description='Hears the keywords "yes" and "no" at 8 kHz',
+    classes=("yes", "no", "_unknown_", "_silence_"),
+    # More recorded clips of each keyword than of "on" and "off": fewer copies of each make as many examples.
+    augmentation=dataclasses.replace(
+        keyword_spotting_on_off_v2.SPECIFICATION.augmentation, keyword_copies=20
+    ),
+    schedule=dataclasses.replace(keyword_spotting_on_off_v2.SPECIFICATION.schedule, epochs=40),
+)
+
+
+def build_model(spec: Specification) -> keras.Model:
+    """The network of keyword_spotting_on_off_v2."""
+    return keyword_spotting_on_off_v2.build_model(spec)
+
+
+if __name__ == "__main__":
+    import sys
+
+    from host.cli import run
+    from host.train import main
+
+    sys.exit(run(main, [__file__, *sys.argv[1:]]))
