@@ -33,13 +33,9 @@ def to_int8(model: Any, spec: Specification, features: np.ndarray, labels: np.nd
     """The quantized flatbuffer, calibrated on up to 1,000 of the given int8 features, classes alike."""
     import tensorflow as tf
 
-    chosen = balanced_choice(labels, _REPRESENTATIVE)
-    batch = features[chosen][..., None].astype(np.float32) * np.float32(spec.input_scale)
-    low, high = (np.full_like(batch[:1], value * spec.input_scale) for value in (-128, 127))
-    low[0, 0] = high[0, 0]  # one example that spans the range, so that no operator sees one of nothing else
+    batch = calibration(spec, features, labels)
 
     def representative() -> Iterator[list[np.ndarray]]:
-        yield [low]
         for index in range(len(batch)):
             yield [batch[index : index + 1]]
 
@@ -60,6 +56,14 @@ def to_int8(model: Any, spec: Specification, features: np.ndarray, labels: np.nd
             return converter.convert()
         except Exception as error:  # the converter names the operator it has no int8 form of
             raise TokayError(f"{spec.name} cannot be quantized: {error}") from error
+
+
+def calibration(spec: Specification, features: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """What ranges are taken from: float32[n, frames, channels, 1], the network's own inputs."""
+    batch = features[balanced_choice(labels, _REPRESENTATIVE)]
+    span = np.full((1, *spec.feature_shape), -128, np.int8)
+    span[0, 0] = 127  # one example that spans the range, so that no operator sees one of nothing else
+    return np.concatenate((span, batch))[..., None].astype(np.float32) * np.float32(spec.input_scale)
 
 
 def unlabelled(spec: Specification) -> Examples:

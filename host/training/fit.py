@@ -114,8 +114,7 @@ class _Training:
     def _quantized(self, best: Trained, teaching: Teaching | None) -> list[Trained]:
         """Goes on from the best epoch with weights and activations rounded."""
         spec, settings = self._spec, self._spec.quantization_aware
-        features = self._source.epoch(0).features
-        network = quantization_aware.rounded(best.model(), spec, features, self._loaded.path)
+        network = quantization_aware.rounded(best.model(), spec, self._source.epoch(0), self._loaded.path)
         schedule = _shortened(spec.schedule, settings.epochs, settings.learning_rate)
         stage = Stage("rounded", _QUANTIZED, schedule, mixup=spec.mixup, teaching=teaching)
         outcome = self._learn(stage, network)

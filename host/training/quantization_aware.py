@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from host.training.convert import calibration
+from host.training.examples import Examples
 from host.training.network import Network, take_apart
 from host.training.specification import Specification
-
-_CALIBRATION = 1000  # examples
 
 
 def fold(model: Any) -> Any:
@@ -46,21 +46,23 @@ def fold(model: Any) -> Any:
     return folded
 
 
-def rounded(model: Any, spec: Specification, features: np.ndarray, path: Path) -> Network:
-    """A network that rounds, made of ``model`` (with softmax on); int8 ``features`` set its ranges."""
+def rounded(model: Any, spec: Specification, sample: Examples, path: Path) -> Network:
+    """A network that rounds, made of ``model`` (with softmax on). ``sample`` sets its ranges, as it will
+    set those of the conversion."""
     import keras
 
     network = take_apart(fold(model), 0, path)
-    batch = features[:_CALIBRATION].astype(np.float32)[..., None] * np.float32(spec.input_scale)
+    batch = calibration(spec, sample.features, sample.labels)
     ends = _rounded_outputs(network.outputs)
     ranges = _ranges(network.outputs, ends, batch)
     layer_type, kernel_of = _layers()
 
     def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
         output = layer_type(layer)(*args) if kernel_of(layer) is not None else layer(*args, **kwargs)
-        if layer.name not in ends:
+        name = layer.name if layer.name in ends else _range_of(layer, ends)
+        if name is None:
             return output
-        low, high = ranges[layer.name]
+        low, high = ranges[name]
         return _rounding(low, high, f"{layer.name}_rounded")(output)
 
     rounding = keras.models.clone_model(
@@ -153,6 +155,19 @@ def _rounded_outputs(model: Any) -> set[str]:
         if isinstance(layer, own)
         and not any(isinstance(after, kinds.ReLU | kinds.Activation) for after in _after(layer))
     }
+
+
+def _range_of(layer: Any, ends: set[str]) -> str | None:
+    """For a pool that averages, the layer whose range its output keeps."""
+    import keras
+
+    if not isinstance(layer, keras.layers.AveragePooling2D):
+        return None
+    while layer.name not in ends:
+        if isinstance(layer, keras.layers.InputLayer) or isinstance(layer.input, list):
+            return None
+        layer = layer.input._keras_history.operation
+    return layer.name
 
 
 def _ranges(model: Any, names: set[str], batch: np.ndarray) -> dict[str, tuple[float, float]]:

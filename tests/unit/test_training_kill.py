@@ -109,7 +109,7 @@ def straight(place: Path) -> tuple[bytes, bytes, float]:
     """The model and the card of a training that nothing interrupts, and how long it took."""
     began = time.monotonic()
     process = start(place, place / "straight.tflite")
-    _, told = process.communicate(timeout=900)
+    _, told = process.communicate(timeout=3600)
     assert process.returncode == 0, told
     files = (place / "straight.tflite").read_bytes(), (place / "straight.json").read_bytes()
     assert not list((place / "cache" / "tokay" / "training").iterdir())  # no state is left
@@ -133,7 +133,7 @@ def test_killed_at_ten_moments(place: Path, straight: tuple[bytes, bytes, float]
             except subprocess.TimeoutExpired:
                 process.send_signal(signal.SIGKILL)
                 kills += 1
-        _, told = process.communicate(timeout=900)
+        _, told = process.communicate(timeout=3600)
         # What had been told to be through is not done again: at most the epoch under way is lost.
         assert not set(through) & set(epochs_in(told))
         through += epochs_in(told)
@@ -168,7 +168,7 @@ def test_a_full_disk(place: Path, straight: tuple[bytes, bytes, float], small_di
     output = small_disk / "m.tflite" if what == "-o" else elsewhere
     more = ["--work", str(small_disk if what == "--work" else place / "work")]
     process = start(place, output, *more)
-    _, told = process.communicate(timeout=900)
+    _, told = process.communicate(timeout=3600)
     errors = [
         line for line in told.splitlines() if not re.match(r"\w[^:]*: epoch|trained|validation|testing", line)
     ]
@@ -177,7 +177,7 @@ def test_a_full_disk(place: Path, straight: tuple[bytes, bytes, float], small_di
     assert not output.exists() and not list(small_disk.rglob("*.tflite*"))
     (small_disk / "ballast").unlink()
     process = start(place, output, *more)
-    _, told = process.communicate(timeout=900)
+    _, told = process.communicate(timeout=3600)
     assert process.returncode == 0, told
     assert output.read_bytes() == straight[0]
 

@@ -1,0 +1,164 @@
+"""Rounding in training is the rounding of the converted model; a bias on the classes is found, not made."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from codegen.frontend import FrontendSettings
+from host.training.examples import Examples
+from host.training.specification import Specification
+
+needs_tensorflow = pytest.mark.skipif(
+    importlib.util.find_spec("tensorflow") is None, reason="TensorFlow is not installed"
+)
+pytestmark = pytest.mark.xdist_group("tensorflow")
+
+SPEC = Specification(
+    name="small", description="", classes=("on", "off", "_unknown_", "_silence_"),
+    frontend=FrontendSettings(
+        sample_rate_hz=8000, window_size_ms=40, window_step_ms=40, filterbank_n_channels=16,
+        filterbank_upper_band_limit=3999.0,
+    ),
+    input_scale=1 / 64,
+)  # fmt: skip
+
+
+def network() -> Any:
+    """All the layers that rounding knows, with batch normalization that has learnt something."""
+    from host.training.network import import_keras
+
+    keras = import_keras(3)
+    layers = keras.layers
+    inputs = keras.Input((*SPEC.feature_shape, 1))
+    x = layers.Conv2D(8, 3, strides=2, padding="same", use_bias=False)(inputs)
+    x = before = layers.ReLU()(layers.BatchNormalization()(x))
+    x = layers.DepthwiseConv2D(3, padding="same")(x)
+    x = layers.ReLU()(layers.BatchNormalization(scale=False)(x))
+    x = layers.BatchNormalization(center=False)(layers.Conv2D(8, 1, padding="same")(x))
+    x = layers.ReLU()(layers.Add()([x, before]))
+    x = layers.AveragePooling2D((2, 2))(x)
+    x = layers.Conv2D(8, 3, activation="relu", padding="same")(x)
+    x = layers.Dropout(0.1)(layers.GlobalAveragePooling2D()(x))
+    model = keras.Model(inputs, layers.Dense(4, activation="softmax")(x))
+    rng = np.random.default_rng(4)
+    for variable in model.weights:
+        if "batch_normalization" in variable.path:
+            positive = any(name in variable.path for name in ("variance", "gamma"))
+            low = 0.5 if positive else -0.3
+            variable.assign(rng.uniform(low, low + 0.8, variable.shape))
+    last = model.layers[-1].kernel
+    last.assign(8 * last.numpy())  # so that outputs differ by more than their own rounding
+    return model
+
+
+def features(count: int = 300) -> np.ndarray:
+    """Of examples that differ in their loudness and in the channel that is loud, so that outputs differ."""
+    rng = np.random.default_rng(5)
+    x = rng.normal(0, 20, (count, *SPEC.feature_shape)) + rng.uniform(-90, 60, (count, 1, 1))
+    x[np.arange(count), :, rng.integers(SPEC.feature_shape[1], size=count)] += 80
+    return np.clip(x, -128, 127).astype(np.int8)
+
+
+def predicted(model: Any, x: np.ndarray) -> np.ndarray:
+    return model.predict(x[..., None].astype(np.float32) * np.float32(SPEC.input_scale), verbose=0)
+
+
+@needs_tensorflow
+def test_folding_changes_nothing_but_the_layers() -> None:
+    import keras
+
+    from host.training import quantization_aware
+
+    model = network()
+    folded = quantization_aware.fold(model)
+    assert not any(isinstance(layer, keras.layers.BatchNormalization) for layer in folded.layers)
+    assert np.abs(predicted(folded, features()) - predicted(model, features())).max() < 1e-5
+
+
+@needs_tensorflow
+def test_rounding_in_training_is_the_devices() -> None:
+    import keras
+
+    from host.runtime import Model
+    from host.training import convert, quantization_aware
+    from host.training.network import inference
+
+    x, labels = features(), np.arange(300) % 4
+    rounded = quantization_aware.rounded(network(), SPEC, Examples(x, labels), Path("m.py"))
+    logits = inference(rounded, SPEC)(x)
+    floats = predicted(rounded.model, x)  # its softmax is still off
+    inner = next(layer for layer in rounded.outputs.layers if isinstance(layer, keras.Model))
+    second = keras.Model(inner.inputs, inner.get_layer("re_lu_1_rounded").output)
+    convolved = predicted(second, x)
+    assert len({variable.path for variable in rounded.outputs.trainable_variables}) == 10
+
+    device = Model(convert.to_int8(rounded.finish(), SPEC, x, labels))
+    found = [device.invoke_layers(example[None, ..., None]) for example in x]
+
+    def real(layer: int) -> np.ndarray:
+        q = device.plan.graph.tensors[device.layers[layer].output].quantization
+        return (np.concatenate([outputs[layer] for outputs in found]) - float(q.zero_point)) * q.scale
+
+    # The first two layers with weights are the device's, but for a tie here and there.
+    assert np.mean(np.abs(real(1) - convolved) < 1e-4) > 0.99
+    # Sums and means round in ways of their own; still the logits are nearer to the device's.
+    to_device, to_floats = np.abs(real(-2) - logits).mean(), np.abs(real(-2) - floats).mean()
+    assert floats.std(axis=0).min() > 0.1  # or there would be nothing to tell
+    assert to_device < 0.75 * to_floats
+
+
+@needs_tensorflow
+def test_what_rounding_gives() -> None:
+    from host.training.quantization_aware import round_activations, round_weights
+
+    kernel = np.random.default_rng(1).normal(size=(3, 3, 2, 5)).astype(np.float32)
+    kernel[..., 1] *= 100  # a channel of its own scale does not spoil the others
+    result = np.array(round_weights(kernel))
+    scale = np.abs(kernel).max(axis=(0, 1, 2)) / 127
+    assert np.abs(result / scale - np.rint(result / scale)).max() < 1e-3
+    assert np.all(np.abs(result - kernel) <= scale * 0.501)
+    values = np.linspace(-2, 3, 1001).astype(np.float32)
+    result = np.array(round_activations(values, -1.0, 2.0))
+    step = 3 / 255
+    assert result.min() >= -1 - step and result.max() <= 2 + step and 0.0 in result
+    assert len(np.unique(np.rint(result / step))) == 256
+
+
+@needs_tensorflow
+def test_gradients_go_straight_through() -> None:
+    import tensorflow as tf
+
+    from host.training.quantization_aware import round_activations
+
+    x = tf.Variable([-5.0, 0.31, 5.0])
+    with tf.GradientTape() as tape:
+        y = tf.reduce_sum(round_activations(x, -1.0, 1.0))
+    assert tape.gradient(y, x).numpy().tolist() == [0.0, 1.0, 0.0]
+
+
+def test_class_bias_finds_what_was_taken_away() -> None:
+    from host.training.choose import class_bias
+
+    rng = np.random.default_rng(2)
+    labels = rng.integers(3, size=3000)
+    logits = rng.normal(size=(3000, 3)) + 2.5 * np.eye(3)[labels]
+    assert class_bias(logits, labels) == (0.0, 0.0, 0.0) or max(map(abs, class_bias(logits, labels))) <= 0.25
+    found = np.array(class_bias(logits - [2.0, 0, 0], labels))
+    assert 1.4 <= found[0] - found[1:].mean() <= 2.6
+    assert abs(found.sum()) < 1e-9
+
+
+@needs_tensorflow
+def test_bias_goes_into_the_last_layer() -> None:
+    from host.training.choose import add_bias
+
+    model, x = network(), features(20)
+    before = predicted(model, x)
+    add_bias(model, (1.0, 0.0, -1.0, 0.0), Path("m.py"))
+    expected = before * np.exp([1.0, 0, -1, 0])
+    assert np.allclose(predicted(model, x), expected / expected.sum(axis=1, keepdims=True), atol=1e-5)
