@@ -4,6 +4,7 @@
  * multiplied by exactly a half: (value - zero point) << 19, with no rounding, and its zero point can go
  * into the sum's constant. The other is multiplied as m33_requantize does it.
  */
+#include "../../elementwise.h"
 #include "requantize.h"
 
 #define LEFT_SHIFT 20
@@ -70,32 +71,6 @@ static __attribute__((noinline)) void add_exact(const scaled_add_t *s, const int
     add_all(*s, half, other, output, count, false);
 }
 
-static int8_t add_general(const nn_add_options_t *o, int32_t a, int32_t b)
-{
-    const int32_t left = (int32_t)1 << o->left_shift;
-    const int32_t first = nn_requantize((a - o->zero_point_1) * left, o->multiplier_1, o->shift_1);
-    const int32_t second = nn_requantize((b - o->zero_point_2) * left, o->multiplier_2, o->shift_2);
-    const int32_t value = nn_requantize(first + second, o->output_multiplier, o->output_shift);
-    return (int8_t)nn_clamp(value + o->output_zero_point, o->clamp_min, o->clamp_max);
-}
-
-static void add_broadcast(const nn_add_options_t *o, const int8_t *a, const int8_t *b, int8_t *output)
-{
-    const int32_t *const s1 = o->strides_1;
-    const int32_t *const s2 = o->strides_2;
-    for (int32_t i = 0; i < o->shape[0]; i++) {
-        for (int32_t j = 0; j < o->shape[1]; j++) {
-            for (int32_t k = 0; k < o->shape[2]; k++) {
-                const int8_t *first = a + i * s1[0] + j * s1[1] + k * s1[2];
-                const int8_t *second = b + i * s2[0] + j * s2[1] + k * s2[2];
-                for (int32_t l = 0; l < o->shape[3]; l++, first += s1[3], second += s2[3]) {
-                    *output++ = add_general(o, *first, *second);
-                }
-            }
-        }
-    }
-}
-
 nn_status_t nn_kernel_add(const nn_call_t *call)
 {
     const nn_add_options_t *const o = call->layer->options;
@@ -106,7 +81,7 @@ nn_status_t nn_kernel_add(const nn_call_t *call)
     const bool half = !swapped || is_half(o->multiplier_2, o->shift_2);
     scaled_add_t scaled;
     if (o->broadcast) {
-        add_broadcast(o, a, b, output);
+        elementwise_broadcast(elementwise_add, o, o->shape, o->strides_1, o->strides_2, a, b, output);
     } else if (half && prepare(&scaled, o, swapped)) {
         if (scaled.bits > 0) {
             add_rounded(&scaled, swapped ? b : a, swapped ? a : b, output, o->elements);
@@ -115,7 +90,7 @@ nn_status_t nn_kernel_add(const nn_call_t *call)
         }
     } else {
         for (int32_t i = 0; i < o->elements; i++) {
-            output[i] = add_general(o, a[i], b[i]);
+            output[i] = elementwise_add(o, a[i], b[i]);
         }
     }
     return NN_OK;

@@ -1,5 +1,7 @@
 /* average_pool_2d for the Cortex-M33: four channels at a time as pairs of int16 sums. */
-#include "pool.h"
+#include "../../pool_window.h"
+#include "../../quantization.h"
+#include "m33.h"
 
 /* Positions whose sum fits an int16: 255 * 128 < 2^15. */
 #define SMALL_WINDOW 255
@@ -22,7 +24,7 @@ static inline uint32_t add_odd_bytes(uint32_t sums, uint32_t bytes)
     return result;
 }
 
-static void pool_4(const nn_pool_2d_options_t *o, const m33_pool_t *w, const int8_t *from, int8_t *to)
+static void pool_4(const nn_pool_2d_options_t *o, const pool_window_t *w, const int8_t *from, int8_t *to)
 {
     uint32_t even = 0, odd = 0;
     for (int32_t r = w->rows; r > 0; r--, from += w->skip) {
@@ -39,7 +41,7 @@ static void pool_4(const nn_pool_2d_options_t *o, const m33_pool_t *w, const int
     to[3] = mean(o, (int32_t)odd >> 16, count);
 }
 
-static void pool_1(const nn_pool_2d_options_t *o, const m33_pool_t *w, const int8_t *from, int8_t *to)
+static void pool_1(const nn_pool_2d_options_t *o, const pool_window_t *w, const int8_t *from, int8_t *to)
 {
     int32_t sum = 0;
     for (int32_t r = w->rows; r > 0; r--, from += w->skip) {
@@ -57,7 +59,7 @@ nn_status_t nn_kernel_average_pool_2d(const nn_call_t *call)
     int8_t *output = nn_call_output(call);
     for (int32_t y = 0; y < o->output_height; y++) {
         for (int32_t x = 0; x < o->output_width; x++) {
-            const m33_pool_t w = m33_pool(o, input, y, x);
+            const pool_window_t w = pool_window(o, input, y, x);
             int32_t c = 0;
             for (; c + 4 <= o->channels && w.rows * w.columns <= SMALL_WINDOW; c += 4) {
                 pool_4(o, &w, w.first + c, output + c);

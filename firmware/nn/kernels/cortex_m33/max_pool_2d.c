@@ -1,5 +1,7 @@
 /* max_pool_2d for the Cortex-M33: eight or four channels at a time by SSUB8 and SEL. */
-#include "pool.h"
+#include "../../pool_window.h"
+#include "../../quantization.h"
+#include "m33.h"
 
 /* The larger of each of four int8. SEL takes a byte of `a` where SSUB8 found it not below b's. */
 static inline uint32_t larger(uint32_t a, uint32_t b)
@@ -21,7 +23,7 @@ static uint32_t four_times(int32_t value)
     return ((uint32_t)value & 0xffu) * 0x01010101u;
 }
 
-static void pool_8(const m33_pool_t *w, const int8_t *from, uint32_t low, uint32_t high, int8_t *to)
+static void pool_8(const pool_window_t *w, const int8_t *from, uint32_t low, uint32_t high, int8_t *to)
 {
     uint32_t a = low, b = low;
     for (int32_t r = w->rows; r > 0; r--, from += w->skip) {
@@ -34,7 +36,7 @@ static void pool_8(const m33_pool_t *w, const int8_t *from, uint32_t low, uint32
     m33_store(to + 4, smaller(b, high));
 }
 
-static void pool_4(const m33_pool_t *w, const int8_t *from, uint32_t low, uint32_t high, int8_t *to)
+static void pool_4(const pool_window_t *w, const int8_t *from, uint32_t low, uint32_t high, int8_t *to)
 {
     uint32_t a = low;
     for (int32_t r = w->rows; r > 0; r--, from += w->skip) {
@@ -45,7 +47,7 @@ static void pool_4(const m33_pool_t *w, const int8_t *from, uint32_t low, uint32
     m33_store(to, smaller(a, high));
 }
 
-static void pool_1(const m33_pool_t *w, const int8_t *from, int32_t low, int32_t high, int8_t *to)
+static void pool_1(const pool_window_t *w, const int8_t *from, int32_t low, int32_t high, int8_t *to)
 {
     int32_t best = low;
     for (int32_t r = w->rows; r > 0; r--, from += w->skip) {
@@ -65,7 +67,7 @@ nn_status_t nn_kernel_max_pool_2d(const nn_call_t *call)
     const uint32_t high = four_times(o->clamp_max);
     for (int32_t y = 0; y < o->output_height; y++) {
         for (int32_t x = 0; x < o->output_width; x++) {
-            const m33_pool_t w = m33_pool(o, input, y, x);
+            const pool_window_t w = pool_window(o, input, y, x);
             int32_t c = 0;
             for (; c + 8 <= o->channels; c += 8) {
                 pool_8(&w, w.first + c, low, high, output + c);

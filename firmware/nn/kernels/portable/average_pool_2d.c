@@ -4,6 +4,11 @@
 #include "pool_window.h"
 #include "quantization.h"
 
+static int32_t add(int32_t a, int32_t b)
+{
+    return a + b;
+}
+
 nn_status_t nn_kernel_average_pool_2d(const nn_call_t *call)
 {
     const nn_pool_2d_options_t *o = call->layer->options;
@@ -12,17 +17,10 @@ nn_status_t nn_kernel_average_pool_2d(const nn_call_t *call)
 
     for (int32_t y = 0; y < o->output_height; y++) {
         for (int32_t x = 0; x < o->output_width; x++) {
-            int32_t top, bottom, left, right;
-            pool_window(y * o->stride_height - o->pad_top, o->kernel_height, o->input_height, &top,
-                        &bottom);
-            pool_window(x * o->stride_width - o->pad_left, o->kernel_width, o->input_width, &left,
-                        &right);
-            const int32_t count = (bottom - top) * (right - left);
+            const pool_window_t window = pool_window(o, input, y, x);
+            const int32_t count = window.rows * window.columns;
             for (int32_t c = 0; c < o->channels; c++) {
-                int32_t sum = 0;
-                for (int32_t row = top; row < bottom; row++)
-                    for (int32_t column = left; column < right; column++)
-                        sum += input[(row * o->input_width + column) * o->channels + c];
+                const int32_t sum = pool_reduce(add, 0, &window, c);
                 const int32_t mean = (sum + (sum > 0 ? count / 2 : -(count / 2))) / count;
                 *output++ = (int8_t)nn_clamp(mean, o->clamp_min, o->clamp_max);
             }

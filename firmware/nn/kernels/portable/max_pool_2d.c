@@ -3,6 +3,11 @@
 #include "pool_window.h"
 #include "quantization.h"
 
+static int32_t larger(int32_t a, int32_t b)
+{
+    return a > b ? a : b;
+}
+
 nn_status_t nn_kernel_max_pool_2d(const nn_call_t *call)
 {
     const nn_pool_2d_options_t *o = call->layer->options;
@@ -11,20 +16,9 @@ nn_status_t nn_kernel_max_pool_2d(const nn_call_t *call)
 
     for (int32_t y = 0; y < o->output_height; y++) {
         for (int32_t x = 0; x < o->output_width; x++) {
-            int32_t top, bottom, left, right;
-            pool_window(y * o->stride_height - o->pad_top, o->kernel_height, o->input_height, &top,
-                        &bottom);
-            pool_window(x * o->stride_width - o->pad_left, o->kernel_width, o->input_width, &left,
-                        &right);
+            const pool_window_t window = pool_window(o, input, y, x);
             for (int32_t c = 0; c < o->channels; c++) {
-                int32_t best = INT8_MIN;
-                for (int32_t row = top; row < bottom; row++) {
-                    for (int32_t column = left; column < right; column++) {
-                        const int32_t value =
-                            input[(row * o->input_width + column) * o->channels + c];
-                        if (value > best) best = value;
-                    }
-                }
+                const int32_t best = pool_reduce(larger, INT8_MIN, &window, c);
                 *output++ = (int8_t)nn_clamp(best, o->clamp_min, o->clamp_max);
             }
         }

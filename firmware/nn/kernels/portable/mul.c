@@ -1,9 +1,9 @@
 /* mul: the product of both inputs, requantized. */
-#include "nn_kernels.h"
-#include "quantization.h"
+#include "elementwise.h"
 
-static int8_t mul_one(const nn_mul_options_t *o, int32_t a, int32_t b)
+static int8_t mul_one(const void *options, int32_t a, int32_t b)
 {
+    const nn_mul_options_t *o = options;
     const int32_t product = (a - o->zero_point_1) * (b - o->zero_point_2);
     const int32_t value =
         nn_requantize(product, o->output_multiplier, o->output_shift) + o->output_zero_point;
@@ -17,16 +17,10 @@ nn_status_t nn_kernel_mul(const nn_call_t *call)
     const int8_t *b = nn_call_input(call, 1);
     int8_t *output = nn_call_output(call);
 
-    if (!o->broadcast) {
+    if (o->broadcast) {
+        elementwise_broadcast(mul_one, o, o->shape, o->strides_1, o->strides_2, a, b, output);
+    } else {
         for (int32_t i = 0; i < o->elements; i++) output[i] = mul_one(o, a[i], b[i]);
-        return NN_OK;
     }
-    const int32_t *s1 = o->strides_1, *s2 = o->strides_2;
-    for (int32_t i = 0; i < o->shape[0]; i++)
-        for (int32_t j = 0; j < o->shape[1]; j++)
-            for (int32_t k = 0; k < o->shape[2]; k++)
-                for (int32_t l = 0; l < o->shape[3]; l++)
-                    *output++ = mul_one(o, a[i * s1[0] + j * s1[1] + k * s1[2] + l * s1[3]],
-                                        b[i * s2[0] + j * s2[1] + k * s2[2] + l * s2[3]]);
     return NN_OK;
 }
