@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -99,16 +98,14 @@ def test_summarize(capsys):
     assert "conv_2d" in text and "bytes of arena" in text and "detection_threshold" in text
 
 
-def test_summarize_is_quick_and_does_not_load_tensorflow():
+def test_summarize_does_not_load_tensorflow():
     code = (
         "import sys, host.summarize as s; s.main([sys.argv[1], '--json', '-']);"
         "sys.exit(3 if {'tensorflow', 'ai_edge_litert', 'jinja2'} & set(sys.modules) else 0)"
     )
-    start = time.process_time(), time.monotonic()
     done = subprocess.run([sys.executable, "-c", code, str(SHIPPED[0])], cwd=ROOT, capture_output=True)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["layers"]
-    assert time.monotonic() - start[1] < 5  # 0.3 s of processor time; the bound is for a busy machine
 
 
 MAIN = """
