@@ -13,7 +13,17 @@ import pytest
 from codegen.frontend import FrontendSettings
 from host.errors import TokayError
 from host.training import specification
-from host.training.specification import Augmentation, Detector, Schedule, Specification
+from host.training.specification import (
+    Augmentation,
+    Auxiliary,
+    Detector,
+    Distillation,
+    Mixup,
+    QuantizationAware,
+    Schedule,
+    Specification,
+    Transfer,
+)
 
 GOOD = Specification(
     name="good", description="", classes=("on", "_unknown_", "_silence_"), frontend=FrontendSettings()
@@ -76,6 +86,21 @@ def test_class_of() -> None:
         ({"augmentation": Augmentation(lead_in_ms=(-20, 300))}, "lead_in_ms"),
         ({"augmentation": Augmentation(shift_ms=-1)}, "shift_ms"),
         ({"schedule": Schedule(epochs=0)}, "epochs"),
+        ({"schedule": Schedule(epochs=4, warmup_epochs=4)}, "warmup_epochs"),
+        ({"schedule": Schedule(averaging=1.0)}, "averaging"),
+        ({"schedule": Schedule(label_smoothing=1.0)}, "label_smoothing"),
+        ({"schedule": Schedule(final_learning_rate=1.0)}, "final_learning_rate"),
+        ({"schedule": Schedule(patience=-1)}, "patience"),
+        ({"auxiliary": Auxiliary(word_weight=-1.0)}, "word_weight"),
+        ({"mixup": Mixup(probability=1.5)}, "mixup.probability"),
+        ({"mixup": Mixup(alpha=0.0)}, "mixup.alpha"),
+        ({"distillation": Distillation(teachers=-1)}, "teachers"),
+        ({"distillation": Distillation(weight=2.0)}, "distillation.weight"),
+        ({"distillation": Distillation(temperature=0.0)}, "temperature"),
+        ({"distillation": Distillation(build="a b")}, "no function's name"),
+        ({"transfer": Transfer(epochs=-1)}, "transfer.epochs"),
+        ({"quantization_aware": QuantizationAware(learning_rate=0.0)}, "quantization_aware.learning_rate"),
+        ({"class_bias": "testing"}, "class_bias"),
     ],
 )
 def test_what_cannot_work_is_refused(change: dict, message: str) -> None:
@@ -104,6 +129,28 @@ def test_a_file_without_a_network(tmp_path: Path) -> None:
     path = tmp_path / "model.py"
     path.write_text(shipped.replace("def build_model", "def other"))
     with pytest.raises(TokayError, match="build_model"):
+        specification.load(str(path))
+
+
+def test_a_teacher_that_is_not_there(tmp_path: Path) -> None:
+    shipped = (specification.MODELS_FOLDER / "keyword_spotting_on_off.py").read_text()
+    path = tmp_path / "model.py"
+    path.write_text(f"{shipped}\nfrom dataclasses import replace\n" + """
+from host.training.specification import Distillation
+SPECIFICATION = replace(SPECIFICATION, distillation=Distillation(teachers=2, build="build_large"))
+""")
+    with pytest.raises(TokayError, match=r"no build_large\(spec\)"):
+        specification.load(str(path))
+    path.write_text(path.read_text() + "def build_large(spec): pass\n")
+    assert specification.load(str(path)).build_teacher.__name__ == "build_large"
+    small = specification.dry_run(specification.load(str(path)).spec)
+    assert small.distillation.teachers == 1 and small.distillation.epochs == 1
+
+
+def test_a_field_that_is_not_there_is_placed(tmp_path: Path) -> None:
+    path = tmp_path / "model.py"
+    path.write_text("from host.training.specification import Schedule\n\nSCHEDULE = Schedule(epoch=3)\n")
+    with pytest.raises(TokayError, match=r"model\.py:3: TypeError.*epoch"):
         specification.load(str(path))
 
 
