@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from host import native
 from host.cli import write_atomic
 from host.dataset.store import cache_folder
 from host.errors import TokayError
@@ -128,7 +129,7 @@ def key(loaded: LoadedModel, contents: str, seed: int) -> str:
     versions = [_version(name) for name in ("numpy", "keras", "tensorflow", "tensorflow-cpu")]
     for part in (repr(loaded.spec), contents, str(seed), *versions, str(os.cpu_count())):
         digest.update(part.encode() + b"\0")
-    for path in (loaded.path, *own):
+    for path in (loaded.path, native.library_path(), *own):
         digest.update(hashlib.blake2b(path.read_bytes()).digest())
     return digest.hexdigest()
 
