@@ -40,7 +40,7 @@ SPECIFICATION = Specification(
     augmentation=Augmentation(
         keyword_copies=8, unknown_copies=8, silence_copies=8, background_crops=20, synthetic_voices=0
     ),
-    schedule=Schedule(epochs=8, batch_size=32, validation_minutes=0.5), auxiliary=Auxiliary(0.3),
+    schedule=Schedule(epochs=30, batch_size=32, validation_minutes=0.5), auxiliary=Auxiliary(0.3),
     mixup=Mixup(0.3), distillation=Distillation(teachers=1, epochs=3), transfer=Transfer(2),
     quantization_aware=QuantizationAware(2), class_bias="validation", input_scale=1 / 64,
 )
@@ -124,27 +124,34 @@ def test_killed_at_ten_moments(place: Path, straight: tuple[bytes, bytes, float]
     model, card, seconds = straight
     output, rng = place / "killed.tflite", np.random.default_rng(11)
     through: list[tuple[str, int]] = []
-    kills = 0
-    for _ in range(200):
+    # Ten kills, each a moment after some more epochs: before the first of them, between any two, within.
+    for epochs in rng.permutation([0, 0, 0, 1, 1, 1, 1, 1, 2, 3]):
         process = start(place, output)
-        if kills < 10:
-            try:
-                process.wait(float(rng.uniform(0.2, 0.7)) * seconds)
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGKILL)
-                kills += 1
-        _, told = process.communicate(timeout=3600)
+        told = "".join(next_epoch(process) for _ in range(epochs))
+        time.sleep(float(rng.uniform(0, 0.02 if epochs else 0.3)) * seconds)
+        process.send_signal(signal.SIGKILL)
+        told += process.communicate(timeout=3600)[1]
+        assert process.returncode == -signal.SIGKILL, told
         # What had been told to be through is not done again: at most the epoch under way is lost.
         assert not set(through) & set(epochs_in(told))
         through += epochs_in(told)
-        if process.returncode == 0:
-            break
-        assert process.returncode == -signal.SIGKILL, told
         assert not output.exists()
-    # It may come to its end before the tenth kill; then it did so with what the kills before left of it.
-    assert kills >= 1 and process.returncode == 0
+    process = start(place, output)
+    _, told = process.communicate(timeout=3600)
+    assert process.returncode == 0 and not set(through) & set(epochs_in(told))
     assert output.read_bytes() == model and output.with_suffix(".json").read_bytes() == card
     assert not list(place.glob(".killed*"))
+
+
+def next_epoch(process: subprocess.Popen[str]) -> str:
+    """What is told up to the end of the next epoch."""
+    assert process.stderr is not None
+    told = ""
+    while not epochs_in(told):
+        line = process.stderr.readline()
+        assert line, told  # it ended instead
+        told += line
+    return told
 
 
 @pytest.fixture
