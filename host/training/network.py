@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from host.errors import TokayError
-from host.training.specification import LoadedModel, Specification
+from host.training.specification import LoadedModel, Specification, line_in
 
 
 def import_keras(seed: int) -> Any:
@@ -149,7 +149,7 @@ def _built(build: Callable[[Specification], Any], spec: Specification, path: Pat
     try:
         model = build(spec)
     except Exception as error:  # the user's function: say where, not how Keras got there
-        line = _line_in(path, error)
+        line = line_in(path, error)
         where = f"{path}:{line}" if line else str(path)
         raise TokayError(f"{where}: {name}: {type(error).__name__}: {error}") from error
     wanted_in, wanted_out = (None, *spec.feature_shape, 1), (None, len(spec.classes))
@@ -179,15 +179,6 @@ def _is_softmax(layer: Any, kind: type) -> bool:
     import keras
 
     return isinstance(layer, kind) and getattr(layer, "activation", None) is keras.activations.softmax
-
-
-def _line_in(path: Path, error: Exception) -> int | None:
-    line, trace = None, error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == str(path):
-            line = trace.tb_lineno
-        trace = trace.tb_next
-    return line
 
 
 def _cpu_flags() -> str:

@@ -206,13 +206,14 @@ def _import(path: Path) -> ModuleType:
     except TokayError:
         raise
     except Exception as error:  # whatever the user's file does wrong is the user's to know
-        line = error.lineno if isinstance(error, SyntaxError) else _line_in(path, error)
+        line = error.lineno if isinstance(error, SyntaxError) else line_in(path, error)
         where = f"{path}:{line}" if line else str(path)
         raise TokayError(f"{where}: {type(error).__name__}: {error}") from error
     return module
 
 
-def _line_in(path: Path, error: Exception) -> int | None:
+def line_in(path: Path, error: Exception) -> int | None:
+    """The line of ``path`` that was under way when ``error`` was raised; None where it was not on the way."""
     line, trace = None, error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == str(path):
