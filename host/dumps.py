@@ -11,9 +11,6 @@ What a slow line lost is silence in the audio and the lowest value in the spectr
 from __future__ import annotations
 
 import io
-import struct
-import wave
-import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +20,7 @@ import numpy as np
 from host.cli import write_atomic
 from host.device import messages as m
 from host.listening import Heard
+from host.media import png, wav
 
 
 @dataclass(frozen=True)
@@ -111,32 +109,8 @@ def table(columns: dict[int, tuple[int, ...]], dtype: Any) -> tuple[np.ndarray, 
     return values, count - len(columns)
 
 
-def wav(samples: np.ndarray, sample_rate_hz: int) -> bytes:
-    """A WAV file of int16 mono samples."""
-    stream = io.BytesIO()
-    with wave.open(stream, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(sample_rate_hz)
-        file.writeframes(samples.astype("<i2").tobytes())
-    return stream.getvalue()
-
-
 def picture(values: np.ndarray) -> np.ndarray:
     """uint8 [channels, columns] with the lowest channel at the bottom, from least to most."""
     low, high = float(values.min()), float(values.max())
     scaled = (values.astype(np.float64) - low) * (255 / (high - low if high > low else 1))
     return np.ascontiguousarray(scaled.round().astype(np.uint8).T[::-1])
-
-
-def png(pixels: np.ndarray) -> bytes:
-    """A greyscale PNG of uint8 [height, width]."""
-    height, width = pixels.shape
-    rows = np.concatenate([np.zeros((height, 1), np.uint8), pixels], axis=1)  # filter 0 before each row
-    parts = (
-        (b"IHDR", struct.pack(">2I5B", width, height, 8, 0, 0, 0, 0)),
-        (b"IDAT", zlib.compress(rows.tobytes(), 6)),
-        (b"IEND", b""),
-    )
-    chunks = (struct.pack(">I", len(d)) + t + d + struct.pack(">I", zlib.crc32(t + d)) for t, d in parts)
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import argparse
 import base64
-import io
 import sys
-import wave
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -28,6 +26,7 @@ from host.dataset import find
 from host.dataset.store import fit_length
 from host.errors import TokayError
 from host.features import Frontend
+from host.media import png, wav
 from host.training import specification
 from host.training.specification import SILENCE, Specification
 
@@ -155,8 +154,8 @@ def page(title: str, shown: Sequence[Shown], spec: Specification) -> str:
         rows = "".join(f"<tr><td>{escape(k)}<td>{escape(v)}" for k, v in one.effects.items())
         parts.append(
             f"<section><h2>{escape(one.title)}</h2>"
-            f"{_embedded('img', 'image/png', picture.png(_picture(one, spec)))}"
-            f"{_embedded('audio controls', 'audio/wav', _wav(one.pcm, spec.sample_rate_hz))}"
+            f"{_embedded('img', 'image/png', png(_picture(one, spec)))}"
+            f"{_embedded('audio controls', 'audio/wav', wav(one.pcm, spec.sample_rate_hz))}"
             f"<table>{rows}</table></section>"
         )
     return (
@@ -175,7 +174,7 @@ def image(title: str, shown: Sequence[Shown], spec: Specification) -> bytes:
         parts += [picture.text(line) for line in _lines(one)] + [_picture(one, spec)]
     widest = max(part.shape[1] for part in parts)
     padded = [np.pad(p, ((0, 0), (0, widest - p.shape[1]), (0, 0)), constant_values=255) for p in parts]
-    return picture.png(picture.stack(padded))
+    return png(picture.stack(padded))
 
 
 def _picture(one: Shown, spec: Specification) -> np.ndarray:
@@ -204,16 +203,6 @@ def _lines(one: Shown) -> list[str]:
 def _embedded(tag: str, kind: str, data: bytes) -> str:
     closing = "</audio>" if tag.startswith("audio") else ""
     return f'<{tag} src="data:{kind};base64,{base64.b64encode(data).decode()}">{closing}'
-
-
-def _wav(pcm: np.ndarray, rate: int) -> bytes:
-    stream = io.BytesIO()
-    with wave.open(stream, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(rate)
-        file.writeframes(pcm.astype("<i2").tobytes())
-    return stream.getvalue()
 
 
 def _kind(spec: Specification, word: str) -> int:

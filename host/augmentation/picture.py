@@ -1,9 +1,7 @@
-"""Pictures of audio as arrays of pixels, and the PNG that holds them: no library needed for either."""
+"""Pictures of audio as arrays of pixels."""
 
 from __future__ import annotations
 
-import struct
-import zlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -80,19 +78,6 @@ def stack(pictures: Sequence[np.ndarray], gap: int = 6) -> np.ndarray:
         row[:height, width - own :] = picture
         rows.append(row)
     return np.concatenate(rows)
-
-
-def png(pixels: np.ndarray) -> bytes:
-    """The file of uint8 [height, width, 3]."""
-    height, width, _ = pixels.shape
-    rows = np.concatenate((np.zeros((height, 1), np.uint8), pixels.reshape(height, -1)), axis=1)
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows.tobytes(), 9)) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + body
 
 
 def _columns(samples: int, rate: int) -> int:

@@ -10,7 +10,6 @@ two that the model misheard ("stop" for "off", "off" for another word) gave way 
 
 from __future__ import annotations
 
-import io
 import json
 import sys
 from collections.abc import Sequence
@@ -25,6 +24,7 @@ from host.dataset import synthetic
 from host.dataset.augment import loudness, to_int16
 from host.dataset.synthesizers import Voice, espeak
 from host.errors import TokayError
+from host.media import wav
 
 RATE = 8000
 LENGTH_S = 18.0
@@ -74,7 +74,7 @@ def main(argv: Sequence[str]) -> int:
         raise TokayError("espeak-ng is not installed", hint="apt install espeak-ng")
     audio, words = render(DIALOGUE)
     output = Path(args.output)
-    cli.write_atomic(output, _wav(audio))
+    cli.write_atomic(output, wav(audio, RATE))
     sidecar = {
         "audio": output.name,
         "sample_rate_hz": RATE,
@@ -102,14 +102,6 @@ def render(dialogue: Sequence[Line]) -> tuple[np.ndarray, list[dict[str, object]
         words.append({"word": line.word, **times, "voice": asdict(line.voice)})
     signal += coloured_noise(len(signal), 24, 0.5, RATE) * (SPEECH_RMS * 10 ** (-SNR_DB / 20))
     return to_int16(signal), words
-
-
-def _wav(audio: np.ndarray) -> bytes:
-    import soundfile
-
-    stream = io.BytesIO()
-    soundfile.write(stream, audio, RATE, format="WAV", subtype="PCM_16")
-    return stream.getvalue()
 
 
 if __name__ == "__main__":

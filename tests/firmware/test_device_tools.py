@@ -21,8 +21,8 @@ from host.device import messages as m
 from host.device.device import Device, Gap
 from host.device.framing import Decoder, Frame
 from host.device.simulator import SimulatorTransport
-from host.dumps import wav
 from host.errors import TokayError
+from host.media import wav
 from host.pipeline import Event, Pipeline
 from host.simulator.machine import Machine
 

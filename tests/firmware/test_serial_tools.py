@@ -13,7 +13,7 @@ from host import classify, cli, compare, demo, profile
 from host.audio import read_audio
 from host.device.pty import PtyBridge
 from host.device.simulator import SimulatorTransport
-from host.dumps import wav
+from host.media import wav
 from host.simulator.machine import Machine
 
 MODEL = "keyword_spotting_on_off"

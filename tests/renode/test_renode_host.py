@@ -14,7 +14,7 @@ import pytest
 
 from host import classify, cli, compare, profile, renode
 from host.audio import read_audio
-from host.dumps import wav
+from host.media import wav
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = "keyword_spotting_on_off"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from host import classify, cli, demo, profile
 from host.audio import read_audio
-from host.dumps import wav
+from host.media import wav
 
 HERE = Path(__file__).resolve().parent
 SECONDS, RATE = 6, 8000
