@@ -103,11 +103,11 @@ def show(
     augmenter = Augmenter(spec.augmentation, frontend, audio, recordings)
     shown = [Shown("the clip", audio[chosen], 0, {}, frontend.features(audio[chosen]))]
     draws = []
-    for number in range(count):
-        job = Job(chosen, _kind(spec, word))
+    job = Job(chosen, _kind(spec, word))
+    features = augmenter.features(np.array([[job.clip, job.kind]] * count, np.int32).reshape(-1, 2), (seed,))
+    for number, seen in enumerate(features):
         draw = augmenter.draw(job, (seed,), number)
         pcm = augmenter.pcm(job, draw)
-        seen = frontend.features(pcm)[-spec.feature_shape[0] :]
         effects = told(draw, job.kind, spec.sample_rate_hz)
         shown.append(Shown(f"draw {number}", pcm, draw.lead_in_samples, effects, seen))
         draws.append(draw)
@@ -128,6 +128,8 @@ def told(draw: Draw, kind: int, rate: int) -> dict[str, str]:
     tell("pitch", draw.pitch_semitones != 0, f"{draw.pitch_semitones:+.2f} semitones")
     tell("shift", draw.shift_samples != 0, f"{draw.shift_samples * ms:+.0f} ms")
     tell("lead-in", draw.lead_in_samples > 0, f"{draw.lead_in_samples * ms:.0f} ms")
+    settled = f"noise reduction as after {draw.settled_ms / 1000:.1f} s of it"
+    tell("settled", draw.settled_ms > 0, settled)
     level = f"at {draw.lead_in_level:.2f} of its loudness"
     tell("word before", draw.lead_in_clip >= 0, f"clip {draw.lead_in_clip}, {level}")
     room = f"60 dB in {draw.room_rt60_s:.2f} s, direct {draw.room_direct_db:+.1f} dB"

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import shutil
 import statistics
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -15,13 +16,16 @@ from pathlib import Path
 import numpy as np
 
 from codegen.frontend import FrontendSettings
-from host import audio, board, classify, demo, image
+from host import audio, board, classify, demo, image, renode
 from host.augmentation import Augmenter
+from host.errors import TokayError
 from host.features import Frontend
+from host.native import library_path
 from host.runtime import Model
 from host.training.specification import Augmentation
 from tests.firmware import m33_rig
 from tests.firmware import test_frontend_targets as frontend_rig
+from tests.places import ROOT
 
 MODEL = "keyword_spotting_on_off"
 REPETITIONS = 5
@@ -87,6 +91,32 @@ def simulator_speed() -> None:
     print(f"simulator: {samples.size / 8000 / seconds(hear):.0f} times real time on the demonstration's clip")
 
 
+def renode_speed() -> None:
+    """Simulated time by Renode's, its start left out: the longer of two runs less the other."""
+    try:
+        program = renode.find()
+    except TokayError as error:
+        print(f"Renode: not measured: {error}")
+        return
+    for accelerator in ("none", "mvp"):
+        built = image.build(MODEL, board.load("brd2601b"), accelerator=accelerator)
+        took = {}
+        for simulated in (2, 22):
+            with tempfile.TemporaryDirectory() as folder:
+                script = Path(folder) / "run.resc"
+                script.write_text(
+                    f"logLevel 3\n$elf=@{built.elf}\n$native=@{library_path()}\n"
+                    f'$audio="{demo.DEMO.with_suffix(".wav")}"\ninclude @{ROOT}/boards/renode/tokay.resc\n'
+                    f'emulation SetAdvanceImmediately true\nemulation RunFor "{simulated}"\nquit\n'
+                )
+                command = [str(program), "--disable-xwt", "--console", "--plain", str(script)]
+                start = time.perf_counter()
+                nothing = subprocess.DEVNULL
+                subprocess.run(command, stdin=nothing, capture_output=True, check=True, timeout=900)
+                took[simulated] = time.perf_counter() - start
+        print(f"Renode, accelerator {accelerator}: {20 / (took[22] - took[2]):.1f} times real time")
+
+
 def features_against_tensorflow() -> None:
     """TensorFlow's operator is the vendor's front end in the same C; it makes features only, one clip at
     a time. The vendor's generator augments too, before that, so ours is faster against it than told here."""
@@ -138,7 +168,7 @@ def network_against_reference() -> None:
 
 def main() -> None:
     for figure in (
-        frontend_on_chip, network_on_chip, simulator_speed, features_against_tensorflow,
+        frontend_on_chip, network_on_chip, simulator_speed, renode_speed, features_against_tensorflow,
         network_against_reference,
     ):  # fmt: skip
         figure()

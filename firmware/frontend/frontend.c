@@ -101,6 +101,12 @@ size_t frontend_process(frontend_t *fe, const int16_t *samples, size_t count,
   return taken;
 }
 
+uint32_t *frontend_noise_estimate(frontend_t *fe) {
+  if (!fe->config->noise_reduction) return NULL;
+  layout_t at = layout(fe->config);
+  return at_offset(fe, at.estimate);
+}
+
 bool frontend_activity(frontend_t *fe) {
   bool tripped = fe->activity.tripped;
   fe->activity.tripped = false;

@@ -32,6 +32,10 @@ frontend_t *frontend_init(const frontend_config_t *config, void *memory, size_t 
 /* Back to the state after frontend_init: empty window, noise estimate zero. */
 void frontend_reset(frontend_t *fe);
 
+/* The noise estimate, a value for each channel, or NULL where the config has no noise reduction. For
+ * tools that set up a state which a stream would take long to reach. */
+uint32_t *frontend_noise_estimate(frontend_t *fe);
+
 const frontend_config_t *frontend_config(const frontend_t *fe);
 
 /* Consumes samples until one more column is complete or the samples are used up. Returns how many

@@ -218,6 +218,36 @@ void augmentation_render(const augmentation_source_t *source, augmentation_job_t
   convert(source, draw, signal, samples, pcm);
 }
 
+/* The share that the noise estimate has of a steady sound's level after so many columns of it. */
+static float settled_share(float smoothing, float columns) { return 1 - powf(1 - smoothing, columns); }
+
+/* Brings the noise estimate to where the sound heard so far would have brought it had it lasted longer (or
+ * shorter): it starts at zero and takes seconds, more than a lead-in can cost. */
+static void settle(frontend_t *fe, size_t heard, float wanted) {
+  const frontend_config_t *config = frontend_config(fe);
+  uint32_t *estimate = frontend_noise_estimate(fe);
+  if (!estimate || !heard) return;
+  for (size_t i = 0; i < config->channels; ++i) {
+    float smoothing = (float)(i % 2 ? config->noise_smoothing_odd : config->noise_smoothing_even) * 0x1p-14f;
+    if (smoothing <= 0) continue;
+    float factor = settled_share(smoothing, wanted) / settled_share(smoothing, (float)heard);
+    float level = (float)estimate[i] * factor;
+    estimate[i] = level < 4294967040.0f ? (uint32_t)level : 4294967040u; /* the largest float below 2^32 */
+  }
+}
+
+/* The columns of a rendered example, those of its lead-in first. */
+static void hear(frontend_t *fe, const augmentation_draw_t *draw, const int16_t *pcm, size_t samples,
+                 uint16_t *columns, size_t count) {
+  size_t before = draw->settled_ms > 0 ? (size_t)draw->lead_in_samples : 0;
+  const frontend_config_t *config = frontend_config(fe);
+  frontend_reset(fe);
+  size_t heard = frontend_stream(fe, pcm, before, columns, count);
+  float rate = (float)config->sample_rate_hz, step = (float)config->step_samples;
+  if (before) settle(fe, heard, draw->settled_ms * rate / 1000 / step);
+  frontend_stream(fe, pcm + before, samples - before, columns + heard * config->channels, count - heard);
+}
+
 void augmentation_examples(const augmentation_source_t *source, const augmentation_job_t *jobs,
                            size_t count, uint64_t key, uint64_t first, size_t frames, void *scratch,
                            int8_t *features) {
@@ -232,8 +262,7 @@ void augmentation_examples(const augmentation_source_t *source, const augmentati
     augmentation_draw(source, jobs[i], key, first + i, &draw);
     augmentation_render(source, jobs[i], &draw, scratch, pcm);
     size_t samples = augmentation_samples(source, &draw), heard = columns_of(config, samples);
-    frontend_reset(fe);
-    frontend_stream(fe, pcm, samples, columns, heard);
+    hear(fe, &draw, pcm, samples, columns, heard);
     const uint16_t *last = columns + (heard - frames) * config->channels;
     if (config->dynamic_range) {
       frontend_quantize_dynamic(config, last, values, features);

@@ -19,7 +19,7 @@ typedef struct {
   float gain[2];
   float pitch_probability, pitch_semitones[2];
   float noise_probability, noise_snr_db[2];
-  float lead_in_probability, lead_in_ms[2];
+  float lead_in_probability, lead_in_ms[2], settled_ms[2];
   float room_probability, room_rt60_s[2], room_direct_db[2];
   float microphone_probability;
   float clipping_probability, clipping_db[2];
@@ -45,6 +45,7 @@ typedef struct {
   int32_t lead_in_samples; /* heard before the clip; whole steps of the front end */
   int32_t lead_in_clip;    /* whose end is heard there, or -1 */
   float lead_in_level;     /* its loudness by the clip's */
+  float settled_ms;        /* as long as that the noise estimate takes the lead-in to have lasted; 0: as it is */
   float room_rt60_s;       /* seconds to fall by 60 dB; 0: off */
   float room_direct_db;    /* direct sound by all of the reverberation */
   uint32_t room_seed;

@@ -16,6 +16,13 @@ static int32_t draw_lead_in(const augmentation_source_t *source, random_t *r) {
   return happens(r, s->lead_in_probability) ? (int32_t)(samples / step * step) : 0;
 }
 
+/* Each octave of times is as likely; 0: off. */
+static float draw_settled(const augmentation_settings_t *s, random_t *r) {
+  if (s->settled_ms[0] <= 0) return 0;
+  const float octaves[] = {log2f(s->settled_ms[0]), log2f(s->settled_ms[1])};
+  return exp2f(random_between(r, octaves));
+}
+
 /* A recording, or noise made: the latter as likely as two recordings. */
 static int32_t draw_noise(const augmentation_source_t *source, random_t *r) {
   uint32_t choice = random_below(r, (uint32_t)source->recording_count + 2);
@@ -89,5 +96,6 @@ void augmentation_draw(const augmentation_source_t *source, augmentation_job_t j
   } else {
     draw_word(source, job, &r, &d);
   }
+  if (d.lead_in_samples) d.settled_ms = draw_settled(&source->settings, &r);
   *draw = d;
 }

@@ -19,7 +19,7 @@ class Settings(ctypes.Structure):
         ("speed", _range), ("gain", _range),
         ("pitch_probability", _f32), ("pitch_semitones", _range),
         ("noise_probability", _f32), ("noise_snr_db", _range),
-        ("lead_in_probability", _f32), ("lead_in_ms", _range),
+        ("lead_in_probability", _f32), ("lead_in_ms", _range), ("settled_ms", _range),
         ("room_probability", _f32), ("room_rt60_s", _range), ("room_direct_db", _range),
         ("microphone_probability", _f32),
         ("clipping_probability", _f32), ("clipping_db", _range),
@@ -41,11 +41,12 @@ class Draw(ctypes.Structure):
 
     _fields_ = (
         ("speed", _f32), ("pitch_semitones", _f32), ("shift_samples", _i32), ("lead_in_samples", _i32),
-        ("lead_in_clip", _i32), ("lead_in_level", _f32), ("room_rt60_s", _f32), ("room_direct_db", _f32),
-        ("room_seed", _u32), ("noise", _i32), ("noise_row", _i32), ("noise_start", _u32),
-        ("noise_snr_db", _f32), ("noise_loudness", _f32), ("highpass_hz", _f32), ("shelf_hz", _f32),
-        ("shelf_db", _f32), ("peak_hz", _f32), ("peak_db", _f32), ("peak_q", _f32), ("clipping_db", _f32),
-        ("clipping_soft", _i32), ("gain", _f32), ("floor_rms", _f32), ("floor_start", _u32),
+        ("lead_in_clip", _i32), ("lead_in_level", _f32), ("settled_ms", _f32), ("room_rt60_s", _f32),
+        ("room_direct_db", _f32), ("room_seed", _u32), ("noise", _i32), ("noise_row", _i32),
+        ("noise_start", _u32), ("noise_snr_db", _f32), ("noise_loudness", _f32), ("highpass_hz", _f32),
+        ("shelf_hz", _f32), ("shelf_db", _f32), ("peak_hz", _f32), ("peak_db", _f32), ("peak_q", _f32),
+        ("clipping_db", _f32), ("clipping_soft", _i32), ("gain", _f32), ("floor_rms", _f32),
+        ("floor_start", _u32),
     )  # fmt: skip
 
 

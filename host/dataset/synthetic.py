@@ -59,8 +59,9 @@ def used(voices: int | Mapping[str, int]) -> dict[str, int]:
 def training_voices(voices: int | Mapping[str, int], seed: int) -> list[Voice]:
     """So many voices of each engine (a number: of espeak-ng), different for each seed, none held out.
 
-    An engine that is not installed gives none. Where more are wanted than an engine has speakers,
-    they speak again, faster or slower, higher or lower.
+    An engine that is not installed gives none. Where more are wanted than an engine has speakers, voices
+    between two of them follow; an engine that has none such lets its speakers speak again, faster or
+    slower, higher or lower.
     """
     return [voice for name, count in used(voices).items() for voice in _drawn(name, count, seed)]
 
@@ -74,13 +75,20 @@ def _drawn(engine: str, count: int, seed: int) -> list[Voice]:
     return [
         Voice(
             engine,
-            speakers[int(order[i % len(speakers)])],
+            _speaker(engine, speakers, order, i),
             round(float(rng.uniform(0.8, 1.25)), 2),
             round(float(rng.uniform(0.92, 1.09)), 2),
             _MARKS[int(rng.integers(len(_MARKS)))],
         )
         for i in range(count)
     ]
+
+
+def _speaker(engine: str, speakers: Sequence[str], order: np.ndarray, place: int) -> str:
+    """The speaker of the voice at ``place``; each later round over them pairs them in another way."""
+    turn, i = divmod(place, len(speakers))
+    first, second = (speakers[int(order[k % len(speakers)])] for k in (i, i + turn))
+    return first if first == second else ENGINES[engine].blend(first, second) or first
 
 
 def _drawn_espeak(count: int, seed: int) -> list[Voice]:

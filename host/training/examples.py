@@ -98,7 +98,7 @@ def word_names(spec: Specification, store: Store) -> tuple[str, ...]:
     """The words that examples of this store can say, keywords first: what ``Examples.words`` counts in."""
     others = {clip.word for clip in store.clips if spec.class_of(clip.word) >= 0}
     if UNKNOWN in spec.classes and _voices(spec):
-        others |= set(synthetic.UNKNOWN_WORDS)
+        others |= {*synthetic.UNKNOWN_WORDS, *spec.augmentation.synthetic_near_words}
     if SILENCE in spec.classes:
         others.add(SILENCE)
     return (*spec.keywords, *sorted(others - set(spec.keywords)))
@@ -183,14 +183,15 @@ def _synthetic_clips(spec: Specification, names: Sequence[str]) -> _Clips:
 def _unknown_words(
     spec: Specification, voices: Sequence[synthetic.Voice]
 ) -> list[tuple[str, synthetic.Voice]]:
-    """Which words each voice says beside the keywords: a draw that is the same for every specification,
-    so that models share what was said once."""
+    """Which words each voice says beside the keywords: those near to them, and a draw that is the same for
+    every specification, so that models share what was said once."""
+    near = spec.augmentation.synthetic_near_words
     most = spec.augmentation.synthetic_unknown_words or len(synthetic.UNKNOWN_WORDS)
     said = []
     for place, voice in enumerate(voices):
         order = np.random.default_rng([place, 0x0DD]).permutation(len(synthetic.UNKNOWN_WORDS))
-        drawn = (synthetic.UNKNOWN_WORDS[i] for i in order[:most])
-        said += [(word, voice) for word in drawn if word not in spec.keywords]
+        words = dict.fromkeys((*near, *(synthetic.UNKNOWN_WORDS[i] for i in order[:most])))
+        said += [(word, voice) for word in words if word not in spec.keywords]
     return said
 
 

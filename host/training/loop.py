@@ -22,7 +22,7 @@ from host.training.work import State, Work
 _AVERAGE_EVERY = 4  # steps: following the weights at each of them would cost as much as it gives
 # Share of the epochs that cannot be the best: while the learning rate is high, a lucky epoch on a few
 # dozen validation clips is worth less than the rest of the schedule.
-_UNSETTLED = 2 / 3
+_UNSETTLED = 0.8
 
 
 @dataclass(frozen=True)

@@ -73,11 +73,14 @@ class Augmentation:
     clipping_db: tuple[float, float] = (2.0, 10.0)  # how far the peak would go beyond it
     lead_in_probability: float = 0.5  # share of copies that the front end meets in mid-stream
     lead_in_ms: tuple[int, int] = (300, 1500)
+    # As long as that the noise reduction takes a lead-in to have lasted; (0, 0): as long as it did.
+    settled_ms: tuple[float, float] = (0.0, 0.0)
     # Voices beside the dataset, where installed: of espeak-ng, or by engine (host.dataset voices).
     synthetic_voices: int | Mapping[str, int] = 24
     synthetic_copies: int = 20  # of a keyword's clip in each of them
     synthetic_unknown_copies: int = 4  # of another word's
     synthetic_unknown_words: int = 0  # that each voice says, drawn from a list; 0 is the whole list
+    synthetic_near_words: tuple[str, ...] = ()  # no keywords but like them: each voice says all of these
 
 
 @dataclass(frozen=True)
@@ -260,7 +263,7 @@ def _validate_detector(spec: Specification, require: Callable[[bool, str], None]
 def _validate_augmentation(augmentation: Augmentation, require: Callable[[bool, str], None]) -> None:
     for name in (
         "speed", "gain", "noise_snr_db", "lead_in_ms", "pitch_semitones", "room_rt60_s", "room_direct_db",
-        "clipping_db",
+        "clipping_db", "settled_ms",
     ):  # fmt: skip
         low, high = getattr(augmentation, name)
         require(math.isfinite(low) and math.isfinite(high), f"augmentation.{name} must be finite")
@@ -270,6 +273,8 @@ def _validate_augmentation(augmentation: Augmentation, require: Callable[[bool, 
     require(least >= 0.5 and most <= 1.5, "augmentation.speed is outside 0.5..1.5")
     require(augmentation.gain[0] > 0, "augmentation.gain must be positive")
     require(augmentation.lead_in_ms[0] >= 0, "augmentation.lead_in_ms is negative")
+    least, most = augmentation.settled_ms
+    require(least > 0 or least == most == 0, "augmentation.settled_ms must be positive, or (0, 0) for none")
     require(augmentation.lead_in_ms[1] <= 10000, "augmentation.lead_in_ms is above 10000")
     for name in ("shift_ms", "unknown_shift_ms"):
         require(0 <= getattr(augmentation, name) <= 10000, f"augmentation.{name} is outside 0..10000")

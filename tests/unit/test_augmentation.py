@@ -279,6 +279,36 @@ def test_a_lead_in_is_what_a_stream_would_have_heard() -> None:
     assert np.array_equal(FRONTEND.quantize(columns[-49:]), features[0])
 
 
+def _steady(lead_in_ms: int, settled_ms: float) -> np.ndarray:
+    """Features of a steady noise, int8[examples, 49, 32], heard that long before them, or as if it were."""
+    noise = np.random.default_rng(5).normal(0, 1000, (1, 8000)).astype(np.int16)
+    times = {"lead_in_ms": (lead_in_ms, lead_in_ms), "settled_ms": (settled_ms, settled_ms)}
+    settings = dataclasses.replace(PLAIN, lead_in_probability=1.0, **times)
+    plan = np.array([[0, SILENCE]] * 64, np.int32)
+    slow = dataclasses.replace(
+        FRONTEND.settings, noise_reduction_even_smoothing=0.004, noise_reduction_odd_smoothing=0.002
+    )
+    return Augmenter(settings, Frontend(slow), noise).features(plan, (1,)).astype(float)
+
+
+def test_a_settled_lead_in_stands_for_a_longer_one() -> None:
+    long, short, settled = _steady(8000, 0), _steady(1000, 0), _steady(1000, 8000)
+    for parity in (0, 1):  # the smoothings differ
+        means = [float(np.mean(features[..., parity::2])) for features in (long, short, settled)]
+        assert means[1] - means[0] > 15  # what is to be made up for
+        assert abs(means[2] - means[0]) < 3, (parity, means)
+    same = _steady(1000, 980)  # 49 columns: those that a lead-in of 1000 ms completes
+    assert np.max(np.abs(same - short)) <= 1
+
+
+def test_nothing_settles_without_a_lead_in() -> None:
+    plan, key = jobs(100), (3,)
+    never = dataclasses.replace(ALL, lead_in_probability=0.0)
+    plain = Augmenter(never, FRONTEND, CLIPS, [RECORDING]).features(plan, key)
+    settings = dataclasses.replace(never, settled_ms=(500.0, 20000.0))
+    assert np.array_equal(Augmenter(settings, FRONTEND, CLIPS, [RECORDING]).features(plan, key), plain)
+
+
 def test_loud_examples_saturate() -> None:
     assert np.all(made(np.full(8000, 30000, np.int16), gain=2.0) == 32767)
     assert np.all(made(np.full(8000, -30000, np.int16), gain=2.0) == -32768)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from codegen.frontend import FrontendSettings
+from host.dataset import synthetic
 from host.dataset.folder import Clip
 from host.dataset.store import Store
 from host.errors import TokayError
@@ -96,6 +97,30 @@ def test_recorded_is_the_front_end_and_nothing_else() -> None:
     expected = [Frontend(spec.frontend).features(store.audio[i]) for i in chosen]
     assert np.array_equal(made.features, np.stack(expected))
     assert made.labels.tolist() == [0, 1, 2, 3]
+
+
+def test_each_voice_says_the_near_words_and_some_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[tuple[str, synthetic.Voice]] = []
+
+    def spoken(jobs: list[tuple[str, synthetic.Voice]], rate: int, samples: int) -> np.ndarray:
+        said.extend(jobs)
+        return np.zeros((len(jobs), samples), np.int16)
+
+    voices = [synthetic.Voice("flite", "rms", pitch=pitch) for pitch in (1.0, 1.1)]
+    monkeypatch.setattr(synthetic, "training_voices", lambda wanted, seed: voices)
+    monkeypatch.setattr(synthetic, "spoken", spoken)
+    spec = small_spec(
+        augmentation=dataclasses.replace(
+            small_spec().augmentation, synthetic_near_words=("up", "own", "on"), synthetic_unknown_words=3,
+            synthetic_copies=2, synthetic_unknown_copies=1,
+        )
+    )  # fmt: skip
+    source = examples.Source(spec, small_store(), 1)
+    assert set(source.word_names) >= {"up", "own", *synthetic.UNKNOWN_WORDS}
+    for voice in voices:
+        words = [word for word, speaker in said if speaker == voice]
+        assert len(set(words)) == len(words) <= 2 + 2 + 3  # keywords, near words, drawn
+        assert set(words) >= {"on", "off", "up", "own"}
 
 
 def test_words_without_a_class_are_left_out() -> None:

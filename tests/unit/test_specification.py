@@ -84,6 +84,7 @@ def test_class_of() -> None:
         ({"augmentation": Augmentation(clipping_db=(-1.0, 3.0))}, "clipping_db"),
         ({"augmentation": Augmentation(noise_snr_db=(0.0, float("inf")))}, "noise_snr_db"),
         ({"augmentation": Augmentation(lead_in_ms=(-20, 300))}, "lead_in_ms"),
+        ({"augmentation": Augmentation(settled_ms=(0.0, 100.0))}, "settled_ms"),
         ({"augmentation": Augmentation(shift_ms=-1)}, "shift_ms"),
         ({"schedule": Schedule(epochs=0)}, "epochs"),
         ({"schedule": Schedule(epochs=4, warmup_epochs=4)}, "warmup_epochs"),

@@ -75,6 +75,18 @@ def test_a_drawing_is_the_same_for_a_seed() -> None:
     assert synthetic.training_voices(5, 1) == synthetic.training_voices({"espeak-ng": 5}, 1)
 
 
+def test_more_voices_than_speakers_are_voices_between_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    kokoro = type(ENGINES["kokoro"])
+    monkeypatch.setattr(kokoro, "problem", lambda self: None)
+    alone = len([name for name in kokoro().speakers() if not kokoro().held_out(name)])
+    drawn = [voice.speaker for voice in synthetic.training_voices({"kokoro": 3 * alone}, seed=1)]
+    assert len(set(drawn)) == 3 * alone
+    assert not any("+" in name for name in drawn[:alone]) and all("+" in name for name in drawn[alone:])
+    pairs = {frozenset(name.split("+")) for name in drawn[alone:]}
+    assert len(pairs) == 2 * alone and all(len(pair) == 2 for pair in pairs)
+    assert drawn[:7] == [voice.speaker for voice in synthetic.training_voices({"kokoro": 7}, seed=1)]
+
+
 def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(type(ENGINES["flite"]), "problem", lambda self: "flite is not installed")
     assert synthetic.missing(("flite",)) == ["flite: flite is not installed; apt install flite"]

@@ -55,6 +55,9 @@ class Synthesizer(Protocol):
     def held_out(self, speaker: str) -> bool:
         """Whether it is kept for demonstrations, and so never trains."""
 
+    def blend(self, first: str, second: str) -> str | None:
+        """The speaker between two; None where the engine has no such thing."""
+
     def say(self, text: str, voice: Voice) -> tuple[np.ndarray, int]:
         """float32 mono and its rate. The same for the same arguments."""
 

@@ -44,6 +44,9 @@ class Espeak:
     def held_out(self, speaker: str) -> bool:
         return speaker.split("+")[-1] in HELD_OUT_VARIANTS
 
+    def blend(self, first: str, second: str) -> str | None:
+        return None
+
     def say(self, text: str, voice: Voice) -> tuple[np.ndarray, int]:
         speed = round(_WORDS_A_MINUTE * voice.speed)
         pitch = round(_USUAL_PITCH + _PITCH_OCTAVE * math.log2(voice.pitch))

@@ -44,6 +44,9 @@ class Festival:
     def held_out(self, speaker: str) -> bool:
         return False
 
+    def blend(self, first: str, second: str) -> str | None:
+        return None
+
     def say(self, text: str, voice: Voice) -> tuple[np.ndarray, int]:
         # The statistical voice ignores Duration_Stretch, so its speed stays as it is.
         with tempfile.TemporaryDirectory() as folder:

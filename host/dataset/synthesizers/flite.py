@@ -35,6 +35,9 @@ class Flite:
     def held_out(self, speaker: str) -> bool:
         return False
 
+    def blend(self, first: str, second: str) -> str | None:
+        return None
+
     def say(self, text: str, voice: Voice) -> tuple[np.ndarray, int]:
         settings = {
             "duration_stretch": f"{1 / voice.speed:.4f}",

@@ -79,6 +79,9 @@ class Kokoro:
     def held_out(self, speaker: str) -> bool:
         return bool(_HELD_OUT & set(speaker.split("+")))
 
+    def blend(self, first: str, second: str) -> str | None:
+        return f"{first}+{second}"
+
     def say(self, text: str, voice: Voice) -> tuple[np.ndarray, int]:
         names = voice.speaker.split("+")
         phonemes = _phonemes(text, british=names[0].startswith("b")) + voice.mark

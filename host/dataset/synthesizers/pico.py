@@ -37,6 +37,9 @@ class Pico:
     def held_out(self, speaker: str) -> bool:
         return False
 
+    def blend(self, first: str, second: str) -> str | None:
+        return None
+
     def say(self, text: str, voice: Voice) -> tuple[np.ndarray, int]:
         values = [text + voice.mark, voice.speaker, f"{voice.speed:.3f}", f"{voice.pitch:.3f}"]
         pcm = run(self.name, [sys.executable, "-c", _SCRIPT, *values])

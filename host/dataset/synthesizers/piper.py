@@ -43,6 +43,9 @@ class Piper:
     def held_out(self, speaker: str) -> bool:
         return False
 
+    def blend(self, first: str, second: str) -> str | None:
+        return None
+
     def say(self, text: str, voice: Voice) -> tuple[np.ndarray, int]:
         from piper import SynthesisConfig
 
