@@ -23,7 +23,9 @@ SPECIFICATION = dataclasses.replace(
     classes=("yes", "no", "_unknown_", "_silence_"),
     # More recorded clips of each keyword than of "on" and "off": fewer copies of each make as many examples.
     augmentation=dataclasses.replace(
-        keyword_spotting_on_off_v2.SPECIFICATION.augmentation, keyword_copies=24
+        keyword_spotting_on_off_v2.SPECIFICATION.augmentation,
+        keyword_copies=24,
+        synthetic_near_words=("go", "down", "now", "one", "left", "less"),
     ),
     schedule=dataclasses.replace(keyword_spotting_on_off_v2.SPECIFICATION.schedule, epochs=60),
 )
