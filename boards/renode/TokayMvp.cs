@@ -72,8 +72,7 @@ namespace Antmicro.Renode.Peripherals.Miscellaneous
 
         public void Reset()
         {
-            timer.Enabled = false;
-            advanced = 0;
+            Stop();
             failing = false;
             if(native != null)
             {
@@ -177,10 +176,16 @@ namespace Antmicro.Renode.Peripherals.Miscellaneous
             }
         }
 
-        private void Wait(ulong remaining)
+        private void Stop()
         {
             timer.Enabled = false;
+            waiting = false;
             advanced = 0;
+        }
+
+        private void Wait(ulong remaining)
+        {
+            Stop();
             if(remaining == 0)
             {
                 return;
@@ -193,12 +198,13 @@ namespace Antmicro.Renode.Peripherals.Miscellaneous
             timer.Limit = remaining;
             timer.Value = 0;
             timer.Enabled = true;
+            waiting = true;
         }
 
         // Tells the model the time that has gone by in the present program.
         private void CatchUp()
         {
-            if(!timer.Enabled)
+            if(!waiting)
             {
                 return;
             }
@@ -207,7 +213,7 @@ namespace Antmicro.Renode.Peripherals.Miscellaneous
                 cpu.SyncTime();
             }
             // Synchronizing may have ended it.
-            var now = timer.Enabled ? timer.Value : advanced;
+            var now = waiting ? timer.Value : advanced;
             if(now > advanced)
             {
                 native.Advance(model, now - advanced);
@@ -217,8 +223,7 @@ namespace Antmicro.Renode.Peripherals.Miscellaneous
 
         private void ProgramEnds()
         {
-            timer.Enabled = false;
-            advanced = 0;
+            Stop();
             if(native == null)
             {
                 return;
@@ -276,6 +281,7 @@ namespace Antmicro.Renode.Peripherals.Miscellaneous
         private string library;
         private int timing;
         private bool failing;
+        private bool waiting; // for the timer: asking it whether it is enabled costs more than a register's access
         private ulong advanced; // cycles of the present program that the model knows of
 
         private const long AliasBytes = 0x1000;
