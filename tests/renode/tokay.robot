@@ -17,14 +17,15 @@ Boot
     ${script}=                      Project Path  boards  renode  tokay.resc
     ${board}=                       Project Path  boards  brd2601b  renode.repl
     ${native}=                      Native Library
+    ${elf}=                         Monitor Path  ${elf}
     Execute Command                 logLevel 3
-    Execute Command                 $elf=@${elf}
-    Execute Command                 $board=@${board}
-    Execute Command                 $native=@${native}
+    Execute Command                 $elf=${elf}
+    Execute Command                 $board=${board}
+    Execute Command                 $native=${native}
     Execute Command                 $audio="${audio}"
     Execute Command                 $timing=0
     Execute Command                 $wake_up=4096
-    Execute Command                 include @${script}
+    Execute Command                 include ${script}
     Create Terminal Tester          ${UART}  timeout=10  defaultWaitForEcho=false
 
 Start
@@ -163,7 +164,8 @@ Should Run Another Model After A Swap
     Should Not Be On Uart           ${model}[0]  timeout=1
     Execute Command                 pause
     Execute Command                 machine Reset
-    Execute Command                 sysbus LoadELF @${second}
+    ${elf}=                         Monitor Path  ${second}
+    Execute Command                 sysbus LoadELF ${elf}
     Execute Command                 sysbus.cpu VectorTableOffset 0x08000000
     Start Emulation
     Wait For Line On Uart           ${model}[0]
@@ -175,7 +177,7 @@ Should Take A Model From Flash And Let It Prove Itself
     Boot                            ${elf}
     Start
     Execute Command                 pause
-    Execute Command                 sysbus LoadBinary @${file} ${address}
+    Execute Command                 sysbus LoadBinary ${file} ${address}
     Execute Command                 machine Reset
     Start Emulation
     Wait For Line On Uart           Model from slot A, on trial

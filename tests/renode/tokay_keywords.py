@@ -21,14 +21,24 @@ def _ask(*arguments):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def monitor_path(path):
+    """A path as Renode's monitor reads it."""
+    if ";" in str(path):
+        raise AssertionError(f"{path}: Renode cannot read a path with a semicolon")
+    return "@" + str(path).replace(" ", "\\ ")
+
+
 def project_path(*parts):
-    """A path of the project, as Renode's monitor reads it after an @."""
-    return str(ROOT.joinpath(*parts)).replace(" ", "\\ ")
+    """A path of the project, as Renode's monitor reads it."""
+    return monitor_path(ROOT.joinpath(*parts))
 
 
 def native_library():
-    """The path of the C models' library."""
-    return os.environ.get("TOKAY_NATIVE") or project_path("build", "native", "libtokay_native.so")
+    """The path of the C models' library, as Renode's monitor reads it."""
+    path = Path(os.environ.get("TOKAY_NATIVE") or ROOT / "build/native/libtokay_native.so").resolve()
+    if not path.is_file():
+        raise AssertionError(f"{path} is missing: make setup builds it")
+    return monitor_path(path)
 
 
 def build_image(model, accelerator, *changes):
