@@ -7,6 +7,7 @@ when something fails. The devices it lacks are in ``boards/renode``.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -14,13 +15,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 
 from host.cli import write_atomic
-from host.device.transport import SocketTransport
+from host.device.transport import SocketTransport, TransportClosed
 from host.errors import TokayError
 from host.native import library_path
 
@@ -35,6 +37,12 @@ _STOP_S = 5.0
 _PATIENCE = 6.0  # how far behind real time it may fall before it is taken for dead
 _TIMINGS = {"ports": 0, "shared": 1}
 _LOG_LINES = 3
+_REFUSED = re.compile(  # what its monitor says of a command that fails
+    "^(There was an error executing command|Errors during compilation|No such command or device"
+    "|Could not find file|Could not tokenize)",
+    re.MULTILINE,
+)
+_PROMPT = re.compile(r"\([\w-]+\)")
 
 
 def find() -> Path:
@@ -66,8 +74,28 @@ class SerialPort(SocketTransport):
     """Renode's serial port. Its clock is slow, so that whoever waits for an answer waits long enough on a
     machine where Renode is."""
 
+    ended: Callable[[], TokayError] | None = None  # why it is closed, where that is known
+
     def now(self) -> float:
         return time.monotonic() / _PATIENCE
+
+    def read(self, timeout_s: float) -> bytes:
+        with self._explained():
+            return super().read(timeout_s)
+
+    def write(self, data: bytes) -> None:
+        with self._explained():
+            super().write(data)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except TransportClosed:
+            if self.ended is None:
+                raise
+            why = self.ended()
+            raise TransportClosed(why.message, hint=why.hint) from None
 
 
 class Renode:
@@ -83,17 +111,20 @@ class Renode:
         self._log = self._folder / "renode.log"
         self._process: subprocess.Popen[bytes] | None = None
         try:
-            uart, monitor = _free_ports(2)
+            self.set_audio(np.zeros(0))
+            uart = _free_port()
             script = self._folder / "run.resc"
             write_atomic(script, _script(elf, platform, library, self._audio, timing, uart))
-            command = [str(program), "--disable-xwt", "--plain", "--port", str(monitor), str(script)]
             with self._log.open("wb") as log:
                 self._process = subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
+                    [str(program), "--disable-xwt", "--plain", "--console", str(script)],
+                    # At its end Renode quits: also when this process is no more.
+                    stdin=subprocess.PIPE,
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     cwd=self._folder,
+                    # Renode removes every folder renode-* in there, whosever it is, and leaves its own.
+                    env={**os.environ, "TMPDIR": str(self._folder)},
                     start_new_session=True,
                 )
             self.transport = self._connect(uart, start_s)
@@ -127,9 +158,16 @@ class Renode:
             lines = self._log.read_text(errors="replace").splitlines()
         except OSError:
             lines = []
-        told = [line.strip() for line in lines if "[ERROR]" in line or "rror" in line] or lines
-        end = " | ".join(line.strip() for line in told[-_LOG_LINES:] if line.strip())
-        return TokayError(f"Renode {what}" + (f"; its log ends: {end}" if end else ""), hint=_log_hint(end))
+        lines = [line.strip() for line in lines]
+        lines = [line for line in lines if line and not _PROMPT.fullmatch(line)]
+        refused = [number for number, line in enumerate(lines) if _REFUSED.match(line)]
+        if refused:
+            told = lines[refused[0] :][:_LOG_LINES]
+        else:
+            told = ([line for line in lines if "rror" in line.lower()] or lines)[-_LOG_LINES:]
+        said = " | ".join(told)
+        hint = f"this was written for Renode {VERSION}" if refused or not said else None
+        return TokayError(f"Renode {what}" + (f"; its log says: {said}" if said else ""), hint=hint)
 
     def _connect(self, port: int, start_s: float) -> SerialPort:
         """Waits for the serial port's socket, which the script opens last."""
@@ -142,15 +180,27 @@ class Renode:
             try:
                 transport = SerialPort("127.0.0.1", port, timeout_s=1.0)
                 transport.name = "renode"
+                transport.ended = self._ended
                 return transport
             except TokayError:
+                if self._has_refused():
+                    time.sleep(0.2)  # the reason is in the lines that follow
+                    raise self.failure("did not take its script") from None
                 if time.monotonic() > end:
                     raise self.failure(f"did not start within {start_s:g} s") from None
                 time.sleep(0.1)
 
+    def _ended(self) -> TokayError:
+        """What a closed connection means."""
+        process = self._process
+        if process is not None:
+            with suppress(subprocess.TimeoutExpired):
+                return self.failure(f"ended with status {process.wait(_STOP_S)}")
+        return self.failure("closed the connection")
 
-def _log_hint(end: str) -> str | None:
-    return None if end else f"this was written for Renode {VERSION}"
+    def _has_refused(self) -> bool:
+        """Whether a command of the script failed, after which Renode waits for another."""
+        return _REFUSED.search(self._log.read_text(errors="replace")) is not None
 
 
 def _script(elf: Path, platform: Path, library: Path, audio: Path, timing: str, port: int) -> str:
@@ -180,22 +230,20 @@ def _path(path: Path) -> str:
     return "@" + text.replace(" ", "\\ ")
 
 
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     """Ends the process and what it has started; its launcher may be a script."""
+    assert process.stdin is not None
+    process.stdin.close()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_STOP_S)
     for number in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, number)
         with suppress(subprocess.TimeoutExpired):
             process.wait(_STOP_S)
-

@@ -18,7 +18,7 @@ from host.device.device import Device
 from host.device.recording import Recorder, Replay, recorded_transport
 from host.device.serial_port import BAUD_RATE, SerialTransport, choose_port
 from host.device.simulator import SimulatorTransport
-from host.device.transport import Transport
+from host.device.transport import Transport, TransportClosed
 from host.errors import TokayError
 from host.renode import Renode
 from host.simulator.machine import Machine
@@ -125,6 +125,8 @@ def in_renode(elf: Path, board: str, record: str | None = None, timing: str = "p
         device = Device(_recorded(renode.transport, record))
         try:
             device.connect(_RENODE_START_S)
+        except TransportClosed:
+            raise
         except TokayError as error:
             raise renode.failure(f"runs, but {error}") from error
     except BaseException:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import shutil
 import stat
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from host import classify, cli, compare, profile, renode
 from host.audio import read_audio
+from host.device.transport import TransportClosed
 from host.media import wav
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -105,6 +107,55 @@ def test_its_end_is_shown_with_its_log(tmp_path, monkeypatch):
     monkeypatch.setenv("RENODE", str(tmp_path))
     with pytest.raises(renode.TokayError, match=r"ended with status 7.*no such peripheral"):
         renode.Renode(CLIP, "brd2601b")
+
+
+def test_a_script_it_does_not_take_is_said_at_once(tmp_path, monkeypatch):
+    said = "(monitor) i @run.resc\\nThere was an error executing command '\\''go'\\''\\nno way\\n(tokay) "
+    program(tmp_path, f"#!/bin/sh\necho $$ >{tmp_path}/pid\nprintf '{said}'\ncat\n")
+    monkeypatch.setenv("RENODE", str(tmp_path))
+    with pytest.raises(renode.TokayError, match=r"its log says: There was.*'go' \| no way \(.*1\.16\.1"):
+        renode.Renode(CLIP, "brd2601b")
+    assert not is_alive(tmp_path)
+
+
+def test_its_end_while_it_runs_is_shown_with_its_log(tmp_path, monkeypatch):
+    listen = "import socket, sys; s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); s.accept()"
+    program(
+        tmp_path,
+        "#!/bin/sh\nfor script; do :; done\n"
+        "port=$(sed -n 's/.*SocketTerminal \\([0-9]*\\) .*/\\1/p' $script)\n"
+        f'"{sys.executable}" -c "{listen}" $port\necho "[ERROR] out of memory"\nexit 9\n',
+    )
+    monkeypatch.setenv("RENODE", str(tmp_path))
+    running = renode.Renode(CLIP, "brd2601b")
+    try:
+        with pytest.raises(TransportClosed, match=r"ended with status 9.*out of memory"):
+            running.transport.read(5.0)
+    finally:
+        running.close()
+
+
+def test_it_does_not_outlive_its_command(tmp_path, monkeypatch):
+    """Its input ends with the command, however that ends; its temporary files are in the command's folder."""
+    program(tmp_path, f'#!/bin/sh\necho $$ >{tmp_path}/pid\necho "$TMPDIR" >{tmp_path}/folder\ncat\n')
+    monkeypatch.setenv("RENODE", str(tmp_path))
+    code = (
+        f"from pathlib import Path; from host.renode import Renode; Renode(Path({str(CLIP)!r}), 'brd2601b')"
+    )
+    command = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
+    end = time.monotonic() + 30.0
+    while not (tmp_path / "folder").exists() or not (tmp_path / "folder").read_text():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert is_alive(tmp_path)
+    command.kill()
+    command.wait()
+    folder = Path((tmp_path / "folder").read_text().strip())
+    try:
+        assert (folder / "run.resc").is_file()
+        assert not is_alive(tmp_path)
+    finally:
+        shutil.rmtree(folder)
 
 
 def test_one_that_does_not_start_is_stopped(tmp_path, monkeypatch):
