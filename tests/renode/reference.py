@@ -1,9 +1,9 @@
 """What the robot tests compare Renode with, and what they need made; printed as JSON.
 
-``python -m tests.renode.reference image MODEL ACCELERATOR [KEY=VALUE...]``  builds, prints the ELF's path
+``python -m tests.renode.reference image BOARD MODEL ACCELERATOR [KEY=VALUE...]``  builds, prints the ELF
 ``... swappable MODEL ACCELERATOR``           builds an image that takes models from flash, prints its path
 ``... slot SLOT FILE MODEL ACCELERATOR KEY=VALUE...``  makes what such an image takes: the bytes of a slot
-``... lines ELF AUDIO SECONDS [COMMAND...]``  what the image says in our simulator, line by line
+``... lines BOARD ELF AUDIO SECONDS [COMMAND...]``  what the image says in our simulator, line by line
 ``... audio noise|long|silence FILE``         makes audio at the model's rate
 ``... words``                                 the words of the clip that comes with the project
 ``... parameters PORT``                       changes parameters over the link at a TCP port
@@ -25,6 +25,7 @@ from host.audio import read_audio
 from host.device import commands
 from host.device import messages as m
 from host.device.device import Device
+from host.errors import TokayError
 from host.renode import SerialPort
 from host.runtime import Model
 from host.simulator.machine import Machine
@@ -38,10 +39,10 @@ WAKE_UP = 4096
 PORT_S = 20.0
 
 
-def build(model: str, accelerator: str, *changes: str) -> str:
+def build(on: str, model: str, accelerator: str, *changes: str) -> str:
     """The image's ELF; with changes, of a copy of the model with other parameters and another name."""
     model = _changed(model, changes) if changes else model
-    return str(image.build(model, board.load(BOARD), accelerator=accelerator).elf)
+    return str(image.build(model, board.load(on), accelerator=accelerator).elf)
 
 
 def _changed(model: str, changes: tuple[str, ...]) -> str:
@@ -63,9 +64,9 @@ def slot(which: str, file: str, model: str, accelerator: str, *changes: str) -> 
     return {"file": file, "address": address}
 
 
-def lines(elf: str, audio: str, seconds: str, *given: str) -> list[str]:
+def lines(on: str, elf: str, audio: str, seconds: str, *given: str) -> list[str]:
     """Text lines of a run of so many seconds, after which each command has a second and a half."""
-    machine = Machine(elf)
+    machine = Machine(elf, board=on)
     heard = read_audio(Path(audio), RATE)
     machine.set_audio(np.concatenate([np.zeros(WAKE_UP, np.int16), heard]))
     machine.run(float(seconds))
@@ -142,4 +143,7 @@ ACTIONS = {
 }
 
 if __name__ == "__main__":
-    print("\n" + json.dumps(ACTIONS[sys.argv[1]](*sys.argv[2:])))
+    try:
+        print("\n" + json.dumps(ACTIONS[sys.argv[1]](*sys.argv[2:])))
+    except TokayError as error:
+        sys.exit(f"error: {error}")

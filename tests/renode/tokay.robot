@@ -13,9 +13,9 @@ ${UART}                             sysbus.eusart0
 
 *** Keywords ***
 Boot
-    [Arguments]                     ${elf}  ${audio}=${EMPTY}
+    [Arguments]                     ${elf}  ${audio}=${EMPTY}  ${board}=brd2601b
     ${script}=                      Project Path  boards  renode  tokay.resc
-    ${board}=                       Project Path  boards  brd2601b  renode.repl
+    ${board}=                       Project Path  boards  ${board}  renode.repl
     ${native}=                      Native Library
     ${elf}=                         Monitor Path  ${elf}
     Execute Command                 logLevel 3
@@ -68,6 +68,26 @@ Should Say Hello At Full Speed
     ${model}=                       Lines With  ${expected}  Model:
     Wait For Line On Uart           ${model}[0]
     Wait For Line On Uart           Application settings
+
+Should Run On The Board Without A Microphone
+    ${elf}=                         Build Image  ${MODEL}  mvp  board=brd2703a
+    ${silence}=                     Make Audio  silence
+    ${lines}=                       Simulated Lines  ${elf}  ${silence}  0.5  profile 2  board=brd2703a
+    ${layers}=                      Lines With  ${lines}  opcode=
+    ${banner}=                      Lines With  ${lines}  Tokay on
+    Boot                            ${elf}  board=brd2703a
+    Start Emulation
+    Wait For Line On Uart           ${banner}[0]
+    Wait For Line On Uart           Error: this board has no microphone
+    Command                         help
+    Command                         help
+    Wait For Line On Uart           ^Commands: help  treatAsRegex=true
+    Command                         profile 2
+    FOR  ${line}  IN  @{layers}
+        ${pattern}=                 Accelerator Pattern  ${line}
+        Wait For Line On Uart       ${pattern}  treatAsRegex=true
+    END
+    Wait For Line On Uart           Profile complete
 
 Should Hear Every Keyword As The Simulator Does
     ${elf}=                         Build Image  ${MODEL}  mvp

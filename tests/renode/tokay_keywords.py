@@ -14,6 +14,8 @@ ROBOT_LIBRARY_SCOPE = "GLOBAL"
 
 def _ask(*arguments):
     python = os.environ.get("TOKAY_PYTHON") or str(ROOT / ".venv" / "bin" / "python")
+    if not os.path.isfile(python):
+        raise AssertionError(f"{python} is missing: make setup, or set TOKAY_PYTHON")
     command = [python, "-m", "tests.renode.reference", *map(str, arguments)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
     if done.returncode != 0:
@@ -41,9 +43,9 @@ def native_library():
     return monitor_path(path)
 
 
-def build_image(model, accelerator, *changes):
+def build_image(model, accelerator, *changes, board="brd2601b"):
     """Builds an image and returns the path of its ELF."""
-    return _ask("image", model, accelerator, *changes)
+    return _ask("image", board, model, accelerator, *changes)
 
 
 def build_swappable_image(model, accelerator):
@@ -71,9 +73,9 @@ def clip():
     return str(ROOT / "host" / "models" / "demo" / "on_off.wav")
 
 
-def simulated_lines(elf, audio, seconds, *commands):
+def simulated_lines(elf, audio, seconds, *commands, board="brd2601b"):
     """What the image says in the project's simulator."""
-    found = _ask("lines", elf, audio, seconds, *commands)
+    found = _ask("lines", board, elf, audio, seconds, *commands)
     if not found:
         raise AssertionError("the simulator's image said nothing")
     return found
