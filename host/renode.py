@@ -207,14 +207,14 @@ def _script(elf: Path, platform: Path, library: Path, audio: Path, timing: str, 
     if timing not in _TIMINGS:
         raise TokayError(f"timing {timing!r}: Renode has {', '.join(_TIMINGS)}")
     lines = [
-        f"$elf={_path(elf)}",
-        f"$board={_path(platform)}",
-        f"$native={_path(library)}",
-        f"$audio={_path(audio)}",
+        f"$elf={monitor_path(elf)}",
+        f"$board={monitor_path(platform)}",
+        f"$native={monitor_path(library)}",
+        f"$audio={monitor_path(audio)}",
         f"$timing={_TIMINGS[timing]}",
         "$wake_up=0",  # the audio that is put there begins with it
         "logLevel 3",
-        f"include {_path(_BOARDS / 'renode' / 'tokay.resc')}",
+        f"include {monitor_path(_BOARDS / 'renode' / 'tokay.resc')}",
         f'emulation CreateServerSocketTerminal {port} "link" false',
         "connector Connect sysbus.eusart0 link",
         "start",
@@ -222,7 +222,7 @@ def _script(elf: Path, platform: Path, library: Path, audio: Path, timing: str, 
     return "\n".join(lines) + "\n"
 
 
-def _path(path: Path) -> str:
+def monitor_path(path: Path) -> str:
     """A path as Renode's monitor reads it."""
     text = str(path.resolve())
     if ";" in text:

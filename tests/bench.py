@@ -98,6 +98,7 @@ def renode_speed() -> None:
     except TokayError as error:
         print(f"Renode: not measured: {error}")
         return
+    path = renode.monitor_path
     for accelerator in ("none", "mvp"):
         built = image.build(MODEL, board.load("brd2601b"), accelerator=accelerator)
         took = {}
@@ -105,15 +106,19 @@ def renode_speed() -> None:
             with tempfile.TemporaryDirectory() as folder:
                 script = Path(folder) / "run.resc"
                 script.write_text(
-                    f"logLevel 3\n$elf=@{built.elf}\n$native=@{library_path()}\n"
-                    f'$audio="{demo.DEMO.with_suffix(".wav")}"\ninclude @{ROOT}/boards/renode/tokay.resc\n'
+                    f"logLevel 3\n$elf={path(built.elf)}\n$native={path(library_path())}\n"
+                    f"$audio={path(demo.DEMO.with_suffix('.wav'))}\n"
+                    f"include {path(ROOT / 'boards' / 'renode' / 'tokay.resc')}\n"
                     f'emulation SetAdvanceImmediately true\nemulation RunFor "{simulated}"\nquit\n'
                 )
                 command = [str(program), "--disable-xwt", "--console", "--plain", str(script)]
+                nothing, place = subprocess.DEVNULL, {**os.environ, "TMPDIR": folder}
                 start = time.perf_counter()
-                nothing = subprocess.DEVNULL
-                subprocess.run(command, stdin=nothing, capture_output=True, check=True, timeout=900)
+                done = subprocess.run(command, stdin=nothing, capture_output=True, env=place, timeout=900)
                 took[simulated] = time.perf_counter() - start
+                if b"Renode is quitting" not in done.stdout:  # where a command of the script failed
+                    print(f"Renode: not measured: {done.stdout.decode(errors='replace').strip()}")
+                    return
         print(f"Renode, accelerator {accelerator}: {20 / (took[22] - took[2]):.1f} times real time")
 
 
