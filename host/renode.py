@@ -115,9 +115,11 @@ class Renode:
             uart = _free_port()
             script = self._folder / "run.resc"
             write_atomic(script, _script(elf, platform, library, self._audio, timing, uart))
+            # As a command: a path that is given as such may have no space.
+            begin = f"include {monitor_path(script)}"
             with self._log.open("wb") as log:
                 self._process = subprocess.Popen(
-                    [str(program), "--disable-xwt", "--plain", "--console", str(script)],
+                    [str(program.absolute()), "--disable-xwt", "--plain", "--console", "--execute", begin],
                     # At its end Renode quits: also when this process is no more.
                     stdin=subprocess.PIPE,
                     stdout=log,

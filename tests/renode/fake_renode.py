@@ -17,7 +17,8 @@ from host.simulator.machine import Machine
 
 
 def main(argv: list[str]) -> None:
-    text = Path(argv[-1]).read_text()
+    script = re.fullmatch(r"include @(.*)", argv[-1])[1].replace("\\ ", " ")
+    text = Path(script).read_text()
     values = dict(re.findall(r"^\$(\w+)=@?(.*)$", text, re.MULTILINE))
     port = int(re.search(r"CreateServerSocketTerminal (\d+) ", text)[1])
     for path in (values["elf"], values["board"], values["native"]):

@@ -8,6 +8,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -41,6 +42,8 @@ def stand_in(tmp_path, monkeypatch) -> Path:
     program(tmp_path, f'#!/bin/sh\necho $$ >{tmp_path}/pid\n"{sys.executable}" {fake} "$@"\nexit 3\n')
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("RENODE", str(tmp_path))
+    (tmp_path / "a b").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "a b"))
     return tmp_path
 
 
@@ -104,7 +107,8 @@ def test_a_wrong_path_is_said_so(tmp_path, monkeypatch, capsys):
 
 def test_its_end_is_shown_with_its_log(tmp_path, monkeypatch):
     program(tmp_path, '#!/bin/sh\necho "12:00 [INFO] one"\necho "12:01 [ERROR] no such peripheral"\nexit 7\n')
-    monkeypatch.setenv("RENODE", str(tmp_path))
+    monkeypatch.chdir(tmp_path.parent)
+    monkeypatch.setenv("RENODE", tmp_path.name)
     with pytest.raises(renode.TokayError, match=r"ended with status 7.*no such peripheral"):
         renode.Renode(CLIP, "brd2601b")
 
@@ -122,8 +126,7 @@ def test_its_end_while_it_runs_is_shown_with_its_log(tmp_path, monkeypatch):
     listen = "import socket, sys; s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); s.accept()"
     program(
         tmp_path,
-        "#!/bin/sh\nfor script; do :; done\n"
-        "port=$(sed -n 's/.*SocketTerminal \\([0-9]*\\) .*/\\1/p' $script)\n"
+        "#!/bin/sh\nport=$(sed -n 's/.*SocketTerminal \\([0-9]*\\) .*/\\1/p' run.resc)\n"
         f'"{sys.executable}" -c "{listen}" $port\necho "[ERROR] out of memory"\nexit 9\n',
     )
     monkeypatch.setenv("RENODE", str(tmp_path))
