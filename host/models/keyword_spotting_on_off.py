@@ -65,7 +65,7 @@ SPECIFICATION = Specification(
         synthetic_near_words=("up", "five", "one", "four", "own", "of"),
     ),
     schedule=Schedule(
-        epochs=160,
+        epochs=80,
         batch_size=128,
         learning_rate=2e-3,
         warmup_epochs=1.0,

@@ -1,4 +1,5 @@
-"""Hears "yes" and "no" by convolutions over time (235k MACs).
+"""Hears "yes" and "no" by convolutions over time, with twice the work of keyword_spotting_on_off_v2
+(498k MACs).
 
     tokay train keyword_spotting_yes_no --dataset DIR
     python host/models/keyword_spotting_yes_no.py --dataset DIR
@@ -25,15 +26,26 @@ SPECIFICATION = dataclasses.replace(
     augmentation=dataclasses.replace(
         keyword_spotting_on_off_v2.SPECIFICATION.augmentation,
         keyword_copies=24,
+        unknown_copies=7,
+        # Fewer and weaker effects than for "on" and "off": on clips that is worth two points here, and in
+        # streams neither gained nor lost.
+        shift_ms=150,
+        pitch_probability=0.1,
+        room_probability=0.0,
+        microphone_probability=0.15,
+        clipping_probability=0.0,
+        lead_in_probability=0.4,
         synthetic_near_words=("go", "down", "now", "one", "left", "less"),
     ),
-    schedule=dataclasses.replace(keyword_spotting_on_off_v2.SPECIFICATION.schedule, epochs=60),
+    schedule=dataclasses.replace(keyword_spotting_on_off_v2.SPECIFICATION.schedule, epochs=70),
 )
 
 
 def build_model(spec: Specification) -> keras.Model:
-    """The network of keyword_spotting_on_off_v2."""
-    return keyword_spotting_on_off_v2.build_model(spec)
+    """Six convolutions over time, half as wide again as those of keyword_spotting_on_off_v2."""
+    from host.training.topologies import temporal
+
+    return temporal(spec, ((3, 40, 2), (3, 48, 2), (3, 48, 1), (3, 64, 2), (3, 64, 1), (3, 64, 1)))
 
 
 if __name__ == "__main__":
