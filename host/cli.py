@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import sys
@@ -31,7 +32,10 @@ def parser(prog: str, description: str, *, json_output: bool = True) -> argparse
 def run(main: Callable[[Sequence[str]], int | None], argv: Sequence[str] | None = None) -> int:
     """Runs a command's ``main(argv)``; turns TokayError into one line and status 2."""
     try:
-        return main(sys.argv[1:] if argv is None else argv) or 0
+        status = main(sys.argv[1:] if argv is None else argv) or 0
+        if sys.stdout is not None:
+            sys.stdout.flush()  # here, where a failure can still be told in one line
+        return status
     except TokayError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -39,12 +43,24 @@ def run(main: Callable[[Sequence[str]], int | None], argv: Sequence[str] | None 
         print("interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        _drop_output()
+        print(f"error: cannot write {error.filename or 'the output'}: {error.strerror}", file=sys.stderr)
+        return 2
+
+
+def _drop_output() -> None:
+    """What was printed and cannot be written must not fail once more when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def write_atomic(path: Path | str, data: bytes | str) -> None:
-    """Writes a file whole or not at all: to a temporary file beside it, then renamed."""
+    """Writes a file whole or not at all: to a temporary file beside it, then renamed. A link is followed,
+    and what is no file (/dev/stdout, a pipe) is written to and not replaced."""
     write_all({Path(path): data})
 
 
@@ -57,13 +73,18 @@ def write_all(files: Mapping[Path, bytes | str]) -> None:
     try:
         try:
             for path, data in files.items():
-                path.parent.mkdir(parents=True, exist_ok=True)
-                fd, temporaries[path] = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+                content = data.encode() if isinstance(data, str) else data
+                if path.exists() and not path.is_file() and not path.is_dir():
+                    path.write_bytes(content)
+                    continue
+                place = Path(os.path.realpath(path))
+                place.parent.mkdir(parents=True, exist_ok=True)
+                fd, temporaries[path] = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
                 with os.fdopen(fd, "wb") as stream:
-                    stream.write(data.encode() if isinstance(data, str) else data)
+                    stream.write(content)
                 os.chmod(temporaries[path], 0o666 & ~umask)
-            for path in files:
-                os.replace(temporaries[path], path)
+            for path, temporary in temporaries.items():
+                os.replace(temporary, os.path.realpath(path))
         except BaseException:
             for temporary in temporaries.values():
                 Path(temporary).unlink(missing_ok=True)

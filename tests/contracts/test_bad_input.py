@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +39,54 @@ def test_the_status_is_the_process_s_own():
         [sys.executable, "-m", "host.summarize", "no_such_model"], cwd=ROOT, capture_output=True, text=True
     )
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="no /dev/full here")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_output_to_a_full_disk(unbuffered):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "host.summarize", MODEL], cwd=ROOT, stdout=full, stderr=subprocess.PIPE,
+            text=True, env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (
+        2, "error: cannot write the output: No space left on device\n",
+    )  # fmt: skip
+
+
+def test_output_to_a_closed_pipe():
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-m", "host.summarize", MODEL], cwd=ROOT, stdout=write, stderr=subprocess.PIPE,
+        text=True, env={**os.environ, "PYTHONUNBUFFERED": ""},
+    )  # fmt: skip
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_is_no_file_is_written_to_and_not_replaced(tmp_path):
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    cli.write_atomic(pipe, "result")
+    assert os.read(reader, 100) == b"result" and pipe.is_fifo()
+    os.close(reader)
+    (tmp_path / "file").write_text("old")
+    link.symlink_to("file")
+    cli.write_atomic(link, "new")
+    assert link.is_symlink() and (tmp_path / "file").read_text() == "new"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link", "pipe"]
+
+
+def test_interrupted_while_it_loads(tmp_path):
+    """Ctrl-C in an import, before the command's main has begun."""
+    (tmp_path / "numpy.py").write_text("raise KeyboardInterrupt\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "host.classify", "--help"], cwd=ROOT, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert done.stderr == "interrupted\n" and done.returncode in (130, -signal.SIGINT)
 
 
 @pytest.mark.parametrize("command", ["summarize", "compile", "build", "profile", "classify", "evaluate"])
