@@ -16,6 +16,7 @@ host's messages are the recorded ones.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -44,6 +45,7 @@ class Recorder:
     def __init__(self, transport: Transport, path: Path | str) -> None:
         self.name = transport.name
         self._transport = transport
+        self._path = path
         self._start = transport.now()
         try:
             self._file: IO[str] = Path(path).open("w", encoding="utf-8")  # noqa: SIM115
@@ -69,19 +71,28 @@ class Recorder:
         self._transport.write(data)
 
     def close(self) -> None:
-        if not self._file.closed:
-            # So that a replay ends when the conversation did and not with its last byte.
-            self._line({"t": self._time(), "closed": "the recording is over"})
-            self._file.close()
-        self._transport.close()
+        try:
+            if not self._file.closed:
+                # So that a replay ends when the conversation did and not with its last byte.
+                self._line({"t": self._time(), "closed": "the recording is over"})
+                self._file.close()
+        finally:
+            self._transport.close()
 
     def _time(self) -> float:
         return round(self._transport.now() - self._start, 6)
 
     def _line(self, value: dict[str, object]) -> None:
+        if self._file.closed:
+            return  # it could not be written, which was said
         # One write a line, at once: a crash leaves at most the last line incomplete.
-        self._file.write(json.dumps(value) + "\n")
-        self._file.flush()
+        try:
+            self._file.write(json.dumps(value) + "\n")
+            self._file.flush()
+        except OSError as error:
+            with suppress(OSError):  # it tries once more to write what is left
+                self._file.close()
+            raise TokayError(f"cannot write {self._path}: {error.strerror}") from error
 
 
 def recorded_transport(path: Path | str) -> str:
@@ -102,13 +113,18 @@ def load(path: Path | str) -> list[Record]:
         try:
             value = json.loads(line)
             if number == 1:
-                if (value["format"], value["version"]) != (FORMAT, VERSION):
+                if value["format"] != FORMAT:
                     raise ValueError
+                if value["version"] != VERSION:
+                    raise TokayError(
+                        f"{path} is a recording of version {value['version']}, this tool reads {VERSION}",
+                        hint="record the conversation again, or use the tool that recorded it",
+                    )
                 continue
             direction = next(key for key in ("tx", "rx", "closed") if key in value)
             data = value[direction].encode() if direction == "closed" else bytes.fromhex(value[direction])
             records.append(Record(float(value["t"]), direction, data))
-        except (ValueError, KeyError, TypeError, StopIteration, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, StopIteration, AttributeError, RecursionError) as error:
             raise TokayError(f"{path}:{number}: not a line of a recorded conversation") from error
     if len(lines) < 2:
         raise TokayError(f"{path}: not a recorded conversation")
@@ -148,7 +164,9 @@ class Replay:
             if record.direction == "closed":
                 raise TransportClosed(f"{self.name}: {record.data.decode()}")
             return record.data
-        raise TransportClosed(f"{self.name}: the recording is over")
+        raise TransportClosed(
+            f"{self.name}: the recording is over", hint="was it cut off, or is it of another command?"
+        )
 
     def write(self, data: bytes) -> None:
         self._ahead += _messages(self._sent, data)
@@ -164,7 +182,10 @@ class Replay:
         for want, have in zip(expected, self._ahead, strict=False):
             if want != have:
                 where = f"{self.name}:{self._at + 2}"
-                raise TokayError(f"{where}: the host sent {_show(have)}, recorded is {_show(want)}")
+                raise TokayError(
+                    f"{where}: the host sent {_show(have)}, recorded is {_show(want)}",
+                    hint="give the command and the options that were recorded",
+                )
         del self._ahead[: len(expected)]
         self._now = max(self._now, record.time_s)
         return True

@@ -63,15 +63,29 @@ def test_recording_that_was_cut_off_is_good_to_its_last_line(tmp_path: Path) -> 
     for text, error in {
         "": "not a recorded conversation",
         "{}\n": ":1: not a line",
-        '{"format": "tokay-conversation", "version": 9}\n': ":1: not a line",
+        '{"format": "tokay-conversation", "version": 9}\n': "recording of version 9, this tool reads 1",
         '{"format": "tokay-conversation", "version": 1}\n[]\n': ":2: not a line",
         '{"format": "tokay-conversation", "version": 1}\n{"t": 0, "rx": "zz"}\n': ":2: not a line",
+        '{"format": "tokay-conversation", "version": 1}\n' + "[" * 100_000 + "\n": ":2: not a line",
     }.items():
         path.write_text(text)
         with pytest.raises(TokayError, match=error):
             load(path)
     with pytest.raises(TokayError, match="cannot read"):
         load(tmp_path / "absent")
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="no /dev/full here")
+def test_recording_to_a_full_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with pytest.raises(TokayError, match="cannot write /dev/full: No space left on device"):
+        Recorder(SimulatorTransport(FakeMachine()), "/dev/full")
+    recorder = Recorder(SimulatorTransport(FakeMachine()), tmp_path / "session.jsonl")
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(recorder, "_file", full)  # the disk fills up in mid-conversation
+        with Device(recorder) as device:
+            with pytest.raises(TokayError, match=r"cannot write .*session\.jsonl: No space left on device"):
+                device.connect()
+            device.connect()  # goes on if it must, for example to let the board listen again
 
 
 @pytest.fixture
