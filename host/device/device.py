@@ -167,6 +167,8 @@ class Device:
                     if isinstance(answer, m.Ack) and answer.code == m.Result.BUSY:
                         busy = True
                         continue
+                    if last is None and answer.TYPE not in (message.ANSWER, m.Ack.TYPE):
+                        continue  # to a host before this one, which counted its requests from 1 too
                     if answered and isinstance(answer, m.Ack) and answer.code == m.Result.OK:
                         continue  # the request was sent twice and had been done
                     self._check(message, answer)

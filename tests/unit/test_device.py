@@ -111,6 +111,16 @@ def test_a_lost_answer_with_a_result_is_said_so() -> None:
     assert commands.run_network(device).tolist() == [-128, 0, 127]
 
 
+def test_answers_to_the_host_before_are_not_taken() -> None:
+    """A profile was interrupted: its records carry numbers that the next host uses for other requests."""
+    machine = FakeMachine()
+    for number in (1, 2, 3):
+        machine.send(m.ProfileLayer(request=number, index=0))
+        machine.send(m.ProfileEnd(request=number))
+    device = connected(machine)
+    assert device.hello.model == "on_off" and len(commands.parameters(device)) == len(machine.parameters)
+
+
 def test_lost_events_are_counted() -> None:
     to_host = Lossy()
     machine = FakeMachine(to_host)
