@@ -168,11 +168,13 @@ def classify(args: Any, *, quiet: bool = False) -> dict[str, Any]:
     if args.target or args.replay:
         with target.connect(args, pipeline.model.plan.sha256) as where:
             value["accelerator"] = target.accelerator(where.device)
-            changed = listening.apply(where.device, pipeline.settings)
-            if args.verbose and changed:
-                say("Set: " + " ".join(f"{name}={text}" for name, text in changed.items()))
-            value["files"] = [session.on_target(where, *file) for file in files or [(None, None)]]
-            listening.stop(where.device)
+            try:
+                changed = listening.apply(where.device, pipeline.settings)
+                if args.verbose and changed:
+                    say("Set: " + " ".join(f"{name}={text}" for name, text in changed.items()))
+                value["files"] = [session.on_target(where, *file) for file in files or [(None, None)]]
+            finally:
+                listening.stop(where.device)
     else:
         value["files"] = [session.on_pc(*file) for file in files or [(None, None)]]
     return value

@@ -16,7 +16,7 @@ from host import image as images
 from host.device import messages as m
 from host.device.device import Device
 from host.device.recording import Recorder, Replay, recorded_transport
-from host.device.serial_port import BAUD_RATE, SerialTransport, choose_port
+from host.device.serial_port import BAUD_RATE, SerialTransport, baud_rate, choose_port
 from host.device.simulator import SimulatorTransport
 from host.device.transport import Transport, TransportClosed
 from host.errors import TokayError
@@ -69,11 +69,13 @@ def add_options(p: argparse.ArgumentParser) -> None:
     which.add_argument("--replay", metavar="FILE", help="a conversation that was recorded with --record")
     p.add_argument("--record", metavar="FILE", help="write the conversation with the target to FILE")
     p.add_argument("--port", help="with --device: serial port or probe serial number (default: the only one)")
-    p.add_argument("--baud", type=int, help=f"with --device: bits a second (default: {BAUD_RATE})")
+    p.add_argument("--baud", type=baud_rate, help=f"with --device: bits a second (default: {BAUD_RATE})")
 
 
 def check_options(p: argparse.ArgumentParser, args: Any) -> None:
     """Refuses options of :func:`add_options` that the target would not heed."""
+    if args.record and args.replay:
+        p.error("--record is for a conversation with a target, --replay has it already")
     if args.target == "device":
         return
     for name in ("port", "baud"):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from argparse import Namespace
+from argparse import SUPPRESS, Namespace
 from collections.abc import Sequence
 from dataclasses import asdict
 
 from host.cli import emit_json, parser, run
 from host.device import recording
 from host.device.device import Device
-from host.device.serial_port import BAUD_RATE, SerialTransport, choose_port, find_boards
+from host.device.serial_port import BAUD_RATE, SerialTransport, baud_rate, choose_port, find_boards
 from host.device.transport import Transport
 from host.errors import TokayError
 
@@ -21,7 +21,7 @@ def main(argv: Sequence[str]) -> int:
     actions.add_parser("list", help="boards that are plugged in, by the USB ids of their debug probes")
     info = actions.add_parser("info", help="what a board says about itself")
     info.add_argument("--port", help="serial port or probe serial number (default: the only board)")
-    info.add_argument("--baud", type=int, default=BAUD_RATE, help="bits per second (default: %(default)s)")
+    info.add_argument("--baud", type=baud_rate, default=BAUD_RATE, help="bits a second (%(default)s)")
     info.add_argument("--record", metavar="FILE", help="record the conversation")
     show = actions.add_parser("show", help="a recorded conversation, readable")
     show.add_argument("file")
@@ -31,6 +31,9 @@ def main(argv: Sequence[str]) -> int:
     simulate.add_argument("--board", default="brd2601b", help="(default: %(default)s)")
     simulate.add_argument("--link", metavar="PATH", help="a name of your choice for the port")
     simulate.add_argument("--seconds", type=float, help="end after this time (default: at Ctrl-C)")
+    for action in actions.choices.values():
+        # After the action too, where one looks for it; the default must not undo what came before it.
+        action.add_argument("--json", metavar="FILE", default=SUPPRESS, help="as JSON to FILE, - for stdout")
     options = arguments.parse_args(argv)
     return {"list": _list, "info": _info, "show": _show, "simulate": _simulate}[options.action](options)
 

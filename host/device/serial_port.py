@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import time
+from argparse import ArgumentTypeError
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from host.device.transport import TransportClosed
 from host.errors import TokayError
 
 BAUD_RATE = 115200
+_HIGHEST_BAUD = 2**31 - 1  # a C int
 _POLL_S = 0.02
 _JLINK_VENDOR = 0x1366
 
@@ -70,6 +72,14 @@ def choose_port(port: str | None = None, boards: list[Board] | None = None) -> s
     return boards[0].port
 
 
+def baud_rate(text: str) -> int:
+    """Of a command's arguments: a rate that a driver can be asked for."""
+    value = int(text) if text.isdecimal() else 0
+    if not 0 < value <= _HIGHEST_BAUD:
+        raise ArgumentTypeError(f"{text} is not a rate from 1 to {_HIGHEST_BAUD}")
+    return value
+
+
 class SerialTransport:
     """A serial port, 8N1, no flow control."""
 
@@ -111,6 +121,8 @@ def _reason(error: Exception) -> str:
     if number is not None:
         return os.strerror(number)
     text = str(error) or type(error).__name__
+    if "returned no data" in text:  # readable and at its end: how a port goes away on Linux
+        return "the port is gone"
     return "it is no serial port" if os.strerror(errno.ENOTTY) in text else text
 
 

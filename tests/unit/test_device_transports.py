@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -199,6 +200,15 @@ def test_commands_end_in_one_line(
     assert "EFR32MG24B310F1536IM48" in capsys.readouterr().out
     assert run(device_command, ["show", str(session)]) == 0
     assert "Hello(" in capsys.readouterr().out
+    for argv in (["--json", "-", "info"], ["info", "--json", "-"]):
+        assert run(device_command, [*argv, "--port", bridge.port]) == 0
+        assert json.loads(capsys.readouterr().out)["model"] == "on_off"
+
+
+@pytest.mark.parametrize("baud", ["0", "-5", "fast", "12345678901"])
+def test_rates_that_no_driver_takes(baud: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(device_command, ["info", "--port", "/dev/absent", f"--baud={baud}"]) == 2
+    assert f"{baud} is not a rate from 1 to 2147483647" in capsys.readouterr().err
 
 
 def test_a_file_that_is_no_serial_port():
