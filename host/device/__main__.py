@@ -8,11 +8,14 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from host.cli import emit_json, parser, run
+from host.device import messages as m
 from host.device import recording
-from host.device.device import Device
+from host.device.device import Device, DeviceError
 from host.device.serial_port import BAUD_RATE, SerialTransport, baud_rate, choose_port, find_boards
 from host.device.transport import Transport
 from host.errors import TokayError
+
+_LONGEST_S = 4_000_000
 
 
 def main(argv: Sequence[str]) -> int:
@@ -35,6 +38,9 @@ def main(argv: Sequence[str]) -> int:
         # After the action too, where one looks for it; the default must not undo what came before it.
         action.add_argument("--json", metavar="FILE", default=SUPPRESS, help="as JSON to FILE, - for stdout")
     options = arguments.parse_args(argv)
+    seconds = getattr(options, "seconds", None)
+    if seconds is not None and not 0 < seconds <= _LONGEST_S:
+        arguments.error(f"--seconds takes a time above 0, at most {_LONGEST_S}")
     return {"list": _list, "info": _info, "show": _show, "simulate": _simulate}[options.action](options)
 
 
@@ -56,15 +62,33 @@ def _info(options: Namespace) -> int:
         transport = recording.Recorder(transport, options.record)
     with Device(transport) as device:
         hello = device.connect()
+        fault = _last_fault(device)
     values = {name: value for name, value in asdict(hello).items() if name != "request"}
     values["model_hash"] = hello.model_hash.hex()
     values["accelerator"] = getattr(hello.accelerator, "name", str(hello.accelerator)).lower()
-    emit_json(options.json, values)
+    emit_json(options.json, {**values, "fault": fault})
     if options.json != "-":
+        values["fault"] = "none" if fault is None else " ".join(f"{k}={v}" for k, v in fault.items())
         width = max(map(len, values))
         for name, value in values.items():
             print(f"{name:{width}}  {value}")
     return 0
+
+
+def _last_fault(device: Device) -> dict[str, object] | None:
+    """What stopped the firmware before its last start, None if nothing did."""
+    try:
+        report = device.request(m.FaultGet())
+    except DeviceError:  # its firmware keeps no record
+        return None
+    assert isinstance(report, m.Fault)
+    if report.kind == m.FaultKind.NONE:
+        return None
+    values: dict[str, object] = {"kind": getattr(report.kind, "name", str(report.kind)).lower()}
+    values["uptime_ms"] = report.uptime_ms
+    for name in ("pc", "lr", "sp", "xpsr", "cfsr", "hfsr", "mmfar", "bfar", "detail"):
+        values[name] = f"0x{getattr(report, name):08x}"
+    return values | ({"text": report.text} if report.text else {})
 
 
 def _show(options: Namespace) -> int:

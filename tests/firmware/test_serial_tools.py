@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import serial
 
 from host import classify, cli, compare, demo, profile
 from host.audio import read_audio
+from host.device.__main__ import main as device_command
 from host.device.pty import PtyBridge
 from host.device.simulator import SimulatorTransport
 from host.media import wav
@@ -113,3 +115,15 @@ def test_another_model_than_the_boards_is_refused(port, tmp_path, capsys):
     assert cli.run(profile.main, [str(other), "--device", "--port", port]) == 2
     error = capsys.readouterr().err
     assert "not this model" in error and error.count("\n") == 1
+
+
+def test_info_tells_the_fault_that_restarted_the_board(port, capsys):
+    """The last test: the board starts anew."""
+    assert cli.run(device_command, ["info", "--port", port]) == 0
+    assert "fault           none\n" in capsys.readouterr().out
+    with serial.Serial(port, timeout=5) as line:
+        line.write(b"peek 0x30000000\n")
+        assert b"Restarting." in line.read_until(b"Restarting.")
+    assert cli.run(device_command, ["info", "--port", port, "--json", "-"]) == 0
+    fault = json.loads(capsys.readouterr().out)["fault"]
+    assert (fault["kind"], fault["bfar"]) == ("bus", "0x30000000")

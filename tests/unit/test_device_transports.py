@@ -205,6 +205,12 @@ def test_commands_end_in_one_line(
         assert json.loads(capsys.readouterr().out)["model"] == "on_off"
 
 
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf"])
+def test_times_that_cannot_be_waited(seconds: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(device_command, ["simulate", "absent.elf", f"--seconds={seconds}"]) == 2
+    assert "--seconds takes a time above 0" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("baud", ["0", "-5", "fast", "12345678901"])
 def test_rates_that_no_driver_takes(baud: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(device_command, ["info", "--port", "/dev/absent", f"--baud={baud}"]) == 2
