@@ -30,6 +30,7 @@ from host.pipeline import Event, Pipeline
 
 _CHUNK_MS = 20
 _HIGHEST_MS = 1_000_000
+_LONGEST_S = 4_000_000  # a device's milliseconds have 32 bits
 
 
 def main(argv: Sequence[str]) -> int:
@@ -55,8 +56,10 @@ def main(argv: Sequence[str]) -> int:
         p.error(f"--{'simulate' if args.target == 'simulator' else 'renode'} needs --audio FILE")
     if args.record and not (args.target or args.replay):
         p.error("--record needs --simulate, --renode or --device")
-    if args.seconds is not None and not args.seconds > 0:
-        p.error("--seconds takes a time above 0")
+    if args.seconds is not None and not 0 < args.seconds <= _LONGEST_S:
+        p.error(f"--seconds takes a time above 0, at most {_LONGEST_S}")
+    if args.seconds is not None and args.audio:
+        p.error("--seconds is for a microphone, --audio ends with its files")
     if args.microphone is not None and (args.target or args.replay or args.audio):
         p.error("--microphone is of this PC: leave out --audio, --simulate, --renode, --device and --replay")
     value = classify(args, quiet=args.json == "-")
@@ -152,6 +155,12 @@ def classify(args: Any, *, quiet: bool = False) -> dict[str, Any]:
             "of its own",
             hint="--dump-raw-spectrograms",
         )
+    names = [path.stem for path in args.audio or ()]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if folders.streams and twice is not None:
+        raise TokayError(
+            f"two files are called {twice}: one's dumps would overwrite the other's", hint="one at a time"
+        )
     files = [
         (path, read_audio(path, pipeline.sample_rate_hz, resample=args.resample)) for path in args.audio or ()
     ]
@@ -164,6 +173,7 @@ def classify(args: Any, *, quiet: bool = False) -> dict[str, Any]:
         "settings": listening.device_values(pipeline.settings),
         "files": [],
     }
+    folders.make()
     session = _Session(args, pipeline, folders, say, live=not quiet and sys.stdout.isatty())
     if args.target or args.replay:
         with target.connect(args, pipeline.model.plan.sha256) as where:

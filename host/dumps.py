@@ -19,6 +19,7 @@ import numpy as np
 
 from host.cli import write_atomic
 from host.device import messages as m
+from host.errors import TokayError
 from host.listening import Heard
 from host.media import png, wav
 
@@ -39,6 +40,14 @@ class Folders:
         wanted |= m.Stream.FEATURES if self.spectrograms else m.Stream(0)
         wanted |= m.Stream.SPECTROGRAM if self.raw_spectrograms else m.Stream(0)
         return wanted
+
+    def make(self) -> None:
+        """Makes them, so that one that cannot be made is known before anything was heard."""
+        for folder in filter(None, (self.audio, self.spectrograms, self.raw_spectrograms)):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise TokayError(f"cannot write into {folder}: {error.strerror}") from error
 
 
 @dataclass

@@ -116,12 +116,30 @@ def test_dumps_are_what_the_front_end_gets_and_gives(run, audio, speech, tmp_pat
 @pytest.mark.parametrize(
     "options",
     ["-t 256", "-t 1,2", "-t high", "-c 65", "-w -1", "-s 1000001", "-l 0.5", "--volume nan", "--volume 257",
-     "--sensitivity -1", "--seconds 0", "--replay /no/such/recording", "--record x"],
+     "--sensitivity -1", "--seconds 0", "--seconds inf", "--seconds 1", "--replay x --record x",
+     "--replay /no/such/recording", "--record x"],
 )  # fmt: skip
 def test_wrong_options_are_refused(options, audio, capsys):
     assert cli.run(classify.main, [MODEL, "--audio", str(audio), *options.split()]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1
+
+
+def test_dumps_that_have_no_place_are_refused_before_anything_is_heard(audio, tmp_path, capsys):
+    def refused(*options: object) -> str:
+        assert cli.run(classify.main, [MODEL, *map(str, options)]) == 2
+        heard = capsys.readouterr()
+        assert not heard.out and heard.err.count("\n") == 1
+        return heard.err
+
+    assert "cannot write into" in refused("--audio", audio, "--dump-audio", audio)
+    other = tmp_path / "other" / audio.name
+    other.parent.mkdir()
+    other.write_bytes(audio.read_bytes())
+    assert f"two files are called {audio.stem}" in refused(
+        "--audio", audio, other, "--dump-audio", tmp_path / "dumps"
+    )
+    assert not (tmp_path / "dumps").exists()
 
 
 class Sound:
