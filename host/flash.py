@@ -13,6 +13,7 @@ flashed with ``--swappable``). The model that ran before stays until the new one
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import dataclasses
 import logging
@@ -45,7 +46,7 @@ def main(argv: Sequence[str]) -> int:
 
         return flash_model.run(args, board)
     path = _image_path(args)
-    image = images.firmware_image(images.read(path, args.base))
+    image = images.firmware_image(images.read(path, images.FLASH_BASE if args.base is None else args.base))
     part = args.part or board.part
     if args.simulate:
         result = _simulated(image, part, args)
@@ -79,7 +80,7 @@ def _arguments(argv: Sequence[str]) -> Any:
     p.add_argument("--swappable", action="store_true", help="MODEL's image takes other models later")
     p.add_argument("--model-only", action="store_true", help="MODEL without firmware, for one that takes it")
     p.add_argument("--firmware", metavar="IMAGE", help="with --model-only --simulate: what is on the chip")
-    p.add_argument("--base", type=_address, default=images.FLASH_BASE, help="address of a .bin (0x08000000)")
+    p.add_argument("--base", type=_address, help=f"address of a .bin (0x{images.FLASH_BASE:08x})")
     which = p.add_mutually_exclusive_group()
     which.add_argument("--probe", metavar="SERIAL", help="the debug probe's serial number, or its beginning")
     which.add_argument("--simulate", action="store_true", help="flash a simulated chip, and see it start")
@@ -96,6 +97,8 @@ def _arguments(argv: Sequence[str]) -> Any:
         p.error("--swappable is for the firmware, --model-only leaves that alone")
     if args.model_only and args.unlock:
         p.error("--unlock erases the firmware too: flash that first, without --model-only")
+    if args.base is not None and Path(args.image).suffix.lower() != ".bin":
+        p.error(f"--base is for a .bin, {args.image} knows its addresses")
     if args.commander and (args.simulate or args.pack or args.model_only):
         p.error("--commander does not go with --simulate, --pack or --model-only: those need pyOCD")
     return args
@@ -108,7 +111,10 @@ def _frequency(args: Any) -> int:
 
 
 def _address(text: str) -> int:
-    return int(text, 0)
+    try:
+        return int(text, 0)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text} is not an address, such as 0x08000000") from error
 
 
 def _require_pyocd() -> None:

@@ -187,6 +187,12 @@ def test_wrong_inputs(capsys, tmp_path):
     assert "not an ELF file" in failure(capsys, str(elf), "--simulate")
 
 
+def test_a_base_that_is_none_or_not_needed(capsys, tmp_path):
+    assert "x is not an address, such as" in failure(capsys, str(tmp_path / "a.bin"), "--base", "x")
+    line = failure(capsys, str(tmp_path / "a.elf"), "--base", "0x08000000", "--simulate")
+    assert "--base is for a .bin" in line
+
+
 def test_flashes_a_simulated_chip(capsys, tmp_path):
     pytest.importorskip("pyocd", reason="pyOCD is not installed (extra flash)")
     path = tmp_path / "a.bin"
