@@ -225,9 +225,13 @@ class Device:
                 yield self._events.popleft()
                 end = None if timeout_s is None else self.transport.now() + timeout_s
             left = 1.0 if end is None else end - self.transport.now()
-            if left <= 0:
+            if left > 0:
+                self._events.extend(self._receive(left))
+                continue
+            # If this process was stopped that long, what came meanwhile is waiting.
+            self._events.extend(self._receive(0.0) if timeout_s else ())
+            if not self._events:
                 return
-            self._events.extend(self._receive(left))
 
     def _receive(self, timeout_s: float) -> list[Event]:
         data = self.transport.read(timeout_s)

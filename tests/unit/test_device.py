@@ -133,6 +133,25 @@ def test_lost_events_are_counted() -> None:
     assert device.counters.lost == 3
 
 
+def test_a_host_that_was_stopped_takes_what_is_waiting() -> None:
+    class Stopping(SimulatorTransport):
+        stopped_s = 0.0
+
+        def now(self) -> float:
+            return super().now() + self.stopped_s
+
+        def read(self, timeout_s: float) -> bytes:
+            if self.stopped_s:
+                return super().read(timeout_s)
+            self.stopped_s = 100.0  # and then sees first that its time is over
+            return b""
+
+    machine = FakeMachine()
+    device = Device(Stopping(machine))
+    machine.send(m.Detection(label="on"))
+    assert m.Detection(label="on") in list(device.events(5.0))
+
+
 def test_restart_during_a_request_and_by_request() -> None:
     machine = FakeMachine()
     device = connected(machine)
