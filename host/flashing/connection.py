@@ -51,6 +51,7 @@ def pick(probes: list[DebugProbe], serial: str | None) -> DebugProbe:
     if not probes:
         raise TokayError("no debug probe found", hint=_NO_PROBE_HINT)
     found = [p for p in probes if serial is None or p.unique_id.lower().startswith(serial.lower())]
+    found = [p for p in found if serial and p.unique_id.lower() == serial.lower()] or found
     if len(found) == 1:
         return found[0]
     if not found:

@@ -140,6 +140,7 @@ def test_choosing_a_probe():
         pick([one, two], None)
     with pytest.raises(TokayError, match=r"2 debug probes fit"):
         pick([one, two], "0004")
+    assert pick([one, Probe("0004401119")], "000440111") is one  # its whole number
     with pytest.raises(TokayError, match=r"no debug probe has the serial number 7 \(there is: 000440111"):
         pick([one], "7")
     with pytest.raises(TokayError, match=r"no debug probe found \(plug the board in"):
