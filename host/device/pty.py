@@ -38,6 +38,7 @@ class PtyBridge:
         self.lost_bytes = 0  # from the device, because nobody read the port
         self.error: Exception | None = None  # what ended the bridge, if it was not close()
         self._stop = threading.Event()
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"bridge {self.port}", daemon=True)
         self._thread.start()
 
@@ -75,7 +76,8 @@ class PtyBridge:
 
     def wait(self, timeout_s: float | None = None) -> None:
         """Returns when the bridge has ended by itself, or after a time."""
-        self._thread.join(timeout_s)
+        # Not by join: Python 3.11 takes a thread for ended when Ctrl-C interrupts that.
+        self._ended.wait(timeout_s)
 
     def _run(self) -> None:
         try:
@@ -84,6 +86,8 @@ class PtyBridge:
             self.error = TokayError(f"bridge {self.port}: {error.strerror}")
         except Exception as error:  # kept for whoever owns the bridge: this is a thread
             self.error = error
+        finally:
+            self._ended.set()
 
     def _pump(self) -> None:
         backlog = b""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -121,6 +124,30 @@ def test_pseudo_terminal_survives_a_host_that_does_not_read(tmp_path: Path) -> N
             assert device.counters.lost + len(logs) <= 4001
     assert not (tmp_path / "board").exists()
     bridge.close()
+
+
+def test_pseudo_terminal_ends_before_its_transport_at_ctrl_c() -> None:
+    """A machine must not be taken away from the thread that runs it."""
+    running: list[bool] = []
+
+    class Slow(SimulatorTransport):
+        def read(self, timeout_s: float) -> bytes:
+            time.sleep(0.3)
+            return super().read(timeout_s)
+
+        def close(self) -> None:
+            running.append(bridge._thread.ident in sys._current_frames())
+            super().close()
+
+    bridge = PtyBridge(Slow(FakeMachine()))
+    before = signal.signal(signal.SIGALRM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with pytest.raises(KeyboardInterrupt), bridge:
+            bridge.wait(10)
+        assert running == [False]
+    finally:
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_sockets() -> None:
