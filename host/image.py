@@ -238,7 +238,7 @@ def _run(command: list[str], verbose: bool) -> None:
     environment = {**os.environ, "PATH": f"{Path(_tool('ninja')).parent}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if verbose:
-        print(done.stdout, end="")
+        print(done.stdout + done.stderr, end="", file=sys.stderr)  # stdout may be for --json -
     if done.returncode != 0:
         output = (done.stdout + done.stderr).strip().splitlines()
         errors = [line for line in output if re.search(r"\berror\b:|: undefined reference|CMake Error", line)]

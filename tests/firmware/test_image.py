@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -165,3 +166,10 @@ def test_calls_through_pointers_reach_every_function_whose_address_is_taken(tmp_
     graph = stack._from_compiler(tmp_path, {"run", "direct", "small", "large", "other"})
     assert graph["run"].pointers == {"small", "large"}
     assert stack.deepest("run", graph) == (graph["run"].frame + graph["large"].frame, ("run", "large"))
+
+
+@needs_compiler
+def test_verbose_leaves_stdout_to_json(tmp_path, capsys):
+    assert cli.run(build.main, [MODEL, "-o", str(tmp_path), "--verbose", "--json", "-"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["flash_bytes"] and "C compiler" in said.err
