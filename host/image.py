@@ -97,7 +97,10 @@ def build(
         if known is not None and (not listens or known.summary is None or known.summary["listens"]):
             return known
         require_compiler()
-        (folder / _RECORD).unlink(missing_ok=True)
+        try:
+            (folder / _RECORD).unlink(missing_ok=True)
+        except OSError as error:
+            raise TokayError(f"cannot build in {folder}: {error.strerror}") from error
         described = None
         if model is not None:
             from host import generation

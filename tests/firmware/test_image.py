@@ -173,3 +173,12 @@ def test_verbose_leaves_stdout_to_json(tmp_path, capsys):
     assert cli.run(build.main, [MODEL, "-o", str(tmp_path), "--verbose", "--json", "-"]) == 0
     said = capsys.readouterr()
     assert json.loads(said.out)["flash_bytes"] and "C compiler" in said.err
+
+
+@needs_compiler
+def test_a_folder_that_is_a_file(tmp_path, capsys):
+    (tmp_path / "file").write_text("kept")
+    assert cli.run(build.main, [MODEL, "-o", str(tmp_path / "file")]) == 2
+    error = capsys.readouterr().err
+    assert "cannot build in" in error and error.count("\n") == 1
+    assert (tmp_path / "file").read_text() == "kept"
