@@ -127,7 +127,10 @@ class Device:
                 f"{name} speaks version {other.version} of the protocol, this tool version {m.VERSION}",
                 hint="build and flash the firmware that belongs to this tool",
             )
-        if self.counters.received or self.counters.lines:
+        if self.counters.received:
+            hint = "it may be at a profile that was interrupted: try again, or reset it"
+            return DeviceTimeout(f"{name} sends, but does not answer", hint=hint)
+        if self.counters.lines:
             return DeviceTimeout(f"{name} sends, but does not answer", hint="does it run Tokay? reset it")
         if self.bytes_received:
             return DeviceTimeout(

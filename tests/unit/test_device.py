@@ -185,7 +185,8 @@ def test_unknown_and_unreadable_frames_do_not_stop_anything() -> None:
     [
         (b"", "simulator is silent"),
         (b"\x91\x93\0\xff\xfe" * 9, "sends 45 bytes that are neither frames nor text"),
-        (b"other firmware\r\n", "sends, but does not answer"),
+        (b"other firmware\r\n", r"sends, but does not answer \(does it run Tokay"),
+        (Encoder(1).encode(0x45, b""), r"sends, but does not answer \(it may be at a profile"),
         (Encoder(1).encode(0x41, b"", version=5), "speaks version 5 of the protocol, this tool version 1"),
     ],
 )
