@@ -44,8 +44,8 @@ class PtyBridge:
 
     def _make_link(self, link: str) -> None:
         try:
-            if os.path.islink(link):
-                os.unlink(link)
+            if os.path.islink(link) and not os.path.exists(link):
+                os.unlink(link)  # of a bridge that was killed; any other is somebody's
             os.symlink(self.port, link)
         except OSError as error:
             os.close(self._master)
@@ -67,7 +67,7 @@ class PtyBridge:
         self._thread.join()
         if self._master < 0:
             return
-        if self._link and os.path.islink(self._link):
+        if self._link and os.path.islink(self._link) and os.readlink(self._link) == os.ttyname(self._slave):
             os.unlink(self._link)
         os.close(self._master)
         os.close(self._slave)

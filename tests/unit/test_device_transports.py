@@ -111,6 +111,17 @@ def test_pseudo_terminal_is_a_serial_port(bridge: PtyBridge) -> None:
     assert bridge.error is None
 
 
+def test_link_to_a_pseudo_terminal_in_use_is_left_alone(tmp_path: Path) -> None:
+    link = tmp_path / "board"
+    link.symlink_to("/dev/pts/left-by-one-that-was-killed")
+    with PtyBridge(SimulatorTransport(FakeMachine()), link=str(link)):
+        first = link.readlink()
+        with pytest.raises(TokayError, match=r"cannot make .*board: File exists"):
+            PtyBridge(SimulatorTransport(FakeMachine()), link=str(link))
+        assert link.readlink() == first
+    assert not link.is_symlink()
+
+
 def test_pseudo_terminal_survives_a_host_that_does_not_read(tmp_path: Path) -> None:
     machine = FakeMachine()
     with PtyBridge(SimulatorTransport(machine), link=str(tmp_path / "board"), paced=False) as bridge:
