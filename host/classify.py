@@ -20,6 +20,7 @@ import numpy as np
 
 from host import cli, listening, model_files, target
 from host.audio import read_audio
+from host.detector import MAX_SAMPLES
 from host.device import messages as m
 from host.device.serial_port import BAUD_RATE
 from host.display import Display
@@ -144,10 +145,26 @@ def overrides(args: Any) -> dict[str, Any]:
     return values
 
 
+def _require_detections(pipeline: Pipeline, args: Any) -> None:
+    """Refuses options with which the averaging window never holds as many inferences as are asked for."""
+    given = (args.average_window_duration_ms, args.minimum_count, args.latency_ms)
+    settings = pipeline.settings
+    step_ms = 1000 * pipeline.frontend.settings.step_samples // pipeline.sample_rate_hz
+    period_ms = max(settings.latency_ms, step_ms)
+    most = min(1 + settings.average_window_ms // period_ms, MAX_SAMPLES)
+    if any(value is not None for value in given) and settings.minimum_count > most:
+        raise TokayError(
+            f"nothing would ever be detected: {settings.minimum_count} inferences are asked for, the "
+            f"averaging window of {settings.average_window_ms} ms holds {most} at one in {period_ms} ms",
+            hint="a longer window (-w), a smaller count (-c) or more inferences (-l)",
+        )
+
+
 def classify(args: Any, *, quiet: bool = False) -> dict[str, Any]:
     """Listens as told, showing detections as they come; returns the result as ``--json`` gives it."""
     say: Callable[[str], None] = (lambda text: None) if quiet else print
     pipeline = Pipeline(args.model, accelerator=args.accelerator, overrides=overrides(args))
+    _require_detections(pipeline, args)
     folders = Folders(args.dump_audio, args.dump_spectrograms, args.dump_raw_spectrograms)
     if folders.spectrograms and pipeline.frontend.settings.quantize_dynamic_scale_enable:
         raise TokayError(

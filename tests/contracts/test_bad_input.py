@@ -166,3 +166,10 @@ def test_a_missing_compiler(tmp_path, refused, monkeypatch):
 )
 def test_arguments(arguments, refused):
     refused(*arguments)
+
+
+@pytest.mark.parametrize("options", [("-w", 0), ("-w", 100), ("-c", 64), ("-l", 400)])
+def test_options_with_which_nothing_is_ever_detected(refused, options):
+    audio = ROOT / "host" / "models" / "demo" / "on_off.wav"
+    line = refused("host.classify", MODEL, "--audio", audio, *options)
+    assert "nothing would ever be detected" in line and "-w" in line
