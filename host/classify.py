@@ -20,7 +20,7 @@ import numpy as np
 
 from host import cli, listening, model_files, target
 from host.audio import read_audio
-from host.detector import MAX_SAMPLES
+from host.detector import most_samples
 from host.device import messages as m
 from host.device.serial_port import BAUD_RATE
 from host.display import Display
@@ -31,7 +31,6 @@ from host.pipeline import Event, Pipeline
 
 _CHUNK_MS = 20
 _HIGHEST_MS = 1_000_000
-_LONGEST_S = 4_000_000  # a device's milliseconds have 32 bits
 
 
 def main(argv: Sequence[str]) -> int:
@@ -57,8 +56,7 @@ def main(argv: Sequence[str]) -> int:
         p.error(f"--{'simulate' if args.target == 'simulator' else 'renode'} needs --audio FILE")
     if args.record and not (args.target or args.replay):
         p.error("--record needs --simulate, --renode or --device")
-    if args.seconds is not None and not 0 < args.seconds <= _LONGEST_S:
-        p.error(f"--seconds takes a time above 0, at most {_LONGEST_S}")
+    cli.check_seconds(p, args.seconds)
     if args.seconds is not None and args.audio:
         p.error("--seconds is for a microphone, --audio ends with its files")
     if args.microphone is not None and (args.target or args.replay or args.audio):
@@ -151,7 +149,7 @@ def _require_detections(pipeline: Pipeline, args: Any) -> None:
     settings = pipeline.settings
     step_ms = 1000 * pipeline.frontend.settings.step_samples // pipeline.sample_rate_hz
     period_ms = max(settings.latency_ms, step_ms)
-    most = min(1 + settings.average_window_ms // period_ms, MAX_SAMPLES)
+    most = most_samples(settings.average_window_ms, period_ms)
     if any(value is not None for value in given) and settings.minimum_count > most:
         raise TokayError(
             f"nothing would ever be detected: {settings.minimum_count} inferences are asked for, the "
@@ -195,13 +193,10 @@ def classify(args: Any, *, quiet: bool = False) -> dict[str, Any]:
     if args.target or args.replay:
         with target.connect(args, pipeline.model.plan.sha256) as where:
             value["accelerator"] = target.accelerator(where.device)
-            try:
-                changed = listening.apply(where.device, pipeline.settings)
+            with listening.applied(where.device, pipeline.settings) as changed:
                 if args.verbose and changed:
                     say("Set: " + " ".join(f"{name}={text}" for name, text in changed.items()))
                 value["files"] = [session.on_target(where, *file) for file in files or [(None, None)]]
-            finally:
-                listening.stop(where.device)
     else:
         value["files"] = [session.on_pc(*file) for file in files or [(None, None)]]
     return value

@@ -14,6 +14,8 @@ from typing import Any
 
 from host.errors import TokayError
 
+_LONGEST_S = 4_000_000  # a device's milliseconds have 32 bits
+
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> None:  # type: ignore[override]
@@ -27,6 +29,12 @@ def parser(prog: str, description: str, *, json_output: bool = True) -> argparse
         p.add_argument("--json", metavar="FILE", help="write the result as JSON to FILE, or - for stdout")
     p.add_argument("-v", "--verbose", action="store_true", help="say more about what is done")
     return p
+
+
+def check_seconds(p: argparse.ArgumentParser, seconds: float | None) -> None:
+    """Refuses a ``--seconds`` that was given and is no time for a device to listen."""
+    if seconds is not None and not 0 < seconds <= _LONGEST_S:
+        p.error(f"--seconds takes a time above 0, at most {_LONGEST_S}")
 
 
 def run(main: Callable[[Sequence[str]], int | None], argv: Sequence[str] | None = None) -> int:

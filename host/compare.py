@@ -91,11 +91,8 @@ def main(argv: Sequence[str]) -> int:
     with target.connect(args, plan.sha256) as where:
         target.require_accelerator(where.device, args.accelerator)
         # A board may still have the options of an earlier command: both sides get the model's settings.
-        try:
-            listening.apply(where.device, pipeline.settings)
+        with listening.applied(where.device, pipeline.settings):
             levels = compare(where.device, pipeline, samples, plan)
-        finally:
-            listening.stop(where.device)  # Ctrl-C must not leave a board deaf either
     value = result(levels) | {"target": where.kind, "audio": str(args.audio)}
     if args.json != "-":
         print(table(levels))

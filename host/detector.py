@@ -15,6 +15,11 @@ MAX_CLASSES = 32
 MAX_SAMPLES = 64
 
 
+def most_samples(window_ms: int, period_ms: int) -> int:
+    """Scores that an averaging window can hold, with one inference in ``period_ms``."""
+    return min(1 + window_ms // period_ms, MAX_SAMPLES)
+
+
 @dataclass(frozen=True)
 class DetectorSettings:
     """As in a model's parameters. Thresholds are 0..255, one for all classes or one for each."""

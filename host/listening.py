@@ -4,15 +4,15 @@ A device and the PC give the same kinds of events (``Heard``), so that whoever s
 them does not know which it was:
 
     with target.connect(args, sha256) as where:
-        listening.apply(where.device, settings)
-        for event in listening.injected(where.device, samples, streams):
-            ...
+        with listening.applied(where.device, settings):
+            for event in listening.injected(where.device, samples, streams):
+                ...
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 import numpy as np
 
@@ -90,6 +90,16 @@ def stop(device: Device) -> None:
     with suppress(TokayError):
         device.request(m.StreamSet(events=m.Stream(0)))
         device.request(m.SourceSet(source=m.Source.MICROPHONE), timeout_s=2.0)
+
+
+@contextmanager
+def applied(device: Device, settings: ApplicationSettings) -> Iterator[dict[str, commands.Value]]:
+    """A device that detects by these settings (what had to change is given), and that listens by itself again
+    afterwards, also after an error or Ctrl-C."""
+    try:
+        yield apply(device, settings)
+    finally:
+        stop(device)
 
 
 def microphone(

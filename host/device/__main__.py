@@ -7,15 +7,13 @@ from argparse import SUPPRESS, Namespace
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from host.cli import emit_json, parser, run
+from host.cli import check_seconds, emit_json, parser, run
 from host.device import messages as m
 from host.device import recording
 from host.device.device import Device, DeviceError
 from host.device.serial_port import BAUD_RATE, SerialTransport, baud_rate, choose_port, find_boards
 from host.device.transport import Transport
 from host.errors import TokayError
-
-_LONGEST_S = 4_000_000
 
 
 def main(argv: Sequence[str]) -> int:
@@ -38,9 +36,7 @@ def main(argv: Sequence[str]) -> int:
         # After the action too, where one looks for it; the default must not undo what came before it.
         action.add_argument("--json", metavar="FILE", default=SUPPRESS, help="as JSON to FILE, - for stdout")
     options = arguments.parse_args(argv)
-    seconds = getattr(options, "seconds", None)
-    if seconds is not None and not 0 < seconds <= _LONGEST_S:
-        arguments.error(f"--seconds takes a time above 0, at most {_LONGEST_S}")
+    check_seconds(arguments, getattr(options, "seconds", None))
     return {"list": _list, "info": _info, "show": _show, "simulate": _simulate}[options.action](options)
 
 

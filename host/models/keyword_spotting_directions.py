@@ -1,5 +1,4 @@
-"""Hears "up", "down", "left", "right", "stop" and "go" by convolutions over time
-(498k MACs).
+"""Hears "up", "down", "left", "right", "stop" and "go" by convolutions over time (498k MACs).
 
     tokay train keyword_spotting_directions --dataset DIR
     python host/models/keyword_spotting_directions.py --dataset DIR

@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import Any
 
 from codegen.frontend import FrontendSettings
+from host.detector import most_samples
 from host.errors import TokayError
 from host.training import recipe
 from host.training.recipe import (
@@ -253,7 +254,7 @@ def _validate_detector(spec: Specification, require: Callable[[bool, str], None]
     require(all(0 <= t <= 255 for t in thresholds), "detection_threshold_list has a value outside 0..255")
     require(detector.minimum_count >= 1, "minimum_count must be at least 1")
     require(detector.latency_ms >= 1, "latency_ms must be at least 1")
-    most = 1 + detector.average_window_duration_ms // detector.latency_ms
+    most = most_samples(detector.average_window_duration_ms, detector.latency_ms)
     require(
         detector.minimum_count <= most,
         f"minimum_count {detector.minimum_count} is never reached: the average window has {most}",
