@@ -15,6 +15,7 @@ import numpy as np
 
 from host.training.batches import Batches
 from host.training.network import Network
+from host.training.optimizer import optimizer_of
 from host.training.recipe import Mixup, Schedule
 from host.training.validation import Validation
 from host.training.work import State, Work
@@ -121,14 +122,13 @@ class _Learner:
     """A stage under way."""
 
     def __init__(self, stage: Stage, network: Network, batches: Batches, input_scale: float) -> None:
-        import keras
         import tensorflow as tf
 
         self._stage, self._network, self._batches = stage, network, batches
         self.epochs: list[Epoch] = []
         self.candidates: list[Candidate] = []
         self._steps = 0
-        self._optimizer = keras.optimizers.Adam(stage.schedule.learning_rate)
+        self._optimizer = optimizer_of(stage.schedule)
         self._optimizer.build(network.outputs.trainable_variables)
         self._average = [tf.Variable(value, trainable=False) for value in network.values()]
         self._step = _step(stage, network, self._optimizer, batches.batch, input_scale)

@@ -19,6 +19,9 @@ class Schedule:
     batch_size: int = 64
     learning_rate: float = 2e-3
     final_learning_rate: float = 1e-5  # reached along a cosine
+    # The learning rate of the convolutions' kernels under Muon, as a multiple of the other one, which is
+    # Adam's; 0 leaves them to Adam too.
+    muon: float = 0.0
     warmup_epochs: float = 0.0  # over which the learning rate rises from nothing
     label_smoothing: float = 0.0
     # Of the running average of the weights, by step, which is what is validated and kept: the choice of
@@ -113,6 +116,7 @@ def _validate_schedule(schedule: Schedule, require: Require) -> None:
         0 < schedule.final_learning_rate <= schedule.learning_rate,
         "final_learning_rate must be above 0 and at most learning_rate",
     )
+    require(0 <= schedule.muon <= 1000, "muon is outside 0..1000")
     require(0 <= schedule.warmup_epochs < schedule.epochs, "warmup_epochs must be less than epochs")
     require(0 <= schedule.label_smoothing < 1, "label_smoothing is outside 0..1")
     require(0 <= schedule.averaging < 1, "averaging is outside 0..1")

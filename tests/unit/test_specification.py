@@ -91,6 +91,7 @@ def test_class_of() -> None:
         ({"schedule": Schedule(averaging=1.0)}, "averaging"),
         ({"schedule": Schedule(label_smoothing=1.0)}, "label_smoothing"),
         ({"schedule": Schedule(final_learning_rate=1.0)}, "final_learning_rate"),
+        ({"schedule": Schedule(muon=-1.0)}, "muon is outside"),
         ({"schedule": Schedule(patience=-1)}, "patience"),
         ({"auxiliary": Auxiliary(word_weight=-1.0)}, "word_weight"),
         ({"mixup": Mixup(probability=1.5)}, "mixup.probability"),

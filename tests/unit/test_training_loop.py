@@ -56,7 +56,7 @@ def spec(**changes: Any) -> Specification:
 def everything() -> Specification:
     """A recipe with all there is."""
     return spec(
-        schedule=Schedule(epochs=2, batch_size=32, learning_rate=0.01, averaging=0.9),
+        schedule=Schedule(epochs=2, batch_size=32, learning_rate=0.01, averaging=0.9, muon=5.0),
         auxiliary=Auxiliary(0.3), mixup=Mixup(0.3), transfer=Transfer(1, 0.01), class_bias="validation",
         distillation=Distillation(teachers=1, epochs=1, learning_rate=0.01),
         quantization_aware=QuantizationAware(1, 1e-3),

@@ -1,0 +1,72 @@
+"""What moves the weights: Adam, or Muon for the convolutions and Adam for all else.
+
+Muon is after Jordan et al., Muon: An optimizer for hidden layers in neural networks (2024): the step of a
+matrix is its momentum made orthogonal, so that all directions of it learn as fast as the few that
+dominate the gradient. Keras has a Muon, which leaves everything but matrices to Adam; a convolution's
+kernel is one here, [taps × channels, filters].
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from host.training.recipe import Schedule
+
+if TYPE_CHECKING:
+    import keras
+
+_MOMENTUM = 0.95
+_ITERATIONS = 5
+_QUINTIC = (3.4445, -4.7750, 2.0315)  # of the Newton-Schulz iteration, from the same source
+
+
+def optimizer_of(schedule: Schedule) -> keras.optimizers.Optimizer:
+    """The optimizer of a schedule; its learning rate is that of Adam."""
+    import keras
+
+    if not schedule.muon:
+        return keras.optimizers.Adam(schedule.learning_rate)
+    return _muon(schedule.learning_rate, schedule.muon)
+
+
+def orthogonal(matrix: Any) -> Any:
+    """About the nearest matrix with orthogonal rows or columns: float32[m, n] of any scale to the same
+    shape, with singular values between 0.6 and 1.3."""
+    import tensorflow as tf
+
+    a, b, c = _QUINTIC
+    wide = matrix.shape[0] <= matrix.shape[1]
+    x = matrix if wide else tf.transpose(matrix)
+    x = x / (tf.norm(x) + 1e-7)
+    for _ in range(_ITERATIONS):
+        square = x @ tf.transpose(x)
+        x = a * x + (b * square + c * square @ square) @ x
+    return x if wide else tf.transpose(x)
+
+
+def _muon(learning_rate: float, scale: float) -> keras.optimizers.Optimizer:
+    import keras
+    import tensorflow as tf
+
+    class Muon(keras.optimizers.Adam):
+        """Adam, but for kernels, whose first moment serves as Muon's momentum."""
+
+        def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+            if not _is_kernel(variable):
+                super().update_step(gradient, variable, learning_rate)
+                return
+            momentum = self._momentums[self._get_variable_index(variable)]
+            self.assign(momentum, _MOMENTUM * momentum + gradient)
+            ahead = gradient + _MOMENTUM * momentum
+            filters = variable.shape[-1]
+            step = orthogonal(tf.reshape(ahead, (-1, filters)))
+            # As long for a kernel with more filters than inputs, by the same source.
+            longer = max(1.0, float(filters) / step.shape[0]) ** 0.5
+            self.assign_sub(variable, learning_rate * (scale * longer) * tf.reshape(step, variable.shape))
+
+    return Muon(learning_rate)
+
+
+def _is_kernel(variable: Any) -> bool:
+    """Of a convolution that mixes channels: a depthwise one is no matrix."""
+    return len(variable.shape) == 4 and variable.shape[-1] > 1
