@@ -8,6 +8,7 @@ core's kernels, which are fifty times as fast on a PC and differ in a rounding h
 from __future__ import annotations
 
 import dataclasses
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,10 +47,10 @@ class Validation:
 
     @property
     def rank(self) -> tuple[float, ...]:
-        """The greater the better: five false accepts an hour weigh as much as a point of accuracy (ten or
-        more as much as two), ten points of misses too."""
-        alarms, misses = min(self.false_accepts_per_hour or 0.0, 10.0), self.miss_rate or 0.0
-        return self.balanced_accuracy - 0.002 * alarms - 0.1 * misses, -self.loss
+        """The greater the better: a point of accuracy weighs as much as ten points of misses, or as four
+        times the false accepts an hour (where there are so many that the one beside them hardly counts)."""
+        alarms, misses = self.false_accepts_per_hour or 0.0, self.miss_rate or 0.0
+        return self.balanced_accuracy - 0.005 * math.log2(1 + alarms) - 0.1 * misses, -self.loss
 
 
 class Validator:

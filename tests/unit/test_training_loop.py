@@ -320,6 +320,8 @@ def test_a_full_disk_leaves_the_last_state(tmp_path: Path, monkeypatch: pytest.M
 def test_learning_rate_and_rank() -> None:
     better = Validation(0.95, 0.2, 1.0, 0.1)
     assert better.rank > dataclasses.replace(better, false_accepts_per_hour=2.0).rank
+    many = dataclasses.replace(better, false_accepts_per_hour=20.0)  # worse yet, however many there are
+    assert many.rank > dataclasses.replace(many, false_accepts_per_hour=40.0).rank
     assert better.rank > dataclasses.replace(better, miss_rate=0.2).rank
     assert better.rank > dataclasses.replace(better, loss=0.3).rank
     assert Validation(0.9, 0.1).rank == (0.9, -0.1)  # without streams
