@@ -21,17 +21,13 @@ SPECIFICATION = dataclasses.replace(
     version=1,
     description='Hears the keywords "up", "down", "left", "right", "stop" and "go" at 8 kHz',
     classes=("up", "down", "left", "right", "stop", "go", "_unknown_", "_silence_"),
-    # Six keywords with more recorded clips each: fewer copies, and voices, make examples enough.
+    # Six keywords with more recorded clips each: fewer copies make examples enough.
     augmentation=dataclasses.replace(
         keyword_spotting_on_off_v2.SPECIFICATION.augmentation,
         keyword_copies=10,
         unknown_copies=7,
-        unknown_shift_ms=600,  # other words are seen cut in two as often as whole
-        synthetic_voices={"kokoro": 48, "flite": 4, "pico": 2, "espeak-ng": 24},
-        synthetic_copies=6,
-        synthetic_near_words=(),
     ),
-    schedule=dataclasses.replace(keyword_spotting_on_off_v2.SPECIFICATION.schedule, epochs=80),
+    schedule=dataclasses.replace(keyword_spotting_yes_no.SPECIFICATION.schedule, epochs=50),
 )
 
 
