@@ -7,9 +7,7 @@ features go in as they are.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +18,7 @@ import numpy as np
 from codegen.parameters import Parameters, Value, write_parameters
 from host.errors import TokayError
 from host.training.examples import Examples
+from host.training.network import silenced
 from host.training.specification import Specification
 
 _REPRESENTATIVE = 1000
@@ -39,7 +38,7 @@ def to_int8(model: Any, spec: Specification, features: np.ndarray, labels: np.nd
         for index in range(len(batch)):
             yield [batch[index : index + 1]]
 
-    with tempfile.TemporaryDirectory() as folder, _quiet():
+    with tempfile.TemporaryDirectory() as folder, silenced():
         import keras
 
         signature = [keras.InputSpec(shape=(1, *model.input_shape[1:]), dtype="float32", name="input")]
@@ -124,17 +123,3 @@ def keras_bytes(model: Any) -> bytes:
 
 def _unwritable(folder: str, error: Exception) -> TokayError:
     return TokayError(f"cannot write to {folder}: {error}", hint="TMPDIR names another place")
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Hides what the converter's C++ writes to stderr; errors still come as exceptions."""
-    saved = os.dup(2)
-    sink = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(sink, 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(sink)

@@ -6,8 +6,9 @@ output for as long as it learns, attached to what goes into its last dense layer
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,9 @@ def import_keras(seed: int) -> Any:
     if "amx" in _cpu_flags():  # oneDNN's AMX kernels end the process where the kernel refuses their state
         os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
     try:
-        import keras
-        import tensorflow as tf
+        with silenced():  # whatever the log level, it tells of oneDNN as it is loaded
+            import keras
+            import tensorflow as tf
     except ImportError as error:
         raise TokayError(
             f"training needs {error.name or 'TensorFlow'}", hint="pip install 'tokay[train]'"
@@ -36,6 +38,20 @@ def import_keras(seed: int) -> Any:
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
     return keras
+
+
+@contextlib.contextmanager
+def silenced() -> Iterator[None]:
+    """Hides what TensorFlow's C++ writes to stderr; errors still come as exceptions."""
+    saved = os.dup(2)
+    sink = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(sink, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(sink)
 
 
 def build(loaded: LoadedModel) -> Any:
