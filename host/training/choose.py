@@ -19,7 +19,7 @@ from host.training.fit import Fit
 from host.training.loop import Epoch
 from host.training.network import last_dense
 from host.training.specification import Specification
-from host.training.validation import Validation, Validator
+from host.training.validation import Validation, Validator, softmax
 
 # How far a bias is believed: the weight of its square beside the loss, half of it.
 _DOUBT = 0.05
@@ -61,8 +61,8 @@ def choose(fit: Fit, spec: Specification, path: Path, sample: Examples, validato
 
 
 def class_bias(logits: np.ndarray, labels: np.ndarray) -> tuple[float, ...]:
-    """The bias on each class's logit with the least loss, each class counting the same, and its own square
-    counting as much as a prior would; the mean is 0. float[n, classes] and int[n] to float[classes].
+    """The bias on each class's logit with the least loss, each class counting the same, under a normal prior
+    (whose weight is ``_DOUBT``); the mean is 0. float[n, classes] and int[n] to float[classes].
 
     The loss and not the accuracy, which a few clips decide: of three epochs with a bias each, the luckiest
     one would be chosen. Gradient descent on a convex function.
@@ -71,10 +71,8 @@ def class_bias(logits: np.ndarray, labels: np.ndarray) -> tuple[float, ...]:
     bias, wanted = np.zeros(classes), np.eye(classes)[labels]
     share = 1 / np.bincount(labels, minlength=classes).clip(1)[labels, None] / classes
     for _ in range(_STEPS):
-        shifted = logits + bias
-        likely = np.exp(shifted - shifted.max(axis=1, keepdims=True))
-        likely /= likely.sum(axis=1, keepdims=True)
-        bias += _STEP * (((wanted - likely) * share).sum(axis=0) - _DOUBT * bias)
+        missing = (wanted - softmax(logits + bias)) * share
+        bias += _STEP * (missing.sum(axis=0) - _DOUBT * bias)
     return tuple(float(value) for value in bias - bias.mean())
 
 

@@ -96,6 +96,12 @@ def on_clips(logits: np.ndarray, labels: np.ndarray) -> Validation:
     return Validation(accuracy, float(np.mean(by_class)))
 
 
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """float[n, classes] logits to shares of the same shape and type."""
+    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return shares / shares.sum(axis=1, keepdims=True)
+
+
 def _streams(spec: Specification, store: Store, settings: ApplicationSettings) -> Trials | None:
     minutes = 0.0 if spec.test_run else spec.schedule.validation_minutes
     if not minutes:
@@ -115,6 +121,4 @@ def _streams(spec: Specification, store: Store, settings: ApplicationSettings) -
 
 def _as_scores(logits: np.ndarray) -> np.ndarray:
     """uint8 scores as a quantized model's softmax gives them."""
-    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
-    shares /= shares.sum(axis=1, keepdims=True)
-    return np.clip(np.rint(256 * shares), 0, 255).astype(np.uint8)
+    return np.clip(np.rint(256 * softmax(logits)), 0, 255).astype(np.uint8)

@@ -126,9 +126,10 @@ def inputs_of(model: Model, count: int) -> list[np.ndarray]:
     ]
 
 
-EXACT = {"keyword_spotting_on_off": 0.95}
-"""Least share of outputs equal to the reference's in the worst layer of the accelerator: of the shipped model
-that is the dense one, 3 of whose 64 outputs for 16 inputs are off by one (2.7 % in the convolutions)."""
+EXACT = {"keyword_spotting_on_off": 0.97}
+"""Least share of outputs equal to the reference's in the worst layer of the accelerator."""
+EXACT_DENSE = 0.95
+"""Ditto of the shipped model's dense layer: of its 64 outputs for 16 inputs 3 are off by one."""
 
 
 def shares_of_exact_outputs(source, count: int) -> dict[int, float]:
@@ -150,6 +151,8 @@ def shares_of_exact_outputs(source, count: int) -> dict[int, float]:
 @pytest.mark.parametrize("path", [SHIPPED, *GIVEN], ids=lambda p: f"{p.parent.parent.name}-{p.stem}")
 def test_no_layer_is_more_than_one_off(path):
     shares = shares_of_exact_outputs(path, 16 if path == SHIPPED else 2)
+    if path == SHIPPED:
+        assert shares.pop(5) >= EXACT_DENSE
     assert min(shares.values()) >= EXACT.get(path.stem, 0.8)
 
 
