@@ -98,7 +98,7 @@ class _Training:
                 spec.mixup,
             )  # fmt: skip
             self._learn(stage, network)
-            teachers.append(networks.inference(network, spec))
+            teachers.append(networks.opinions(network, spec))
         return Teaching(teachers, settings.weight, settings.temperature)
 
     def _transfer(self, network: Network) -> None:

@@ -42,15 +42,16 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Teaching:
-    """The opinion of networks that learnt before: from perturbed features to logits."""
+    """The opinion of networks that learnt before: from perturbed features to the logits of each output."""
 
-    teachers: Sequence[Callable[[np.ndarray], np.ndarray]]
+    teachers: Sequence[Callable[[np.ndarray], list[np.ndarray]]]
     weight: float
     temperature: float
 
-    def logits(self, features: np.ndarray) -> np.ndarray:
-        total = sum(teacher(features) for teacher in self.teachers)
-        return np.asarray(total, np.float32) / np.float32(len(self.teachers))
+    def logits(self, features: np.ndarray) -> list[np.ndarray]:
+        """The teachers' mean, of the classes and, where they tell words apart, of the words."""
+        said = zip(*(teacher(features) for teacher in self.teachers), strict=True)
+        return [np.mean(outputs, axis=0, dtype=np.float32) for outputs in said]
 
 
 @dataclass(frozen=True)
@@ -151,12 +152,13 @@ class _Learner:
         self._network.seed([seed, 5, stage.number, number])
         losses: list[Any] = []
         for piece in self._batches.epoch(number, stage.schedule.epochs):
-            logits = stage.teaching.logits(piece.features) if stage.teaching else piece.labels
-            arrays = (piece.features, piece.labels, piece.words, piece.weights, logits)
+            arrays = (piece.features, piece.labels, piece.words, piece.weights)
             tensors = [tf.constant(array) for array in arrays]
+            taught = stage.teaching.logits(piece.features) if stage.teaching else []
+            opinions = [tf.constant(logits) for logits in taught]
             for start in range(0, len(piece.weights), self._batches.batch):
                 rate = np.float32(self._learning_rate())
-                losses.append(self._step(*tensors, tf.constant(start), tf.constant(rate)))
+                losses.append(self._step(*tensors, opinions, tf.constant(start), tf.constant(rate)))
                 self._steps += 1
                 if self._steps % _AVERAGE_EVERY == 0:
                     self._follow(tf.constant(np.float32(self._keep())))
@@ -238,12 +240,11 @@ def _step(
     import tensorflow as tf
 
     outputs, variables = network.outputs, network.outputs.trainable_variables
-    cross_entropy = tf.nn.softmax_cross_entropy_with_logits
     smoothing, teaching = stage.schedule.label_smoothing, stage.teaching
 
     @tf.function
     def step(
-        features: Any, labels: Any, words: Any, weights: Any, opinions: Any, start: Any, rate: Any
+        features: Any, labels: Any, words: Any, weights: Any, opinions: list[Any], start: Any, rate: Any
     ) -> Any:
         x = features[start : start + batch, ..., None] * input_scale
         y, w, importance = (values[start : start + batch] for values in (labels, words, weights))
@@ -251,15 +252,12 @@ def _step(
         with tf.GradientTape() as tape:
             said = outputs(x, training=True)
             logits, *said_words = said if isinstance(said, list | tuple) else [said]
-            loss = cross_entropy(y, logits)
-            if teaching:
-                hot = teaching.temperature
-                opinion = tf.nn.softmax(opinions[start : start + batch] / hot)
-                taught = hot * hot * cross_entropy(opinion, logits / hot)
-                loss = (1 - teaching.weight) * loss + teaching.weight * taught
+            opinion = [output[start : start + batch] for output in opinions]
+            loss = _loss(y, logits, opinion[:1], teaching)
             loss = stage.class_weight * tf.reduce_mean(loss * importance)
             if stage.word_weight:
-                loss += stage.word_weight * tf.reduce_mean(cross_entropy(w, said_words[0]))
+                on_words = _loss(w, said_words[0], opinion[1:], teaching)
+                loss += stage.word_weight * tf.reduce_mean(on_words)
             if outputs.losses:
                 loss += tf.add_n(outputs.losses)
         gradients = tape.gradient(loss, variables)
@@ -268,3 +266,17 @@ def _step(
         return loss
 
     return step
+
+
+def _loss(wanted: Any, logits: Any, opinion: list[Any], teaching: Teaching | None) -> Any:
+    """The cross entropy of each example, by its label and, where there is one, by the teachers' opinion
+    (after Hinton et al., Distilling the Knowledge in a Neural Network, 2015)."""
+    import tensorflow as tf
+
+    cross_entropy = tf.nn.softmax_cross_entropy_with_logits
+    loss = cross_entropy(wanted, logits)
+    if teaching is None or not opinion:
+        return loss
+    hot = teaching.temperature
+    taught = hot * hot * cross_entropy(tf.nn.softmax(opinion[0] / hot), logits / hot)
+    return (1 - teaching.weight) * loss + teaching.weight * taught

@@ -7,6 +7,7 @@ output for as long as it learns, attached to what goes into its last dense layer
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -143,21 +144,31 @@ def last_dense(model: Any, path: Path) -> Any:
 def inference(network: Network, spec: Specification, output: int = 0) -> Callable[[np.ndarray], np.ndarray]:
     """A function from int8 or perturbed float features [n, frames, channels] to logits [n, classes], or
     to those of output 1, [n, words]."""
+    said = opinions(network, spec)
+    return lambda features: said(features)[output]
+
+
+def opinions(network: Network, spec: Specification) -> Callable[[np.ndarray], list[np.ndarray]]:
+    """A function from the same features to the logits of every output, each [n, outputs]."""
     import tensorflow as tf
 
     @tf.function(input_signature=[tf.TensorSpec([None, *spec.feature_shape], tf.float32)])
     def forward(x: Any) -> Any:
         said = network.outputs(x[..., None] * spec.input_scale, training=False)
-        return said[output] if isinstance(said, list | tuple) else said
+        return said if isinstance(said, list | tuple) else [said]
 
-    def predict(features: np.ndarray) -> np.ndarray:
-        parts = [
-            forward(tf.constant(features[i : i + 512].astype(np.float32))).numpy()
-            for i in range(0, len(features), 512)
-        ]
-        return np.concatenate(parts)
+    return functools.partial(_in_parts, forward)
 
-    return predict
+
+def _in_parts(forward: Callable[[Any], Any], features: np.ndarray) -> list[np.ndarray]:
+    """What ``forward`` gives, some hundred examples at a time."""
+    import tensorflow as tf
+
+    parts = [
+        [output.numpy() for output in forward(tf.constant(features[i : i + 512].astype(np.float32)))]
+        for i in range(0, len(features), 512)
+    ]
+    return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
 
 
 def _built(build: Callable[[Specification], Any], spec: Specification, path: Path) -> Any:

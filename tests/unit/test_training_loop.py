@@ -15,6 +15,7 @@ import pytest
 
 from codegen.frontend import FrontendSettings
 from host.errors import TokayError
+from host.training import loop
 from host.training.batches import Batches, Piece, mixed
 from host.training.examples import Examples
 from host.training.recipe import (
@@ -142,6 +143,47 @@ def test_every_part_of_a_recipe_at_once_learns_and_is_told() -> None:
 
 class Stop(Exception):
     pass
+
+
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+
+
+@needs_tensorflow
+def test_the_loss_of_a_taught_network_is_that_of_the_label_and_of_the_softened_opinion() -> None:
+    rng = np.random.default_rng(7)
+    wanted = np.eye(3, dtype=np.float32)[[0, 2, 1, 1]]
+    logits, opinion = rng.normal(0, 2, (2, 4, 3)).astype(np.float32)
+    label = -(wanted * log_softmax(logits)).sum(axis=1)
+    taught = 9 * -(np.exp(log_softmax(opinion / 3)) * log_softmax(logits / 3)).sum(axis=1)
+    teaching = loop.Teaching((), 0.75, 3.0)
+    assert np.allclose(loop._loss(wanted, logits, [], None), label, rtol=1e-5)
+    assert np.allclose(loop._loss(wanted, logits, [opinion], teaching), label / 4 + 0.75 * taught, rtol=1e-5)
+
+
+@needs_tensorflow
+def test_teachers_teach_words_too() -> None:
+    """Two teachers that take each word for the one after it, against the labels."""
+    from host.training import network
+
+    def mistaken(features: np.ndarray) -> list[np.ndarray]:
+        after = np.roll(np.arange(len(WORDS)), -1)[(features.mean(axis=1).argmax(axis=1) - 1) % len(WORDS)]
+        return [np.zeros((len(after), 4), np.float32), 8 * np.eye(len(WORDS), dtype=np.float32)[after]]
+
+    wanted, heard = spec(), Judge().clips
+    network.import_keras(1)
+    taught = network.take_apart(small_network(wanted), len(WORDS), Path(__file__))
+    words = network.inference(taught, wanted, 1)
+    stage = loop.Stage(
+        "classes", 0, wanted.schedule, 0.0, 1.0, teaching=loop.Teaching((mistaken, mistaken), 0.9, 2.0)
+    )
+    with Batches(Patterns(), 1, 0, 32, Mixup(), lambda labels: np.ones(4, np.float32)) as batches:
+        loop.learn(
+            stage, taught, batches, wanted.input_scale, 1, None,
+            lambda _: on_clips(words(heard.features), heard.words),
+        )  # fmt: skip
+    said = words(heard.features).argmax(axis=1)
+    assert np.mean(said == (heard.words + 1) % len(WORDS)) > 0.9
 
 
 @needs_tensorflow
