@@ -28,12 +28,18 @@ SPECIFICATION = dataclasses.replace(
         unknown_copies=7,
     ),
     schedule=dataclasses.replace(keyword_spotting_yes_no.SPECIFICATION.schedule, epochs=50),
+    distillation=keyword_spotting_yes_no.SPECIFICATION.distillation,
 )
 
 
 def build_model(spec: Specification) -> keras.Model:
     """The network of keyword_spotting_yes_no."""
     return keyword_spotting_yes_no.build_model(spec)
+
+
+def build_teacher(spec: Specification) -> keras.Model:
+    """The teacher of keyword_spotting_yes_no."""
+    return keyword_spotting_yes_no.build_teacher(spec)
 
 
 if __name__ == "__main__":
