@@ -51,7 +51,8 @@ class Mixup:
 
 @dataclass(frozen=True)
 class Distillation:
-    """Larger networks that learn first, and whose opinion of each example the small one learns too."""
+    """Larger networks that learn first, and whose opinion of each example the small one learns too: of its
+    class and, with auxiliary words, of its word."""
 
     teachers: int = 0  # networks, each from a seed of its own; their logits are averaged
     build: str = "build_teacher"  # the function of the specification's file that builds one
