@@ -250,8 +250,7 @@ def _step(
         y, w, importance = (values[start : start + batch] for values in (labels, words, weights))
         y = y * (1 - smoothing) + smoothing / y.shape[1]
         with tf.GradientTape() as tape:
-            said = outputs(x, training=True)
-            logits, *said_words = said if isinstance(said, list | tuple) else [said]
+            logits, *said_words = network.logits(x, training=True)
             opinion = [output[start : start + batch] for output in opinions]
             loss = _loss(y, logits, opinion[:1], teaching)
             loss = stage.class_weight * tf.reduce_mean(loss * importance)

@@ -7,7 +7,6 @@ output for as long as it learns, attached to what goes into its last dense layer
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -86,6 +85,11 @@ class Network:
         for weight, value in zip(self.weights, values, strict=True):
             weight.assign(value)
 
+    def logits(self, x: Any, training: bool) -> list[Any]:
+        """The logits of each output, of a batch of scaled features [n, frames, channels, 1]."""
+        said = self.outputs(x, training=training)
+        return list(said) if isinstance(said, list | tuple) else [said]
+
     def seed(self, seed: list[int]) -> None:
         """Sets what dropout and noise layers draw, so that an epoch is a function of its number."""
         rng = np.random.default_rng(seed)
@@ -144,31 +148,34 @@ def last_dense(model: Any, path: Path) -> Any:
 def inference(network: Network, spec: Specification, output: int = 0) -> Callable[[np.ndarray], np.ndarray]:
     """A function from int8 or perturbed float features [n, frames, channels] to logits [n, classes], or
     to those of output 1, [n, words]."""
-    said = opinions(network, spec)
-    return lambda features: said(features)[output]
+    said = _forward(network, spec, slice(output, output + 1))
+    return lambda features: said(features)[0]
 
 
 def opinions(network: Network, spec: Specification) -> Callable[[np.ndarray], list[np.ndarray]]:
     """A function from the same features to the logits of every output, each [n, outputs]."""
+    return _forward(network, spec, slice(None))
+
+
+def _forward(
+    network: Network, spec: Specification, wanted: slice
+) -> Callable[[np.ndarray], list[np.ndarray]]:
+    """The network without dropout, some hundred examples at a time; of its outputs the wanted ones only, so
+    that no others are computed."""
     import tensorflow as tf
 
     @tf.function(input_signature=[tf.TensorSpec([None, *spec.feature_shape], tf.float32)])
     def forward(x: Any) -> Any:
-        said = network.outputs(x[..., None] * spec.input_scale, training=False)
-        return said if isinstance(said, list | tuple) else [said]
+        return network.logits(x[..., None] * spec.input_scale, training=False)[wanted]
 
-    return functools.partial(_in_parts, forward)
+    def predict(features: np.ndarray) -> list[np.ndarray]:
+        parts = [
+            [output.numpy() for output in forward(tf.constant(features[i : i + 512].astype(np.float32)))]
+            for i in range(0, len(features), 512)
+        ]
+        return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
 
-
-def _in_parts(forward: Callable[[Any], Any], features: np.ndarray) -> list[np.ndarray]:
-    """What ``forward`` gives, some hundred examples at a time."""
-    import tensorflow as tf
-
-    parts = [
-        [output.numpy() for output in forward(tf.constant(features[i : i + 512].astype(np.float32)))]
-        for i in range(0, len(features), 512)
-    ]
-    return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
+    return predict
 
 
 def _built(build: Callable[[Specification], Any], spec: Specification, path: Path) -> Any:
