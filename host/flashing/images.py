@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from host.simulator.image import read_image
 
 FLASH_BASE, FLASH_BYTES, SECTOR = 0x08000000, 0x00180000, 0x2000
 LAST_SECTOR = FLASH_BASE + FLASH_BYTES - SECTOR
+RAM_BASE, RAM_BYTES = 0x20000000, 0x40000
 USER_DATA, USER_DATA_BYTES = 0x0FE00000, 0x400
 
 
@@ -63,7 +65,9 @@ def read(path: Path | str, base: int = FLASH_BASE) -> FlashImage:
         pieces = _read_hex(path)
     else:
         pieces = [(segment.stored, segment.data) for segment in read_image(path).segments if segment.data]
-    return _sectors(str(path), pieces)
+    image = _sectors(str(path), pieces)
+    _check_vectors(str(path), image)
+    return image
 
 
 def from_bytes(name: str, address: int, data: bytes) -> FlashImage:
@@ -129,6 +133,20 @@ def _sectors(name: str, pieces: list[tuple[int, bytes]]) -> FlashImage:
     if not sectors:
         raise TokayError(f"{name}: nothing in it to flash")
     return FlashImage({address: bytes(sectors[address]) for address in sorted(sectors)}, used)
+
+
+def _check_vectors(name: str, image: FlashImage) -> None:
+    """Refuses what would take the place of the vector table and is none, before anything is erased for it."""
+    first = image.sectors.get(FLASH_BASE)
+    if first is None:
+        return
+    stack, reset = struct.unpack_from("<II", first)
+    if not RAM_BASE < stack <= RAM_BASE + RAM_BYTES or not reset & 1 or reset & -SECTOR not in image.sectors:
+        raise TokayError(
+            f"{name}: no vector table at 0x{FLASH_BASE:08x} (stack pointer 0x{stack:08x}, reset vector "
+            f"0x{reset:08x})",
+            hint="the file is no firmware for this chip, or a .bin that needs --base",
+        )
 
 
 def _read_hex(path: Path) -> list[tuple[int, bytes]]:

@@ -11,7 +11,7 @@ from pyocd.coresight.coresight_target import CoreSightTarget
 from pyocd.target import TARGET
 
 from host.flashing import algorithm
-from host.flashing.images import FLASH_BASE, FLASH_BYTES, SECTOR
+from host.flashing.images import FLASH_BASE, FLASH_BYTES, RAM_BASE, RAM_BYTES, SECTOR
 
 # The parts of the boards there are, the XIAO MG24 and the first BRD2703A included.
 PARTS = (
@@ -20,7 +20,6 @@ PARTS = (
     "EFR32MG24B220F1536IM48",
     "EFR32MG24B020F1536IM48",
 )
-RAM_BASE, RAM_BYTES = 0x20000000, 0x40000
 DEVICE_INFO = 0x0FE08000
 _STACK_END, _STACK_TOP = RAM_BASE + 0x800, RAM_BASE + 0x1000
 _BUFFERS = (RAM_BASE + 0x2000, RAM_BASE + 0x2000 + SECTOR)

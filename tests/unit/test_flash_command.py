@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import struct
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from host.errors import TokayError
 from host.flashing import algorithm, images
 
 DATA = random.Random(3).randbytes(300)
+FIRMWARE = struct.pack("<II", 0x20001000, images.FLASH_BASE + 0x101) + DATA  # a vector table, and no code
 
 
 def hex_record(kind: int, address: int, data: bytes) -> str:
@@ -41,11 +43,31 @@ def hex_file(pieces: list[tuple[int, bytes]]) -> str:
 def test_binary_goes_to_its_base(tmp_path):
     path = tmp_path / "a.bin"
     path.write_bytes(DATA)
-    image = images.read(path, 0x08002000 - 100)
-    assert list(image.sectors) == [0x08000000, 0x08002000]
-    assert image.sectors[0x08000000] == b"\xff" * (images.SECTOR - 100) + DATA[:100]
-    assert image.sectors[0x08002000] == DATA[100:] + b"\xff" * (images.SECTOR - 200)
-    assert image.used_bytes == 300 and image.boots_from == 0x08000000
+    image = images.read(path, 0x08004000 - 100)
+    assert list(image.sectors) == [0x08002000, 0x08004000]
+    assert image.sectors[0x08002000] == b"\xff" * (images.SECTOR - 100) + DATA[:100]
+    assert image.sectors[0x08004000] == DATA[100:] + b"\xff" * (images.SECTOR - 200)
+    assert image.used_bytes == 300 and image.boots_from is None
+    path.write_bytes(FIRMWARE)
+    image = images.read(path)
+    assert list(image.sectors) == [0x08000000] and image.boots_from == 0x08000000
+
+
+@pytest.mark.parametrize(
+    ("stack", "reset"),
+    [
+        (0xFFFFFFFF, 0xFFFFFFFF), (0x20000000, 0x08000101), (0x20040004, 0x08000101),
+        (0x20040000, 0x08000100), (0x20040000, 0x08002101), (0x20040000, 0x00000101),
+    ],
+)  # fmt: skip
+def test_what_has_no_vector_table_is_not_flashed(stack, reset, tmp_path):
+    start = struct.pack("<II", stack, reset)
+    (tmp_path / "a.bin").write_bytes(start + DATA)
+    (tmp_path / "a.hex").write_text(hex_file([(images.FLASH_BASE, start)]))
+    for name in ("a.bin", "a.hex"):
+        with pytest.raises(TokayError, match=rf"{name}: no vector table at 0x08000000 .*{reset:08x}\)"):
+            images.read(tmp_path / name)
+    assert images.read(tmp_path / "a.bin", 0x08100000).boots_from is None
 
 
 def test_hex_with_a_gap(tmp_path):
@@ -162,7 +184,7 @@ def failure(capsys, *argv: str) -> str:
 
 def test_without_pyocd(capsys, monkeypatch, tmp_path):
     path = tmp_path / "a.bin"
-    path.write_bytes(DATA)
+    path.write_bytes(FIRMWARE)
     monkeypatch.setitem(sys.modules, "pyocd", None)
     for name in [name for name in sys.modules if name.startswith("pyocd.")]:
         monkeypatch.setitem(sys.modules, name, None)
@@ -173,7 +195,7 @@ def test_without_pyocd(capsys, monkeypatch, tmp_path):
 def test_wrong_inputs(capsys, tmp_path):
     pytest.importorskip("pyocd", reason="pyOCD is not installed (extra flash)")
     path = tmp_path / "a.bin"
-    path.write_bytes(DATA)
+    path.write_bytes(FIRMWARE)
     assert "no such image" in failure(capsys, str(tmp_path / "b.elf"), "--simulate")
     assert "no model named 'nothing'" in failure(capsys, "nothing", "--simulate")
     assert "no board called 'x'" in failure(capsys, str(path), "--board", "x", "--simulate")
@@ -207,7 +229,7 @@ def test_flashes_a_simulated_chip(capsys, tmp_path):
 def test_an_image_that_does_not_start_is_an_error(capsys, tmp_path):
     pytest.importorskip("pyocd", reason="pyOCD is not installed (extra flash)")
     path = tmp_path / "a.bin"
-    path.write_bytes(DATA)  # its reset vector points nowhere
+    path.write_bytes(FIRMWARE)
     assert "the image is in flash and does not start" in failure(capsys, str(path), "--simulate")
 
 
@@ -252,7 +274,7 @@ def commander(tmp_path, monkeypatch):
 @pytest.fixture
 def binary(tmp_path) -> Path:
     path = tmp_path / "a.bin"
-    path.write_bytes(DATA)
+    path.write_bytes(FIRMWARE)
     return path
 
 
@@ -269,7 +291,7 @@ def test_commander_gets_the_image_and_the_part(commander, binary, tmp_path, caps
     assert images.read(given).sectors == images.read(binary).sectors
     assert not Path(call["arguments"][1]).exists()  # nothing is left behind
     result = json.loads((tmp_path / "result.json").read_text())
-    assert result["verified"] and result["part"] == part and result["bytes"] == len(DATA)
+    assert result["verified"] and result["part"] == part and result["bytes"] == len(FIRMWARE)
     assert "verified by commander" in capsys.readouterr().out
 
 
