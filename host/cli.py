@@ -18,6 +18,13 @@ _LONGEST_S = 4_000_000  # a device's milliseconds have 32 bits
 
 
 class _Parser(argparse.ArgumentParser):
+    def parse_args(self, *args: Any, **named: Any) -> Any:  # type: ignore[override]
+        found = super().parse_args(*args, **named)
+        target = getattr(found, "json", None)
+        if target not in (None, "-"):
+            _check_writable(Path(target))
+        return found
+
     def error(self, message: str) -> None:  # type: ignore[override]
         raise TokayError(message, hint=f"see {self.prog} --help")
 
@@ -29,6 +36,21 @@ def parser(prog: str, description: str, *, json_output: bool = True) -> argparse
         p.add_argument("--json", metavar="FILE", help="write the result as JSON to FILE, or - for stdout")
     p.add_argument("-v", "--verbose", action="store_true", help="say more about what is done")
     return p
+
+
+def _check_writable(path: Path) -> None:
+    """Refuses a result's file that cannot be written, before there is work to be lost."""
+    reason = None
+    if path.is_dir():
+        reason = os.strerror(errno.EISDIR)
+    elif not path.exists() or path.is_file():  # else a pipe or a device
+        folder = next(parent for parent in Path(os.path.realpath(path)).parents if parent.exists())
+        if not folder.is_dir():
+            reason = os.strerror(errno.ENOTDIR)
+        elif not os.access(folder, os.W_OK | os.X_OK):
+            reason = os.strerror(errno.EACCES)
+    if reason is not None:
+        raise TokayError(f"cannot write {path}: {reason}")
 
 
 def check_seconds(p: argparse.ArgumentParser, seconds: float | None) -> None:

@@ -65,6 +65,21 @@ def test_output_to_a_closed_pipe():
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"), [("", "Is a directory"), ("file/a.json", "Not a directory"), ("new/a.json", None)]
+)
+def test_a_result_that_cannot_be_written_is_told_before_the_work(name, reason, tmp_path, refused):
+    (tmp_path / "file").write_text("kept")
+    target = f"{tmp_path}/{name}"
+    # The model is wrong too, and is what is told where the result could be written.
+    line = refused("host.profile", "no_such_model", "--json", target)
+    if reason:
+        assert line.startswith(f"error: cannot write {target.rstrip('/')}: {reason}")
+    else:
+        assert "no_such_model" in line
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
+
+
 def test_what_is_no_file_is_written_to_and_not_replaced(tmp_path):
     pipe, link = tmp_path / "pipe", tmp_path / "link"
     os.mkfifo(pipe)
