@@ -28,7 +28,7 @@ SPECIFICATION = dataclasses.replace(
         unknown_copies=7,
     ),
     schedule=dataclasses.replace(keyword_spotting_yes_no.SPECIFICATION.schedule, epochs=50),
-    distillation=keyword_spotting_yes_no.SPECIFICATION.distillation,
+    distillation=dataclasses.replace(keyword_spotting_yes_no.SPECIFICATION.distillation, teachers=2),
 )
 
 
