@@ -22,6 +22,7 @@ _MINUTE_S = 60
 _FADE_S = 0.2  # from one minute's noise to the next
 _QUIET_RMS, _LOUD_RMS = 10.0, 2500.0  # of noise without speech
 _VOICES = 5  # in babble
+BABBLE = "babble"  # what is said where several voices talk at once
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def keyword_stream(source: Material, seed: int, settings: KeywordStream | None =
 
 def background_stream(source: Material, seed: int, minutes: float = 20) -> Stream:
     """No keyword: minutes of other words, one after the other, at 5 to 30 dB above noise, and minutes of
-    noise alone, from a quiet room's to a loud one's, babble included."""
+    noise alone, from a quiet room's to a loud one's, babble included (which counts as said)."""
     rng = np.random.default_rng([seed, 0xBAC])
     rate, total = source.rate, round(60 * minutes * source.rate)
     pieces: list[np.ndarray] = []
@@ -116,9 +117,12 @@ def background_stream(source: Material, seed: int, minutes: float = 20) -> Strea
             )
             spoken += [_moved(word, at, rate) for word in words]
             rms = level * 10 ** (-rng.uniform(5, 30) / 20)
-            piece += rms * _any_noise(samples, rng, source)
+            piece += rms * _any_noise(samples, rng, source)[0]
         else:
-            piece = np.float32(rms) * _any_noise(samples, rng, source)
+            noise, babble = _any_noise(samples, rng, source)
+            piece = np.float32(rms) * noise
+            if babble:
+                spoken.append(Spoken(BABBLE, 1000 * at // rate, 1000 * (at + samples) // rate))
         pieces.append(piece)
         at += samples
     signal = np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
@@ -225,13 +229,14 @@ def _noise(samples: int, rng: np.random.Generator, recordings: Sequence[np.ndarr
     return coloured(samples, rng.uniform(0.0, 1.0), rng)
 
 
-def _any_noise(samples: int, rng: np.random.Generator, source: Material) -> np.ndarray:
+def _any_noise(samples: int, rng: np.random.Generator, source: Material) -> tuple[np.ndarray, bool]:
+    """Noise of RMS 1, and whether it is babble."""
     kind = rng.random()
     if kind < 0.2 and len(source.quiet):
-        return _looped(source.quiet[int(rng.integers(len(source.quiet)))], samples, rng)
+        return _looped(source.quiet[int(rng.integers(len(source.quiet)))], samples, rng), False
     if kind < 0.35 and len(source.others):
-        return _babble(samples, rng, source)
-    return _noise(samples, rng, source.recordings)
+        return _babble(samples, rng, source), True
+    return _noise(samples, rng, source.recordings), False
 
 
 def _looped(recording: np.ndarray, samples: int, rng: np.random.Generator) -> np.ndarray:

@@ -22,12 +22,13 @@ from host.errors import TokayError
 from host.features import Frontend
 from host.metrics import streams
 from host.metrics.scoring import FeatureStream, Network, Scored, feature_stream, streaming_scores
-from host.metrics.streaming import PATIENCE_MS, Heard, count, judge
+from host.metrics.streaming import Heard, count, judge
 from host.metrics.streams import KeywordStream
 from host.metrics.sweep import Limits, Suggestion, detector_settings, hear, keywords_of, measure
 from host.metrics.sweep import suggest as suggest_from
 
 _BACKGROUND_MINUTES = 20.0  # of one stream without keywords
+_HELD_MS = 1500  # the features' second and then the detector's average know a word for about so long
 Progress = Callable[[int, int], None]
 
 
@@ -134,8 +135,8 @@ def confusions(details: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _said(stream: Scored, heard: Heard) -> str | None:
-    """The word near a detection; None where nothing was said."""
-    near = [word for word in stream.spoken if word.start_ms < heard.time_ms <= word.end_ms + PATIENCE_MS]
+    """The word that a detection was made of, or just after; None where nothing was said."""
+    near = [word for word in stream.spoken if word.start_ms < heard.time_ms <= word.end_ms + _HELD_MS]
     return near[-1].label if near else None
 
 

@@ -11,7 +11,8 @@ import pytest
 from host.dataset.folder import Clip
 from host.dataset.store import Store
 from host.errors import TokayError
-from host.metrics import streams
+from host.metrics import streams, trials
+from host.metrics.scoring import Scored
 from host.metrics.streaming import Spoken, StreamResult, judge, match
 from host.metrics.streams import KeywordStream, compose
 from tests import tone_words
@@ -133,20 +134,29 @@ def test_the_noise_is_as_far_below_as_asked(store: Store) -> None:
 
 def test_hours_without_a_keyword(store: Store) -> None:
     source = streams.material(store, "testing", KEYWORDS, tone_words.RATE)
-    stream = streams.background_stream(source, 2, minutes=6.5)
+    stream = streams.background_stream(source, 4, minutes=6.5)
     assert len(stream.audio) == round(6.5 * 60) * tone_words.RATE
-    assert stream.spoken and {word.label for word in stream.spoken} == {"tree"}
+    assert {word.label for word in stream.spoken} == {"tree", streams.BABBLE}
+    babble = [word for word in stream.spoken if word.label == streams.BABBLE]
+    assert all((word.start_ms % 60_000, word.end_ms - word.start_ms) == (0, 60_000) for word in babble)
     minutes = stream.audio[: 6 * 60 * 8000].reshape(6, -1).astype(float).std(axis=1)
     assert minutes.max() > 3 * minutes.min()  # as loud as rooms differ
-    assert np.array_equal(stream.audio, streams.background_stream(source, 2, minutes=6.5).audio)
+    assert np.array_equal(stream.audio, streams.background_stream(source, 4, minutes=6.5).audio)
     # Without other words and recordings there is still noise.
     bare = replace(source, others=source.others[:0], other_words=(), quiet=source.quiet[:0], recordings=())
     assert not streams.background_stream(bare, 2, minutes=1).spoken
 
 
+def test_a_false_accept_is_named_by_what_was_still_in_the_window() -> None:
+    spoken = (Spoken("tree", 1000, 2000), Spoken(streams.BABBLE, 8000, 68_000), Spoken("cat", 69_000, 70_000))
+    stream = Scored("", np.zeros((0, 3), np.uint8), np.zeros(0, np.int64), spoken, 80_000)
+    times = (900, 1500, 3400, 3600, 30_000, 68_900, 69_200)
+    said = trials.confusions([trials.judged(stream, [("on", time) for time in times], KEYWORDS)])
+    assert {c["said"]: c["times"] for c in said} == {"tree": 2, None: 2, streams.BABBLE: 2, "cat": 1}
+
+
 def test_a_split_without_a_keyword_is_refused(store: Store) -> None:
     from codegen.application import ApplicationSettings
-    from host.metrics import trials
 
     settings = ApplicationSettings(tone_words.CLASSES, (150,) * 4)
     only = replace(store, clips=tuple(replace(clip, split="training") for clip in store.clips))
