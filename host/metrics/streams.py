@@ -22,7 +22,7 @@ _MINUTE_S = 60
 _FADE_S = 0.2  # from one minute's noise to the next
 _QUIET_RMS, _LOUD_RMS = 10.0, 2500.0  # of noise without speech
 _VOICES = 5  # in babble
-BABBLE = "babble"  # what is said where several voices talk at once
+BABBLE = "_babble_"  # what is said where several voices talk at once; no keyword can be called so
 
 
 @dataclass(frozen=True)
