@@ -15,7 +15,7 @@ import numpy as np
 
 from host.training.examples import Examples
 from host.training.feature_augmentation import perturb
-from host.training.recipe import Mixup
+from host.training.recipe import Mixup, Perturbation
 
 _PIECE = 4096  # examples at a time, about
 _EPOCHS_OF_A_STAGE = 100_000  # so that no two stages hear the same examples
@@ -45,11 +45,12 @@ class Batches:
     """The pieces of one stage's epochs, in order. To be closed, or used in a ``with``."""
 
     def __init__(
-        self, source: Source, seed: int, stage: int, batch: int, mixup: Mixup,
+        self, source: Source, seed: int, stage: int, batch: int, perturbation: Perturbation, mixup: Mixup,
         class_weights: Callable[[np.ndarray], np.ndarray],
     ) -> None:  # fmt: skip
         """``class_weights``: from an epoch's labels to the weight of each class."""
-        self._source, self._seed, self._stage, self._mixup = source, seed, stage, mixup
+        self._source, self._seed, self._stage = source, seed, stage
+        self._perturbation, self._mixup = perturbation, mixup
         self._class_weights = class_weights
         self.batch = min(batch, len(source))
         self.steps = len(source) // self.batch  # what is left over comes in another epoch's order
@@ -90,7 +91,7 @@ class Batches:
         rng = np.random.default_rng([self._seed, 3, self._stage, number, start])
         labels, words = examples.labels[chosen], examples.words[chosen]
         piece = Piece(
-            perturb(examples.features[chosen], rng).astype(np.float32, copy=False),
+            perturb(examples.features[chosen], self._perturbation, rng).astype(np.float32, copy=False),
             np.eye(len(classes), dtype=np.float32)[labels],
             np.eye(len(examples.word_names), dtype=np.float32)[words],
             classes[labels],

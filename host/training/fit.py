@@ -130,8 +130,8 @@ class _Training:
     ) -> Outcome:
         on_classes = functools.partial(self._validator.in_float, networks.inference(network, self._spec))
         batches = Batches(
-            self._source, self._seed, stage.number, stage.schedule.batch_size, stage.mixup,
-            functools.partial(class_weights, self._spec),
+            self._source, self._seed, stage.number, stage.schedule.batch_size, self._spec.perturbation,
+            stage.mixup, functools.partial(class_weights, self._spec),
         )  # fmt: skip
         with batches:
             outcome = learn(

@@ -1,6 +1,6 @@
 """How a network learns: the parts of a model specification that say so, and what is wrong with them.
 
-Everything but the schedule is off unless a specification asks for it.
+Everything but the schedule and the perturbation is off unless a specification asks for it.
 """
 
 from __future__ import annotations
@@ -39,6 +39,18 @@ class Auxiliary:
     """
 
     word_weight: float = 0.0  # of its loss, beside the classes' 1
+
+
+@dataclass(frozen=True)
+class Perturbation:
+    """What is done to the features of an example, drawn anew each epoch: augmentation that is cheaper there
+    than on audio. A network that is too small to learn all this does better with less of it."""
+
+    warp: float = 0.06  # share of the channel axis, either way: as if of another vocal tract
+    level: float = 10.0  # units of the int8 features, either way; what is at their floor stays there
+    shift_frames: int = 2  # either way
+    mask_channels: int = 3  # at most, as if silent
+    mask_frames: int = 5  # at most, ditto
 
 
 @dataclass(frozen=True)
@@ -84,6 +96,7 @@ class Recipe:
 
     schedule: Schedule
     auxiliary: Auxiliary
+    perturbation: Perturbation
     mixup: Mixup
     distillation: Distillation
     transfer: Transfer
@@ -95,6 +108,7 @@ def validate(recipe: Recipe, require: Require) -> None:
     """Calls ``require(condition, what is wrong)`` for everything that must hold."""
     _validate_schedule(recipe.schedule, require)
     require(recipe.auxiliary.word_weight >= 0, "auxiliary.word_weight is negative")
+    _validate_perturbation(recipe.perturbation, require)
     require(0 <= recipe.mixup.probability <= 1, "mixup.probability is outside 0..1")
     require(recipe.mixup.alpha > 0, "mixup.alpha must be positive")
     teaching = recipe.distillation
@@ -108,6 +122,15 @@ def validate(recipe: Recipe, require: Require) -> None:
         require(stage.epochs >= 0, f"{name}.epochs is negative")
         require(stage.learning_rate > 0, f"{name}.learning_rate must be positive")
     require(recipe.class_bias in (None, "validation"), 'class_bias is None or "validation"')
+
+
+def _validate_perturbation(perturbation: Perturbation, require: Require) -> None:
+    require(0 <= perturbation.warp <= 0.5, "perturbation.warp is outside 0..0.5")
+    require(0 <= perturbation.level <= 255, "perturbation.level is outside 0..255")
+    for name in ("shift_frames", "mask_channels", "mask_frames"):
+        value = getattr(perturbation, name)
+        whole = isinstance(value, int) and 0 <= value <= 1000
+        require(whole, f"perturbation.{name} must be a whole number in 0..1000")
 
 
 def _validate_schedule(schedule: Schedule, require: Require) -> None:

@@ -25,6 +25,7 @@ from host.training.recipe import (
     Auxiliary,
     Distillation,
     Mixup,
+    Perturbation,
     QuantizationAware,
     Recipe,
     Schedule,
@@ -98,6 +99,7 @@ class Specification:
     augmentation: Augmentation = field(default_factory=Augmentation)
     schedule: Schedule = field(default_factory=Schedule)
     auxiliary: Auxiliary = field(default_factory=Auxiliary)
+    perturbation: Perturbation = field(default_factory=Perturbation)
     mixup: Mixup = field(default_factory=Mixup)
     distillation: Distillation = field(default_factory=Distillation)
     transfer: Transfer = field(default_factory=Transfer)

@@ -16,6 +16,7 @@ from host.errors import TokayError
 from host.features import Frontend
 from host.training import examples
 from host.training.feature_augmentation import perturb
+from host.training.recipe import Perturbation
 from host.training.specification import Augmentation, Specification
 
 RATE = 8000
@@ -137,9 +138,15 @@ def test_no_validation_clips_is_an_error() -> None:
 
 def test_perturbed_features_stay_in_range() -> None:
     features = np.random.default_rng(0).integers(-128, 128, (50, 49, 32), np.int8)
-    made = perturb(features, np.random.default_rng(1))
+    made = perturb(features, Perturbation(), np.random.default_rng(1))
     assert made.shape == features.shape and made.dtype == np.float32
     assert made.min() >= -128 and made.max() <= 127
-    assert np.array_equal(made, perturb(features, np.random.default_rng(1)))
+    assert np.array_equal(made, perturb(features, Perturbation(), np.random.default_rng(1)))
     floor = np.full((5, 49, 32), -128, np.int8)
-    assert np.all(perturb(floor, np.random.default_rng(2)) == -128)
+    assert np.all(perturb(floor, Perturbation(), np.random.default_rng(2)) == -128)
+
+
+def test_no_perturbation_leaves_features_alone() -> None:
+    features = np.random.default_rng(0).integers(-128, 128, (50, 49, 32), np.int8)
+    nothing = Perturbation(0.0, 0.0, 0, 0, 0)
+    assert np.array_equal(perturb(features, nothing, np.random.default_rng(1)), features)

@@ -22,6 +22,7 @@ from host.training.recipe import (
     Auxiliary,
     Distillation,
     Mixup,
+    Perturbation,
     QuantizationAware,
     Schedule,
     Transfer,
@@ -92,6 +93,11 @@ class Judge:
 
     def in_float(self, logits: Any, streams: bool = True) -> Validation:
         return on_clips(logits(self.clips.features), self.clips.labels)
+
+
+def batches_of(size: int, mixup: Mixup | None = None) -> Batches:
+    perturbation, alike = Perturbation(), lambda labels: np.ones(4, np.float32)
+    return Batches(Patterns(), 1, 0, size, perturbation, mixup or Mixup(), alike)
 
 
 def small_network(wanted: Specification, filters: int = 6) -> Any:
@@ -177,7 +183,7 @@ def test_teachers_teach_words_too() -> None:
     stage = loop.Stage(
         "classes", 0, wanted.schedule, 0.0, 1.0, teaching=loop.Teaching((mistaken, mistaken), 0.9, 2.0)
     )
-    with Batches(Patterns(), 1, 0, 32, Mixup(), lambda labels: np.ones(4, np.float32)) as batches:
+    with batches_of(32) as batches:
         loop.learn(
             stage, taught, batches, wanted.input_scale, 1, None,
             lambda _: on_clips(words(heard.features), heard.words),
@@ -292,7 +298,7 @@ def test_mixup_keeps_one_in_front_and_the_sums() -> None:
 
 def test_pieces_cover_an_epoch_and_are_the_same_again() -> None:
     def pieces() -> list[Piece]:
-        with Batches(Patterns(), 1, 0, 48, Mixup(0.5), lambda labels: np.ones(4, np.float32)) as batches:
+        with batches_of(48, Mixup(0.5)) as batches:
             assert batches.steps == 16  # 800 examples
             return list(batches.epoch(1, 2))
 
