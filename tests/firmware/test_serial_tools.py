@@ -73,9 +73,9 @@ def test_classify_with_the_microphone(run, capsys):
 
 
 def test_classify_a_file_as_the_pc_does(run, audio, tmp_path):
-    (heard,) = run(classify, "--audio", audio, "-t", "120", "--dump-audio", tmp_path)["files"]
+    (heard,) = run(classify, "--audio", audio, "-t", "150", "--dump-audio", tmp_path)["files"]
     path = tmp_path / "pc.json"
-    arguments = [MODEL, "--audio", str(audio), "-t", "120", "--json", str(path)]
+    arguments = [MODEL, "--audio", str(audio), "-t", "150", "--json", str(path)]
     assert cli.run(classify.main, arguments) == 0
     (on_pc,) = json.loads(path.read_text())["files"]
     assert heard["inferences"] == on_pc["inferences"] and heard["detections"] == on_pc["detections"]
