@@ -23,6 +23,7 @@ from host.augmentation import layout
 from host.augmentation.layout import KEYWORD, SILENCE, UNKNOWN, Draw, Job
 from host.errors import TokayError
 from host.features import Frontend
+from host.training.recipe import Perturbation
 from host.training.specification import Augmentation
 
 __all__ = [
@@ -171,7 +172,7 @@ def loudness(signal: np.ndarray) -> float:
     return float(_library().augmentation_loudness(array.ctypes.data, array.size))
 
 
-def perturb(features: np.ndarray, settings: layout.Perturbation, key: int) -> np.ndarray:
+def perturb(features: np.ndarray, settings: Perturbation, key: int) -> np.ndarray:
     """float32 of the shape of ``features``, int8 [n, frames, channels], perturbed on all cores."""
     features = np.ascontiguousarray(features)
     if features.dtype != np.int8 or features.ndim != 3 or 0 in features.shape[1:] or features.shape[2] > 256:
@@ -179,10 +180,11 @@ def perturb(features: np.ndarray, settings: layout.Perturbation, key: int) -> np
         raise TokayError(f"features must be int8 [n, frames, channels], not {what}")
     count, frames, channels = features.shape
     out, lib, chunk = np.empty(features.shape, np.float32), _library(), 1024
+    wanted = layout.perturbation(settings)
 
     def work(start: int) -> None:
         lib.augmentation_perturb(
-            ctypes.addressof(settings), features[start:].ctypes.data, min(chunk, count - start), frames,
+            ctypes.addressof(wanted), features[start:].ctypes.data, min(chunk, count - start), frames,
             channels, key, start, out[start:].ctypes.data,
         )  # fmt: skip
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 
+from host.training import recipe
 from host.training.specification import Augmentation
 
 KEYWORD, UNKNOWN, SILENCE = range(3)
@@ -71,6 +73,11 @@ class Perturbation(ctypes.Structure):
 
 
 STRUCTURES = (Settings, Job, Draw, Source, Perturbation)
+
+
+def perturbation(wanted: recipe.Perturbation) -> Perturbation:
+    """The same as the library takes it."""
+    return Perturbation(**dataclasses.asdict(wanted))
 
 
 def settings(augmentation: Augmentation, rate: int) -> Settings:

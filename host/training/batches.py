@@ -13,8 +13,8 @@ from typing import Protocol
 
 import numpy as np
 
+from host.augmentation import perturb
 from host.training.examples import Examples
-from host.training.feature_augmentation import perturb
 from host.training.recipe import Mixup, Perturbation
 
 _PIECE = 4096  # examples at a time, about
@@ -91,7 +91,7 @@ class Batches:
         rng = np.random.default_rng([self._seed, 3, self._stage, number, start])
         labels, words = examples.labels[chosen], examples.words[chosen]
         piece = Piece(
-            perturb(examples.features[chosen], self._perturbation, rng).astype(np.float32, copy=False),
+            perturb(examples.features[chosen], self._perturbation, int(rng.integers(1 << 63))),
             np.eye(len(classes), dtype=np.float32)[labels],
             np.eye(len(examples.word_names), dtype=np.float32)[words],
             classes[labels],
