@@ -27,6 +27,7 @@ SPECIFICATION = dataclasses.replace(
         keyword_copies=10,
         unknown_copies=7,
     ),
+    perturbation=keyword_spotting_yes_no.SPECIFICATION.perturbation,
     schedule=dataclasses.replace(keyword_spotting_yes_no.SPECIFICATION.schedule, epochs=50),
     distillation=dataclasses.replace(keyword_spotting_yes_no.SPECIFICATION.distillation, teachers=2),
 )
