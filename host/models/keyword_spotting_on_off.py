@@ -71,7 +71,7 @@ SPECIFICATION = Specification(
         synthetic_unknown_words=6,
         synthetic_near_words=("up", "five", "one", "four", "own", "of"),
     ),
-    # Six thousand weights cannot learn all that larger networks gain by: little on top of the audio effects.
+    # Six thousand weights have no room for more on top of the effects on audio.
     perturbation=Perturbation(warp=0.02, level=3.0, shift_frames=2, mask_channels=0, mask_frames=0),
     schedule=Schedule(
         epochs=100,
