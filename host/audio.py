@@ -24,7 +24,7 @@ def read_audio(path: Path | str, sample_rate_hz: int, *, resample: bool = False)
     if not path.is_file():
         raise TokayError(f"{path}: no such audio file")
     try:
-        samples, rate = soundfile.read(str(path), dtype="int16", always_2d=True)
+        samples, rate = _samples(path)
     except (soundfile.LibsndfileError, RuntimeError) as error:
         raise TokayError(f"{path}: not readable as audio", hint="WAV and FLAC are read") from error
     if samples.shape[0] == 0:
@@ -48,3 +48,17 @@ def read_audio(path: Path | str, sample_rate_hz: int, *, resample: bool = False)
         if mono.shape[0] == 0:
             raise TokayError(f"{path}: too short to resample to {sample_rate_hz} Hz")
     return np.clip(np.rint(mono), -32768, 32767).astype(np.int16)
+
+
+def _samples(path: Path) -> tuple[np.ndarray, int]:
+    """int16[n, channels] and the rate. libsndfile converts integers of any width itself, but rounds floats
+    as they are, of which full scale is 1: all but silence would be lost."""
+    import soundfile
+
+    with soundfile.SoundFile(str(path)) as file:
+        if file.subtype not in ("FLOAT", "DOUBLE"):
+            return file.read(dtype="int16", always_2d=True), file.samplerate
+        samples = file.read(dtype="float64", always_2d=True)
+    if not np.all(np.isfinite(samples)):
+        raise TokayError(f"{path}: some samples are no numbers")
+    return np.clip(np.rint(32768 * samples), -32768, 32767).astype(np.int16), file.samplerate

@@ -180,6 +180,17 @@ def test_good_clips_of_every_kind(tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.parametrize("subtype", ["FLOAT", "DOUBLE"])
+def test_clips_of_floats(tmp_path: Path, subtype: str) -> None:
+    path, audio = tmp_path / "a.wav", babble(6)
+    soundfile.write(path, audio / 32768, RATE, subtype=subtype)
+    assert np.array_equal(read_clip(path, RATE), audio)
+    soundfile.write(path, 3 * audio / 32768, RATE, subtype=subtype)
+    assert np.array_equal(read_clip(path, RATE), np.clip(3 * audio.astype(int), -32768, 32767))
+    soundfile.write(path, np.where(np.arange(RATE) == 9, np.nan, 0.1), RATE, subtype=subtype)
+    assert read_clip(path, RATE) == "some samples are no numbers"
+
+
 def test_lists_that_name_what_is_not_there(dataset: Path) -> None:
     with open(dataset / "testing_list.txt", "a") as stream:
         stream.write("./on\\zz_nohash_0.wav\nbanana/a_nohash_0.wav\nnonsense\n../secret/x.wav\n")
