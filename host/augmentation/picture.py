@@ -26,8 +26,9 @@ _FONT = {
 
 def text(line: str, scale: int = 2) -> np.ndarray:
     """A line in capitals, uint8 [height, width, 3]; a character that the font lacks is a gap."""
+    line = line.upper()  # which may be longer: of one "ß" two letters
     bits = np.zeros((7, 4 * max(len(line), 1)), bool)
-    for place, character in enumerate(line.upper()):
+    for place, character in enumerate(line):
         for row, digit in enumerate(_FONT.get(character, "00000"), 1):
             for column in range(3):
                 bits[row, 4 * place + column] = int(digit, 8) >> (2 - column) & 1

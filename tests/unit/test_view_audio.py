@@ -63,6 +63,10 @@ def test_picture(tmp_path: Path) -> None:
     assert pixels.shape[0] > 600 and pixels.shape[1] >= 400
 
 
+def test_a_letter_whose_capital_is_two_letters() -> None:
+    assert np.array_equal(picture.text("größe"), picture.text("grÖSSE"))
+
+
 def test_a_tone_is_at_its_height() -> None:
     tone = (8000 * np.sin(2 * np.pi * 1000 * np.arange(8000) / 8000)).astype(np.int16)
     pixels = picture.spectrogram(tone, 8000).sum(axis=2)
