@@ -154,6 +154,10 @@ def test_recordings(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert found["missed"] == [{"label": "on", "start_ms": 6000, "end_ms": 7150}]
     out = capsys.readouterr().out
     assert "hit: on" in out and "missed: on" in out and "false accept: off" in out
+    # Before the network's first window is full, nothing is heard.
+    soundfile.write(tmp_path / "short.wav", audio[:4000], 8000)
+    found = run(model, "--audio", tmp_path / "short.wav")["recordings"][0]
+    assert (found["spoken"], found["detections"]) == (0, [])
     # Without labels, whatever is heard was not said.
     found = run(model, "--audio", tmp_path / "take.wav")["recordings"][0]
     assert (found["spoken"], found["false_accepts"]) == (0, 2)
