@@ -15,8 +15,11 @@ from host import cli
 from host.dataset import download, examine, folder, install_voices
 from host.dataset.synthesizers import ENGINES
 from host.dataset.synthesizers.base import voices_folder
+from host.errors import TokayError
 from host.progress import progress
 from host.tables import text_table
+
+_HIGHEST_RATE_HZ = 384_000  # of any recording
 
 
 def main(argv: Sequence[str]) -> int:
@@ -52,6 +55,8 @@ def _download(args: Any) -> int:
 
 
 def _check(args: Any) -> int:
+    if args.rate is not None and not 1 <= args.rate <= _HIGHEST_RATE_HZ:
+        raise TokayError(f"--rate {args.rate} is no sample rate", hint="such as 8000 or 16000, in Hz")
     found = folder.scan(args.folder, leaks=True)
     with progress("reading") as bar:
         report = examine.examine(found, args.rate, bar)

@@ -307,3 +307,11 @@ def test_the_check_prints_and_writes_what_it_found(
     report = json.loads((tmp_path / "r.json").read_text())
     assert report["words"]["on"] == {"training": 1, "validation": 1, "testing": 1}
     assert any("truncated: 4000 bytes" in line for line in report["bad"])
+
+
+@pytest.mark.parametrize("rate", ["0", "-8000", "1000000"])
+def test_the_check_refuses_what_is_no_rate(
+    tmp_path: Path, rate: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(command.main, ["check", str(tmp_path), "--rate", rate]) == 2
+    assert capsys.readouterr().err.startswith(f"error: --rate {rate} is no sample rate")
