@@ -189,7 +189,7 @@ def _read_lists(root: Path) -> tuple[dict[str, str], list[str]]:
             warnings.append(f"{root}: no {file_name}; its split is drawn by speaker")
             continue
         try:
-            lines = path.read_text(encoding="utf-8").split("\n")
+            lines = path.read_text(encoding="utf-8-sig").split("\n")
         except UnicodeDecodeError as error:
             raise TokayError(f"{path}: not a text file") from error
         for number, line in enumerate(lines, 1):

@@ -39,7 +39,7 @@ def load(audio: Path, labels: Path | None, rate: int, *, resample: bool = False)
 def read_labels(path: Path) -> tuple[Spoken, ...]:
     """The words of a label file, in the order of their starts."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # editors on Windows mark a file's beginning
     except (OSError, UnicodeDecodeError) as error:
         raise TokayError(f"cannot read {path}: {error}") from error
     words = _from_json(path, text) if path.suffix == ".json" else list(_from_lines(path, text))

@@ -180,6 +180,14 @@ def test_good_clips_of_every_kind(tmp_path: Path) -> None:
         )
 
 
+def test_lists_with_a_byte_order_mark(dataset: Path) -> None:
+    lists = dataset / "testing_list.txt"
+    lists.write_text("\ufeff" + lists.read_text(), encoding="utf-8")
+    found = folder.scan(dataset)
+    assert not found.warnings
+    assert [clip.split for clip in found.clips if clip.name == "on/a_nohash_0.wav"] == ["testing"]
+
+
 @pytest.mark.parametrize("subtype", ["FLOAT", "DOUBLE"])
 def test_clips_of_floats(tmp_path: Path, subtype: str) -> None:
     path, audio = tmp_path / "a.wav", babble(6)

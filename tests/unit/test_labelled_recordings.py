@@ -28,6 +28,15 @@ def test_lines_in_any_order_with_comments(tmp_path: Path) -> None:
     assert words[0].end_ms == 2000  # a clip goes on for a quarter of a second after its word
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("l.txt", "1.25 1.75 on"), ("l.json", '[{"word": "on", "start_ms": 1250, "end_ms": 1750}]')],
+)
+def test_a_byte_order_mark_is_no_text(tmp_path: Path, name: str, text: str) -> None:
+    (word,) = recordings.read_labels(labels(tmp_path, f"\ufeff{text}", name))
+    assert (word.label, word.start_ms) == ("on", 1250)
+
+
 def test_json_as_the_demonstration_has_it() -> None:
     words = recordings.read_labels(ROOT / "host" / "models" / "demo" / "on_off.json")
     assert [w.label for w in words] == ["on", "off"] * 3 and words[0].start_ms == 1500
