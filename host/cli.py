@@ -40,10 +40,14 @@ def add_json(p: argparse.ArgumentParser, default: str | None = None) -> None:
 
 
 def _writable(target: str) -> str:
+    if target != "-":
+        require_writable(Path(target))
+    return target
+
+
+def require_writable(path: Path) -> None:
     """Refuses a result's file that cannot be written, before there is work to be lost."""
-    path, reason = Path(target), None
-    if target == "-":
-        return target
+    reason = None
     if path.is_dir():
         reason = errno.EISDIR
     elif not path.exists() or path.is_file():  # else a pipe or a device
@@ -54,7 +58,6 @@ def _writable(target: str) -> str:
             reason = errno.EACCES
     if reason is not None:
         raise TokayError(f"cannot write {path}: {os.strerror(reason)}")
-    return target
 
 
 def check_seconds(p: argparse.ArgumentParser, seconds: float | None) -> None:

@@ -38,6 +38,7 @@ from host.target import Target
 __all__ = ["main", "specification_of"]
 
 _SIMULATED_CLIPS, _SIMULATED_SECONDS = 100, 60.0
+_ERRORS = "errors.csv"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -78,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--split", choices=(*SPLITS, "all"), default="testing", help="default testing")
     p.add_argument("--limit", type=int, metavar="N",
                    help=f"so many clips (default all; with --simulate {_SIMULATED_CLIPS})")  # fmt: skip
-    p.add_argument("--report", metavar="HTML", help="one page with plots, which needs nothing else")
+    p.add_argument("--report", metavar="HTML", type=Path, help="one page with plots, needs nothing else")
     p.add_argument("--output-dir", metavar="DIR", type=Path, help="errors.csv: the clips that were misheard")
     g = p.add_argument_group("recordings")
     g.add_argument("--audio", metavar="FILE", nargs="+", type=Path, help="WAV or FLAC")
@@ -128,6 +129,9 @@ def _check(args: Any) -> None:
     require(not args.labels or bool(args.audio), "--labels belong to recordings", "--audio FILE")
     counts = (len(args.audio or ()), len(args.labels or ()))
     require(not args.labels or counts[0] == counts[1], f"{counts[0]} recordings and {counts[1]} label files")
+    for path in (args.report, args.output_dir and args.output_dir / _ERRORS):
+        if path:
+            cli.require_writable(path)
 
 
 def _subject(args: Any) -> Subject:
@@ -180,7 +184,7 @@ def _clips(model: Subject, where: Target | None, store: Store, args: Any) -> dic
     if args.gap:
         value["gap"] = clips.gap(chosen, subject.arithmetics(model), model.spec.classes)
     if args.output_dir:
-        path = args.output_dir / "errors.csv"
+        path = args.output_dir / _ERRORS
         cli.write_atomic(path, clips.errors_csv(chosen, scores, model.spec.classes))
         value["errors"] = str(path)
     return value

@@ -30,6 +30,7 @@ def main(argv: Sequence[str]) -> int:
     output = Path(args.output) if args.output else loaded.path.parent / f"{spec.name}.tflite"
     if args.build and not args.output:
         raise TokayError("--build would overwrite the trained model", hint="-o FILE.tflite")
+    cli.require_writable(output)
     weights = Path(args.weights) if args.weights else loaded.path.with_suffix(".keras")
     if not args.build and not weights.is_file():
         raise TokayError(f"{weights}: no such Keras model", hint=f"run: python -m host.train {spec.name}")

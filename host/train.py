@@ -43,6 +43,8 @@ def main(argv: Sequence[str]) -> int:
     output = Path(args.output) if args.output else loaded.path.parent / f"{loaded.spec.name}.tflite"
     if output.suffix != ".tflite":
         raise TokayError(f"{output}: the output is a .tflite", hint="-o NAME.tflite")
+    for path in _files(output):
+        cli.require_writable(path)
     store = find.load(args.dataset, loaded.spec)
     folder = work.folder_of(loaded, store.key, args.seed, args.work)
     with work.Work(folder, args.fresh) as state:
@@ -76,10 +78,14 @@ def train(
     accuracy = _accuracy(spec, store, chosen.model, tflite)
     about = card.card(spec, store, seed, len(source), trained, chosen, tflite, accuracy)
     files = convert.keras_bytes(chosen.model), json.dumps(about, indent=2) + "\n", tflite
-    names = output.with_suffix(".keras"), output.with_suffix(".json"), output
-    cli.write_all(dict(zip(names, files, strict=True)))
+    cli.write_all(dict(zip(_files(output), files, strict=True)))
     print(f"wrote {output}", file=sys.stderr)
     return about
+
+
+def _files(output: Path) -> tuple[Path, Path, Path]:
+    """What a training writes: the Keras model, the card, the model."""
+    return output.with_suffix(".keras"), output.with_suffix(".json"), output
 
 
 def _accuracy(spec: Specification, store: Store, model: Any, tflite: bytes) -> dict[str, Any]:

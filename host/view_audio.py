@@ -73,6 +73,7 @@ def main(argv: Sequence[str]) -> int:
     output = Path(args.output)
     if output.suffix not in (".html", ".png"):
         raise TokayError(f"{output}: the output is a .html or a .png", hint="-o page.html")
+    cli.require_writable(output)
     if not 1 <= args.count <= 100 or args.seed < 0:
         raise TokayError("--count is 1 to 100, --seed 0 or more")
     of_file = args.source.lower().endswith(_SUFFIXES)

@@ -16,7 +16,7 @@ import soundfile
 
 from codegen import frontend
 from codegen.parameters import read_parameters, write_parameters
-from host import cli, evaluate, quantize, train
+from host import cli, evaluate, quantize, train, view_audio
 from host.training import specification
 
 needs_tensorflow = pytest.mark.skipif(
@@ -167,6 +167,25 @@ def test_train_errors_are_one_line(arguments: list[str], capsys: pytest.CaptureF
     assert cli.run(train.main, arguments) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1
+
+
+def test_a_result_that_cannot_be_written_is_refused_before_the_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in ("m.tflite", "n.json", "e/errors.csv"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "file").touch()
+    work = ["--dataset", "/nowhere"]
+    for main, arguments in (
+        (train.main, ["-o", "m.tflite"]), (train.main, ["-o", "n.tflite"]),
+        (train.main, ["-o", "file/m.tflite"]), (quantize.main, ["-o", "m.tflite"]),
+        (evaluate.main, ["--report", "e"]), (evaluate.main, ["--output-dir", "e"]),
+        (view_audio.main, ["-o", "file/page.html"]),
+    ):  # fmt: skip
+        option, path = arguments
+        assert cli.run(main, [NAME, *work, option, str(tmp_path / path)]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith(f"error: cannot write {tmp_path}") and error.count("\n") == 1, error
 
 
 @pytest.mark.parametrize("main", [evaluate.main, quantize.main])
