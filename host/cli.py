@@ -14,6 +14,7 @@ from typing import Any
 
 from host.errors import TokayError
 
+_HIGHEST_SEED = 4_000_000_000  # and some above it, of teachers
 _LONGEST_S = 4_000_000  # a device's milliseconds have 32 bits
 
 
@@ -58,6 +59,18 @@ def require_writable(path: Path) -> None:
             reason = errno.EACCES
     if reason is not None:
         raise TokayError(f"cannot write {path}: {os.strerror(reason)}")
+
+
+def add_seed(p: argparse.ArgumentParser, what: str) -> None:
+    """The option ``--seed`` of a command that draws with Keras, whose seeds have 32 bits."""
+    p.add_argument("--seed", type=_seed, default=1, metavar="S", help=f"{what} (default 1)")
+
+
+def _seed(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= _HIGHEST_SEED:
+        raise TokayError(f"--seed {value} is outside 0..{_HIGHEST_SEED}")
+    return value
 
 
 def check_seconds(p: argparse.ArgumentParser, seconds: float | None) -> None:

@@ -22,7 +22,7 @@ def main(argv: Sequence[str]) -> int:
     p.add_argument("--weights", metavar="FILE", help="the trained .keras file (default: beside MODEL)")
     p.add_argument("--build", action="store_true", help="untrained weights, to see the size")
     p.add_argument("--dataset", metavar="DIR", help="whose training clips set the ranges; not with --build")
-    p.add_argument("--seed", type=int, default=1, metavar="S", help="of the clips' augmentation (default 1)")
+    cli.add_seed(p, "of the clips' augmentation")
     p.add_argument("-o", "--output", metavar="OUT", help="the .tflite to write (default: beside MODEL)")
     args = p.parse_args(argv)
     loaded = specification.load(args.model)

@@ -28,7 +28,7 @@ def main(argv: Sequence[str]) -> int:
     p.add_argument("model", metavar="MODEL", help="name in host/models, NAME-test (a dry run) or a .py file")
     p.add_argument("--dataset", metavar="DIR", help="folder of word folders with the official lists")
     p.add_argument("--epochs", type=int, metavar="N", help="instead of the specification's")
-    p.add_argument("--seed", type=int, default=1, metavar="S", help="same seed, same model (default 1)")
+    cli.add_seed(p, "same seed, same model")
     p.add_argument("-o", "--output", metavar="OUT", help="the .tflite to write (default: beside MODEL)")
     p.add_argument(
         "--work", metavar="DIR",
@@ -38,8 +38,6 @@ def main(argv: Sequence[str]) -> int:
     p.add_argument("--tensorboard", metavar="DIR", help="write logs for TensorBoard below DIR")
     args = p.parse_args(argv)
     loaded = _with_epochs(specification.load(args.model), args.epochs)
-    if args.seed < 0:
-        raise TokayError(f"--seed {args.seed} is negative")
     output = Path(args.output) if args.output else loaded.path.parent / f"{loaded.spec.name}.tflite"
     if output.suffix != ".tflite":
         raise TokayError(f"{output}: the output is a .tflite", hint="-o NAME.tflite")

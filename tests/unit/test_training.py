@@ -159,7 +159,8 @@ def test_evaluate_refuses_what_it_cannot_know(
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["nothing"], [NAME, "--epochs", "0"], [NAME, "--seed", "-1"], [NAME, "-o", "model.h5"], [NAME],
+        ["nothing"], [NAME, "--epochs", "0"], [NAME, "--seed", "-1"],
+        [NAME, "--seed", "4294967296"], [NAME, "--seed", "1.5"], [NAME, "-o", "model.h5"], [NAME],
         [NAME, "--dataset", "/nowhere"], [NAME, "--epochs", "many"], [],
     ],
 )  # fmt: skip
@@ -189,7 +190,7 @@ def test_a_result_that_cannot_be_written_is_refused_before_the_work(
 
 
 @pytest.mark.parametrize("main", [evaluate.main, quantize.main])
-@pytest.mark.parametrize("arguments", [["nothing"], ["a.tflite"], ["/nowhere/x.py"]])
+@pytest.mark.parametrize("arguments", [["nothing"], ["a.tflite"], ["/nowhere/x.py"], [NAME, "--seed", "-1"]])
 def test_missing_models_are_one_line(main, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(main, arguments) == 2
     assert capsys.readouterr().err.count("\n") == 1
