@@ -106,7 +106,11 @@ def _accuracy(spec: Specification, store: Store, model: Any, tflite: bytes) -> d
 def _with_epochs(loaded: LoadedModel, epochs: int | None) -> LoadedModel:
     if epochs is None:
         return loaded
-    schedule = dataclasses.replace(loaded.spec.schedule, epochs=epochs)
+    schedule = loaded.spec.schedule
+    warm = schedule.warmup_epochs
+    schedule = dataclasses.replace(
+        schedule, epochs=epochs, warmup_epochs=warm if warm < epochs else epochs / 2
+    )
     return dataclasses.replace(loaded, spec=dataclasses.replace(loaded.spec, schedule=schedule))
 
 

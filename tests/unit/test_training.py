@@ -206,3 +206,9 @@ def test_a_network_of_another_shape_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(specification.TokayError, match="asks for"):
         fit.build(dataclasses.replace(loaded, build=lambda spec: Wrong()))
+
+
+@pytest.mark.parametrize(("epochs", "warm"), [(1, 0.5), (2, 1.0), (None, 1.0)])
+def test_fewer_epochs_than_the_learning_rate_rises_over(epochs: int | None, warm: float) -> None:
+    loaded = train._with_epochs(specification.load(NAME), epochs)
+    assert loaded.spec.schedule.epochs == (epochs or 100) and loaded.spec.schedule.warmup_epochs == warm
