@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from host import cli
 from host.dataset import find, synthetic
 from host.dataset.store import Store
@@ -62,6 +64,8 @@ def train(
 
     spec, started = loaded.spec, time.monotonic()
     fit.import_keras(seed)  # first: where TensorFlow is missing, say so before the work
+    _require_testing_clips(spec, store)
+    _require_kernels(loaded)
     for line in synthetic.missing(spec.augmentation.synthetic_voices):
         print(f"warning: without its voices the model will be another: {line}", file=sys.stderr)
     source = examples.Source(spec, store, seed)
@@ -79,6 +83,25 @@ def train(
     cli.write_all(dict(zip(_files(output), files, strict=True)))
     print(f"wrote {output}", file=sys.stderr)
     return about
+
+
+def _require_testing_clips(spec: Specification, store: Store) -> None:
+    """The other splits are asked for where they are used, at the start."""
+    if not any(spec.class_of(store.clips[i].word) >= 0 for i in store.select("testing")):
+        raise TokayError("the testing split has no clip of the model's classes", hint="check the lists")
+
+
+def _require_kernels(loaded: LoadedModel) -> None:
+    """Refuses a network that the device cannot run before it has learnt, by one with random weights (those
+    it starts from may be zeros, of which no ranges can be taken)."""
+    from host.runtime import Model
+    from host.training import convert, fit
+
+    model, sample = fit.build(loaded), convert.unlabelled(loaded.spec)
+    rng = np.random.default_rng(0)
+    for weight in model.trainable_weights:
+        weight.assign(rng.normal(0, 0.1, weight.shape))
+    Model(convert.to_int8(model, loaded.spec, sample.features, sample.labels), "mvp")
 
 
 def _files(output: Path) -> tuple[Path, Path, Path]:

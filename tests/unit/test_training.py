@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,8 @@ import soundfile
 from codegen import frontend
 from codegen.parameters import read_parameters, write_parameters
 from host import cli, evaluate, quantize, train, view_audio
-from host.training import specification
+from host.dataset import find
+from host.training import specification, work
 
 needs_tensorflow = pytest.mark.skipif(
     importlib.util.find_spec("tensorflow") is None, reason="TensorFlow is not installed"
@@ -212,3 +214,54 @@ def test_a_network_of_another_shape_is_refused(tmp_path: Path) -> None:
 def test_fewer_epochs_than_the_learning_rate_rises_over(epochs: int | None, warm: float) -> None:
     loaded = train._with_epochs(specification.load(NAME), epochs)
     assert loaded.spec.schedule.epochs == (epochs or 100) and loaded.spec.schedule.warmup_epochs == warm
+
+
+@needs_tensorflow
+def test_no_testing_clips_are_told_before_the_work(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(dataset, data)
+    for path in data.glob("o*/s0_*"):
+        path.unlink()
+    spec = tmp_path / "model.py"
+    spec.write_text(
+        "import dataclasses\nfrom host.models.keyword_spotting_on_off import SPECIFICATION, build_model\n"
+        'SPECIFICATION = dataclasses.replace(SPECIFICATION, classes=("on", "off"), class_bias=None)\n'
+    )
+    assert cli.run(train.main, [f"{spec}-test", "--dataset", str(data)]) == 2
+    told = capsys.readouterr().err
+    assert "error: the testing split has no clip of the model's classes" in told and "epoch" not in told
+
+
+@needs_tensorflow
+def test_what_the_device_cannot_run_is_told_before_the_work(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = tmp_path / "model.py"
+    spec.write_text(
+        "from host.models.keyword_spotting_on_off import SPECIFICATION\n"
+        "def build_model(spec):\n"
+        "    from keras import Input, Model, layers\n"
+        "    inputs = Input((*spec.feature_shape, 1))\n"
+        '    x = layers.Flatten()(layers.Conv2D(4, 3, activation="elu")(inputs))\n'
+        "    end = layers.Dense(4, kernel_initializer='zeros', activation='softmax')(x)\n"
+        "    return Model(inputs, end)\n"
+    )
+    arguments = [f"{spec}-test", "--dataset", str(dataset), "-o", str(tmp_path / "m.tflite")]
+    assert cli.run(train.main, arguments) == 2
+    told = capsys.readouterr().err
+    assert "(ELU) is not supported" in told and "epoch" not in told
+    spec.write_text(spec.read_text().replace("elu", "relu"))  # zeros to start from are no hindrance
+    with pytest.raises(InterruptedError):
+        train.train(
+            specification.load(f"{spec}-test"), find.load(str(dataset), specification.load(str(spec)).spec),
+            1, tmp_path / "m.tflite", Stopped(tmp_path / "work"),
+        )  # fmt: skip
+
+
+class Stopped(work.Work):
+    """Interrupts a training as its first stage begins."""
+
+    def load(self, stage: str) -> None:
+        raise InterruptedError
