@@ -61,8 +61,6 @@ class Work:
     def __init__(self, folder: Path, fresh: bool = False) -> None:
         self.folder = folder
         try:
-            if fresh:
-                shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True, exist_ok=True)
             self._lock = open(folder / "lock", "w")  # noqa: SIM115 (held until the training ends)
         except OSError as error:
@@ -73,6 +71,8 @@ class Work:
         except OSError as error:
             self._lock.close()
             raise TokayError(f"{folder}: this model is being trained already") from error
+        if fresh:  # only now that the state is no other training's
+            self._clear()
 
     def __enter__(self) -> Work:
         return self
@@ -111,6 +111,15 @@ class Work:
             return
         for path in (*self.folder.glob("*.state"), self.folder / "lock"):
             path.unlink(missing_ok=True)
+
+    def _clear(self) -> None:
+        try:
+            for path in self.folder.iterdir():
+                if path.name != "lock":
+                    path.unlink()
+        except OSError as error:
+            self._lock.close()
+            raise TokayError(f"cannot empty the work folder {self.folder}: {error.strerror}") from error
 
     def _path(self, stage: str) -> Path:
         return self.folder / f"{stage}.state"

@@ -332,6 +332,9 @@ def test_one_training_at_a_time(tmp_path: Path) -> None:
         Work(tmp_path / "w")
     with Work(tmp_path / "w") as work:  # once it is through
         work.save("classes", State())
+        with pytest.raises(TokayError, match="already"):
+            Work(tmp_path / "w", fresh=True)
+        assert work.load("classes") == State()
     with Work(tmp_path / "w", fresh=True) as work:
         assert work.load("classes") is None
 
