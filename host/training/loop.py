@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from host.errors import TokayError
 from host.training.batches import Batches
 from host.training.network import Network
 from host.training.optimizer import optimizer_of
@@ -163,6 +164,11 @@ class _Learner:
                 if self._steps % _AVERAGE_EVERY == 0:
                     self._follow(tf.constant(np.float32(self._keep())))
         loss = float(np.mean([float(value) for value in losses]))
+        if not math.isfinite(loss):
+            raise TokayError(
+                f"{stage.name}: epoch {number}: the loss is {loss}, nothing more can be learnt",
+                hint="a lower learning_rate helps where weights grew without bound",
+            )
         current = self._network.values()
         if stage.schedule.averaging:
             self._network.assign([value.numpy() for value in self._average])

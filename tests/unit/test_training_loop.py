@@ -233,6 +233,13 @@ def test_patience() -> None:
 
 
 @needs_tensorflow
+@needs_tensorflow
+def test_a_loss_without_bound_ends_a_training() -> None:
+    schedule = Schedule(epochs=3, batch_size=32, learning_rate=1e38, averaging=0.9)
+    with pytest.raises(TokayError, match=r"classes: epoch \d: the loss is (nan|inf)"):
+        trained(spec(schedule=schedule))
+
+
 def test_a_class_without_examples_is_named() -> None:
     wanted = spec(classes=("on", "off", "_unknown_", "_silence_", "five"))
     with pytest.raises(TokayError, match="no clip of five"):
