@@ -31,6 +31,7 @@ from host.training.recipe import (
     Schedule,
     Transfer,
 )
+from host.training.typed import mistyped
 
 MODELS_FOLDER = Path(__file__).resolve().parent.parent / "models"
 _EXAMPLE = "host/models/keyword_spotting_on_off.py"
@@ -46,7 +47,7 @@ class Detector:
     detection_threshold_list: tuple[int, ...] = ()  # by class, where they differ
     suppression_ms: int = 750
     minimum_count: int = 3
-    volume_gain: int = 0  # 0 and 1 leave the microphone's samples as they are
+    volume_gain: float = 0  # 0 and 1 leave the microphone's samples as they are
     latency_ms: int = 100  # time between inferences
     verbose_model_output_logs: bool = False
 
@@ -233,11 +234,14 @@ def _validate(spec: Specification) -> None:
         if not condition:
             raise TokayError(f"specification {spec.name!r}: {what}")
 
+    wrong = mistyped(spec)
+    require(not wrong, str(wrong))
     require(bool(re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", spec.name)), "a name is letters, digits, _ and -")
     require(2 <= len(spec.classes) <= 32, f"{len(spec.classes)} classes, between 2 and 32 are possible")
     require(len(set(spec.classes)) == len(spec.classes), "a class is listed twice")
     require(bool(spec.keywords), "no class is a keyword (labels that start with _ are never detected)")
     for label in spec.classes:
+        require(bool(label) and label == label.strip(), f"class {label!r} is no name of a folder")
         require(not label.startswith("_") or label in (UNKNOWN, SILENCE), f"class {label!r} is not known")
     for label, weight in spec.class_weights.items():
         require(label in spec.classes, f"class_weights names {label!r}, which is no class")
@@ -290,5 +294,10 @@ def _validate_augmentation(augmentation: Augmentation, require: Callable[[bool, 
         name = f"{name}_probability"
         require(0 <= getattr(augmentation, name) <= 1, f"augmentation.{name} is outside 0..1")
     require(augmentation.synthetic_unknown_words >= 0, "augmentation.synthetic_unknown_words is negative")
+    for name in ("background_crops", "synthetic_copies", "synthetic_unknown_copies"):
+        require(getattr(augmentation, name) >= 0, f"augmentation.{name} is negative")
+    voices = augmentation.synthetic_voices
+    counts = [voices] if isinstance(voices, int) else voices.values()
+    require(all(count >= 0 for count in counts), "augmentation.synthetic_voices is negative")
     for name in ("keyword_copies", "unknown_copies", "silence_copies"):
         require(getattr(augmentation, name) >= 1, f"augmentation.{name} must be at least 1")
