@@ -115,6 +115,7 @@ def _check(args: Any) -> None:
     is_float = args.float or args.model.endswith(".keras")
     require(args.suggest or not args.write, "--write writes what --suggest finds", "--suggest --write")
     require(not (is_float and args.write), "--write needs a .tflite: a Keras model carries no parameters")
+    require(not (is_float and args.gap), "--gap starts from a .tflite, with the Keras model beside it")
     require(not (is_float and args.accelerator == "mvp"), "--float runs on no accelerator")
     require(not (args.simulate and args.suggest), "--suggest takes hours of audio: leave out --simulate")
     for name, least in (("seeds", 1), ("keywords", 1), ("others", 0), ("seed", 0), ("limit", 1)):

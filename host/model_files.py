@@ -33,9 +33,22 @@ def resolve(model: str) -> Path:
         raise TokayError(f"no model named {model!r}", hint=f"known: {known}; or the path of a .tflite")
     path = Path(model)
     if path.suffix == ".py":
-        path = path.with_suffix(".tflite")
+        return _trained(path)
     if not path.is_file():
         raise TokayError(f"{path}: no such model file")
+    return path
+
+
+def _trained(specification: Path) -> Path:
+    """What training made of a specification: named like its file or, where that is not there, as it says."""
+    path = specification.with_suffix(".tflite")
+    if path.is_file():
+        return path
+    from host.training.specification import load
+
+    path = load(str(specification)).trained(".tflite")
+    if not path.is_file():
+        raise TokayError(f"{path}: no such model file", hint=f"run: python -m host.train {specification}")
     return path
 
 

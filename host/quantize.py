@@ -27,13 +27,13 @@ def main(argv: Sequence[str]) -> int:
     args = p.parse_args(argv)
     loaded = specification.load(args.model)
     spec = loaded.spec
-    output = Path(args.output) if args.output else loaded.path.parent / f"{spec.name}.tflite"
+    output = Path(args.output) if args.output else loaded.trained(".tflite")
     if args.build and not args.output:
         raise TokayError("--build would overwrite the trained model", hint="-o FILE.tflite")
     cli.require_writable(output)
-    weights = Path(args.weights) if args.weights else loaded.path.with_suffix(".keras")
+    weights = Path(args.weights) if args.weights else loaded.trained(".keras")
     if not args.build and not weights.is_file():
-        raise TokayError(f"{weights}: no such Keras model", hint=f"run: python -m host.train {spec.name}")
+        raise TokayError(f"{weights}: no such Keras model", hint=f"run: python -m host.train {args.model}")
 
     from host.training import convert, examples, fit
 

@@ -40,7 +40,7 @@ def main(argv: Sequence[str]) -> int:
     p.add_argument("--tensorboard", metavar="DIR", help="write logs for TensorBoard below DIR")
     args = p.parse_args(argv)
     loaded = _with_epochs(specification.load(args.model), args.epochs)
-    output = Path(args.output) if args.output else loaded.path.parent / f"{loaded.spec.name}.tflite"
+    output = Path(args.output) if args.output else loaded.trained(".tflite")
     if output.suffix != ".tflite":
         raise TokayError(f"{output}: the output is a .tflite", hint="-o NAME.tflite")
     for path in _files(output):

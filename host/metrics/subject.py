@@ -89,12 +89,31 @@ def _load_keras(path: Path) -> Any:
 
 
 def in_float(model: str) -> Subject:
-    """The Keras model beside a specification, with the detector that this asks for."""
-    loaded = specification.load(model.removesuffix(".keras"))
-    path = loaded.path.with_suffix(".keras")
+    """The Keras model that MODEL names: a .keras file, the one beside a .tflite, or a specification's.
+
+    A specification beside the file says what it hears and how; where there is none, the .tflite does.
+    """
+    path = Path(model)
+    if path.suffix == ".tflite" or (path.suffix == ".keras" and not path.with_suffix(".py").is_file()):
+        return _beside_tflite(path)
+    loaded = specification.load(model if path.suffix != ".keras" else str(path.with_suffix(".py")))
+    if path.suffix != ".keras":
+        path = loaded.trained(".keras")
     if not path.is_file():
-        raise TokayError(f"{path}: no such Keras model", hint=f"run: python -m host.train {loaded.spec.name}")
+        raise TokayError(f"{path}: no such Keras model", hint=f"run: python -m host.train {model}")
     network, spec = _load_keras(path), loaded.spec
     parameters = {**dataclasses.asdict(spec.detector), "classes": list(spec.classes)}
     settings = ApplicationSettings.from_parameters(parameters, len(spec.classes))
     return Subject(spec.name, path, spec, settings, "float", keras_network(network, spec.input_scale))
+
+
+def _beside_tflite(given: Path) -> Subject:
+    tflite, path = given.with_suffix(".tflite"), given.with_suffix(".keras")
+    if given == path and not tflite.is_file():
+        raise TokayError(f"{path}: neither a specification nor a .tflite beside it says what it hears")
+    int8 = quantized(str(tflite))
+    if not path.is_file():
+        raise TokayError(f"{path}: no such Keras model")
+    assert int8.tflite is not None
+    network = keras_network(_load_keras(path), Model(int8.tflite).input.scale)
+    return dataclasses.replace(int8, path=path, arithmetic="float", network=network, tflite=None)

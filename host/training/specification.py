@@ -151,6 +151,10 @@ class LoadedModel:
     path: Path
     build_teacher: Callable[[Specification], Any] | None = None  # where the specification asks for teachers
 
+    def trained(self, suffix: str) -> Path:
+        """What training writes unless told otherwise: beside the file, by the model's name."""
+        return self.path.parent / f"{self.spec.name}{suffix}"
+
 
 def load(model: str) -> LoadedModel:
     """Loads ``model``: a name in host/models, that name with ``-test``, or the path of a file."""
@@ -191,6 +195,8 @@ def dry_run(spec: Specification) -> Specification:
 
 
 def _find(name: str, given: str) -> Path:
+    if name.endswith((".tflite", ".keras")):
+        raise TokayError(f"{name} is no model specification", hint="a name in host/models, or a .py file")
     if name.endswith(".py") or "/" in name:
         path = Path(name if name.endswith(".py") else f"{name}.py")
         if not path.is_file():

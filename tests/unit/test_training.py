@@ -265,3 +265,43 @@ class Stopped(work.Work):
 
     def load(self, stage: str) -> None:
         raise InterruptedError
+
+
+@needs_tensorflow
+def test_a_specification_whose_file_is_called_otherwise(
+    built: Path, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    from host.training import convert, fit
+
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(specification.MODELS_FOLDER / f"{NAME}.py", "mine.py")
+    Path(f"{NAME}.tflite").write_bytes(built.read_bytes())
+    fit.import_keras(0)
+    keras = convert.keras_bytes(fit.build(specification.load("mine.py")))
+    Path(f"{NAME}.keras").write_bytes(keras)
+    Path("other.keras").write_bytes(keras)
+    Path("other.tflite").write_bytes(built.read_bytes())
+    Path("alone.keras").write_bytes(keras)
+    Path("mine.keras").write_bytes(keras)
+    data = ["--dataset", str(dataset)]
+    for arguments in (
+        ["mine.py"], ["./mine.py", "--float"], [f"{NAME}.keras"], ["other.keras"], ["mine.keras"],
+        ["other.tflite", "--float"],
+    ):  # fmt: skip
+        assert cli.run(evaluate.main, [*arguments, *data]) == 0, capsys.readouterr().err
+    assert cli.run(quantize.main, ["mine.py", *data, "-o", "again.tflite"]) == 0
+    capsys.readouterr()
+    for arguments, what in (
+        (["alone.keras"], "alone.keras: neither a specification nor a .tflite"),
+        (["other.keras", "--gap"], "--gap starts from a .tflite"),
+        (["nothing.tflite", "--float"], "nothing.tflite: no such model file"),
+    ):
+        assert cli.run(evaluate.main, [*arguments, *data]) == 2
+        assert what in capsys.readouterr().err
+    assert cli.run(quantize.main, ["mine.py-test", *data, "-o", "again.tflite"]) == 2
+    assert f"{NAME}-test.keras: no such Keras model (run: python -m host.train mine.py-test)" in (
+        capsys.readouterr().err
+    )
+    assert cli.run(train.main, ["other.tflite"]) == 2
+    assert "other.tflite is no model specification" in capsys.readouterr().err
