@@ -68,9 +68,14 @@ def prepare(
     keywords = keywords_of(classes)
     source = streams.material(store, split, keywords, frontend.sample_rate_hz)
     missing = [label for label, clips in source.keywords.items() if not len(clips)]
-    if missing or not len(source.others):
-        what = ", ".join(missing) or "other words"
+    if missing:
+        what = ", ".join(missing)
         raise TokayError(f"the {split} split has no clip of {what} to make a stream of", hint="--split all")
+    if plan.keyword_stream.others and not len(source.others):
+        raise TokayError(
+            f"the {split} split has no clip of other words to make a stream of",
+            hint="--others 0 has keywords in noise alone",
+        )
     _check(plan, source)
     front = Frontend(frontend)
     pieces = _pieces(plan.hours)

@@ -86,6 +86,19 @@ def test_streams_are_heard_and_the_same_each_time(model: Path, dataset: Path) ->
     assert len(deaf["keywords"]["streams"][0]["missed"]) == 8
 
 
+def test_streams_of_a_dataset_without_other_words(
+    model: Path, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(dataset, data)
+    shutil.rmtree(data / "tree")
+    arguments = ["--dataset", data, "--stream", "--seeds", 1, "--minutes", 1, "--keywords", 4, "--hours", 0.1]
+    assert cli.run(evaluate.main, [str(model), *map(str, arguments)]) == 2
+    assert "no clip of other words to make a stream of (--others 0" in capsys.readouterr().err
+    found = run(model, *arguments, "--others", 0)["streaming"]
+    assert found["keywords"]["spoken"] == 4 and found["background"]["hours"] == pytest.approx(0.1)
+
+
 def test_a_suggestion_is_written_only_if_asked(model: Path, dataset: Path) -> None:
     model.write_bytes(tone_words.model(detection_threshold=255))
     before = model.read_bytes()
