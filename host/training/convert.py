@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from codegen import schema
+from codegen.flatbuffer import Table
 from codegen.parameters import Parameters, Value, write_parameters
 from host.errors import TokayError
 from host.training.examples import Examples
@@ -22,6 +24,7 @@ from host.training.network import silenced
 from host.training.specification import Specification
 
 _REPRESENTATIVE = 1000
+_SUBGRAPHS = 1 << 16  # far above any
 # The type the vendor's tool stores a setting with, where the smallest that fits would be another.
 # Groups of front-end settings that are left out where they are off: each byte is in every image.
 _OPTIONAL = ("activity_detection", "dc_notch_filter", "quantize_dynamic_scale")
@@ -46,6 +49,7 @@ def to_int8(model: Any, spec: Specification, features: np.ndarray, labels: np.nd
             model.export(folder, format="tf_saved_model", verbose=False, input_signature=signature)
         except (OSError, tf.errors.OpError) as error:
             raise _unwritable(folder, error) from error
+        _require_no_loops(folder, spec)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.representative_dataset = representative
@@ -55,6 +59,19 @@ def to_int8(model: Any, spec: Specification, features: np.ndarray, labels: np.nd
             return converter.convert()
         except Exception as error:  # the converter names the operator it has no int8 form of
             raise TokayError(f"{spec.name} cannot be quantized: {error}") from error
+
+
+def _require_no_loops(folder: str, spec: Specification) -> None:
+    """Refuses a network with loops, as LSTM and GRU are: calibrating one ends the process in TensorFlow.
+    Each loop is a subgraph of its own, also of the model in floats."""
+    import tensorflow as tf
+
+    try:
+        model = tf.lite.TFLiteConverter.from_saved_model(folder).convert()
+    except Exception as error:  # the converter names the operator it has no form of
+        raise TokayError(f"{spec.name} cannot be converted: {error}") from error
+    if len(Table.root(model).tables(schema.MODEL["subgraphs"], _SUBGRAPHS)) != 1:
+        raise TokayError(f"{spec.name} has loops, which the device cannot run", hint="no LSTM, GRU")
 
 
 def calibration(spec: Specification, features: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -252,7 +252,12 @@ def test_what_the_device_cannot_run_is_told_before_the_work(
     assert cli.run(train.main, arguments) == 2
     told = capsys.readouterr().err
     assert "(ELU) is not supported" in told and "epoch" not in told
-    spec.write_text(spec.read_text().replace("elu", "relu"))  # zeros to start from are no hindrance
+    text = spec.read_text()
+    looped = text.replace('layers.Conv2D(4, 3, activation="elu")(inputs)', "layers.GRU(2)(inputs[..., 0])")
+    spec.write_text(looped)
+    assert cli.run(train.main, arguments) == 2
+    assert "has loops, which the device cannot run" in capsys.readouterr().err
+    spec.write_text(text.replace("elu", "relu"))  # zeros to start from are no hindrance
     with pytest.raises(InterruptedError):
         train.train(
             specification.load(f"{spec}-test"), find.load(str(dataset), specification.load(str(spec)).spec),
