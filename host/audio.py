@@ -18,15 +18,8 @@ def read_audio(path: Path | str, sample_rate_hz: int, *, resample: bool = False)
 
     Raises TokayError for a missing, unreadable or empty file, another rate or more channels.
     """
-    import soundfile
-
     path = Path(path)
-    if not path.is_file():
-        raise TokayError(f"{path}: no such audio file")
-    try:
-        samples, rate = _samples(path)
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise TokayError(f"{path}: not readable as audio", hint="WAV and FLAC are read") from error
+    samples, rate = _stored(path)
     if samples.shape[0] == 0:
         raise TokayError(f"{path}: the file has no samples")
     if samples.shape[1] != 1 and not resample:
@@ -38,7 +31,7 @@ def read_audio(path: Path | str, sample_rate_hz: int, *, resample: bool = False)
         raise TokayError(
             f"{path}: {rate} Hz, the model listens at {sample_rate_hz} Hz", hint="--resample converts it"
         )
-    if samples.shape[1] == 1 and rate == sample_rate_hz:
+    if samples.dtype == np.int16 and samples.shape[1] == 1 and rate == sample_rate_hz:
         return np.ascontiguousarray(samples[:, 0])
     mono = samples.astype(np.float64).mean(axis=1)
     if rate != sample_rate_hz:
@@ -50,15 +43,20 @@ def read_audio(path: Path | str, sample_rate_hz: int, *, resample: bool = False)
     return np.clip(np.rint(mono), -32768, 32767).astype(np.int16)
 
 
-def _samples(path: Path) -> tuple[np.ndarray, int]:
-    """int16[n, channels] and the rate. libsndfile converts integers of any width itself, but rounds floats
-    as they are, of which full scale is 1: all but silence would be lost."""
+def _stored(path: Path) -> tuple[np.ndarray, int]:
+    """A file's samples in the scale of int16, [samples, channels], and its rate."""
     import soundfile
 
-    with soundfile.SoundFile(str(path)) as file:
-        if file.subtype not in ("FLOAT", "DOUBLE"):
-            return file.read(dtype="int16", always_2d=True), file.samplerate
-        samples = file.read(dtype="float64", always_2d=True)
-    if not np.all(np.isfinite(samples)):
-        raise TokayError(f"{path}: some samples are no numbers")
-    return np.clip(np.rint(32768 * samples), -32768, 32767).astype(np.int16), file.samplerate
+    if not path.is_file():
+        raise TokayError(f"{path}: no such audio file")
+    try:
+        with soundfile.SoundFile(str(path)) as file:
+            if file.subtype not in ("FLOAT", "DOUBLE"):
+                return file.read(dtype="int16", always_2d=True), file.samplerate
+            # Asked for integers, libsndfile cuts floating-point samples of -1 to 1 down to 0.
+            samples, rate = file.read(dtype="float64", always_2d=True), file.samplerate
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise TokayError(f"{path}: not readable as audio", hint="WAV and FLAC are read") from error
+    if not np.isfinite(samples).all():
+        raise TokayError(f"{path}: some samples are no numbers", hint="write the file anew, without NaN")
+    return samples * 32768, rate
