@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,21 @@ except ImportError:  # Python 3.10
 ROOT = Path(__file__).resolve().parent.parent
 BOARDS = ROOT / "boards"
 _PIN = re.compile(r"P([A-D])(\d{1,2})")
+_TEXT = re.compile(r"[ -!#-\[\]-~]{1,24}")  # in a C string, and in a message of the link
+_PIN_NAME = None  # stands for a pin where other fields have their least and greatest value
+_U32 = 2**32 - 1
+_FIELDS: dict[str, dict[str, tuple[int, int] | None]] = {
+    "clocks": {"hfxo_hz": (1, _U32), "hfxo_ctune": (0, 255), "core_hz": (1, _U32)},
+    "memory": {"stack_bytes": (8, 256 * 1024)},
+    "vcom": {"tx": _PIN_NAME, "rx": _PIN_NAME, "baud": (300, 2_000_000)},
+    "microphone": {
+        "clock": _PIN_NAME, "data": _PIN_NAME, "word_select": _PIN_NAME, "power": _PIN_NAME,
+        "wake_up_frames": (0, _U32), "minimum_hz": (1, _U32), "maximum_hz": (1, _U32),
+    },
+    "leds": {"level_on": (0, 1), "detected": _PIN_NAME, "activity": _PIN_NAME, "fault": _PIN_NAME},
+}  # fmt: skip
+_OPTIONAL = ("microphone",)
+_HEAD = ("name", "description", "chip", "part", "accelerator")
 
 
 @dataclass(frozen=True)
@@ -44,26 +60,70 @@ def names() -> list[str]:
     return sorted(path.parent.name for path in BOARDS.glob("*/board.toml"))
 
 
+def choices() -> str:
+    """What ``--board`` takes, for people."""
+    return f"{', '.join(names())}, or the path of a board's folder"
+
+
+def folder(key: str) -> Path:
+    """Where a board's files are: boards/KEY, or the folder itself where ``key`` is a path."""
+    return Path(key) if os.sep in key else BOARDS / key
+
+
 def load(key: str) -> Board:
-    """Reads a board's description."""
-    path = BOARDS / key / "board.toml"
+    """Reads and checks a board's description; ``key`` is a name in boards/ or the path of such a folder."""
+    path = folder(key) / "board.toml"
     if not path.is_file():
-        raise TokayError(f"no board called {key!r}", hint=f"boards: {', '.join(names())}")
+        raise TokayError(f"no board called {key!r}", hint=f"boards: {choices()}")
     try:
-        table = tomllib.loads(path.read_text())
-        sections = {k: v for k, v in table.items() if isinstance(v, dict)}
-        return Board(
-            key, table["name"], table["chip"], table["part"], table.get("accelerator", "none"), sections
-        )
-    except (tomllib.TOMLDecodeError, KeyError) as error:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        _check(table)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise TokayError(f"{path}: {error}") from error
+    except TokayError as error:
+        raise TokayError(f"{path}: {error.message}", hint=error.hint) from error
+    sections = {k: v for k, v in table.items() if isinstance(v, dict)}
+    name = path.resolve().parent.name
+    if not _TEXT.fullmatch(name):
+        raise TokayError(f"{path}: the folder's name is not of 1 to 24 plain characters", hint="rename it")
+    accelerator = table.get("accelerator", "none")
+    return Board(name, table["name"], table["chip"], table["part"], accelerator, sections)
 
 
-def pin(text: str) -> tuple[int, int]:
+def _check(table: dict[str, Any]) -> None:
+    """Refuses a description that the firmware could not be built with, or would not run with."""
+    for name in table:
+        if name not in _HEAD and name not in _FIELDS:
+            raise TokayError(f"{name} is not known", hint=f"there is {', '.join([*_HEAD, *_FIELDS])}")
+    for name in ("name", "chip", "part"):
+        value = table.get(name)
+        if not isinstance(value, str) or not _TEXT.fullmatch(value):
+            raise TokayError(f"{name} must be a text of 1 to 24 plain characters")
+    if not (ROOT / "firmware" / "chips" / table["chip"] / "toolchain.cmake").is_file():
+        raise TokayError(f"chip = {table['chip']!r}: there is no such folder in firmware/chips")
+    if table.get("accelerator", "none") not in ("none", "mvp"):
+        raise TokayError(f"accelerator = {table['accelerator']!r}: none or mvp")
+    for name, wanted in _FIELDS.items():
+        if name in table or name not in _OPTIONAL:
+            _check_section(name, table.get(name), wanted)
+
+
+def _check_section(name: str, section: Any, wanted: dict[str, tuple[int, int] | None]) -> None:
+    if not isinstance(section, dict) or section.keys() != wanted.keys():
+        raise TokayError(f"it needs a section [{name}] with {', '.join(wanted)} and nothing else")
+    for key, limits in wanted.items():
+        value = section[key]
+        if limits is _PIN_NAME:
+            pin(value)
+        elif type(value) is not int or not limits[0] <= value <= limits[1]:
+            raise TokayError(f"{name}.{key} = {value!r} is not a number from {limits[0]} to {limits[1]}")
+
+
+def pin(text: Any) -> tuple[int, int]:
     """'PA5' to its port and pin numbers, (0, 5)."""
-    match = _PIN.fullmatch(text)
+    match = _PIN.fullmatch(text) if isinstance(text, str) else None
     if match is None or int(match[2]) > 15:
-        raise TokayError(f"board.toml: {text!r} is not a pin", hint="pins are written PA0 to PD15")
+        raise TokayError(f"{text!r} is not a pin", hint="pins are written PA0 to PD15")
     return ord(match[1]) - ord("A"), int(match[2])
 
 

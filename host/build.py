@@ -20,7 +20,7 @@ def main(argv: Sequence[str]) -> int:
     p.add_argument(
         "--bringup", action="store_true", help="build the image without a model that tests a board"
     )
-    p.add_argument("--board", default="brd2601b", help=f"one of: {', '.join(board.names())}")
+    p.add_argument("--board", default="brd2601b", help=f"one of: {board.choices()}")
     p.add_argument(
         "-o", "--output", metavar="DIR", type=Path, help="build folder (default: build/BOARD/MODEL)"
     )

@@ -31,7 +31,7 @@ def main(argv: Sequence[str]) -> int:
     p.add_argument(
         "-a", "--accelerator", choices=["none", "mvp"], default="none", help="what runs the layers"
     )
-    p.add_argument("--board", default="brd2601b", help=f"one of: {', '.join(boards.names())}")
+    p.add_argument("--board", default="brd2601b", help=f"one of: {boards.choices()}")
     args = p.parse_args(argv)
     quiet = args.json == "-"
     say = (lambda *_: None) if quiet else print

@@ -70,7 +70,7 @@ def main(argv: Sequence[str]) -> int:
 def _arguments(argv: Sequence[str]) -> Any:
     p = cli.parser("flash", __doc__.splitlines()[0])
     p.add_argument("image", metavar="IMAGE|MODEL", help=".elf, .hex or .bin file, or a model to build")
-    p.add_argument("--board", default="brd2601b", help=f"one of: {', '.join(boards.names())}")
+    p.add_argument("--board", default="brd2601b", help=f"one of: {boards.choices()}")
     p.add_argument("--part", help="the chip's part number, where it differs from the board's")
     p.add_argument("-a", "--accelerator", choices=["none", "mvp"], default="none", help="of a MODEL's image")
     p.add_argument(

@@ -243,7 +243,13 @@ def _run(command: list[str], verbose: bool) -> None:
     if verbose:
         print(done.stdout + done.stderr, end="", file=sys.stderr)  # stdout may be for --json -
     if done.returncode != 0:
-        output = (done.stdout + done.stderr).strip().splitlines()
+        said = (done.stdout + done.stderr).strip()
+        if full := re.search(r"region `(\w+)' overflowed by (\d+) bytes", said):
+            raise TokayError(
+                f"the image does not fit: {full[1]} is {full[2]} bytes too small",
+                hint="choose a smaller model",
+            )
+        output = said.splitlines()
         errors = [line for line in output if re.search(r"\berror\b:|: undefined reference|CMake Error", line)]
         detail = (errors or output)[0 if errors else -1]
         raise TokayError(f"the image did not build: {detail}", hint="--verbose shows the whole output")
@@ -267,7 +273,7 @@ def _measure(
     if bound.total > board.stack_bytes:
         raise TokayError(
             f"the stack can grow to {bound.total} bytes, {board.name} reserves {board.stack_bytes}",
-            hint=f"raise stack_bytes in boards/{board.key}/board.toml",
+            hint="raise stack_bytes in its board.toml",
         )
     return Image(
         elf_path, board.key, model, accelerator, flash, ram, parts, board.stack_bytes, bound, described

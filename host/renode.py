@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+from host import board as boards
 from host.cli import write_atomic
 from host.device.transport import SocketTransport, TransportClosed
 from host.errors import TokayError
@@ -103,7 +104,7 @@ class Renode:
 
     def __init__(self, elf: Path, board: str, *, timing: str = "ports", start_s: float = _START_S) -> None:
         program = find()
-        platform = _BOARDS / board / "renode.repl"
+        platform = boards.folder(board).resolve() / "renode.repl"
         if not platform.is_file():
             raise TokayError(f"board {board} has no platform for Renode", hint="choose another --board")
         library = library_path()

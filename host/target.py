@@ -55,7 +55,7 @@ def add_options(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "-a", "--accelerator", choices=["none", "mvp"], default="none", help="what runs the layers"
     )
-    p.add_argument("--board", default="brd2601b", help=f"one of: {', '.join(boards.names())}")
+    p.add_argument("--board", default="brd2601b", help=f"one of: {boards.choices()}")
     which = p.add_mutually_exclusive_group()
     which.add_argument(
         "--simulate", dest="target", action="store_const", const="simulator", help="the chip in software"

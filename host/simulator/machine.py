@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from host import board as boards
 from host.errors import TokayError
 from host.simulator import native
 from host.simulator.image import Image, Symbol, read_image
@@ -77,14 +78,20 @@ class Led:
     active_low: bool
 
 
-LEDS = {
-    "brd2601b": (Led("red", 3, 2, True), Led("green", 0, 4, True), Led("blue", 1, 0, True)),
-    "brd2703a": (Led("led0", 0, 4, False), Led("led1", 0, 7, False)),
+# What the LEDs that board.toml names by their use are called on a board.
+_LED_NAMES = {
+    "brd2601b": {"fault": "blue", "detected": "green", "activity": "red"},
+    "brd2703a": {"fault": "led1", "detected": "led0", "activity": "led1"},
 }
+_USES = ("detected", "activity", "fault")
+_MICROPHONE_PINS = ("clock", "data", "word_select", "power")
 
 
-# Port and pin of the I2S microphone's clock, data, word select and power switch.
-_MICROPHONES = {"brd2601b": ((3, 3), (3, 4), (3, 5), (2, 8))}
+def _leds(board: boards.Board) -> tuple[Led, ...]:
+    """A board's LEDs; of a board without names of its own, by their use."""
+    section, names = board.sections["leds"], _LED_NAMES.get(board.key, {})
+    active_low = section["level_on"] == 0
+    return tuple(Led(names.get(use, use), *boards.pin(section[use]), active_low) for use in _USES)
 
 
 @dataclass(frozen=True)
@@ -121,18 +128,19 @@ class Machine:
         mvp_timing: str = "ports",
         mvp: bool = True,
     ) -> None:
-        if board not in LEDS:
-            raise TokayError(f"no such board: {board}", hint=f"one of {', '.join(sorted(LEDS))}")
+        description = boards.load(board)
         self._c: Any = native.functions()
         self._handle = native.create()
         self._finalizer = weakref.finalize(self, self._c.simulator_destroy, self._handle)
         self.board = board
+        self._leds = _leds(description)
         self.stop_on_fault = stop_on_fault
         self.faults: list[FaultReport] = []
         self.image: Image | None = None
         self._uart: dict[int, list[tuple[int, float]]] = {}
-        if board in _MICROPHONES:
-            pins = [number for pin in _MICROPHONES[board] for number in pin]
+        if description.has_microphone:
+            section = description.sections["microphone"]
+            pins = [number for name in _MICROPHONE_PINS for number in boards.pin(section[name])]
             wiring = native.Microphone(True, (ctypes.c_uint32 * 8)(*pins))
             self._c.simulator_set_microphone(self._handle, ctypes.byref(wiring))
         self._c.simulator_set_mvp_timing(self._handle, 0 if mvp_timing == "ports" else 1)
@@ -424,7 +432,7 @@ class Machine:
     def leds(self) -> dict[str, bool]:
         """The board's LEDs, lit or not."""
         lit = {}
-        for led in LEDS[self.board]:
+        for led in self._leds:
             driven = self._c.simulator_pin_mode(self._handle, led.port, led.pin) >= 4
             level = bool(self._c.simulator_pin_output(self._handle, led.port, led.pin))
             lit[led.name] = driven and level != led.active_low

@@ -97,6 +97,16 @@ def test_errors_are_one_line(arguments, message, capsys):
     assert message in run_with_error(arguments, capsys)
 
 
+@needs_compiler
+def test_an_image_that_does_not_fit(capsys, tmp_path):
+    text = (board.BOARDS / "brd2601b" / "board.toml").read_text()
+    place = tmp_path / "mine"
+    place.mkdir()
+    (place / "board.toml").write_text(text.replace("stack_bytes = 4096", "stack_bytes = 250000"))
+    line = run_with_error([MODEL, "--board", str(place), "-o", str(tmp_path / "out")], capsys)
+    assert "does not fit: RAM is" in line
+
+
 NODE = 'node: {{ title: "{0}" label: "{0}\\nx.c:1:1\\n{1} bytes ({2})" }}\n'
 EDGE = 'edge: {{ sourcename: "{}" targetname: "{}" label: "x" }}\n'
 
