@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from codegen.mvp import isa
 from codegen.mvp.assembler import Program
 from codegen.mvp.isa import Type
 from host.errors import TokayError
-from host.simulator.mvp import Machine, alu, run_program
+from host.simulator.mvp import Machine, alu, count, run_program
 
 EN, SWRST, CFG, STATUS, PERF0, PERF1, IF, IEN = 0x004, 0x008, 0x00C, 0x010, 0x014, 0x018, 0x01C, 0x020
 FAULTSTATUS, FAULTADDR, PC, ALU, CMD, DEBUGEN, DEBUGSTEPCNT = 0x024, 0x028, 0x02C, 0x064, 0x174, 0x200, 0x204
@@ -160,6 +162,47 @@ def test_run_reports_faults():
     words = doubler(address=0x30000000)
     with pytest.raises(TokayError, match=r"BUSERRFAULT.*0x30000000"):
         run_program(words, np.zeros(64, np.uint8))
+
+
+def test_programs_from_several_threads():
+    def doubled(number: int) -> bool:
+        memory = np.zeros(128, np.uint8)
+        memory[:64] = number % 64
+        after, _ = run_program(doubler(64), memory, RAM)
+        return bool((after[64:] == number % 64 * 2).all())
+
+    with ThreadPoolExecutor(8) as threads:
+        assert all(threads.map(doubled, range(2000)))
+
+
+@pytest.mark.parametrize("word", [-1, 1 << 32, 0.5, float("nan"), "x", None, [0]])
+def test_words_that_are_none(word):
+    words = [word, *[0] * 68]
+    with pytest.raises(TokayError, match="whole numbers of 32 bits"):
+        run_program(words, np.zeros(64, np.uint8))
+
+
+def test_memory():
+    words = doubler(2)
+    given = bytes([1, 2, *[0] * 126])
+    signed = np.frombuffer(given, np.int8)
+    for memory in (given, bytearray(given), signed, list(given)):
+        after, _ = run_program(words, memory, RAM)
+        assert after.dtype == np.uint8 and after[64:66].tolist() == [2, 4]
+    for memory in ([256], [-1], [0.5], np.full(128, 300, np.int16), None, "x"):
+        with pytest.raises(TokayError, match="whole numbers of 8 bits"):
+            run_program(words, memory, RAM)
+    for base in (-4, 1 << 32, (1 << 32) - 64):
+        with pytest.raises(TokayError, match="32-bit address space"):
+            run_program(words, given, base)
+
+
+def test_what_cannot_be_counted():
+    assert count(doubler()).instructions == 10
+    words = doubler()
+    words[9] = 0x3000 | 9 | 1 << 16  # a reserved type
+    with pytest.raises(TokayError, match="program 1 cannot be counted"):
+        count([doubler(), words])
 
 
 def test_flash_is_not_writable():

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from host.errors import TokayError
 from host.native import library
@@ -87,7 +88,7 @@ def _native() -> ctypes.CDLL:
     lib.mvp_run_program.argtypes = (ctypes.c_void_p, ctypes.c_void_p, counters)
     lib.mvp_run_program.restype = u32
     lib.mvp_count_program.argtypes = (ctypes.c_void_p, ctypes.c_int, counters)
-    lib.mvp_count_program.restype = None
+    lib.mvp_count_program.restype = ctypes.c_bool
     lib.mvp_alu.argtypes = (u32, u32, u32, u32, u32p)
     lib.mvp_alu.restype = u32
     lib.mvp_read.argtypes = (ctypes.c_void_p, u32)
@@ -109,9 +110,24 @@ def _timing(name: str) -> int:
     return TIMINGS[name]
 
 
+def _exactly(what: str, values: ArrayLike, kind: DTypeLike) -> NDArray[np.generic]:
+    """A new array of an unsigned kind; refuses values that would change, but for signed bit patterns."""
+    wanted = np.dtype(kind)
+    try:
+        given = np.asarray(values)
+        with np.errstate(invalid="ignore"):
+            array = given.astype(wanted, order="C")
+        same = given.dtype.kind in "iu" and given.dtype.itemsize == wanted.itemsize
+        if same or np.array_equal(given, array):
+            return array
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise TokayError(f"{what} must be whole numbers of {8 * wanted.itemsize} bits")
+
+
 def program_array(programs: ArrayLike) -> NDArray[np.uint32]:
     """Checks the shape of one program or several; returns uint32[N, 69]."""
-    words = np.ascontiguousarray(np.atleast_2d(np.asarray(programs, dtype=np.uint32)))
+    words = np.atleast_2d(_exactly("the words of MVP programs", programs, np.uint32))
     if words.ndim != 2 or words.shape[1] != PROGRAM_WORDS:
         raise TokayError(f"MVP programs of shape {words.shape}: a program has {PROGRAM_WORDS} words")
     return words
@@ -130,6 +146,8 @@ class Machine:
         """Makes a contiguous uint8 array visible at ``base``; programs write into it in place."""
         if memory.dtype != np.uint8 or not memory.flags.c_contiguous:
             raise TokayError("MVP memory must be a contiguous uint8 array")
+        if not 0 <= base <= (1 << 32) - memory.size:
+            raise TokayError(f"MVP memory of {memory.size} bytes at {base:#x} is not in 32-bit address space")
         if not self._lib.mvp_add_window(self._state, base, memory.size, memory.ctypes.data, writable):
             raise TokayError("too many memories attached to one MVP")
         self._memories.append(memory)
@@ -180,21 +198,27 @@ def _machine(timing: str) -> Machine:
     return Machine(timing)
 
 
-def run_program(words: ArrayLike, memory: ArrayLike, base: int = 0,
+_one_at_a_time = threading.Lock()
+
+
+def run_program(words: ArrayLike, memory: ArrayLike | bytes, base: int = 0,
                 timing: str = "vendor") -> tuple[NDArray[np.uint8], Counters]:
     """Runs one program on a copy of ``memory`` (at address ``base``); returns the copy and the costs.
 
-    All calls share one accelerator. By the vendor's clock its pipeline remembers the register that
-    the previous program wrote last, so that a program that begins by using it waits a cycle; the
-    silicon clocks have no such memory.
+    All calls share one accelerator, those of other threads wait for it. By the vendor's clock its
+    pipeline remembers the register that the previous program wrote last, so that a program that begins
+    by using it waits a cycle; the silicon clocks have no such memory.
     """
-    result = np.array(memory, dtype=np.uint8, order="C")
-    machine = _machine(timing)
-    machine.attach(base, result.reshape(-1))
-    try:
-        return result, machine.run(words)
-    finally:
-        machine.detach()
+    if isinstance(memory, bytes | bytearray | memoryview):
+        memory = np.frombuffer(memory, np.uint8)
+    result: NDArray[np.uint8] = _exactly("MVP memory", memory, np.uint8)
+    with _one_at_a_time:
+        machine = _machine(timing)
+        machine.attach(base, result.reshape(-1))
+        try:
+            return result, machine.run(words)
+        finally:
+            machine.detach()
 
 
 def count(programs: ArrayLike, timing: str = "ports") -> Counters:
@@ -202,8 +226,9 @@ def count(programs: ArrayLike, timing: str = "ports") -> Counters:
     rule = _timing(timing)
     total = Counters(0, 0, 0, 0, 0, 0, (0, 0), 0, 0)
     raw = _Counters()
-    for words in program_array(programs):
-        _native().mvp_count_program(words.ctypes.data, rule, ctypes.byref(raw))
+    for index, words in enumerate(program_array(programs)):
+        if not _native().mvp_count_program(words.ctypes.data, rule, ctypes.byref(raw)):
+            raise TokayError(f"MVP program {index} cannot be counted: it faults or does not end")
         total = total + _counters(raw, 0)
     return total
 

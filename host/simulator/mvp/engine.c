@@ -503,11 +503,12 @@ engine_end_t engine_run(mvp_t *mvp, uint64_t limit, uint32_t *flags, mvp_counter
     return end;
 }
 
-void mvp_count_program(const uint32_t words[MVP_PROGRAM_WORDS], mvp_timing_t timing,
+bool mvp_count_program(const uint32_t words[MVP_PROGRAM_WORDS], mvp_timing_t timing,
                        mvp_counters_t *counters)
 {
     static const uint32_t zeros[MVP_LOOPS];
     engine_t e;
+    engine_end_t end;
 
     e.mvp = NULL;
     e.pc = 0;
@@ -515,7 +516,8 @@ void mvp_count_program(const uint32_t words[MVP_PROGRAM_WORDS], mvp_timing_t tim
     e.timing.rule = timing;
     e.written = -1;
     decode_program(&e, words, zeros, zeros);
-    (void)walk(&e, ENGINE_LIMIT, 0, true);
+    end = walk(&e, ENGINE_LIMIT, 0, true);
     timing_end(&e.timing);
     *counters = e.timing.counters;
+    return end == ENGINE_DONE;
 }

@@ -141,8 +141,8 @@ bool mvp_irq(const mvp_t *mvp);
 /* Loads a whole program image and runs it to its end. Returns the flags that it raised. */
 uint32_t mvp_run_program(mvp_t *mvp, const uint32_t words[MVP_PROGRAM_WORDS], mvp_counters_t *counters);
 /* Counts a program's cycles without touching memory: duration depends on addresses only. Flash is
- * 0x08000000..0x0FFFFFFF, everything else RAM. */
-void mvp_count_program(const uint32_t words[MVP_PROGRAM_WORDS], mvp_timing_t timing,
+ * 0x08000000..0x0FFFFFFF, everything else RAM. False if it did not come to its end. */
+bool mvp_count_program(const uint32_t words[MVP_PROGRAM_WORDS], mvp_timing_t timing,
                        mvp_counters_t *counters);
 /* One ALU operation on {real, imag} pairs of binary16 bits, modifiers not applied; returns event
  * flags (MVP_IF_ALU...), or MVP_IF_ALUFAULT for an unknown operation. For tests. */
