@@ -73,6 +73,8 @@ class Image:
 
     def line_at(self, address: int) -> str:
         """``file:line`` of an address, or an empty string where the image does not say."""
+        if self.function_at(address) not in self.symbols:
+            return ""  # no code: the line before it, or of a function that was not linked, is not its own
         addresses, lines = self._lines
         i = bisect.bisect_right(addresses, address) - 1
         found = lines[i] if i >= 0 else None

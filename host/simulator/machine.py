@@ -32,8 +32,10 @@ from host.simulator.image import Image, Symbol, read_image
 RAM_BASE, RAM_BYTES = 0x20000000, 0x40000
 _LIMIT, _RETURNED, _FAULT, _ERROR, _BREAKPOINT = range(5)
 _STOPS = ("limit", "limit", "fault", "stuck", "breakpoint")  # what debug_run says of each
+_MVP_TIMINGS = ("ports", "shared")
 _AUDIO_MODES = {"exact": 0, "hold": 1, "linear": 2}
 _PS = 10**12
+_LONGEST_S = 10**7  # picoseconds have 64 bits
 _SLICE_S = 0.001  # how often run_until looks
 
 
@@ -143,7 +145,9 @@ class Machine:
             pins = [number for name in _MICROPHONE_PINS for number in boards.pin(section[name])]
             wiring = native.Microphone(True, (ctypes.c_uint32 * 8)(*pins))
             self._c.simulator_set_microphone(self._handle, ctypes.byref(wiring))
-        self._c.simulator_set_mvp_timing(self._handle, 0 if mvp_timing == "ports" else 1)
+        if mvp_timing not in _MVP_TIMINGS:
+            raise TokayError(f"no such MVP timing: {mvp_timing}", hint=f"one of {', '.join(_MVP_TIMINGS)}")
+        self._c.simulator_set_mvp_timing(self._handle, _MVP_TIMINGS.index(mvp_timing))
         if not mvp:
             self._c.simulator_remove_mvp(self._handle)
         if elf_path is not None:
@@ -220,6 +224,8 @@ class Machine:
         """Runs for a time, or a number of core cycles; raises SimulatorFault if the firmware faults."""
         until = native.FOREVER
         if seconds is not None:
+            if not 0 <= seconds < _LONGEST_S:
+                raise TokayError(f"a machine cannot run for {seconds} s")
             until = self.status.time_ps + round(seconds * _PS)
         elif cycles is None:
             raise ValueError("how long?")
@@ -419,6 +425,8 @@ class Machine:
         pcm = np.ascontiguousarray(audio)
         if pcm.dtype != np.int16 or pcm.ndim != 1:
             raise TokayError(f"audio is {pcm.dtype} with {pcm.ndim} dimensions, not mono int16")
+        if not 1 <= sample_rate <= 1_000_000:
+            raise TokayError(f"audio cannot have a sample rate of {sample_rate} Hz")
         at_ps = 0 if at is None else round(at * _PS)
         pointer = pcm.ctypes.data_as(ctypes.c_void_p)
         self._c.simulator_set_audio(self._handle, pointer, len(pcm), sample_rate, _AUDIO_MODES[mode], at_ps)

@@ -217,6 +217,18 @@ def test_a_closed_machine_says_so(build_image):
         machine.run(0.1)
 
 
+def test_what_no_machine_can_do(build_image):
+    machine = Machine(build_image(_INSTRUCTIONS))
+    for seconds in (-0.001, float("nan"), float("inf")):
+        with pytest.raises(TokayError, match="cannot run for"):
+            machine.run(seconds)
+    for rate in (0, -8000):
+        with pytest.raises(TokayError, match="sample rate"):
+            machine.set_audio(np.zeros(8, np.int16), sample_rate=rate, mode="linear")
+    with pytest.raises(TokayError, match="MVP timing: fast"):
+        Machine(mvp_timing="fast")
+
+
 def test_bad_images_are_refused(tmp_path):
     text = tmp_path / "x.elf"
     text.write_text("hello")
