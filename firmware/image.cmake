@@ -53,5 +53,6 @@ foreach(format IN ITEMS bin:binary hex:ihex)
   list(GET pair 0 suffix)
   list(GET pair 1 kind)
   add_custom_command(TARGET tokay POST_BUILD
-    COMMAND ${CMAKE_OBJCOPY} -O ${kind} $<TARGET_FILE:tokay> $<TARGET_FILE_DIR:tokay>/tokay.${suffix})
+    COMMAND ${CMAKE_OBJCOPY} -O ${kind} $<TARGET_FILE:tokay> $<TARGET_FILE_DIR:tokay>/tokay.${suffix}
+    VERBATIM)
 endforeach()

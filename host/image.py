@@ -26,6 +26,7 @@ RAM_START, RAM_BYTES, FLASH_BYTES = 0x2000_0000, 256 * 1024, 1024 * 1024  # as i
 _COMPILER = "arm-none-eabi-gcc"
 _ALLOCATED = 2  # SHF_ALLOC
 _RECORD = "image.json"
+_NOT_IN_PATHS = re.compile(r'[;,%|"\[\]\\\n]')  # CMake, Ninja or the linker take it for more than a name
 # What images are made of and by, as folders and patterns.
 _SOURCES = (
     (".", "CMakeLists.txt"), ("firmware", "**/*"), ("codegen", "**/*"), ("host", "generation.py"),
@@ -90,7 +91,7 @@ def build(
     variant = name if accelerator == "none" else f"{name}-{accelerator}"
     variant += "-flash" if accelerator == "mvp" and mvp_weights == "flash" else ""
     variant += "-swappable" if swappable else ""
-    folder = (output or ROOT / "build" / board.key / variant).resolve()
+    folder = build_folder(output, board, variant)
     inputs = _inputs(model, repr((name, board, accelerator, mvp_weights, swappable)))
     with _alone_in(folder):
         known = _recorded(folder, inputs)
@@ -116,6 +117,16 @@ def build(
         made = _measure(folder, board, None if model is None else name, accelerator, described)
         cli.write_atomic(folder / _RECORD, json.dumps({"inputs": inputs, "image": made.as_json()}))
         return made
+
+
+def build_folder(output: Path | None, board: boards.Board, variant: str) -> Path:
+    """Where to build: ``output``, or a folder of that variant under build/."""
+    names = (_NOT_IN_PATHS.sub("_", name) for name in (board.key, variant))
+    folder = (output or (ROOT / "build").joinpath(*names)).resolve()
+    found = _NOT_IN_PATHS.search(f"{ROOT}{folder}")
+    if found is not None:
+        raise TokayError(f"cannot build in {folder} from {ROOT}: {found[0]!r} in a path", hint="rename it")
+    return folder
 
 
 @contextmanager

@@ -53,7 +53,7 @@ def build(
     image.require_compiler()
     name = model_files.read(model).name
     variant = accelerator + ("-flash" if accelerator == "mvp" and mvp_weights == "flash" else "")
-    folder = (output or image.ROOT / "build" / board.key / f"{name}-{variant}-model").resolve()
+    folder = image.build_folder(output, board, f"{name}-{variant}-model")
     generated, _ = image.generate(model, accelerator, mvp_weights, True)
     generation.write(generated.files, folder / "model")
     addresses = [f"0x{address:08x}" for address in model_layout.SLOTS]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from host import board, build, cli, image, stack
+from host import board, build, cli, image, model_files, stack
 from host.errors import TokayError
 
 MODEL = "keyword_spotting_on_off"
@@ -105,6 +105,24 @@ def test_an_image_that_does_not_fit(capsys, tmp_path):
     (place / "board.toml").write_text(text.replace("stack_bytes = 4096", "stack_bytes = 250000"))
     line = run_with_error([MODEL, "--board", str(place), "-o", str(tmp_path / "out")], capsys)
     assert "does not fit: RAM is" in line
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", ["model (1)", "a&b; 'c', [50 %] | d"])
+def test_models_that_are_called_something_odd(name, tmp_path):
+    path = tmp_path / f"{name}.tflite"
+    shutil.copy(model_files.read(MODEL).path, path)
+    made = image.build(str(path), board.load("brd2601b"))
+    try:
+        assert made.elf.parent.parent == image.ROOT / "build" / "brd2601b" and made.model == name
+    finally:
+        shutil.rmtree(made.elf.parent)
+
+
+@needs_compiler
+def test_a_folder_that_the_build_tools_cannot_name(tmp_path, capsys):
+    line = run_with_error([MODEL, "-o", str(tmp_path / "a;b")], capsys)
+    assert "';' in a path" in line and not (tmp_path / "a;b").exists()
 
 
 NODE = 'node: {{ title: "{0}" label: "{0}\\nx.c:1:1\\n{1} bytes ({2})" }}\n'
