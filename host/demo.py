@@ -17,6 +17,7 @@ from host import board as boards
 from host import classify, cli, profile
 from host import image as images
 from host.audio import read_audio
+from host.errors import TokayError
 from host.pipeline import Pipeline
 from host.tables import text_table
 
@@ -36,15 +37,22 @@ def main(argv: Sequence[str]) -> int:
     quiet = args.json == "-"
     say = (lambda *_: None) if quiet else print
 
+    expected = json.loads(DEMO.with_suffix(".json").read_text())
+    pipeline = Pipeline(args.model, accelerator=args.accelerator)
+    unknown = sorted({word["word"] for word in expected["keywords"]} - set(pipeline.labels))
+    if unknown:
+        raise TokayError(
+            f"{args.model} does not know the words that {DEMO.name}.wav says: {', '.join(unknown)}",
+            hint="host.classify MODEL --simulate --audio FILE hears another recording",
+        )
+    samples = read_audio(DEMO.with_suffix(".wav"), pipeline.sample_rate_hz, resample=True)
+
     say("1. Compile the model and build the image\n")
     board = boards.load(args.board)
     image = images.build(args.model, board, accelerator=args.accelerator)
     say(images.describe(image))
 
     say(f"\n2. Boot it in the simulator and play {DEMO.name}.wav to its microphone\n")
-    expected = json.loads(DEMO.with_suffix(".json").read_text())
-    pipeline = Pipeline(args.model, accelerator=args.accelerator)
-    samples = read_audio(DEMO.with_suffix(".wav"), pipeline.sample_rate_hz)
     started = time.perf_counter()
     heard = classify.hear_simulated(image.elf, args.board, samples, pipeline.sample_rate_hz, say)
     wall = time.perf_counter() - started

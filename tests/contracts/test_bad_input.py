@@ -188,3 +188,9 @@ def test_options_with_which_nothing_is_ever_detected(refused, options):
     audio = ROOT / "host" / "models" / "demo" / "on_off.wav"
     line = refused("host.classify", MODEL, "--audio", audio, *options)
     assert "nothing would ever be detected" in line and "-w" in line
+
+
+def test_a_demonstration_in_words_that_the_model_does_not_know(refused):
+    assert "does not know the words that on_off.wav says: off, on" in refused(
+        "host.demo", "keyword_spotting_yes_no"
+    )
