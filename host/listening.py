@@ -143,7 +143,7 @@ def _until(device: Device, end_ms: int | None) -> Iterator[DeviceEvent]:
                 return
             yield event
     except TransportClosed:
-        if not replayed:
+        if not replayed or end_ms is not None:
             raise
     if replayed and end_ms is None:
         return

@@ -40,6 +40,14 @@ def test_classify_to_the_end_of_the_recording(tmp_path):
     assert [d["label"] for d in value["files"][0]["detections"]] == ["on", "on", "off", "off"]
 
 
+def test_a_recording_that_was_cut_off(tmp_path, capsys):
+    cut = tmp_path / "cut.jsonl"
+    cut.write_bytes((FOLDER / "classify.jsonl").read_bytes()[:8000])
+    assert cli.run(classify.main, [MODEL, "--replay", str(cut), "-s", "500", "--seconds", "6"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {cut}: the recording is over (was it cut off") and error.count("\n") == 1
+
+
 def test_profile(tmp_path):
     value = replay(profile, "profile.jsonl", tmp_path, "-n", "3")
     assert (value["target"], value["estimate"], value["verdict"]) == ("simulator", True, "valid")
