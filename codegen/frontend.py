@@ -164,7 +164,7 @@ def _typed(name: str, value: Any, kind: type) -> Any:
                 return operator.index(value)
         elif not isinstance(value, (str, bytes, bool)) and math.isfinite(value):
             return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         pass
     wanted = {bool: "true or false", int: "a whole number", float: "a finite number"}[kind]
     raise TokayError(f"fe.{name} must be {wanted}, not {value!r}")

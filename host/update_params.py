@@ -103,7 +103,7 @@ def _assignments(assignments: Sequence[str], params: Parameters) -> dict[str, An
             raise TokayError(f"{text!r} is not KEY=VALUE")
         try:
             values[key] = parse_value(value, params.types.get(key))
-        except (ValueError, KeyError) as error:
+        except (ValueError, KeyError, OverflowError) as error:
             raise TokayError(f"{key}={value}: not a value of its type {params.types.get(key)}") from error
     return values
 

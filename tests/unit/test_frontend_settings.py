@@ -67,6 +67,7 @@ def test_shape_of_the_seed() -> None:
         ({"window_size_ms": True}, "a whole number"),
         ({"log_scale_enable": 2}, "true or false"),
         ({"pcan_strength": "much"}, "a finite number"),
+        ({"pcan_strength": 10**400}, "a finite number"),
         ({"filterbank_channels": 32}, "did you mean filterbank_n_channels"),
     ],
 )

@@ -88,7 +88,7 @@ def test_without_changes_it_shows(model: Path, capsys: pytest.CaptureFixture[str
         ["no_equals_sign"], ["=1"], ["detection_threshold=loud"], ["verbose=maybe"], ["classes=[1,2]"],
         ["detection_threshold_list=a,b"], ["volume_gain=1e400x"], ["--remove", "nothing"],
         ["--params", "absent.json"], ["big=99999999999999999999"], ["odd=[1,\"a\"]"], ["--nonsense"],
-        ["x=1", "--output", "/proc/nothing/x.tflite"],
+        ["x=1", "--output", "/proc/nothing/x.tflite"], [f"volume_gain=1{400 * '0'}"],
     ],
 )  # fmt: skip
 def test_errors_are_one_line_and_change_nothing(
