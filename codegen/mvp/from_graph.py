@@ -44,12 +44,13 @@ def _pads(op, in_shape, out_shape, kernel, stride, dilation=(1, 1)) -> tuple[int
 
 
 def fully_connected(graph: Graph, op: Operator) -> Conv2D:
-    """As a 1x1 convolution of one pixel."""
+    """As a 1x1 convolution with a pixel for each row of values."""
     x, w, y = graph.input(op, 0), graph.input(op, 1), graph.output(op)
     outputs, inputs = w.shape
+    rows = x.elements // inputs
     return Conv2D(
-        input_shape=(1, 1, inputs),
-        output_shape=(1, 1, outputs),
+        input_shape=(rows, 1, inputs),
+        output_shape=(rows, 1, outputs),
         stride=(1, 1),
         pad=(0, 0),
         weights=w.data.reshape(outputs, 1, 1, inputs),

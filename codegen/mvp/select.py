@@ -44,6 +44,9 @@ def select(
         return _choice(found, partial(module.build, layer), copy)
     if op.name == "fully_connected":
         layer = from_graph.fully_connected(graph, op)
+        if layer.input_shape[0] > 1:  # its weights are used again for each row
+            found = conv_2d.conv_2d(layer, cycles, copy=copy, scratch_limit=scratch_limit)
+            return _choice(found, partial(conv_2d.build, layer), copy)
         build = partial(fully_connected.build_fully_connected, layer)
         return _choice(fully_connected.fully_connected(layer, cycles), build, False)
     if op.name in ("max_pool_2d", "average_pool_2d"):

@@ -248,3 +248,17 @@ def test_a_layer_that_the_m33_does_faster_stays_there():
         plan = compile_model(n.build([x], [z]), name="sums", accelerator="mvp", mvp_cycles=mvp.worst_cycles)
         assert [layer.kernel for layer in plan.layers] == [kernel, kernel]
         assert all("on the Cortex-M33 (estimates)" in layer.reason for layer in plan.layers)
+
+
+@pytest.mark.parametrize(
+    "rows, channels, kernel", [(49, 8, "mvp"), (3, 16, "mvp"), (49, 7, "fully_connected")]
+)
+def test_a_dense_layer_of_several_rows(rows, channels, kernel):
+    """Every row is computed; an odd number of outputs cannot be stored in pairs."""
+    n = NetworkBuilder()
+    x, y = n.tensor((1, rows, 20), scale=0.05), n.tensor((1, rows, channels), scale=0.1)
+    shape = (channels, 20)
+    weighted(n, np.random.default_rng(1), "FULLY_CONNECTED", shape, channels, x, y, keepNumDims=True)
+    tflite = n.build([x], [y])
+    assert [layer.kernel for layer in Model(tflite, "mvp").layers] == [kernel]
+    assert min(shares_of_exact_outputs(tflite, 4).values(), default=1) > 0.9
