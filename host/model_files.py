@@ -53,7 +53,7 @@ def _trained(specification: Path) -> Path:
 
 
 def read(model: str) -> ModelFile:
-    """Reads MODEL; from an archive, the one .tflite in it."""
+    """Reads MODEL; from an archive, the one quantized .tflite in it."""
     path = resolve(model)
     if path.suffix == ".zip":
         name, tflite = _from_archive(path)
@@ -68,12 +68,19 @@ def read(model: str) -> ModelFile:
     return ModelFile(name, path, tflite)
 
 
+def _is_model(member: str) -> bool:
+    """Whether a file of an archive is its model. The vendor's tool puts the unquantized model beside it, as
+    NAME.float32.tflite; macOS a description of every file, as ._FILE."""
+    name = member.rpartition("/")[2]
+    return name.endswith(".tflite") and not name.startswith("._") and ".float32." not in name
+
+
 def _from_archive(path: Path) -> tuple[str, bytes]:
     try:
         with zipfile.ZipFile(path) as archive:
-            members = [m for m in archive.infolist() if m.filename.endswith(".tflite")]
+            members = [m for m in archive.infolist() if _is_model(m.filename)]
             if len(members) != 1:
-                raise TokayError(f"{path}: {len(members)} .tflite files inside, one is needed")
+                raise TokayError(f"{path}: {len(members)} quantized .tflite files inside, one is needed")
             if members[0].file_size > _LARGEST:
                 raise TokayError(f"{path}: the model inside is larger than {_LARGEST >> 20} MiB")
             return Path(members[0].filename).stem, archive.read(members[0])

@@ -7,13 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from host import cli
+from host import cli, model_files
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = ROOT / "host" / "models" / "keyword_spotting_on_off.tflite"
@@ -128,6 +129,27 @@ def test_a_file_that_is_no_model(tmp_path, refused):
 
 def test_a_model_that_cannot_be_read(tmp_path, refused):
     refused("host.compile", tmp_path, "-o", tmp_path / "out")
+
+
+def archive(path: Path, *names: str) -> Path:
+    with zipfile.ZipFile(path, "w") as file:
+        for name in names:
+            file.writestr(name, MODEL.read_bytes() if name.endswith("word.tflite") else b"something else")
+    return path
+
+
+def test_an_archive_of_the_vendors(tmp_path):
+    """Its tool leaves the unquantized model beside the quantized one, macOS its notes beside both."""
+    notes = "__MACOSX/._word.tflite"
+    path = archive(tmp_path / "word.mltk.zip", "word.h5", "word.float32.tflite", "word.tflite", notes)
+    read = model_files.read(str(path))
+    assert (read.name, read.tflite) == ("word", MODEL.read_bytes())
+
+
+@pytest.mark.parametrize("names", [["word.h5", "word.float32.tflite"], ["word.tflite", "other/word.tflite"]])
+def test_archives_without_one_model(names, tmp_path, refused):
+    line = refused("host.summarize", archive(tmp_path / "word.mltk.zip", *names))
+    assert f"{2 * (names[0] == 'word.tflite')} quantized .tflite files inside" in line
 
 
 def write(path: Path, samples: np.ndarray, rate: int) -> Path:
