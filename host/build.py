@@ -1,5 +1,6 @@
-"""Builds a board image from a model: compiles it to C, runs CMake with the board's toolchain, prints
-what the image needs of flash, RAM and stack.
+"""Builds a board image from a model and prints what it needs of flash, RAM and stack.
+
+The model is compiled to C, CMake runs with the board's toolchain.
 
 ``python -m host.build MODEL [--board brd2601b] [-o DIR] [--accelerator none|mvp] [--swappable]``
 """

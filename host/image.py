@@ -254,13 +254,13 @@ def _run(command: list[str], verbose: bool) -> None:
     if verbose:
         print(done.stdout + done.stderr, end="", file=sys.stderr)  # stdout may be for --json -
     if done.returncode != 0:
-        said = (done.stdout + done.stderr).strip()
-        if full := re.search(r"region `(\w+)' overflowed by (\d+) bytes", said):
+        text = done.stdout + done.stderr
+        if overflow := re.search(r"region `(\w+)' overflowed by (\d+) bytes", text):
             raise TokayError(
-                f"the image does not fit: {full[1]} is {full[2]} bytes too small",
-                hint="choose a smaller model",
+                f"the image needs {int(overflow[2]):,} bytes more of {overflow[1]} than the chip has",
+                hint="host.summarize MODEL says what the network needs",
             )
-        output = said.splitlines()
+        output = text.strip().splitlines()
         errors = [line for line in output if re.search(r"\berror\b:|: undefined reference|CMake Error", line)]
         detail = (errors or output)[0 if errors else -1]
         raise TokayError(f"the image did not build: {detail}", hint="--verbose shows the whole output")

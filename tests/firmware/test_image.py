@@ -104,7 +104,7 @@ def test_an_image_that_does_not_fit(capsys, tmp_path):
     place.mkdir()
     (place / "board.toml").write_text(text.replace("stack_bytes = 4096", "stack_bytes = 250000"))
     line = run_with_error([MODEL, "--board", str(place), "-o", str(tmp_path / "out")], capsys)
-    assert "does not fit: RAM is" in line
+    assert "bytes more of RAM than the chip has" in line
 
 
 @needs_compiler

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 
+import numpy as np
 import pytest
 
 from host import board, cli, image, profile
@@ -29,6 +30,23 @@ def network(tmp_path):
 def test_it_is_refused_where_it_should_listen(network, tmp_path):
     with pytest.raises(TokayError, match=r"network_alone .* no fe\.\* parameters"):
         image.build(str(network), board.load("brd2601b"), tmp_path / "image")
+
+
+@pytest.mark.parametrize("memory, length", [("RAM", 300_000), ("FLASH", 1_100_000)])
+def test_one_that_is_too_large_says_of_what(memory, length, tmp_path):
+    n = NetworkBuilder()
+    if memory == "RAM":
+        x, y = n.tensor((1, length), scale=0.1), n.tensor((1, length), scale=0.1)
+        n.operator("RELU", [x], [y])
+    else:
+        x, y = n.tensor((1, 1000), scale=0.1), n.tensor((1, length // 1000), scale=1.0)
+        weights = n.tensor((length // 1000, 1000), scale=0.1, data=np.ones((length // 1000, 1000)))
+        n.operator("FULLY_CONNECTED", [x, weights], [y], "FullyConnectedOptions")
+    path = tmp_path / "large.tflite"
+    path.write_bytes(n.build([x], [y]))
+    said = rf"^the image needs [\d,]+ bytes more of {memory} than the chip has"
+    with pytest.raises(TokayError, match=said):
+        image.build(str(path), board.load("brd2601b"), tmp_path / "image", listens=False)
 
 
 def test_it_can_be_profiled(network, tmp_path, capsys):
