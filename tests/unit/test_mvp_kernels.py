@@ -291,10 +291,25 @@ def test_elementwise(operation, clamp, elements):
     close(got[:elements], real, clamp, exact=0.9)
 
 
+@pytest.mark.parametrize("factors", [(4.0, 4.0), (3.9, 2.7), (3.3, 0.4)])
+def test_additions_of_terms_that_cancel(factors):
+    """Every pair of inputs at the largest factors: what is in the output's range is a small difference."""
+    first, second = np.divmod(np.arange(1 << 16), 256) - np.array([[128], [128]])
+    for zeros in ((0, 0, 0), (-128, 127, -128), (127, 127, 0), (-77, -128, 31)):
+        layer = Elementwise("add", 2048, (*(f / 16 for f in factors), 1 / 16), zeros)
+        parts = [
+            execute(elementwise(layer, PLACED), [x[at].astype(np.int8) for x in (first, second)], PLACED)
+            for at in np.split(np.arange(1 << 16), 32)
+        ]
+        real = (first - zeros[0]) * factors[0] + (second - zeros[1]) * factors[1] + zeros[2]
+        close(np.concatenate(parts), real, exact=0.9)
+
+
 @pytest.mark.parametrize(
     "layer",
     [
         Elementwise("add", 8, (1.0, 1.0, 0.001), (0, 0, 0)),
+        Elementwise("add", 8, (0.1, 1.0, 0.2), (0, 0, 0)),
         Elementwise("mul", 8, (1.0, 1.0, 1.0), (0, 0, 0), (0, 127)),
         Elementwise("add", 2 * 1031 * 1033, (1.0, 1.0, 1.0), (0, 0, 0)),
         Pool("max", (4, 4, 3), (2, 2, 3), (2, 2), (2, 2), (0, 0)),

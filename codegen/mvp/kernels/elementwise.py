@@ -11,7 +11,9 @@ from codegen.mvp.isa import MAX_COUNT, Type
 from codegen.mvp.kernels.layer import MvpLayer, Placement, Refusal, checked
 from codegen.mvp.kernels.tables import HALF_MIN_NORMAL
 
-LARGEST_FACTOR = 64.0  # beyond it the rounding of an input's term can exceed the output's unit
+LARGEST_FACTOR = {"add": 4.0, "mul": 64.0}
+"""Of inputs' units to the output's. Beyond it outputs can be more than 1 off: an addition's large terms may
+cancel and leave their rounding; a product that fits the output is small, and its rounding too."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Elementwise:
 def refusal(layer: Elementwise) -> str | None:
     a, b, out = layer.scales
     factors = (a / out, b / out) if layer.operation == "add" else (a * b / out,)
-    if not min(factors) >= HALF_MIN_NORMAL or not max(factors) <= LARGEST_FACTOR:
+    if not min(factors) >= HALF_MIN_NORMAL or not max(factors) <= LARGEST_FACTOR[layer.operation]:
         return f"factors {', '.join(f'{f:.3g}' for f in factors)} do not suit binary16"
     if layer.operation == "mul" and layer.clamp != (-128, 127):
         return "a multiplication with an activation leaves no register for its bounds"
