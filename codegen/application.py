@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import UnionType
 from typing import Any
 
 from codegen.errors import TokayError
@@ -30,7 +31,8 @@ class ApplicationSettings:
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Any], class_count: int) -> ApplicationSettings:
         """From a model's parameters; `class_count` is the size of its output."""
-        labels = tuple(parameters.get("classes") or (f"class_{i}" for i in range(class_count)))
+        named = _list(parameters, "classes", str)
+        labels = tuple(named or (f"class_{i}" for i in range(class_count)))
         if len(labels) != class_count:
             raise TokayError(
                 f"the model names {len(labels)} classes but its output has {class_count} values",
@@ -69,9 +71,19 @@ def _integer(parameters: Mapping[str, Any], name: str, default: int, high: int =
     return int(value)
 
 
+def _list(parameters: Mapping[str, Any], name: str, kind: type | UnionType) -> list[Any]:
+    """A parameter that is a list, empty if the model does not have it."""
+    value = parameters.get(name) or []
+    if not isinstance(value, list | tuple) or not all(isinstance(item, kind) for item in value):
+        raise TokayError(
+            f"parameter {name}={value!r} is not a list", hint=f"update_params MODEL {name}=A,B,..."
+        )
+    return list(value)
+
+
 def _thresholds(parameters: Mapping[str, Any], count: int) -> tuple[int, ...]:
-    listed = parameters.get("detection_threshold_list")
-    values = list(listed) if listed else [parameters.get("detection_threshold", 185)] * count
+    listed = _list(parameters, "detection_threshold_list", int | float)
+    values = listed or [parameters.get("detection_threshold", 185)] * count
     if len(values) != count:
         raise TokayError(f"detection_threshold_list has {len(values)} values for {count} classes")
     return tuple(_integer({"detection_threshold": value}, "detection_threshold", 0, 255) for value in values)

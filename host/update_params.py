@@ -16,6 +16,8 @@ from host import cli, model_files
 from host.errors import TokayError
 
 _LISTS = {"str_list": str, "int32_list": int, "float_list": float}
+# Parameters that are lists, where the model does not have them yet.
+_KNOWN = {"classes": "str_list", "detection_threshold_list": "int32_list"}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -56,7 +58,7 @@ def apply(params: Parameters, given: dict[str, Any], remove: Sequence[str]) -> P
         changed.types.pop(key, None)
     for key, value in given.items():
         changed[key] = value
-        changed.types[key] = _fitting_type(key, value, changed.types.get(key))
+        changed.types[key] = _fitting_type(key, value, _type(key, params))
     return changed
 
 
@@ -81,6 +83,12 @@ def parse_value(text: str, type_name: str | None) -> Any:
     return float(value) if type_name in ("f32", "f64") and isinstance(value, int) else value
 
 
+def _type(key: str, params: Parameters) -> str | None:
+    """The type that a parameter has or, where it is known to be a list, has to have."""
+    stored = params.types.get(key)
+    return stored if stored in _LISTS else _KNOWN.get(key, stored)
+
+
 def _fitting_type(key: str, value: Any, stored: str | None) -> str:
     """The stored type; a wider one of its kind for an integer that outgrew it; else the natural one."""
     if stored is None:
@@ -102,9 +110,9 @@ def _assignments(assignments: Sequence[str], params: Parameters) -> dict[str, An
         if not separator or not key:
             raise TokayError(f"{text!r} is not KEY=VALUE")
         try:
-            values[key] = parse_value(value, params.types.get(key))
+            values[key] = parse_value(value, _type(key, params))
         except (ValueError, KeyError, OverflowError) as error:
-            raise TokayError(f"{key}={value}: not a value of its type {params.types.get(key)}") from error
+            raise TokayError(f"{key}={value}: not a value of its type {_type(key, params)}") from error
     return values
 
 

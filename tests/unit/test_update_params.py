@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from codegen.application import ApplicationSettings
+from codegen.errors import TokayError
 from codegen.parameters import Parameters, read_parameters, write_parameters
 from host import cli, update_params
 
@@ -58,6 +60,21 @@ def test_new_parameters_take_their_natural_type(model: Path) -> None:
     params = read_parameters(model.read_bytes())
     assert (params["sensitivity"], params["label"], params["count"]) == (0.5, "on board", 3)
     assert params["flag"] is True and params["list"] == [1, 2]
+
+
+def test_lists_that_a_model_does_not_have_yet(model: Path) -> None:
+    model.write_bytes(write_parameters(empty_model(), {"classes": "on,off", "name": "m"}))
+    assert update(model, "classes=on,off,_x_", "detection_threshold_list=7,8,9") == 0
+    params = read_parameters(model.read_bytes())
+    assert params["classes"] == ["on", "off", "_x_"] and params["detection_threshold_list"] == [7, 8, 9]
+
+
+@pytest.mark.parametrize(
+    "key, value", [("classes", "on"), ("classes", [1, 2]), ("detection_threshold_list", 5)]
+)
+def test_what_should_be_a_list_is_refused_with_its_name(key: str, value: object) -> None:
+    with pytest.raises(TokayError, match=rf"parameter {key}=.* is not a list \(update_params MODEL {key}="):
+        ApplicationSettings.from_parameters({key: value}, 2)
 
 
 def test_output_leaves_the_model_alone(model: Path, tmp_path: Path) -> None:
