@@ -35,13 +35,19 @@ MAX_EXTENT = 1 << 24
 MAX_SOFTMAX_DEPTH = 511
 MAX_CONSTANT_BYTES = 1 << 22
 
+UNSUPPORTED = {
+    "space_to_batch_nd": "export the model with a batch of 1: then it is a dilated convolution",
+}
+"""What to do about operators that the converter makes of something supported."""
+
 
 def check_graph(graph: Graph) -> None:
     """Raises TokayError for the first rule that the network breaks."""
     _check_structure(graph)
     for operator in graph.operators:
         if operator.name not in CONSTRAINTS or operator.opcode not in schema.OPERATORS:
-            raise TokayError(f"{operator} is not supported", hint="host.compile --operators lists what is")
+            hint = UNSUPPORTED.get(operator.name, "host.compile --operators lists what is")
+            raise TokayError(f"{operator} is not supported", hint=hint)
         for constraint in (*GENERIC, *CONSTRAINTS[operator.name]):
             if reason := constraint(graph, operator):
                 rule = " ".join((constraint.__doc__ or "").split())

@@ -78,6 +78,15 @@ def test_an_unsupported_operator_is_named_with_its_index():
     assert "operator 1 (TANH) is not supported" in refused(n.build([x], [z]))
 
 
+def test_a_dilated_convolution_of_a_free_batch_says_what_to_do():
+    n = NetworkBuilder()
+    x, y = n.tensor((1, 4, 4, 2), scale=0.1), n.tensor((2, 2, 4, 2), scale=0.1)
+    n.operator("SPACE_TO_BATCH_ND", [x], [y])
+    assert "operator 0 (SPACE_TO_BATCH_ND) is not supported (export the model with a batch of 1" in refused(
+        n.build([x], [y])
+    )
+
+
 def test_a_custom_operator_is_named():
     n = NetworkBuilder()
     x, y = (n.tensor((1, 4), scale=0.1) for _ in range(2))
