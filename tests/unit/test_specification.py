@@ -7,11 +7,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from codegen.frontend import FrontendSettings
 from host.errors import TokayError
+from host.quantize import check_fit
 from host.training import specification
 from host.training.specification import (
     Augmentation,
@@ -53,6 +55,25 @@ def test_loading_needs_no_tensorflow() -> None:
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def keras_like(inputs: list[tuple[int, ...]], outputs: list[tuple[int, ...]]) -> SimpleNamespace:
+    """What a Keras model says of its shapes, without a batch."""
+    tensors = [[SimpleNamespace(shape=(None, *shape)) for shape in shapes] for shapes in (inputs, outputs)]
+    return SimpleNamespace(inputs=tensors[0], outputs=tensors[1])
+
+
+@pytest.mark.parametrize(
+    "inputs, outputs",
+    [([(50, 32, 1)], [(4,)]), ([(49, 32, 1)], [(3,)]), ([(49, 32, 1)], [(4,), (4,)]),
+     ([(49, 32, 1), (8,)], [(4,)]), ([(49, None, 1)], [(4,)]), ([(49, 32, 1)], [(1, 4)])],
+)  # fmt: skip
+def test_quantize_refuses_weights_of_another_specification(inputs, outputs) -> None:
+    spec = specification.load("keyword_spotting_on_off").spec
+    for own in ((49, 32, 1), (49, 32)):
+        check_fit(keras_like([own], [(4,)]), spec, Path("own.keras"))
+    with pytest.raises(TokayError, match=r"^other.keras makes .* keyword_spotting_on_off has 49x32 features"):
+        check_fit(keras_like(inputs, outputs), spec, Path("other.keras"))
 
 
 def test_class_of() -> None:
