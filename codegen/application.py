@@ -9,6 +9,7 @@ from types import UnionType
 from typing import Any
 
 from codegen.errors import TokayError
+from codegen.graph import Graph
 
 MAX_CLASSES = 32  # DETECTOR_MAX_CLASSES of detector.h
 _GAIN_ONE = 256
@@ -62,6 +63,17 @@ def frontend_parameters(parameters: Mapping[str, Any], name: str) -> dict[str, A
             hint="set them with update_params",
         )
     return found
+
+
+def check_types(graph: Graph, name: str) -> None:
+    """Raises TokayError unless the network called `name` takes features and gives scores as they are."""
+    for what, number in (("input", graph.inputs[0]), ("output", graph.outputs[0])):
+        kind = graph.tensors[number].type
+        if kind != "int8":
+            raise TokayError(
+                f"{name}: the network's {what} is {kind}, the keyword spotter takes int8",
+                hint="convert it with inference_input_type and inference_output_type int8",
+            )
 
 
 def _integer(parameters: Mapping[str, Any], name: str, default: int, high: int = 1_000_000) -> int:

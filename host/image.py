@@ -196,12 +196,9 @@ def _misfit(generated: Any) -> TokayError | None:
     plan = generated.plan
     try:
         application.frontend_parameters(generated.parameters, plan.name)
+        application.check_types(plan.graph, plan.name)
     except TokayError as error:
         return error
-    for what, number in (("input", plan.graph.inputs[0]), ("output", plan.graph.outputs[0])):
-        kind = plan.graph.tensors[number].type
-        if kind != "int8":
-            return TokayError(f"{plan.name}: the network's {what} is {kind}, the keyword spotter takes int8")
     return None
 
 

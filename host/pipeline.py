@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from codegen.application import ApplicationSettings, frontend_parameters
+from codegen.application import ApplicationSettings, check_types, frontend_parameters
 from codegen.emit_memory import Nn
 from codegen.parameters import read_parameters
 from host import detector, native
@@ -224,6 +224,7 @@ class Pipeline:
         self, model: Path | str | bytes, accelerator: str = "none", overrides: dict[str, Any] | None = None
     ) -> None:
         self.model = Model(model, accelerator)
+        check_types(self.model.plan.graph, self.model.plan.name)
         parameters = {**read_parameters(self.model.tflite), **(overrides or {})}
         self.settings = ApplicationSettings.from_parameters(parameters, int(np.prod(self.model.output.shape)))
         self.frontend = Frontend(frontend_parameters(parameters, "the model"))

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from codegen.application import ApplicationSettings
+from codegen.application import ApplicationSettings, check_types
 from codegen.frontend import FrontendSettings
 from host.detector import apply_gain
 from host.features import Frontend
@@ -132,6 +132,7 @@ def int8_network(tflite: bytes, accelerator: str = "none") -> Network:
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     models = [Model(tflite, accelerator=accelerator) for _ in range(cores)]
+    check_types(models[0].plan.graph, models[0].plan.name)
 
     def some(model: Model, features: np.ndarray) -> np.ndarray:
         shape = model.input.shape

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from codegen.parameters import read_parameters, write_parameters
 from host import cli, model_files
+from tests.tflite_builder import NetworkBuilder
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = ROOT / "host" / "models" / "keyword_spotting_on_off.tflite"
@@ -129,6 +132,31 @@ def test_a_file_that_is_no_model(tmp_path, refused):
 
 def test_a_model_that_cannot_be_read(tmp_path, refused):
     refused("host.compile", tmp_path, "-o", tmp_path / "out")
+
+
+@pytest.mark.parametrize("end", ["input", "output"])
+@pytest.mark.parametrize("command", ["classify", "compare", "evaluate", "build"])
+def test_a_network_of_floats_cannot_listen(command, end, tmp_path, refused):
+    n = NetworkBuilder()
+    features, wide, x, scores, y = (
+        n.tensor((1, 49, 32, 1), "float32") if end == "input" else -1, n.tensor((1, 49, 32, 1), scale=0.1),
+        n.tensor((1, 1568), scale=0.1), n.tensor((1, 4), scale=0.1), n.tensor((1, 4), "float32"),
+    )  # fmt: skip
+    if end == "input":
+        n.operator("QUANTIZE", [features], [wide], "QuantizeOptions")
+    n.operator("RESHAPE", [wide], [x], "ReshapeOptions")
+    weights = n.tensor((4, 1568), scale=0.01, data=np.ones((4, 1568)))
+    n.operator("FULLY_CONNECTED", [x, weights], [scores], "FullyConnectedOptions")
+    n.operator("DEQUANTIZE", [scores], [y], "DequantizeOptions")
+    network = n.build([features if end == "input" else wide], [y if end == "output" else scores])
+    path = tmp_path / "floats.tflite"
+    path.write_bytes(write_parameters(network, read_parameters(MODEL.read_bytes())))
+    audio = ROOT / "host" / "models" / "demo" / "on_off.wav"
+    (tmp_path / "on").mkdir()
+    shutil.copy(audio, tmp_path / "on" / "a_nohash_0.wav")
+    more = {"build": ["-o", tmp_path / "image"], "evaluate": ["--dataset", tmp_path]}
+    line = refused(f"host.{command}", path, *more.get(command, ["--audio", audio]))
+    assert f"the network's {end} is float32, the keyword spotter takes int8" in line
 
 
 def archive(path: Path, *names: str) -> Path:
