@@ -9,6 +9,7 @@ from types import UnionType
 from typing import Any
 
 from codegen.errors import TokayError
+from codegen.frontend import FrontendSettings
 from codegen.graph import Graph
 
 MAX_CLASSES = 32  # DETECTOR_MAX_CLASSES of detector.h
@@ -74,6 +75,17 @@ def check_types(graph: Graph, name: str) -> None:
                 f"{name}: the network's {what} is {kind}, the keyword spotter takes int8",
                 hint="convert it with inference_input_type and inference_output_type int8",
             )
+
+
+def check_features(graph: Graph, settings: FrontendSettings) -> None:
+    """Raises TokayError unless the network takes as many features as the front end makes."""
+    source = graph.tensors[graph.inputs[0]]
+    if settings.frames * settings.channels != source.elements:
+        raise TokayError(
+            f"the front end makes {settings.frames} x {settings.channels} features, the network takes "
+            f"{'x'.join(map(str, source.shape))}",
+            hint="the fe.* parameters are not those that the model was trained with",
+        )
 
 
 def _integer(parameters: Mapping[str, Any], name: str, default: int, high: int = 1_000_000) -> int:

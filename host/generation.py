@@ -53,13 +53,7 @@ def generate(model: str, accelerator: str = "none", mvp_weights: str = "ram") ->
 
 def _application(plan: Plan, parameters: Parameters) -> dict[str, str]:
     settings = FrontendSettings.from_parameters(parameters)
-    source = plan.graph.tensors[plan.graph.inputs[0]]
-    if settings.frames * settings.channels != source.elements:
-        raise TokayError(
-            f"the front end makes {settings.frames} x {settings.channels} features, the network takes "
-            f"{'x'.join(map(str, source.shape))}",
-            hint="the fe.* parameters are not those that the model was trained with",
-        )
+    application.check_features(plan.graph, settings)
     classes = plan.graph.tensors[plan.graph.outputs[0]].elements
     detector = ApplicationSettings.from_parameters(parameters, classes)
     name = str(parameters.get("name") or plan.name)

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from codegen.application import ApplicationSettings, check_types, frontend_parameters
+from codegen.application import ApplicationSettings, check_features, check_types, frontend_parameters
 from codegen.emit_memory import Nn
 from codegen.parameters import read_parameters
 from host import detector, native
@@ -228,6 +228,7 @@ class Pipeline:
         parameters = {**read_parameters(self.model.tflite), **(overrides or {})}
         self.settings = ApplicationSettings.from_parameters(parameters, int(np.prod(self.model.output.shape)))
         self.frontend = Frontend(frontend_parameters(parameters, "the model"))
+        check_features(self.model.plan.graph, self.frontend.settings)
         self.loop = AudioLoop(self.frontend, self.model._nn, self.settings)
 
     @property

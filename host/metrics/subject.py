@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from codegen.application import ApplicationSettings
+from codegen.application import ApplicationSettings, check_features
 from codegen.frontend import FrontendSettings
 from codegen.parameters import read_parameters
+from codegen.read import read_model
 from host import model_files
 from host.errors import TokayError
 from host.metrics.scoring import Network, int8_network, keras_network
@@ -59,11 +60,13 @@ def quantized(model: str, accelerator: str = "none") -> Subject:
     """The int8 model that MODEL names, by its own parameters."""
     file = model_files.read(model)
     spec = specification_of(file.tflite, str(file.path))
-    settings = ApplicationSettings.from_parameters(read_parameters(file.tflite), len(spec.classes))
+    network = int8_network(file.tflite, accelerator)
+    graph = read_model(file.tflite)
+    check_features(graph, spec.frontend)
+    outputs = graph.tensors[graph.outputs[0]].elements
+    settings = ApplicationSettings.from_parameters(read_parameters(file.tflite), outputs)
     arithmetic = "mvp" if accelerator == "mvp" else "int8"
-    return Subject(
-        file.name, file.path, spec, settings, arithmetic, int8_network(file.tflite, accelerator), file.tflite
-    )
+    return Subject(file.name, file.path, spec, settings, arithmetic, network, file.tflite)
 
 
 def arithmetics(subject: Subject) -> list[tuple[str, Network]]:

@@ -134,6 +134,15 @@ def test_a_model_that_cannot_be_read(tmp_path, refused):
     refused("host.compile", tmp_path, "-o", tmp_path / "out")
 
 
+def what_it_hears(command: str, folder: Path) -> list[object]:
+    """Arguments that give a command audio, or a folder to write to."""
+    audio = ROOT / "host" / "models" / "demo" / "on_off.wav"
+    (folder / "on").mkdir()
+    shutil.copy(audio, folder / "on" / "a_nohash_0.wav")
+    more = {"build": ["-o", folder / "image"], "evaluate": ["--dataset", folder]}
+    return more.get(command, ["--audio", audio])
+
+
 @pytest.mark.parametrize("end", ["input", "output"])
 @pytest.mark.parametrize("command", ["classify", "compare", "evaluate", "build"])
 def test_a_network_of_floats_cannot_listen(command, end, tmp_path, refused):
@@ -151,12 +160,22 @@ def test_a_network_of_floats_cannot_listen(command, end, tmp_path, refused):
     network = n.build([features if end == "input" else wide], [y if end == "output" else scores])
     path = tmp_path / "floats.tflite"
     path.write_bytes(write_parameters(network, read_parameters(MODEL.read_bytes())))
-    audio = ROOT / "host" / "models" / "demo" / "on_off.wav"
-    (tmp_path / "on").mkdir()
-    shutil.copy(audio, tmp_path / "on" / "a_nohash_0.wav")
-    more = {"build": ["-o", tmp_path / "image"], "evaluate": ["--dataset", tmp_path]}
-    line = refused(f"host.{command}", path, *more.get(command, ["--audio", audio]))
+    line = refused(f"host.{command}", path, *what_it_hears(command, tmp_path))
     assert f"the network's {end} is float32, the keyword spotter takes int8" in line
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        ({"fe.filterbank_n_channels": 20}, "makes 49 x 20 features, the network takes 1x49x32x1"),
+        ({"classes": ["on", "off", "_unknown_"]}, "names 3 classes but its output has 4 values"),
+    ],
+)
+@pytest.mark.parametrize("command", ["classify", "compare", "evaluate", "build"])
+def test_parameters_of_another_network(command, change, said, tmp_path, refused):
+    path = tmp_path / "other.tflite"
+    path.write_bytes(write_parameters(MODEL.read_bytes(), read_parameters(MODEL.read_bytes()) | change))
+    assert said in refused(f"host.{command}", path, *what_it_hears(command, tmp_path))
 
 
 def archive(path: Path, *names: str) -> Path:
