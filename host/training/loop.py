@@ -169,6 +169,8 @@ class _Learner:
                 f"{stage.name}: epoch {number}: the loss is {loss}, nothing more can be learnt",
                 hint="a lower learning_rate helps where weights grew without bound",
             )
+        if self._steps < _AVERAGE_EVERY:  # a stage as short as that would end with its first weights
+            self._follow(tf.constant(np.float32(self._keep())))
         current = self._network.values()
         if stage.schedule.averaging:
             self._network.assign([value.numpy() for value in self._average])

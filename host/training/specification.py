@@ -216,16 +216,16 @@ def _import(path: Path) -> ModuleType:
     sys.modules[loader.name] = module  # dataclasses look their module up
     try:
         loader.loader.exec_module(module)
-    except TokayError:
-        raise
-    except Exception as error:  # whatever the user's file does wrong is the user's to know
+    except (Exception, SystemExit) as error:  # whatever the user's file does wrong is the user's to know
         line = error.lineno if isinstance(error, SyntaxError) else line_in(path, error)
         where = f"{path}:{line}" if line else str(path)
+        if isinstance(error, TokayError):
+            raise TokayError(f"{where}: {error.message}", hint=error.hint) from error
         raise TokayError(f"{where}: {type(error).__name__}: {error}") from error
     return module
 
 
-def line_in(path: Path, error: Exception) -> int | None:
+def line_in(path: Path, error: BaseException) -> int | None:
     """The line of ``path`` that was under way when ``error`` was raised; None where it was not on the way."""
     line, trace = None, error.__traceback__
     while trace is not None:

@@ -164,6 +164,9 @@ def test_what_cannot_work_is_refused(change: dict, message: str) -> None:
         ("x = 1\ny = nothing\n", r"model\.py:2: NameError"),
         ("x = (\n", r"model\.py:1: SyntaxError"),
         ("from tests_absent import x\n", "tests_absent"),
+        ("import sys\nsys.exit(3)\n", r"model\.py:2: SystemExit: 3"),
+        ("from codegen.frontend import FrontendSettings\n\n\nFrontendSettings(window_size_ms=-1)\n",
+         r"model\.py:4: .*window_size_ms"),
     ],
 )
 def test_a_broken_file(tmp_path: Path, text: str, message: str) -> None:

@@ -233,6 +233,12 @@ def test_patience() -> None:
 
 
 @needs_tensorflow
+def test_a_training_of_one_step_ends_with_what_it_learnt() -> None:
+    schedule = Schedule(epochs=1, batch_size=4096, learning_rate=0.01, averaging=0.9, warmup_epochs=0.0)
+    still = dataclasses.replace(schedule, learning_rate=1e-9, final_learning_rate=1e-9)
+    assert not same(trained(spec(schedule=schedule)), trained(spec(schedule=still)))
+
+
 @needs_tensorflow
 def test_a_loss_without_bound_ends_a_training() -> None:
     schedule = Schedule(epochs=3, batch_size=32, learning_rate=1e38, averaging=0.9)
