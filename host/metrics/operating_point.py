@@ -49,6 +49,12 @@ def write(subject: Subject, suggestion: Suggestion) -> None:
             f"no setting of the detector keeps to the limits: {subject.path} was not changed",
             hint="a better model, or a higher --false-accepts",
         )
+    best = suggestion.best.keywords
+    if best.spoken and best.false_rejects == best.spoken:
+        raise TokayError(
+            f"what keeps to the limits hears no keyword at all: {subject.path} was not changed",
+            hint="a better model, or a higher --false-accepts",
+        )
     present = read_parameters(subject.tflite)
     changed = update_params.apply(present, parameters(suggestion.best.settings), ())
     cli.write_atomic(subject.path, write_parameters(subject.tflite, changed))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from codegen.application import ApplicationSettings
 from host.detector import Detector, DetectorSettings, replay
 from host.errors import TokayError
 from host.features import Frontend
-from host.metrics import sweep
+from host.metrics import operating_point, subject, sweep
 from host.metrics.scoring import Scored, feature_stream, int8_network, streaming_scores
 from host.metrics.streaming import Spoken
 from host.metrics.streams import Stream
@@ -155,6 +156,17 @@ def test_each_keyword_gets_the_threshold_it_needs() -> None:
     assert on < 120 and off >= 220
     # With one threshold for both, "on" must be missed.
     assert min(p.keywords.false_rejects for p in found.points if sweep.within(p, Limits())) == 2
+
+
+def test_what_hears_nothing_is_not_written(tmp_path: Path) -> None:
+    words, noise = [("on", 3, 6, 150)], [("ON", at, 30, 200) for at in range(5, 55, 5)]
+    found = sweep.suggest([scored(20, words)], [scored(60, noise)], DETECTOR)
+    assert found.feasible and found.best.keywords.false_rejects == 1
+    path = tmp_path / "m.tflite"
+    path.write_bytes(tone_words.model())
+    with pytest.raises(TokayError, match=r"hears no keyword at all: .*m\.tflite was not changed"):
+        operating_point.write(subject.quantized(str(path)), found)
+    assert path.read_bytes() == tone_words.model()
 
 
 def test_where_nothing_keeps_to_the_limits_that_is_said() -> None:
