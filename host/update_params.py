@@ -11,7 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from codegen.application import ApplicationSettings, check_features
+from codegen.frontend import FrontendSettings
+from codegen.graph import Graph
 from codegen.parameters import Parameters, check_type, infer_type, read_parameters, write_parameters
+from codegen.read import read_model
 from host import cli, model_files
 from host.errors import TokayError
 
@@ -40,6 +44,7 @@ def main(argv: Sequence[str]) -> int:
         _show(params, args.json)
         return 0
     changed = apply(params, given, args.remove)
+    _require_usable(model.tflite, params, changed)
     tflite = write_parameters(model.tflite, changed, description=args.description)
     cli.write_atomic(args.output or model.path, tflite)
     cli.emit_json(args.json, _jsonable(changed))
@@ -60,6 +65,29 @@ def apply(params: Parameters, given: dict[str, Any], remove: Sequence[str]) -> P
         changed[key] = value
         changed.types[key] = _fitting_type(key, value, _type(key, params))
     return changed
+
+
+def _require_usable(tflite: bytes, before: Parameters, after: Parameters) -> None:
+    """Refuses a change that makes a model that the other commands take one that they do not."""
+    try:
+        graph = read_model(tflite)
+    except TokayError:
+        return  # they do not take it anyway
+    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+        return
+    if (reason := _unusable(graph, after)) and not _unusable(graph, before):
+        raise TokayError(f"nothing was changed: {reason.message}", hint=reason.hint)
+
+
+def _unusable(graph: Graph, params: Parameters) -> TokayError | None:
+    """Why a device could not listen with these parameters."""
+    try:
+        ApplicationSettings.from_parameters(params, graph.tensors[graph.outputs[0]].elements)
+        if any(key.startswith("fe.") for key in params):
+            check_features(graph, FrontendSettings.from_parameters(params))
+    except TokayError as error:
+        return error
+    return None
 
 
 def parse_value(text: str, type_name: str | None) -> Any:

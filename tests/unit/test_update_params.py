@@ -12,6 +12,8 @@ from codegen.errors import TokayError
 from codegen.parameters import Parameters, read_parameters, write_parameters
 from host import cli, update_params
 
+SHIPPED = Path(__file__).resolve().parents[2] / "host" / "models" / "keyword_spotting_on_off.tflite"
+
 
 def empty_model() -> bytes:
     import flatbuffers
@@ -75,6 +77,30 @@ def test_lists_that_a_model_does_not_have_yet(model: Path) -> None:
 def test_what_should_be_a_list_is_refused_with_its_name(key: str, value: object) -> None:
     with pytest.raises(TokayError, match=rf"parameter {key}=.* is not a list \(update_params MODEL {key}="):
         ApplicationSettings.from_parameters({key: value}, 2)
+
+
+@pytest.mark.parametrize(
+    "change, reason",
+    [
+        ("detection_threshold=999", "detection_threshold"),
+        ("suppression_ms=-5", "suppression_ms"),
+        ("fe.sample_rate_hz=1", "fe.sample_rate_hz"),
+        ("fe.window_step_ms=25", "the front end makes"),
+        ("classes=on,off", "names 2 classes"),
+    ],
+)
+def test_a_model_that_works_is_not_made_one_that_does_not(
+    change: str, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "m.tflite"
+    path.write_bytes(SHIPPED.read_bytes())
+    assert update(path, change) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: nothing was changed: ") and reason in said
+    assert path.read_bytes() == SHIPPED.read_bytes()
+    # What a command did not break, it may leave as it is.
+    path.write_bytes(write_parameters(path.read_bytes(), {"classes": ["on"]}))
+    assert update(path, "detection_threshold=999") == 0
 
 
 def test_output_leaves_the_model_alone(model: Path, tmp_path: Path) -> None:
