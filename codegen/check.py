@@ -23,6 +23,7 @@ from codegen.lookups import (
     channel_scales,
     constant_ints,
     padding_of,
+    reduced_axes,
     slice_axes,
     weights_matrix,
 )
@@ -406,14 +407,14 @@ def _pads(graph: Graph, op: Operator) -> str | None:
     return None
 
 
-def _means(graph: Graph, op: Operator) -> str | None:
+def _reduces(graph: Graph, op: Operator) -> str | None:
     """Axes are constant int32 within the input's dimensions, and the output is what is left."""
     source, output = graph.input(op, 0), graph.output(op)
     axes = constant_ints(graph, op, 1)
     rank = len(source.shape)
     if not axes or any(not -rank <= axis < rank for axis in axes):
         return f"axes {axes if axes else 'that are not constant int32'} of {_shape(source)}"
-    reduced = {axis % rank for axis in axes}
+    reduced = reduced_axes(graph, op)
     keep = op.options["keep_dims"]
     expected = tuple(1 if d in reduced else n for d, n in enumerate(source.shape) if keep or d not in reduced)
     return None if output.shape == expected else f"the output is {_shape(output)}, not {expected}"
@@ -454,7 +455,8 @@ CONSTRAINTS: dict[str, tuple[Constraint, ...]] = {
     "mul": (_rank_at_most_4, _broadcasts, _product_scale),
     "pad": (_rank_at_most_4, _pads, _same_scale),
     "padv2": (_rank_at_most_4, _pads, _same_scale),
-    "mean": (_rank_at_most_4, _means, _rescale),
+    "mean": (_rank_at_most_4, _reduces, _rescale),
+    "reduce_max": (_rank_at_most_4, _reduces, _same_scale),
     "reshape": (_same_elements,),
     "squeeze": (_same_elements,),
     "expand_dims": (_same_elements,),

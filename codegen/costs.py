@@ -1,7 +1,8 @@
 """Multiply-accumulates and operations of an operator, counted as the vendor's profiler counts them.
 
 A MAC is two operations; a bias adds one for each output, a fused activation two. Positions outside the
-input count as MACs too. Operators that the vendor counts as nothing (reshape, mean, logistic) do here.
+input count as MACs too. Operators that the vendor counts as nothing (reshape, mean, logistic) do here;
+a reduce_max counts as the max pooling that it is.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def _other_ops(graph: Graph, op: Operator, outputs: int) -> int:
         return outputs * (window + division) + _activation_ops(op, outputs)
     each = {
         "add": 1, "mul": 1, "softmax": 5, "quantize": 4, "dequantize": 2, "relu": 2, "relu6": 2,
-        "pad": 6, "padv2": 6,
+        "pad": 6, "padv2": 6, "reduce_max": 1,
     }  # fmt: skip
     return each.get(op.name, 0) * (outputs if op.name in ("pad", "padv2") else max(inputs, outputs))
 

@@ -64,6 +64,12 @@ def constant_ints(graph: Graph, op: Operator, k: int) -> list[int] | None:
     return [int(value) for value in tensor.data.reshape(-1)]
 
 
+def reduced_axes(graph: Graph, op: Operator) -> set[int]:
+    """The dimensions that a mean or maximum is taken over, counted from the outermost."""
+    rank = len(graph.input(op, 0).shape)
+    return {axis % rank for axis in constant_ints(graph, op, 1) or []}
+
+
 @dataclass(frozen=True)
 class SliceAxis:
     """One dimension of a strided slice: ``count`` elements from ``start`` in steps of ``stride``."""

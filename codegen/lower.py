@@ -22,6 +22,7 @@ from codegen.lookups import (
     channel_scales,
     constant_ints,
     padding_of,
+    reduced_axes,
     slice_axes,
     weights_matrix,
 )
@@ -51,7 +52,7 @@ from codegen.pack import (
     pack_depthwise,
     pack_weights,
 )
-from codegen.windows import folded_bias, pad_before
+from codegen.windows import folded_bias, pad_before, reduction_window
 
 
 def lower(graph: Graph, rounding: str = "double") -> tuple[Layer, ...]:
@@ -363,7 +364,7 @@ def _mean(graph: Graph, op: Operator) -> Layer:
     source, output = graph.input(op, 0), graph.output(op)
     shape = _quad(source.shape)
     lead = 4 - len(source.shape)
-    reduced = {lead + axis % len(source.shape) for axis in constant_ints(graph, op, 1) or []}
+    reduced = {lead + axis for axis in reduced_axes(graph, op)}
     count = math.prod(shape[d] for d in reduced)
     multiplier, shift = quantize_multiplier(source.q.scale / output.q.scale)
     # 1 / count goes into the multiplier, shifted up first by as many bits as it loses.
@@ -384,6 +385,20 @@ def _mean(graph: Graph, op: Operator) -> Layer:
         output_shift=shift - up,
     )
     return _layer(graph, op, "mean", options)
+
+
+def _reduce_max(graph: Graph, op: Operator) -> Layer:
+    """A maximum over any dimensions is max pooling of the same bytes seen as another shape."""
+    (height, width, channels), (rows, columns) = reduction_window(
+        graph.input(op, 0).shape, reduced_axes(graph, op)
+    )
+    options = Pool2DOptions(
+        input_height=height, input_width=width, channels=channels,
+        output_height=height // rows, output_width=width // columns,
+        kernel_height=rows, kernel_width=columns, stride_height=rows, stride_width=columns,
+        pad_top=0, pad_left=0, clamp_min=-128, clamp_max=127,
+    )  # fmt: skip
+    return _layer(graph, op, "max_pool_2d", options)
 
 
 def _strided_slice(graph: Graph, op: Operator) -> Layer:
@@ -408,6 +423,7 @@ LOWERINGS: dict[str, Callable[[Graph, Operator], Layer]] = {
     "pad": _pad,
     "padv2": _pad,
     "mean": _mean,
+    "reduce_max": _reduce_max,
     "reshape": _copy,
     "squeeze": _copy,
     "expand_dims": _copy,

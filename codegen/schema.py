@@ -47,6 +47,7 @@ _POOL = {
     "padding": (0, "b", 0), "stride_width": (1, "i", 0), "stride_height": (2, "i", 0),
     "filter_width": (3, "i", 0), "filter_height": (4, "i", 0), "activation": (5, "b", 0),
 }  # fmt: skip
+_REDUCER = {"keep_dims": (0, "?", False)}
 _STRIDED_SLICE = {
     "begin_mask": (0, "i", 0), "end_mask": (1, "i", 0), "ellipsis_mask": (2, "i", 0),
     "new_axis_mask": (3, "i", 0), "shrink_axis_mask": (4, "i", 0), "offset": (5, "?", False),
@@ -70,11 +71,12 @@ OPERATORS: dict[int, tuple[str, dict[str, tuple[int, str, int | float | bool]]]]
     22: ("reshape", {}),
     25: ("softmax", {"beta": (0, "f", 0.0)}),
     34: ("pad", {}),
-    40: ("mean", {"keep_dims": (0, "?", False)}),
+    40: ("mean", _REDUCER),
     43: ("squeeze", {}),
     45: ("strided_slice", _STRIDED_SLICE),
     60: ("padv2", {}),
     70: ("expand_dims", {}),
+    82: ("reduce_max", _REDUCER),
     114: ("quantize", {}),
 }
 

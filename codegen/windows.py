@@ -17,6 +17,20 @@ def pad_before(size: int, output: int, kernel: int, stride: int, dilation: int =
     return max(0, (output - 1) * stride + (kernel - 1) * dilation + 1 - size) // 2
 
 
+def reduction_window(
+    shape: tuple[int, ...], reduced: set[int]
+) -> tuple[tuple[int, int, int], tuple[int, int]]:
+    """A reduction of up to four dimensions as one of pooling: the input as (rows, columns, channels) and the
+    window, which is its own stride. Dimensions that are kept are, as far as they can be, the channels."""
+    groups = [1] * 5  # rows kept and reduced, columns kept and reduced, channels
+    place = 4
+    for d in reversed(range(len(shape))):
+        if shape[d] != 1:
+            place -= (d in reduced) != place % 2
+            groups[place] *= shape[d]
+    return (groups[0] * groups[1], groups[2] * groups[3], groups[4]), (groups[1], groups[3])
+
+
 def folded_bias(bias: np.ndarray, weights: np.ndarray, zero_point: int) -> np.ndarray:
     """int64[channels]: the bias less the input's zero point times the weights [channels][taps]."""
     return bias.astype(np.int64) - zero_point * weights.astype(np.int64).sum(axis=1)

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from codegen.fixed_point import activation_range
 from codegen.graph import Graph, Operator
-from codegen.lookups import activation_of, bias_of, channel_scales, constant_ints, padding_of
+from codegen.lookups import activation_of, bias_of, channel_scales, constant_ints, padding_of, reduced_axes
 from codegen.mvp.kernels.conv_2d import Conv2D
 from codegen.mvp.kernels.elementwise import Elementwise
 from codegen.mvp.kernels.pool import Pool
-from codegen.windows import pad_before
+from codegen.windows import pad_before, reduction_window
 
 
 def conv_2d(graph: Graph, op: Operator) -> Conv2D:
@@ -95,6 +95,20 @@ def mean(graph: Graph, op: Operator) -> Pool | None:
         pad=(0, 0),
         scale=scale,
         offset=y.q.zero_point - scale * x.q.zero_point,
+    )
+
+
+def reduce_max(graph: Graph, op: Operator) -> Pool:
+    """As max pooling of the same bytes."""
+    shape, window = reduction_window(graph.input(op, 0).shape, reduced_axes(graph, op))
+    height, width, channels = shape
+    return Pool(
+        operation="max",
+        input_shape=shape,
+        output_shape=(height // window[0], width // window[1], channels),
+        window=window,
+        stride=window,
+        pad=(0, 0),
     )
 
 

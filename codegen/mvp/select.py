@@ -56,6 +56,8 @@ def select(
         if whole is None:
             return Refusal("a mean over other dimensions than rows and columns")
         return _simple(partial(pool.pool, whole), "mean")
+    if op.name == "reduce_max":
+        return _simple(partial(pool.pool, from_graph.reduce_max(graph, op)), "reduce_max")
     if op.name in ("add", "mul"):
         shapes = {graph.tensors[i].shape for i in (*op.inputs, *op.outputs)}
         if len(shapes) > 1 or any(graph.tensors[i].constant for i in op.inputs):

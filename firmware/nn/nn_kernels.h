@@ -119,7 +119,8 @@ typedef struct nn_fully_connected_options {
     const nn_channel_t *channels;
 } nn_fully_connected_options_t;
 
-/* ---- max_pool_2d, average_pool_2d: over the positions of the window that are inside the input */
+/* ---- max_pool_2d, average_pool_2d: over the positions of the window that are inside the input; reduce_max is
+ * a max_pool_2d too, of its input seen as another shape */
 typedef struct nn_pool_2d_options {
     int32_t input_height, input_width, channels;
     int32_t output_height, output_width;

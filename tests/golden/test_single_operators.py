@@ -223,17 +223,20 @@ def test_pad(shape, data, explicit, scale, zero_point, seed):
 
 
 @random_models
-@given(SHAPES, st.data(), st.booleans(), SCALES, SCALES, ZERO_POINTS, ZERO_POINTS, SEEDS)
-def test_mean(shape, data, keep, scale_in, scale_out, zero_in, zero_out, seed):
+@given(st.sampled_from(["MEAN", "REDUCE_MAX"]), SHAPES, st.data(), st.booleans(), SCALES, SCALES, ZERO_POINTS,
+       ZERO_POINTS, SEEDS)  # fmt: skip
+def test_reductions(name, shape, data, keep, scale_in, scale_out, zero_in, zero_out, seed):
     rank = len(shape)
     axes = data.draw(st.lists(st.integers(-rank, rank - 1), min_size=1, max_size=rank))
     reduced = {axis % rank for axis in axes}
     left = tuple(1 if d in reduced else k for d, k in enumerate(shape) if keep or d not in reduced)
+    if name == "REDUCE_MAX":
+        scale_out, zero_out = scale_in, zero_in
     n = NetworkBuilder()
     x = n.tensor(shape, scale=scale_in, zero_point=zero_in)
     y = n.tensor(left, scale=scale_out, zero_point=zero_out)
     axis = n.tensor((len(axes),), "int32", data=np.array(axes))
-    assert_exact(single("MEAN", [x, axis], y, n, "ReducerOptions", keepDims=keep), seed)
+    assert_exact(single(name, [x, axis], y, n, "ReducerOptions", keepDims=keep), seed)
 
 
 @random_models

@@ -172,6 +172,10 @@ def test_shapes_that_cannot_be():
     assert "axis 5" in of("CONCATENATION", [(1, 2), (1, 4), (1, 6)], "ConcatenationOptions", axis=5)
     assert "negative" in of("PAD", [(1, 4), (1, 3)], "PadOptions", [[[0, 0], [0, -1]]])
     assert "axes [7]" in of("MEAN", [(1, 4), (1, 4)], "ReducerOptions", [[7]])
+    assert "axes [2]" in of("REDUCE_MAX", [(1, 4), (1, 4)], "ReducerOptions", [[2]])
+    assert "the output is 1x4, not (1, 1)" in of(
+        "REDUCE_MAX", [(1, 4), (1, 4)], "ReducerOptions", [[1]], keepDims=True
+    )
     assert "stride is 0" in of("STRIDED_SLICE", [(4,), (4,)], "StridedSliceOptions", [[0], [4], [0]])
     assert "ellipsis" in of(
         "STRIDED_SLICE", [(4,), (4,)], "StridedSliceOptions", [[0], [4], [1]], ellipsisMask=1

@@ -251,6 +251,29 @@ def test_a_layer_that_the_m33_does_faster_stays_there():
 
 
 @pytest.mark.parametrize(
+    "shape, axes, kernel",
+    [
+        ((1, 25, 5, 32), [1, 2], "mvp"),  # GlobalMaxPooling2D
+        ((1, 25, 32), [-2], "mvp"),
+        ((1, 6, 5, 16), [1, 1, 0], "mvp"),
+        ((3, 20, 4, 6), [0, 2], "mvp"),
+        ((1, 25, 5, 31), [1, 2], "max_pool_2d"),  # no pairs of channels
+        ((1, 25, 32), [2], "max_pool_2d"),
+    ],
+)
+def test_a_maximum_over_dimensions_is_exact(shape, axes, kernel):
+    left = tuple(n for d, n in enumerate(shape) if d not in {axis % len(shape) for axis in axes})
+    n = NetworkBuilder()
+    x, y = n.tensor(shape, scale=0.05, zero_point=7), n.tensor(left, scale=0.05, zero_point=7)
+    n.operator("REDUCE_MAX", [x, n.tensor((len(axes),), "int32", data=np.array(axes))], [y], "ReducerOptions")
+    model = Model(n.build([x], [y]), "mvp")
+    assert [layer.kernel for layer in model.layers] == [kernel]
+    values = np.random.default_rng(0).integers(-128, 128, shape, np.int8)
+    expected = values.max(axis=tuple({axis % len(shape) for axis in axes}))
+    np.testing.assert_array_equal(model.invoke(values), expected)
+
+
+@pytest.mark.parametrize(
     "rows, channels, kernel", [(49, 8, "mvp"), (3, 16, "mvp"), (49, 7, "fully_connected")]
 )
 def test_a_dense_layer_of_several_rows(rows, channels, kernel):
