@@ -369,6 +369,22 @@ def _logistic_scales(graph: Graph, op: Operator) -> str | None:
     return None if 2.0**-27 <= source.scale <= 2.0**16 else f"the input's scale is {source.scale:g}"
 
 
+def _leaky_slope(graph: Graph, op: Operator) -> str | None:
+    """The slope for negative values is not negative itself; what it makes of them stays within 31 bits."""
+    alpha = op.options["alpha"]
+    factor = graph.input(op, 0).q.scale * alpha / graph.output(op).q.scale
+    return None if 0 <= 255 * factor < 1 << 28 else f"alpha {alpha:g} rescales values by {factor:g}"
+
+
+def _hard_swish_scales(graph: Graph, op: Operator) -> str | None:
+    """The input's scale lies in [2^-20, 2^16], the output's is more than 1/128 of it and at most 512 times
+    it."""
+    source, output = graph.input(op, 0).q.scale, graph.output(op).q.scale
+    if not 2.0**-20 <= source <= 2.0**16:
+        return f"the input's scale is {source:g}"
+    return None if source / 128 < output <= 512 * source else f"scale {source:g} to {output:g}"
+
+
 # --- movers and reducers ---------------------------------------------------------------------------
 
 
@@ -467,6 +483,8 @@ CONSTRAINTS: dict[str, tuple[Constraint, ...]] = {
     "relu": (_same_elements, _rescale),
     "relu6": (_same_elements, _same_scale),
     "logistic": (_same_elements, _logistic_scales),
+    "leaky_relu": (_same_elements, _rescale, _leaky_slope),
+    "hard_swish": (_same_elements, _hard_swish_scales),
     "strided_slice": (_rank_at_most_4, _slices, _same_scale),
 }  # fmt: skip
 

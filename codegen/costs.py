@@ -1,8 +1,8 @@
 """Multiply-accumulates and operations of an operator, counted as the vendor's profiler counts them.
 
 A MAC is two operations; a bias adds one for each output, a fused activation two. Positions outside the
-input count as MACs too. Operators that the vendor counts as nothing (reshape, mean, logistic) do here;
-a reduce_max counts as the max pooling that it is.
+input count as MACs too. Operators that the vendor counts as nothing (reshape, mean, logistic) do here,
+and so do others that are tables like logistic; a reduce_max counts as the max pooling that it is.
 """
 
 from __future__ import annotations

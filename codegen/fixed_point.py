@@ -1,17 +1,22 @@
 """The quantized arithmetic that is done when code is generated, in exact integers.
 
-Multipliers, clamping bounds, and the tables of exponentials and of the logistic function, all with
-the roundings of TensorFlow Lite Micro's reference kernels (its fixed-point format is gemmlowp's).
+Multipliers, clamping bounds, and the tables of exponentials and of functions of an int8, all with the
+roundings of TensorFlow Lite Micro's reference kernels (its fixed-point format is gemmlowp's).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
 INT32_MAX = (1 << 31) - 1
 INT32_MIN = -(1 << 31)
+INT16_MAX = (1 << 15) - 1
+
+Scale = tuple[float, int]
+"""Scale and zero point of a tensor."""
 
 
 def quantize_multiplier(real: float) -> tuple[int, int]:
@@ -134,6 +139,53 @@ def logistic_table(scale: float, zero_point: int, rounding: str = "double") -> n
     radius = input_radius(4, left_shift) if left_shift >= 0 else INT32_MAX
     inputs = (value - zero_point for value in range(-128, 128))
     return np.array([_logistic(x, multiplier, left_shift, radius, rounding) for x in inputs], np.int8)
+
+
+def leaky_relu_table(source: Scale, output: Scale, alpha: float, rounding: str = "double") -> np.ndarray:
+    """The int8 outcomes of the 256 int8 inputs."""
+    (scale, zero_point), (output_scale, output_zero_point) = source, output
+    slopes = [quantize_multiplier(scale * slope / output_scale) for slope in (alpha, 1.0)]
+    values = (value - zero_point for value in range(-128, 128))
+    return _int8(output_zero_point + requantize(x, *slopes[x >= 0], rounding) for x in values)
+
+
+def hard_swish_table(source: Scale, output: Scale) -> np.ndarray:
+    """The int8 outcomes of the 256 int8 inputs, x times a gate that rises from 0 at -3 to 1 at 3, in 16 bits
+    as the reference has them."""
+    (scale, zero_point), (output_scale, output_zero_point) = source, output
+    fine = np.float32(scale) / np.float32(128)  # of inputs shifted up by 7 bits
+    to_output, shift = _multiplier_of_16_bits(float(fine / np.float32(output_scale)))
+    to_gate, gate_shift = _multiplier_of_16_bits(float(fine / (np.float32(3) / np.float32(32768))))
+
+    def outcome(x: int) -> int:
+        high = x << 7
+        gate = _saturate_16(high << max(gate_shift - 1, 0))  # the last bit of a left shift comes later
+        gate = _saturate_16(_multiply_high_16(gate, to_gate) << (gate_shift > 0))
+        gate = (round_shift(gate, max(-gate_shift, 0)) + (1 << 15)) >> 1
+        product = gate * _multiply_high_16(high, to_output)
+        towards_zero = (abs(product) >> 15) * (-1 if product < 0 else 1)
+        return output_zero_point + round_shift(towards_zero, -shift)
+
+    return _int8(outcome(value - zero_point) for value in range(-128, 128))
+
+
+def _int8(values: Iterable[int]) -> np.ndarray:
+    return np.array([max(-128, min(127, value)) for value in values], np.int8)
+
+
+def _multiplier_of_16_bits(real: float) -> tuple[int, int]:
+    """A quantized multiplier of 16 bits and its shift."""
+    multiplier, shift = quantize_multiplier(real)
+    return min((multiplier + (1 << 15)) >> 16, INT16_MAX), shift
+
+
+def _multiply_high_16(a: int, b: int) -> int:
+    """a * b / 2^15, rounded to nearest; not both -2^15."""
+    return (a * b + (1 << 14)) >> 15
+
+
+def _saturate_16(x: int) -> int:
+    return max(-INT16_MAX - 1, min(INT16_MAX, x))
 
 
 def _logistic(x: int, multiplier: int, left_shift: int, radius: int, rounding: str) -> int:

@@ -12,8 +12,17 @@ from dataclasses import replace
 import numpy as np
 
 from codegen.costs import macs_and_ops
-from codegen.fixed_point import activation_range, logistic_table, quantize, quantize_multiplier, softmax_table
-from codegen.graph import Graph, Operator
+from codegen.fixed_point import (
+    Scale,
+    activation_range,
+    hard_swish_table,
+    leaky_relu_table,
+    logistic_table,
+    quantize,
+    quantize_multiplier,
+    softmax_table,
+)
+from codegen.graph import Graph, Operator, Tensor
 from codegen.layers import Layer
 from codegen.lookups import (
     DATA_INPUTS,
@@ -65,14 +74,13 @@ def lower(graph: Graph, rounding: str = "double") -> tuple[Layer, ...]:
 
 def _rounded_once(graph: Graph, op: Operator, layer: Layer) -> Layer:
     """The layer for kernels that round once (NN_SINGLE_ROUNDING): tables hold rounded values too."""
-    if op.name not in ("softmax", "logistic"):
-        return layer
-    q = graph.input(op, 0).q
     if op.name == "softmax":
-        table = softmax_table(q.scale, float(op.options["beta"]), "single")
+        table = softmax_table(graph.input(op, 0).q.scale, float(op.options["beta"]), "single")
         options = replace(layer.options, table_entries=len(table), exp_table=table)
+    elif op.name in TABLES:
+        options = replace(layer.options, table=TABLES[op.name](graph, op, "single"))
     else:
-        options = replace(layer.options, table=logistic_table(q.scale, q.zero_point, "single"))
+        return layer
     return replace(layer, options=options, weights_bytes=_constant_bytes(options))
 
 
@@ -331,10 +339,31 @@ def _softmax(graph: Graph, op: Operator) -> Layer:
     return _layer(graph, op, "softmax", options, in_place=(0,))
 
 
-def _logistic(graph: Graph, op: Operator) -> Layer:
-    source = graph.input(op, 0)
-    table = logistic_table(source.q.scale, source.q.zero_point)
-    return _layer(graph, op, "logistic", LogisticOptions(source.elements, table), in_place=(0,))
+def _logistic_table(graph: Graph, op: Operator, rounding: str) -> np.ndarray:
+    return logistic_table(*_scale(graph.input(op, 0)), rounding)
+
+
+def _leaky_relu_table(graph: Graph, op: Operator, rounding: str) -> np.ndarray:
+    scales = (_scale(graph.input(op, 0)), _scale(graph.output(op)))
+    return leaky_relu_table(*scales, float(op.options["alpha"]), rounding)
+
+
+def _hard_swish_table(graph: Graph, op: Operator, rounding: str) -> np.ndarray:
+    """The reference rounds these as it always does, however it is built."""
+    return hard_swish_table(_scale(graph.input(op, 0)), _scale(graph.output(op)))
+
+
+TABLES: dict[str, Callable[[Graph, Operator, str], np.ndarray]] = {
+    "logistic": _logistic_table,
+    "leaky_relu": _leaky_relu_table,
+    "hard_swish": _hard_swish_table,
+}
+"""The operators whose 256 outcomes are stored."""
+
+
+def _table(graph: Graph, op: Operator) -> Layer:
+    table = TABLES[op.name](graph, op, "double")
+    return _layer(graph, op, "logistic", LogisticOptions(graph.output(op).elements, table), in_place=(0,))
 
 
 # --- movers and reducers ---------------------------------------------------------------------------
@@ -433,12 +462,16 @@ LOWERINGS: dict[str, Callable[[Graph, Operator], Layer]] = {
     "concatenation": _concatenation,
     "relu": _relu,
     "relu6": _relu6,
-    "logistic": _logistic,
+    **dict.fromkeys(TABLES, _table),
     "strided_slice": _strided_slice,
 }
 
 
 # --- small helpers ---------------------------------------------------------------------------------
+
+
+def _scale(tensor: Tensor) -> Scale:
+    return tensor.q.scale, tensor.q.zero_point
 
 
 def _quad(values: tuple[int, ...], fill: int = 1) -> Quad:
@@ -472,6 +505,7 @@ def _options_text(op: Operator) -> str:
         parts.append(f"activation:{activation_of(op)}")
     if "axis" in o:
         parts.append(f"axis:{o['axis']}")
-    if "beta" in o:
-        parts.append(f"beta:{o['beta']:g}")
+    for name in ("alpha", "beta"):
+        if name in o:
+            parts.append(f"{name}:{o[name]:g}")
     return " ".join(parts)

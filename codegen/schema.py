@@ -77,7 +77,9 @@ OPERATORS: dict[int, tuple[str, dict[str, tuple[int, str, int | float | bool]]]]
     60: ("padv2", {}),
     70: ("expand_dims", {}),
     82: ("reduce_max", _REDUCER),
+    98: ("leaky_relu", {"alpha": (0, "f", 0.0)}),
     114: ("quantize", {}),
+    117: ("hard_swish", {}),
 }
 
 

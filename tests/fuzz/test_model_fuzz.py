@@ -39,8 +39,13 @@ def small_model() -> bytes:
     s = n.tensor((1, 2, 3, 4), scale=0.2)
     lists = [n.tensor((4,), "int32", data=np.array(v)) for v in ([0, 0, 0, 0], [1, 2, 3, 4], [1, 1, 1, 1])]
     n.operator("STRIDED_SLICE", [p, *lists], [s], "StridedSliceOptions")
+    h, r, l = (n.tensor(shape, scale=0.2) for shape in ((1, 2, 3, 4), (1, 2, 1, 4), (1, 2, 1, 4)))
+    n.operator("HARD_SWISH", [s], [h])
+    n.operator("REDUCE_MAX", [h, n.tensor((1,), "int32", data=np.array([2]))], [r], "ReducerOptions",
+               keepDims=True)  # fmt: skip
+    n.operator("LEAKY_RELU", [r], [l], "LeakyReluOptions", alpha=0.1)
     m = n.tensor((1, 4), scale=0.3)
-    n.operator("MEAN", [s, n.tensor((2,), "int32", data=np.array([1, 2]))], [m], "ReducerOptions")
+    n.operator("MEAN", [l, n.tensor((2,), "int32", data=np.array([1, 2]))], [m], "ReducerOptions")
     f = n.tensor((1, 3), scale=0.3)
     n.operator("FULLY_CONNECTED", [m, n.tensor((3, 4), scale=0.1, data=np.ones(12)), -1], [f],
                "FullyConnectedOptions")  # fmt: skip

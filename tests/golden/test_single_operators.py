@@ -264,9 +264,9 @@ def test_softmax_of_most_classes():
 
 
 @random_models
-@given(st.sampled_from(["LOGISTIC", "RELU", "RELU6", "QUANTIZE"]), st.floats(-24, 12), SCALES, ZERO_POINTS,
-       ZERO_POINTS, SEEDS)  # fmt: skip
-def test_every_value_of_unary_operators(name, exponent, scale_out, zero_in, zero_out, seed):
+@given(st.sampled_from(["LOGISTIC", "RELU", "RELU6", "QUANTIZE", "LEAKY_RELU"]), st.floats(-24, 12), SCALES,
+       st.floats(0, 3), ZERO_POINTS, ZERO_POINTS)  # fmt: skip
+def test_every_value_of_unary_operators(name, exponent, scale_out, alpha, zero_in, zero_out):
     scale = float(np.float32(2.0**exponent))
     n = NetworkBuilder()
     x = n.tensor((256,), scale=scale, zero_point=zero_in)
@@ -274,9 +274,25 @@ def test_every_value_of_unary_operators(name, exponent, scale_out, zero_in, zero
         scale_out, zero_out = 1 / 256, -128
     elif name == "RELU6":
         scale_out, zero_out = scale, zero_in
-    assume(255 * scale / scale_out < 2**28)  # more is refused when code is generated
+    assume(255 * 3 * scale / scale_out < 2**28)  # more is refused when code is generated
     y = n.tensor((256,), scale=scale_out, zero_point=zero_out)
-    model = single(name, [x], y, n)
+    leaky = {"options": "LeakyReluOptions", "alpha": alpha} if name == "LEAKY_RELU" else {}
+    assert_every_value(single(name, [x], y, n, **leaky))
+
+
+@random_models
+@given(st.floats(-20, 16), st.floats(-6.99, 9), ZERO_POINTS, ZERO_POINTS)
+def test_every_value_of_hard_swish(exponent, coarser, zero_in, zero_out):
+    """Within all the scales that are not refused."""
+    n = NetworkBuilder()
+    scale = float(np.float32(2.0**exponent))
+    x = n.tensor((256,), scale=scale, zero_point=zero_in)
+    y = n.tensor((256,), scale=float(np.float32(scale * 2.0**coarser)), zero_point=zero_out)
+    assume(scale / 128 < n.tensors[y].quantization.scale[0] <= 512 * scale)
+    assert_every_value(single("HARD_SWISH", [x], y, n))
+
+
+def assert_every_value(model: bytes) -> None:
     every = np.arange(-128, 128).astype(np.int8)
     theirs = reference(model)
     theirs.set_input(every, 0)

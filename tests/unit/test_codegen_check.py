@@ -10,7 +10,7 @@ from codegen.errors import TokayError
 from codegen.pipeline import compile_model
 from codegen.schema import OPERATORS
 from host.runtime import Model
-from tests.tflite_builder import NetworkBuilder
+from tests.tflite_builder import NetworkBuilder, single
 
 
 def refused(model: bytes) -> str:
@@ -142,6 +142,11 @@ def test_order_and_connections():
         ("SOFTMAX", (0.1, 0), (1 / 256, 0), "zero point 0"),
         ("LOGISTIC", (0.1, 0), (1 / 128, -128), "scale 0.0078125"),
         ("RELU6", (0.1, 0), (0.2, 0), "the output 0.2"),
+        ("LEAKY_RELU", (1e9, 0), (1e-9, 0), "rescaled"),
+        ("LEAKY_RELU", (1e3, 0), (1e-2, 0), "alpha 300 rescales values by 3e+07"),
+        ("HARD_SWISH", (1e-7, 0), (1e-7, 0), "the input's scale is 1e-07"),
+        ("HARD_SWISH", (0.1, 0), (0.1 / 128, 0), "scale 0.1 to 0.00078125"),
+        ("HARD_SWISH", (0.1, 0), (52, 0), "scale 0.1 to 52"),
         ("QUANTIZE", (1e9, 0), (1e-9, 0), "rescaled"),
         ("RELU", (0.1, 300), (0.1, 0), "zero point 300"),
     ],
@@ -150,9 +155,19 @@ def test_scales_that_cannot_be(name, source, target, message):
     n = NetworkBuilder()
     x = n.tensor((1, 4), scale=source[0], zero_point=source[1])
     y = n.tensor((1, 4), scale=target[0], zero_point=target[1])
-    n.operator(name, [x], [y], "SoftmaxOptions" if name == "SOFTMAX" else None)
+    options, alpha = {"SOFTMAX": "SoftmaxOptions", "LEAKY_RELU": "LeakyReluOptions"}.get(name), {}
+    if name == "LEAKY_RELU":
+        alpha = {"alpha": 300}
+    n.operator(name, [x], [y], options, **alpha)
     text = refused(n.build([x], [y]))
     assert f"operator 0 ({name})" in text and message in text
+
+
+@pytest.mark.parametrize("alpha", [-0.1, float("nan"), float("inf")])
+def test_slopes_that_cannot_be(alpha):
+    n = NetworkBuilder()
+    x, y = n.tensor((1, 4), scale=0.1), n.tensor((1, 4), scale=0.1)
+    assert "alpha" in refused(single("LEAKY_RELU", [x], y, n, "LeakyReluOptions", alpha=alpha))
 
 
 def test_shapes_that_cannot_be():

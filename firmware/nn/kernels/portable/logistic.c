@@ -1,4 +1,4 @@
-/* logistic: a table of its 256 outcomes. */
+/* logistic: a table of its 256 outcomes; leaky_relu and hard_swish are this too. */
 #include "nn_kernels.h"
 
 nn_status_t nn_kernel_logistic(const nn_call_t *call)
