@@ -468,6 +468,7 @@ CONSTRAINTS: dict[str, tuple[Constraint, ...]] = {
     "max_pool_2d": _POOL,
     "average_pool_2d": _POOL,
     "add": (_rank_at_most_4, _broadcasts, _add_scales),
+    "sub": (_rank_at_most_4, _broadcasts, _add_scales),
     "mul": (_rank_at_most_4, _broadcasts, _product_scale),
     "pad": (_rank_at_most_4, _pads, _same_scale),
     "padv2": (_rank_at_most_4, _pads, _same_scale),

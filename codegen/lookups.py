@@ -13,6 +13,7 @@ from codegen.graph import Graph, Operator, Tensor
 DATA_INPUTS: dict[str, tuple[int, ...] | None] = {
     **dict.fromkeys([name for name, _ in schema.OPERATORS.values()], (0,)),
     "add": (0, 1),
+    "sub": (0, 1),
     "mul": (0, 1),
     "concatenation": None,
 }

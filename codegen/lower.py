@@ -274,7 +274,7 @@ def _add(graph: Graph, op: Operator) -> Layer:
         zero_point_2=b.zero_point, multiplier_2=m2, shift_2=s2,
         output_zero_point=output.zero_point, output_multiplier=m, output_shift=s,
     )  # fmt: skip
-    return _layer(graph, op, "add", options, in_place=_in_place(graph, op))
+    return _layer(graph, op, op.name, options, in_place=_in_place(graph, op))
 
 
 def _mul(graph: Graph, op: Operator) -> Layer:
@@ -448,6 +448,7 @@ LOWERINGS: dict[str, Callable[[Graph, Operator], Layer]] = {
     "max_pool_2d": _pool,
     "average_pool_2d": _pool,
     "add": _add,
+    "sub": _add,
     "mul": _mul,
     "pad": _pad,
     "padv2": _pad,

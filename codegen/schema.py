@@ -72,6 +72,7 @@ OPERATORS: dict[int, tuple[str, dict[str, tuple[int, str, int | float | bool]]]]
     25: ("softmax", {"beta": (0, "f", 0.0)}),
     34: ("pad", {}),
     40: ("mean", _REDUCER),
+    41: ("sub", {"activation": (0, "b", 0)}),
     43: ("squeeze", {}),
     45: ("strided_slice", _STRIDED_SLICE),
     60: ("padv2", {}),

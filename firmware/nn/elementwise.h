@@ -27,15 +27,20 @@ static inline __attribute__((always_inline)) void elementwise_broadcast(
     }
 }
 
-/* add: both inputs are brought to a common scale with more bits, added, and requantized. */
-static inline int8_t elementwise_add(const void *options, int32_t a, int32_t b)
+/* add and sub: both inputs are brought to a common scale with more bits, the second is added `sign` times,
+ * and the sum is requantized. */
+static inline int8_t elementwise_sum(const nn_add_options_t *o, int32_t a, int32_t b, int32_t sign)
 {
-    const nn_add_options_t *o = options;
     const int32_t scale = (int32_t)1 << o->left_shift;
     const int32_t first = nn_requantize((a - o->zero_point_1) * scale, o->multiplier_1, o->shift_1);
     const int32_t second = nn_requantize((b - o->zero_point_2) * scale, o->multiplier_2, o->shift_2);
-    const int32_t sum = nn_requantize(first + second, o->output_multiplier, o->output_shift);
+    const int32_t sum = nn_requantize(first + sign * second, o->output_multiplier, o->output_shift);
     return (int8_t)nn_clamp(sum + o->output_zero_point, o->clamp_min, o->clamp_max);
+}
+
+static inline int8_t elementwise_add(const void *options, int32_t a, int32_t b)
+{
+    return elementwise_sum(options, a, b, 1);
 }
 
 #endif

@@ -116,9 +116,9 @@ def test_schema_tables_are_the_published_schema():
 OPTION_TABLES = {
     "conv_2d": "Conv2DOptions", "depthwise_conv_2d": "DepthwiseConv2DOptions", "max_pool_2d": "Pool2DOptions",
     "average_pool_2d": "Pool2DOptions", "fully_connected": "FullyConnectedOptions", "add": "AddOptions",
-    "mul": "MulOptions", "softmax": "SoftmaxOptions", "concatenation": "ConcatenationOptions",
-    "mean": "ReducerOptions", "reduce_max": "ReducerOptions", "leaky_relu": "LeakyReluOptions",
-    "strided_slice": "StridedSliceOptions",
+    "sub": "SubOptions", "mul": "MulOptions", "softmax": "SoftmaxOptions",
+    "concatenation": "ConcatenationOptions", "mean": "ReducerOptions", "reduce_max": "ReducerOptions",
+    "leaky_relu": "LeakyReluOptions", "strided_slice": "StridedSliceOptions",
 }  # fmt: skip
 ALIASES = {
     "stride_width": "stride_w", "stride_height": "stride_h", "activation": "fused_activation_function",

@@ -68,7 +68,7 @@ def test_every_layer_is_the_vendors_reference_when_rounding_once(path):
         operators.test_fully_connected,
         operators.test_pools,
         operators.test_reductions,
-        operators.test_add_and_mul,
+        operators.test_add_sub_and_mul,
     ],
     ids=lambda test: test.__name__.removeprefix("test_"),
 )

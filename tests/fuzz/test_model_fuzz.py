@@ -34,8 +34,10 @@ def small_model() -> bytes:
     n.operator("CONV_2D", [x, w, b], [c], "Conv2DOptions", strideH=1, strideW=1)
     d = n.tensor((1, 6, 6, 4), scale=0.2)
     n.operator("ADD", [c, c], [d], "AddOptions")
+    e = n.tensor((1, 6, 6, 4), scale=0.2)
+    n.operator("SUB", [d, c], [e], "SubOptions")
     p = n.tensor((1, 3, 3, 4), scale=0.2)
-    n.operator("MAX_POOL_2D", [d], [p], "Pool2DOptions", strideH=2, strideW=2, filterHeight=2, filterWidth=2)
+    n.operator("MAX_POOL_2D", [e], [p], "Pool2DOptions", strideH=2, strideW=2, filterHeight=2, filterWidth=2)
     s = n.tensor((1, 2, 3, 4), scale=0.2)
     lists = [n.tensor((4,), "int32", data=np.array(v)) for v in ([0, 0, 0, 0], [1, 2, 3, 4], [1, 1, 1, 1])]
     n.operator("STRIDED_SLICE", [p, *lists], [s], "StridedSliceOptions")

@@ -191,9 +191,9 @@ def broadcast_shapes(draw: st.DrawFn) -> tuple[tuple[int, ...], tuple[int, ...]]
 
 
 @random_models
-@given(st.sampled_from(["ADD", "MUL"]), broadcast_shapes(), st.booleans(), ACTIVATIONS,
+@given(st.sampled_from(["ADD", "SUB", "MUL"]), broadcast_shapes(), st.booleans(), ACTIVATIONS,
        THREE_SCALES, st.tuples(ZERO_POINTS, ZERO_POINTS, ZERO_POINTS), SEEDS)  # fmt: skip
-def test_add_and_mul(name, shapes, swap, activation, factors, zeros, seed):
+def test_add_sub_and_mul(name, shapes, swap, activation, factors, zeros, seed):
     """The second input is a constant, a broadcast one or, for equal shapes, the input again."""
     rng = np.random.default_rng(seed)
     n = NetworkBuilder()
@@ -202,7 +202,7 @@ def test_add_and_mul(name, shapes, swap, activation, factors, zeros, seed):
     other = x if same else n.tensor(shapes[1], scale=factors[1], zero_point=zeros[1],
                                     data=rng.integers(-128, 128, shapes[1]))  # fmt: skip
     y = n.tensor(shapes[0], scale=factors[2], zero_point=zeros[2])
-    n.operator(name, [other, x] if swap else [x, other], [y], "AddOptions" if name == "ADD" else "MulOptions",
+    n.operator(name, [other, x] if swap else [x, other], [y], f"{name.title()}Options",
                fusedActivationFunction=activation)  # fmt: skip
     assert_exact(n.build([x], [y]), seed)
 

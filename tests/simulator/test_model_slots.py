@@ -283,7 +283,7 @@ def sealed_for_another_layout(model: model_image.ModelImage) -> bytes:
             "refused: it leads outside of itself",
         ),
         (  # a kernel that there is not
-            lambda model: patched(model, SLOT_A, layers_of(model, SLOT_A), 18),
+            lambda model: patched(model, SLOT_A, layers_of(model, SLOT_A), len(KERNELS)),
             "Error: the model was compiled for another firmware or does not fit its memory",
         ),
         (  # 2 MB of arena

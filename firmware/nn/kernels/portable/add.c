@@ -1,4 +1,4 @@
-/* add: see elementwise_add. */
+/* add: see elementwise_sum. */
 #include "elementwise.h"
 
 nn_status_t nn_kernel_add(const nn_call_t *call)
