@@ -1,15 +1,18 @@
 /* Requests that look into the network's memory: inject features, run it whole or by layer, read and write
- * tensors. Only while the audio loop is idle, except reading constants. */
+ * tensors. Only while the audio loop is idle, except reading constants. All but a run as a whole, whose scores need
+ * classes, also of a network that no front end feeds. */
 #include <string.h>
 
 #include "application_state.h"
 
 static bool is_idle(application_t *app, uint16_t request) {
-    if (app->source == SOURCE_NONE && app->ready) {
-        return true;
+    const char *kept_by = !app->bound                  ? "the network did not start"
+                          : app->source != SOURCE_NONE ? "set the source to none first"
+                                                       : NULL;
+    if (kept_by != NULL) {
+        channel_acknowledge(&app->channel, request, RESULT_BAD_VALUE, kept_by);
     }
-    channel_acknowledge(&app->channel, request, RESULT_BAD_VALUE, "set the source to none first");
-    return false;
+    return kept_by == NULL;
 }
 
 /* Whether [offset, offset + count) lies in the tensor. */
@@ -84,6 +87,10 @@ static bool read_tensor(application_t *app, const link_frame_t *frame, uint16_t 
 
 static void run_network(application_t *app, uint16_t request) {
     if (!is_idle(app, request)) {
+        return;
+    }
+    if (!app->ready) { /* and so has no list of classes */
+        channel_acknowledge(&app->channel, request, RESULT_UNSUPPORTED, "the network gives no scores");
         return;
     }
     bool ran = nn_run(&app->nn) == NN_OK;

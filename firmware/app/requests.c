@@ -127,7 +127,7 @@ static bool set_source(application_t *app, const link_frame_t *frame, uint16_t r
     if (message.source > SOURCE_NONE) {
         result = RESULT_BAD_VALUE;
     } else if (!app->ready) {
-        result = RESULT_FAILED;
+        result = message.source == SOURCE_NONE ? RESULT_OK : RESULT_FAILED; /* nothing listens: it is none */
     } else {
         application_listen(app, message.source);
         result = message.source == SOURCE_NONE || app->running ? RESULT_OK : RESULT_FAILED;

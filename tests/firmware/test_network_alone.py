@@ -1,4 +1,4 @@
-"""A network that no front end feeds: it cannot listen, but its image can be profiled."""
+"""A network that no front end feeds: it cannot listen, but its image can be profiled and run by layer."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ import shutil
 import numpy as np
 import pytest
 
-from host import board, cli, image, profile
+from host import board, cli, image, profile, target
+from host.device import commands
+from host.device import messages as m
+from host.device.device import DeviceError
 from host.errors import TokayError
+from host.runtime import Model
 from tests.tflite_builder import NetworkBuilder
 
 pytestmark = pytest.mark.skipif(
@@ -57,3 +61,38 @@ def test_it_can_be_profiled(network, tmp_path, capsys):
     assert value["cpu_cycles"] > 0 and value["verdict"] == "valid"
     assert value["frontend"] == {"cpu_cycles_per_step": 0, "cpu_cycles_per_step_max": 0, "step_ms": 0}
     assert "none: this network's features come from elsewhere" in capsys.readouterr().out
+
+
+def unusual_layers() -> bytes:
+    """Operators that the shipped models do not have, floats in and out."""
+    n = NetworkBuilder()
+    x, y = n.tensor((1, 6, 5, 8), "float32"), n.tensor((1, 8), "float32")
+    q, l, h, d = (n.tensor((1, 6, 5, 8), scale=scale) for scale in (0.02, 0.02, 0.03, 0.05))
+    r = n.tensor((1, 8), scale=0.05)
+    n.operator("QUANTIZE", [x], [q])
+    n.operator("LEAKY_RELU", [q], [l], "LeakyReluOptions", alpha=0.3)
+    n.operator("HARD_SWISH", [q], [h])
+    n.operator("SUB", [l, h], [d], "SubOptions")
+    n.operator("REDUCE_MAX", [d, n.tensor((2,), "int32", data=np.array([1, 2]))], [r], "ReducerOptions")
+    n.operator("DEQUANTIZE", [r], [y])
+    return n.build([x], [y])
+
+
+def test_its_layers_are_the_runtimes(tmp_path):
+    path = tmp_path / "layers.tflite"
+    path.write_bytes(unusual_layers())
+    model = Model(path)
+    built = image.build(str(path), board.load("brd2601b"), tmp_path / "image", listens=False)
+    with target.simulate(built.elf, "brd2601b") as where:
+        device = where.device
+        device.request(m.SourceSet(source=m.Source.NONE))
+        with pytest.raises(DeviceError, match="source"):
+            device.request(m.SourceSet(source=m.Source.MICROPHONE))
+        x = np.random.default_rng(1).normal(0, 2, model.input.shape).astype(np.float32)
+        commands.write_tensor(device, model.plan.input, x.tobytes())
+        for position, expected in enumerate(model.invoke_layers(x)):
+            device.request(m.RunLayer(layer=position), timeout_s=2.0)
+            layer = model.layers[position]
+            assert commands.read_tensor(device, model.plan.number(layer.output)) == expected.tobytes(), layer
+        with pytest.raises(DeviceError, match="the network gives no scores"):
+            commands.run_network(device)
