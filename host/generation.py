@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from codegen import application, emit_c, frontend
@@ -37,33 +37,49 @@ class Generated:
 def generate(model: str, accelerator: str = "none", mvp_weights: str = "ram") -> Generated:
     """Compiles MODEL (a name, a .tflite or an archive).
 
-    The network is always generated; the front end's settings where the model carries ``fe.*``
-    parameters, the detector's where it also names its classes.
+    The network is always generated; the front end's settings and the detector's where the model carries
+    ``fe.*`` parameters.
     """
+    generated = network(model, accelerator, mvp_weights)
+    return with_application(generated) if has_frontend(generated) else generated
+
+
+def network(model: str, accelerator: str = "none", mvp_weights: str = "ram") -> Generated:
+    """Compiles the network of MODEL alone."""
     file = model_files.read(model)
     plan = compile_model(
         file.tflite, name=file.name, accelerator=accelerator, mvp_weights=mvp_weights, mvp_cycles=worst_cycles
     )
-    parameters = read_parameters(file.tflite)
-    files = emit_c.emit_c(plan)
-    if any(key.startswith("fe.") for key in parameters):
-        files |= _application(plan, parameters)
-    return Generated(plan, parameters, len(file.tflite), files)
+    return Generated(plan, read_parameters(file.tflite), len(file.tflite), emit_c.emit_c(plan))
 
 
-def _application(plan: Plan, parameters: Parameters) -> dict[str, str]:
+def has_frontend(generated: Generated) -> bool:
+    """Whether the model says what front end feeds it."""
+    return any(key.startswith("fe.") for key in generated.parameters)
+
+
+def with_application(generated: Generated) -> Generated:
+    """With the settings of the front end and of the detector; TokayError where they do not fit."""
+    plan, parameters = generated.plan, generated.parameters
     settings = FrontendSettings.from_parameters(parameters)
     application.check_features(plan.graph, settings)
     classes = plan.graph.tensors[plan.graph.outputs[0]].elements
     detector = ApplicationSettings.from_parameters(parameters, classes)
     name = str(parameters.get("name") or plan.name)
-    return frontend.emit_c(settings) | application.emit_c(detector, name)
+    return _with(generated, settings, detector, name)
 
 
-def stand_in(plan: Plan) -> dict[str, str]:
-    """Settings for a network that no front end feeds: of two features, which fit no network of speech."""
+def with_stand_in(generated: Generated) -> Generated:
+    """With settings for a network that no front end feeds: two features, which fit no network of speech."""
     nobody = FrontendSettings(sample_length_ms=25, filterbank_n_channels=2)
-    return frontend.emit_c(nobody) | application.emit_c(ApplicationSettings(("none",), (255,)), plan.name)
+    return _with(generated, nobody, ApplicationSettings(("none",), (255,)), generated.plan.name)
+
+
+def _with(
+    generated: Generated, settings: FrontendSettings, detector: ApplicationSettings, name: str
+) -> Generated:
+    files = frontend.emit_c(settings) | application.emit_c(detector, name)
+    return replace(generated, files=generated.files | files)
 
 
 def write(files: dict[str, str], directory: Path | str) -> None:

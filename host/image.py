@@ -13,7 +13,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,8 @@ def build(
     """Builds the image of `model` (None: the bring-up image) for `board` in `output`.
 
     Nothing is done where the folder holds an image made of these very inputs. With `listens` a network
-    that no front end feeds is refused; without, its image says so at start and can still be profiled.
+    that no front end feeds is refused; without, its image says so at start and can still be profiled; the
+    summary's `unused_frontend` says why a front end that the model describes does not feed it.
     With `swappable` the image has all kernels and takes models from the flash behind it.
     """
     if accelerator != "none" and board.accelerator != accelerator:
@@ -107,10 +108,12 @@ def build(
             from host import generation
             from host.summary import summary
 
-            generated, fits = generate(model, accelerator, mvp_weights, listens)
+            generated, misfit = generate(model, accelerator, mvp_weights, listens)
             generation.write(generated.files, folder / "model")
             described = summary(generated.plan, generated.parameters, generated.model_bytes)
-            described["listens"] = fits
+            described["listens"] = misfit is None
+            unused = misfit is not None and generation.has_frontend(generated)
+            described["unused_frontend"] = str(misfit) if unused else None
         _write_if_changed(folder / "board" / "board_config.h", boards.header(board))
         swap = [f"-DTOKAY_SWAPPABLE={int(swappable)}"]
         cmake(folder, board, None if model is None else folder / "model", accelerator, verbose, swap)
@@ -175,31 +178,24 @@ def _recorded(folder: Path, inputs: str) -> Image | None:
         return None
 
 
-def generate(model: str, accelerator: str, mvp_weights: str, listens: bool) -> tuple[Any, bool]:
-    """The C made from a model, and whether the keyword spotter can feed it. If not, that is an error, or, if
-    it need not listen, it gets a front end that does not fit: the firmware then leaves the audio loop out."""
+def generate(
+    model: str, accelerator: str, mvp_weights: str, listens: bool
+) -> tuple[Any, TokayError | None]:
+    """The C made from a model, and why the keyword spotter cannot feed it, if so. That is an error, or, if it
+    need not listen, it gets a front end that does not fit: the firmware then leaves the audio loop out."""
+    from codegen import application
     from host import generation
 
-    generated = generation.generate(model, accelerator, mvp_weights)
-    misfit = _misfit(generated)
-    if misfit is None:
-        return generated, True
-    if listens:
-        raise misfit
-    return replace(generated, files=generated.files | generation.stand_in(generated.plan)), False
-
-
-def _misfit(generated: Any) -> TokayError | None:
-    """Why the keyword spotter cannot use a model."""
-    from codegen import application
-
-    plan = generated.plan
+    generated = generation.network(model, accelerator, mvp_weights)
+    name = generated.plan.name
     try:
-        application.frontend_parameters(generated.parameters, plan.name)
-        application.check_types(plan.graph, plan.name)
+        application.frontend_parameters(generated.parameters, name)
+        application.check_types(generated.plan.graph, name)
+        return generation.with_application(generated), None
     except TokayError as error:
-        return error
-    return None
+        if listens:
+            raise
+        return generation.with_stand_in(generated), error
 
 
 def _write_if_changed(path: Path, text: str) -> None:

@@ -81,6 +81,8 @@ def _static(args: Any) -> dict[str, Any]:
         )  # fmt: skip
         assert built.summary is not None
         args.image = built.elf
+        if (reason := built.summary["unused_frontend"]) is not None:
+            print(f"warning: the network is profiled without its front end: {reason}", file=sys.stderr)
         return built.summary
     from codegen.parameters import read_parameters
     from codegen.pipeline import compile_model

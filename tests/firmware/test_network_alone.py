@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
+from codegen.parameters import read_parameters, write_parameters
 from host import board, cli, image, profile, target
 from host.device import commands
 from host.device import messages as m
@@ -60,7 +61,21 @@ def test_it_can_be_profiled(network, tmp_path, capsys):
     assert [layer["opcode"] for layer in value["layers"]] == ["relu"]
     assert value["cpu_cycles"] > 0 and value["verdict"] == "valid"
     assert value["frontend"] == {"cpu_cycles_per_step": 0, "cpu_cycles_per_step_max": 0, "step_ms": 0}
-    assert "none: this network's features come from elsewhere" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "none: this network's features come from elsewhere" in printed.out and not printed.err
+
+
+def test_one_whose_front_end_does_not_fit_is_profiled_without(network, tmp_path, capsys):
+    data = network.read_bytes()
+    network.write_bytes(write_parameters(data, {**read_parameters(data), "fe.sample_rate_hz": 16000}))
+    for _ in range(2):  # the second image is the first
+        assert cli.run(profile.main, [str(network), "--json", str(tmp_path / "profile.json")]) == 0
+        printed = capsys.readouterr()
+        assert "none: this network's features come from elsewhere" in printed.out
+        assert printed.err.startswith("warning: the network is profiled without its front end: the front end")
+        assert printed.err.count("\n") == 1
+    with pytest.raises(TokayError, match="the network takes 1x40"):
+        image.build(str(network), board.load("brd2601b"), tmp_path / "image")
 
 
 def unusual_layers() -> bytes:
