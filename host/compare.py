@@ -1,9 +1,10 @@
 """Compares a target with the PC on the same audio: the first column, layer, score or decision that differs.
 
-``python -m host.compare MODEL --audio FILE [--simulate | --renode | --device [--port P]] [--json FILE]``
+``python -m host.compare MODEL [--audio FILE] [--simulate | --renode | --device [--port P]] [--json FILE]``
 
 The target gets the audio over its link in place of its microphone, and reports every column and every
-score. Then one window goes through its network layer by layer. Exit status 1 if anything differs.
+score. Then one window goes through its network layer by layer. Without audio the layers alone are compared,
+on random inputs, also of a network that no front end feeds. Exit status 1 if anything differs.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from host.tables import text_table
 
 _ATTEMPTS = 3  # over a connection that loses frames
 _LAYER_TIMEOUT_S = 10.0
+_INPUTS = 3  # random ones
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def main(argv: Sequence[str]) -> int:
     """The command."""
     p = cli.parser("compare", __doc__.splitlines()[0])
     p.add_argument("model", metavar="MODEL", help="a model's name or the path of a .tflite")
-    p.add_argument("--audio", metavar="FILE", type=Path, required=True, help="a WAV or FLAC file")
+    p.add_argument("--audio", metavar="FILE", type=Path, help="a WAV or FLAC file (default: layers alone)")
     p.add_argument("--resample", action="store_true", help="convert a file of another rate or more channels")
     p.add_argument("--image", metavar="ELF", type=Path, help="an image to run, not a fresh one")
     p.add_argument(
@@ -85,6 +87,17 @@ def main(argv: Sequence[str]) -> int:
     target.check_options(p, args)
     if args.image and (args.target == "device" or args.replay):
         p.error("--image is for --simulate and --renode")
+    if args.resample and args.audio is None:
+        p.error("--resample is for --audio")
+    kind, levels = _compare_layers(args) if args.audio is None else _compare_audio(args)
+    value = result(levels) | {"target": kind, "audio": args.audio and str(args.audio)}
+    if args.json != "-":
+        print(table(levels))
+    cli.emit_json(args.json, value)
+    return 0 if value["same"] else 1
+
+
+def _compare_audio(args: Any) -> tuple[str, list[Level]]:
     plan = Model(args.model, args.accelerator).plan
     pipeline = Pipeline(args.model, accelerator=args.reference or args.accelerator)
     samples = read_audio(args.audio, pipeline.sample_rate_hz, resample=args.resample)
@@ -92,12 +105,41 @@ def main(argv: Sequence[str]) -> int:
         target.require_accelerator(where.device, args.accelerator)
         # A board may still have the options of an earlier command: both sides get the model's settings.
         with listening.applied(where.device, pipeline.settings):
-            levels = compare(where.device, pipeline, samples, plan)
-    value = result(levels) | {"target": where.kind, "audio": str(args.audio)}
-    if args.json != "-":
-        print(table(levels))
-    cli.emit_json(args.json, value)
-    return 0 if value["same"] else 1
+            return where.kind, compare(where.device, pipeline, samples, plan)
+
+
+def _compare_layers(args: Any) -> tuple[str, list[Level]]:
+    plan = Model(args.model, args.accelerator).plan
+    model = Model(args.model, args.reference or args.accelerator)
+    if args.target != "device" and not args.replay and not args.image:
+        args.image = target.build_image(
+            args.model, args.board, args.accelerator, listens=False, verbose=args.verbose
+        )
+    with target.connect(args, plan.sha256) as where:
+        target.require_accelerator(where.device, args.accelerator)
+        try:
+            return where.kind, [compare_layers(where.device, model, plan)]
+        finally:
+            listening.stop(where.device)
+
+
+def compare_layers(device: Device, model: Model, plan: Plan) -> Level:
+    """Every layer on the same few random inputs, the first of them extreme; ``plan`` is the target's."""
+    levels = [
+        _layers(device, model, plan, values, f"random input {k}", {"input": k})
+        for k, values in enumerate(_random_inputs(model))
+    ]
+    first = next((level for level in levels if level.different), levels[0])
+    compared, different = sum(v.compared for v in levels), sum(v.different for v in levels)
+    return Level("layers", compared, different, first.first, first.text)
+
+
+def _random_inputs(model: Model) -> list[np.ndarray]:
+    rng, shape = np.random.default_rng(0), model.input.shape
+    if model.input.dtype == np.float32:
+        return [rng.normal(0, 10.0**k, shape).astype(np.float32) for k in range(_INPUTS)]
+    extreme = rng.choice(np.array([-128, 127], np.int8), shape)
+    return [extreme, *(rng.integers(-128, 128, shape, np.int8) for _ in range(_INPUTS - 1))]
 
 
 def compare(
@@ -124,7 +166,10 @@ def compare(
         _settings(device, pipeline),
         _columns("spectrogram", expected.spectrogram, found.spectrogram, time_of),
         _columns("features", expected.features, found.features, time_of),
-        _layers(device, pipeline, plan or pipeline.model.plan, window, at_ms),
+        _layers(
+            device, pipeline.model, plan or pipeline.model.plan, window,
+            f"window at {at_ms} ms", {"time_ms": at_ms},
+        ),
         scores,
         _decisions(expected.detections, found.detections),
     ]
@@ -208,15 +253,17 @@ def _columns(
     return Level(name, len(numbers), len(different), first, text)
 
 
-def _layers(device: Device, pipeline: Pipeline, plan: Plan, features: np.ndarray, time_ms: int) -> Level:
-    """Each layer on the PC's input of it, so that one wrong layer does not make all later ones look so."""
-    model = pipeline.model
+def _layers(
+    device: Device, model: Model, plan: Plan, values: np.ndarray, name: str, place: Mapping[str, int]
+) -> Level:
+    """Each layer on the PC's input of it, so that one wrong layer does not make all later ones look so.
+    ``name`` and ``place`` tell which ``values`` the network was given."""
     device.request(m.StreamSet(events=m.Stream(0)))
     device.request(m.SourceSet(source=m.Source.NONE), timeout_s=2.0)
-    commands.inject_features(device, features)
+    commands.write_tensor(device, plan.input, values.tobytes())
     first: dict[str, Any] | None = None
     text, different = "", 0
-    outputs = model.invoke_layers(features)
+    outputs = model.invoke_layers(values)
     for position, (layer, expected) in enumerate(zip(model.layers, outputs, strict=True)):
         device.request(m.RunLayer(layer=position), timeout_s=_LAYER_TIMEOUT_S)
         tensor = plan.number(layer.output)
@@ -226,10 +273,9 @@ def _layers(device: Device, pipeline: Pipeline, plan: Plan, features: np.ndarray
         different += 1
         commands.write_tensor(device, tensor, expected.tobytes())
         if first is None:
-            first = {"layer": layer.index, "opcode": layer.name, "time_ms": time_ms}
-            first |= _element(expected, data)
+            first = {"layer": layer.index, "opcode": layer.name, **place, **_element(expected, data)}
             text = (
-                f"layer {layer.index} ({layer.name}), window at {time_ms} ms, element {first['element']}: "
+                f"layer {layer.index} ({layer.name}), {name}, element {first['element']}: "
                 f"PC {first['pc']}, target {first['target']}; {first['elements']} of {expected.size} differ"
             )
     return Level("layers", len(outputs), different, first, text)
@@ -239,14 +285,16 @@ def _element(expected: np.ndarray, data: bytes) -> dict[str, Any]:
     if len(data) != expected.nbytes:
         return {"element": None, "pc": expected.size, "target": len(data), "elements": expected.size}
     found = np.frombuffer(data, expected.dtype).reshape(expected.shape)
-    places = np.argwhere(found != expected)
+    bits = f"i{expected.itemsize}"  # which differ where floats that are equal do not
+    places = np.argwhere(found.view(bits) != expected.view(bits))
     place = tuple(int(i) for i in places[0])
+    wide = np.int64 if expected.dtype == np.int8 else np.float64
     return {
         "element": list(place),
-        "pc": int(expected[place]),
-        "target": int(found[place]),
+        "pc": expected[place].item(),
+        "target": found[place].item(),
         "elements": len(places),
-        "largest": int(np.abs(found.astype(np.int64) - expected.astype(np.int64)).max()),
+        "largest": np.abs(found.astype(wide) - expected.astype(wide)).max().item(),
     }
 
 

@@ -83,9 +83,12 @@ def check_options(p: argparse.ArgumentParser, args: Any) -> None:
             p.error(f"--{name} is for --device")
 
 
-def build_image(model: str, board: str, accelerator: str, *, verbose: bool = False) -> Path:
+def build_image(
+    model: str, board: str, accelerator: str, *, listens: bool = True, verbose: bool = False
+) -> Path:
     """Path of the image's ELF, built (again where something has changed) under build/."""
-    return images.build(model, boards.load(board), accelerator=accelerator, verbose=verbose).elf
+    loaded = boards.load(board)
+    return images.build(model, loaded, accelerator=accelerator, listens=listens, verbose=verbose).elf
 
 
 def connect(args: Any, model_sha256: str) -> Target:

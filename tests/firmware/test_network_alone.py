@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from typing import Any
 
 import numpy as np
 import pytest
 
 from codegen.parameters import read_parameters, write_parameters
-from host import board, cli, image, profile, target
+from host import board, cli, compare, image, profile, target
 from host.device import commands
 from host.device import messages as m
 from host.device.device import DeviceError
@@ -111,3 +112,28 @@ def test_its_layers_are_the_runtimes(tmp_path):
             assert commands.read_tensor(device, model.plan.number(layer.output)) == expected.tobytes(), layer
         with pytest.raises(DeviceError, match="the network gives no scores"):
             commands.run_network(device)
+
+
+def test_its_layers_can_be_compared(tmp_path, capsys, monkeypatch):
+    path, out = tmp_path / "layers.tflite", tmp_path / "compare.json"
+    path.write_bytes(unusual_layers())
+    assert cli.run(compare.main, [str(path), "--json", str(out)]) == 0
+    value = json.loads(out.read_text())
+    assert value["same"] and value["audio"] is None
+    assert [(stage["name"], stage["compared"]) for stage in value["stages"]] == [("layers", 18)]
+
+    simulate = target.simulate
+
+    def damaged(*arguments: Any) -> target.Target:
+        opened = simulate(*arguments)
+        table = opened.machine.symbol_info("layer_1_table").address
+        opened.machine.write(table, bytes(b ^ 1 for b in opened.machine.read(table, 256)))
+        return opened
+
+    monkeypatch.setattr(target, "simulate", damaged)
+    assert cli.run(compare.main, [str(path), "--json", str(out)]) == 1
+    first = json.loads(out.read_text())["first"]
+    assert (first["stage"], first["layer"], first["opcode"], first["input"]) == ("layers", 1, "leaky_relu", 0)
+    assert (first["elements"], first["largest"]) == (240, 1)
+    assert "layer 1 (leaky_relu), random input 0, element [0, 0, 0, 0]" in capsys.readouterr().out
+    assert cli.run(compare.main, [str(path), "--resample"]) == 2
