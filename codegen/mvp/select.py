@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from codegen.graph import Graph, Operator
+from codegen.lookups import DATA_INPUTS
 from codegen.mvp import from_graph
 from codegen.mvp.kernels import conv_2d, depthwise_conv_2d, elementwise, fully_connected, pool
 from codegen.mvp.kernels.layer import NOMINAL, NOMINAL_FLASH, Cycles, MvpLayer, Placement, Refusal
@@ -36,6 +37,8 @@ def select(
     often to be copied to RAM before the layer; ``scratch_limit`` bounds the binary16 copy of the input,
     which is then made in bands of rows.
     """
+    if any(graph.input(op, k).constant for k in DATA_INPUTS[op.name] or range(len(op.inputs))):
+        return Refusal("a constant operand, which is not in the arena")
     if op.name in ("conv_2d", "depthwise_conv_2d"):
         module = conv_2d if op.name == "conv_2d" else depthwise_conv_2d
         layer = getattr(from_graph, op.name)(graph, op)
@@ -60,8 +63,8 @@ def select(
         return _simple(partial(pool.pool, from_graph.reduce_max(graph, op)), "reduce_max")
     if op.name in ("add", "mul"):
         shapes = {graph.tensors[i].shape for i in (*op.inputs, *op.outputs)}
-        if len(shapes) > 1 or any(graph.tensors[i].constant for i in op.inputs):
-            return Refusal("operands of different shapes, or a constant one")
+        if len(shapes) > 1:
+            return Refusal("operands of different shapes")
         return _simple(partial(elementwise.elementwise, from_graph.elementwise(graph, op)))
     return Refusal(f"the accelerator has no kernel for {op.name}")
 

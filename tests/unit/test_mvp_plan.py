@@ -273,6 +273,30 @@ def test_a_maximum_over_dimensions_is_exact(shape, axes, kernel):
     np.testing.assert_array_equal(model.invoke(values), expected)
 
 
+@pytest.mark.parametrize("name", ["MAX_POOL_2D", "REDUCE_MAX", "ADD"])
+def test_what_reads_a_constant_stays_on_the_core(name):
+    n = NetworkBuilder()
+    shape = (1, 8, 8, 32)
+    values = np.random.default_rng(0).integers(-128, 128, shape)
+    x, constant = n.tensor((1, 32), scale=0.1), n.tensor(shape, scale=0.1, data=values)
+    made = n.tensor(shape if name == "ADD" else (1, 1, 1, 32), scale=0.1)
+    y = n.tensor(shape if name == "ADD" else (1, 1, 1, 32), scale=0.1)
+    if name == "ADD":
+        n.operator(name, [constant, constant], [made], "AddOptions")
+    elif name == "MAX_POOL_2D":
+        n.operator(name, [constant], [made], "Pool2DOptions", padding=1, strideH=8, strideW=8, filterHeight=8,
+                   filterWidth=8)  # fmt: skip
+    else:
+        axes = n.tensor((2,), "int32", data=np.array([1, 2]))
+        n.operator(name, [constant, axes], [made], "ReducerOptions", keepDims=True)
+    n.operator("ADD", [x, made], [y], "AddOptions")
+    tflite = n.build([x], [y])
+    model = Model(tflite, "mvp")
+    assert model.layers[0].reason == "a constant operand, which is not in the arena"
+    values = np.zeros((1, 32), np.int8)
+    np.testing.assert_array_equal(model.invoke(values), Model(tflite).invoke(values))
+
+
 @pytest.mark.parametrize(
     "rows, channels, kernel", [(49, 8, "mvp"), (3, 16, "mvp"), (49, 7, "fully_connected")]
 )
