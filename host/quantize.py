@@ -8,13 +8,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from host import cli
 from host.dataset import find
 from host.errors import TokayError
 from host.training import specification
-from host.training.specification import Specification
 
 
 def main(argv: Sequence[str]) -> int:
@@ -37,18 +35,14 @@ def main(argv: Sequence[str]) -> int:
     if not args.build and not weights.is_file():
         raise TokayError(f"{weights}: no such Keras model", hint=f"run: python -m host.train {args.model}")
 
-    from host.training import convert, examples, fit
+    from host.training import convert, examples, network
 
-    store = None if args.build else find.load(args.dataset, spec)
-    keras = fit.import_keras(args.seed)
-    if store is None:
-        model, sample = fit.build(loaded), convert.unlabelled(spec)
+    if args.build:
+        network.import_keras(args.seed)
+        model, sample = network.build(loaded), convert.unlabelled(spec)
     else:
-        try:
-            model = keras.models.load_model(weights)
-        except (ValueError, OSError) as error:
-            raise TokayError(f"{weights}: not a Keras model: {error}") from error
-        check_fit(model, spec, weights)
+        store = find.load(args.dataset, spec)
+        model = network.load_trained(weights, spec, args.seed)
         sample = examples.augmented(spec, store, args.seed)
     tflite = convert.to_int8(model, spec, sample.features, sample.labels)
     tflite = convert.with_parameters(tflite, spec)
@@ -56,26 +50,6 @@ def main(argv: Sequence[str]) -> int:
     print(f"wrote {output}: {len(tflite)} bytes", file=sys.stderr)
     cli.emit_json(args.json, {"name": spec.name, "output": str(output), "model_bytes": len(tflite)})
     return 0
-
-
-def check_fit(model: Any, spec: Specification, weights: Path) -> None:
-    """Raises TokayError unless a Keras model takes the specification's features to a score for each class."""
-    found = [[tuple(tensor.shape[1:]) for tensor in tensors] for tensors in (model.inputs, model.outputs)]
-    classes = len(spec.classes)
-    features = [_without_ones(shape) for shape in found[0]]
-    if features == [_without_ones(spec.feature_shape)] and found[1] == [(classes,)]:
-        return
-    inputs, outputs = (", ".join("x".join(map(str, shape)) for shape in shapes) for shapes in found)
-    frames, channels = spec.feature_shape
-    raise TokayError(
-        f"{weights} makes {outputs} of {inputs}, {spec.name} has {frames}x{channels} features and {classes} "
-        "classes",
-        hint="it was trained by another specification",
-    )
-
-
-def _without_ones(shape: Sequence[int | None]) -> tuple[int | None, ...]:
-    return tuple(size for size in shape if size != 1)
 
 
 if __name__ == "__main__":

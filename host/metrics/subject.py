@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from codegen.application import ApplicationSettings, check_features
 from codegen.frontend import FrontendSettings
@@ -20,6 +19,7 @@ from host.errors import TokayError
 from host.metrics.scoring import Network, int8_network, keras_network
 from host.runtime import Model
 from host.training import specification
+from host.training.network import load_trained
 from host.training.specification import Specification
 
 
@@ -75,20 +75,11 @@ def arithmetics(subject: Subject) -> list[tuple[str, Network]]:
     found = []
     path = subject.path.with_suffix(".keras")
     if path.is_file():
-        found.append(("float", keras_network(_load_keras(path), Model(subject.tflite).input.scale)))
+        model = load_trained(path, subject.spec)
+        found.append(("float", keras_network(model, Model(subject.tflite).input.scale)))
     found.append(("int8", int8_network(subject.tflite)))
     found.append(("mvp", int8_network(subject.tflite, "mvp")))
     return found
-
-
-def _load_keras(path: Path) -> Any:
-    from host.training import fit
-
-    keras = fit.import_keras(0)
-    try:
-        return keras.models.load_model(path)
-    except (ValueError, OSError) as error:
-        raise TokayError(f"{path}: not a Keras model: {error}") from error
 
 
 def in_float(model: str) -> Subject:
@@ -104,7 +95,8 @@ def in_float(model: str) -> Subject:
         path = loaded.trained(".keras")
     if not path.is_file():
         raise TokayError(f"{path}: no such Keras model", hint=f"run: python -m host.train {model}")
-    network, spec = _load_keras(path), loaded.spec
+    spec = loaded.spec
+    network = load_trained(path, spec)
     parameters = {**dataclasses.asdict(spec.detector), "classes": list(spec.classes)}
     settings = ApplicationSettings.from_parameters(parameters, len(spec.classes))
     return Subject(spec.name, path, spec, settings, "float", keras_network(network, spec.input_scale))
@@ -118,5 +110,5 @@ def _beside_tflite(given: Path) -> Subject:
     if not path.is_file():
         raise TokayError(f"{path}: no such Keras model")
     assert int8.tflite is not None
-    network = keras_network(_load_keras(path), Model(int8.tflite).input.scale)
+    network = keras_network(load_trained(path, int8.spec), Model(int8.tflite).input.scale)
     return dataclasses.replace(int8, path=path, arithmetic="float", network=network, tflite=None)

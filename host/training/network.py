@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,33 @@ def build_teacher(loaded: LoadedModel) -> Any:
     """The untrained network of a teacher, of the same shapes."""
     assert loaded.build_teacher is not None
     return _built(loaded.build_teacher, loaded.spec, loaded.path)
+
+
+def load_trained(path: Path, spec: Specification, seed: int = 0) -> Any:
+    """A trained Keras model, which has to be one of the specification's shapes."""
+    keras = import_keras(seed)
+    try:
+        model = keras.models.load_model(path)
+    except (ValueError, TypeError, OSError) as error:  # TypeError: of a layer that Keras does not know
+        raise TokayError(f"{path}: not a Keras model: {error}") from error
+    check_fit(model, spec, path)
+    return model
+
+
+def check_fit(model: Any, spec: Specification, path: Path) -> None:
+    """Raises TokayError unless a Keras model takes the specification's features to a score for each class."""
+    found = [[tuple(tensor.shape[1:]) for tensor in tensors] for tensors in (model.inputs, model.outputs)]
+    classes = len(spec.classes)
+    features = [_without_ones(shape) for shape in found[0]]
+    if features == [_without_ones(spec.feature_shape)] and found[1] == [(classes,)]:
+        return
+    inputs, outputs = (", ".join("x".join(map(str, shape)) for shape in shapes) for shapes in found)
+    frames, channels = spec.feature_shape
+    raise TokayError(
+        f"{path} makes {outputs} of {inputs}, {spec.name} has {frames}x{channels} features and {classes} "
+        "classes",
+        hint="it was trained by another specification",
+    )
 
 
 @dataclass
@@ -213,6 +240,10 @@ def _is_softmax(layer: Any, kind: type) -> bool:
     import keras
 
     return isinstance(layer, kind) and getattr(layer, "activation", None) is keras.activations.softmax
+
+
+def _without_ones(shape: Sequence[int | None]) -> tuple[int | None, ...]:
+    return tuple(size for size in shape if size != 1)
 
 
 def _cpu_flags() -> str:

@@ -13,8 +13,8 @@ import pytest
 
 from codegen.frontend import FrontendSettings
 from host.errors import TokayError
-from host.quantize import check_fit
 from host.training import specification
+from host.training.network import check_fit
 from host.training.specification import (
     Augmentation,
     Auxiliary,
@@ -68,7 +68,7 @@ def keras_like(inputs: list[tuple[int, ...]], outputs: list[tuple[int, ...]]) ->
     [([(50, 32, 1)], [(4,)]), ([(49, 32, 1)], [(3,)]), ([(49, 32, 1)], [(4,), (4,)]),
      ([(49, 32, 1), (8,)], [(4,)]), ([(49, None, 1)], [(4,)]), ([(49, 32, 1)], [(1, 4)])],
 )  # fmt: skip
-def test_quantize_refuses_weights_of_another_specification(inputs, outputs) -> None:
+def test_weights_of_another_specification_are_refused(inputs, outputs) -> None:
     spec = specification.load("keyword_spotting_on_off").spec
     for own in ((49, 32, 1), (49, 32)):
         check_fit(keras_like([own], [(4,)]), spec, Path("own.keras"))
