@@ -63,7 +63,7 @@ def apply(params: Parameters, given: dict[str, Any], remove: Sequence[str]) -> P
         changed.types.pop(key, None)
     for key, value in given.items():
         changed[key] = value
-        changed.types[key] = _fitting_type(key, value, _type(key, params))
+        changed.types[key] = _fitting_type(key, value, _type(key, changed))
     return changed
 
 

@@ -64,6 +64,13 @@ def test_new_parameters_take_their_natural_type(model: Path) -> None:
     assert params["flag"] is True and params["list"] == [1, 2]
 
 
+def test_a_parameter_that_is_removed_and_set_takes_its_natural_type(model: Path) -> None:
+    assert update(model, "detection_threshold=1.5") == 2
+    assert update(model, "detection_threshold=1.5", "--remove", "detection_threshold") == 0
+    params = read_parameters(model.read_bytes())
+    assert params["detection_threshold"] == 1.5 and params.types["detection_threshold"] == "f32"
+
+
 def test_lists_that_a_model_does_not_have_yet(model: Path) -> None:
     model.write_bytes(write_parameters(empty_model(), {"classes": "on,off", "name": "m"}))
     assert update(model, "classes=on,off,_x_", "detection_threshold_list=7,8,9") == 0
