@@ -6,7 +6,7 @@ A specification is written by hand: ``classes=("yes")`` is a text, of which each
 from __future__ import annotations
 
 import dataclasses
-import math
+import sys
 from collections.abc import Mapping
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
@@ -42,8 +42,11 @@ def _fits(value: Any, kind: Any) -> bool:
         return all(_fits(key, of[0]) and _fits(one, of[1]) for key, one in pairs)
     if kind in (int, float):
         number = isinstance(value, int if kind is int else int | float) and not isinstance(value, bool)
-        return number and math.isfinite(value)
-    return isinstance(value, kind)
+        return number and abs(value) <= sys.float_info.max  # false of NaN too
+    try:
+        return isinstance(value, get_origin(kind) or kind)
+    except TypeError:  # what is no class, such as Any: a specification may be derived, with fields of its own
+        return True
 
 
 def _words(kind: Any) -> str:

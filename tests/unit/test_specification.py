@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any, Optional
 
 import pytest
 
@@ -141,6 +142,8 @@ def test_class_of() -> None:
         ({"input_scale": float("inf")}, "input_scale must be a finite number"),
         ({"schedule": Schedule(epochs=1.5)}, "schedule.epochs must be a whole number"),
         ({"schedule": Schedule(epochs=True)}, "schedule.epochs"),
+        ({"schedule": Schedule(epochs=10**400)}, "schedule.epochs must be a whole number"),
+        ({"schedule": Schedule(learning_rate=10**400)}, "schedule.learning_rate must be a finite number"),
         ({"schedule": Schedule(learning_rate="1e-3")}, "schedule.learning_rate must be a finite number"),
         ({"augmentation": Augmentation(keyword_copies=1.5)}, "augmentation.keyword_copies"),
         ({"augmentation": Augmentation(background_crops=-1)}, "background_crops is negative"),
@@ -155,6 +158,15 @@ def test_class_of() -> None:
 def test_what_cannot_work_is_refused(change: dict, message: str) -> None:
     with pytest.raises(TokayError, match=message):
         dataclasses.replace(GOOD, **change)
+
+
+def test_a_derived_specification_may_have_fields_of_any_kind() -> None:
+    kinds = [("sizes", list[int], [8]), ("rate", Optional[float], None), ("more", Any, object())]  # noqa: UP045
+    fields = [(name, kind, dataclasses.field(default_factory=lambda v=v: v)) for name, kind, v in kinds]
+    derived = dataclasses.make_dataclass("Derived", fields, bases=(Specification,), frozen=True)
+    assert derived("m", "", ("on", "off"), FrontendSettings()).sizes == [8]
+    with pytest.raises(TokayError, match="sizes must be"):
+        derived("m", "", ("on", "off"), FrontendSettings(), sizes="8")
 
 
 @pytest.mark.parametrize(
