@@ -67,9 +67,12 @@ def add_seed(p: argparse.ArgumentParser, what: str) -> None:
 
 
 def _seed(text: str) -> int:
-    value = int(text)
+    try:
+        value = int(text)
+    except ValueError:
+        value = -1
     if not 0 <= value <= _HIGHEST_SEED:
-        raise TokayError(f"--seed {value} is outside 0..{_HIGHEST_SEED}")
+        raise TokayError(f"--seed {text} is no whole number from 0 to {_HIGHEST_SEED}")
     return value
 
 

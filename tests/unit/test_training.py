@@ -191,6 +191,13 @@ def test_a_result_that_cannot_be_written_is_refused_before_the_work(
         assert error.startswith(f"error: cannot write {tmp_path}") and error.count("\n") == 1, error
 
 
+@pytest.mark.parametrize("main", [train.main, quantize.main])
+@pytest.mark.parametrize("seed", ["-1", "1.5", "x", "4294967296"])
+def test_seeds_that_are_none(main, seed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(main, [NAME, "--seed", seed]) == 2
+    assert capsys.readouterr().err.startswith(f"error: --seed {seed} is no whole number from 0 to ")
+
+
 @pytest.mark.parametrize("main", [evaluate.main, quantize.main])
 @pytest.mark.parametrize("arguments", [["nothing"], ["a.tflite"], ["/nowhere/x.py"], [NAME, "--seed", "-1"]])
 def test_missing_models_are_one_line(main, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
