@@ -246,6 +246,7 @@ def test_a_loss_without_bound_ends_a_training() -> None:
         trained(spec(schedule=schedule))
 
 
+@needs_tensorflow
 def test_a_class_without_examples_is_named() -> None:
     wanted = spec(classes=("on", "off", "_unknown_", "_silence_", "five"))
     with pytest.raises(TokayError, match="no clip of five"):
