@@ -31,7 +31,7 @@ def main(argv: Sequence[str]) -> int:
     if args.build and not args.output:
         raise TokayError("--build would overwrite the trained model", hint="-o FILE.tflite")
     cli.require_writable(output)
-    weights = Path(args.weights) if args.weights else loaded.trained(".keras")
+    weights = Path(args.weights) if args.weights else loaded.made(".keras")
     if not args.build and not weights.is_file():
         raise TokayError(f"{weights}: no such Keras model", hint=f"run: python -m host.train {args.model}")
 

@@ -92,7 +92,7 @@ def in_float(model: str) -> Subject:
         return _beside_tflite(path)
     loaded = specification.load(model if path.suffix != ".keras" else str(path.with_suffix(".py")))
     if path.suffix != ".keras":
-        path = loaded.trained(".keras")
+        path = loaded.made(".keras")
     if not path.is_file():
         raise TokayError(f"{path}: no such Keras model", hint=f"run: python -m host.train {model}")
     spec = loaded.spec

@@ -155,6 +155,11 @@ class LoadedModel:
         """What training writes unless told otherwise: beside the file, by the model's name."""
         return self.path.parent / f"{self.spec.name}{suffix}"
 
+    def made(self, suffix: str) -> Path:
+        """What training made, to be read: named like the file, as with ``-o``, or else as it is by itself."""
+        own = self.path.with_suffix(suffix)
+        return own if own.is_file() and not self.spec.test_run else self.trained(suffix)
+
 
 def load(model: str) -> LoadedModel:
     """Loads ``model``: a name in host/models, that name with ``-test``, or the path of a file."""

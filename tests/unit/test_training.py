@@ -306,6 +306,9 @@ def test_a_specification_whose_file_is_called_otherwise(
     ):  # fmt: skip
         assert cli.run(evaluate.main, [*arguments, *data]) == 0, capsys.readouterr().err
     assert cli.run(quantize.main, ["mine.py", *data, "-o", "again.tflite"]) == 0
+    Path(f"{NAME}.keras").unlink()  # as with host.train mine.py -o mine.tflite
+    assert cli.run(evaluate.main, ["mine.py", "--float", *data]) == 0
+    assert cli.run(quantize.main, ["mine.py", *data, "-o", "again.tflite"]) == 0
     capsys.readouterr()
     for arguments, what in (
         (["alone.keras"], "alone.keras: neither a specification nor a .tflite"),
