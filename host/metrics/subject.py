@@ -90,12 +90,13 @@ def in_float(model: str) -> Subject:
     path = Path(model)
     if path.suffix == ".tflite" or (path.suffix == ".keras" and not path.with_suffix(".py").is_file()):
         return _beside_tflite(path)
-    loaded = specification.load(model if path.suffix != ".keras" else str(path.with_suffix(".py")))
+    source = str(path.with_suffix(".py")) if path.suffix == ".keras" else model
+    loaded = specification.load(source)
+    spec = loaded.spec
     if path.suffix != ".keras":
         path = loaded.made(".keras")
     if not path.is_file():
-        raise TokayError(f"{path}: no such Keras model", hint=f"run: python -m host.train {model}")
-    spec = loaded.spec
+        raise TokayError(f"{path}: no such Keras model", hint=f"run: python -m host.train {source}")
     network = load_trained(path, spec)
     parameters = {**dataclasses.asdict(spec.detector), "classes": list(spec.classes)}
     settings = ApplicationSettings.from_parameters(parameters, len(spec.classes))

@@ -294,6 +294,7 @@ def test_a_specification_whose_file_is_called_otherwise(
     other_words = specification.load("keyword_spotting_directions")
     Path("wrong.keras").write_bytes(convert.keras_bytes(fit.build(other_words)))
     Path("wrong.tflite").write_bytes(built.read_bytes())
+    shutil.copy("mine.py", "late.py")
     Path(f"{NAME}.keras").write_bytes(keras)
     Path("other.keras").write_bytes(keras)
     Path("other.tflite").write_bytes(built.read_bytes())
@@ -313,6 +314,7 @@ def test_a_specification_whose_file_is_called_otherwise(
     for arguments, what in (
         (["alone.keras"], "alone.keras: neither a specification nor a .tflite"),
         (["other.keras", "--gap"], "--gap starts from a .tflite"),
+        (["late.keras"], "late.keras: no such Keras model (run: python -m host.train late.py)"),
         (["wrong.keras"], "wrong.keras makes 8 of 49x32x1, model has 49x32 features and 4 classes"),
         (["wrong.tflite", "--gap"], "wrong.keras makes 8 of 49x32x1"),
         (["nothing.tflite", "--float"], "nothing.tflite: no such model file"),
