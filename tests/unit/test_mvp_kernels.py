@@ -250,6 +250,9 @@ def test_depthwise_multiplier_is_refused():
         (5, 9, (1, 3), (1, 1), False),
         (5, 4, (5, 4), (1, 1), False),
         (4, 4, (1, 1), (2, 2), False),
+        (1, 8, (2, 1), (2, 1), True),  # every window is clipped, none alone
+        (5, 1, (1, 2), (1, 1), True),
+        (3, 2, (1, 3), (2, 2), True),
     ],
 )
 def test_pool(operation, height, width, window, stride, same):

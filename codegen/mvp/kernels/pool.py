@@ -97,7 +97,7 @@ def _cases(layer: Pool, d: int) -> tuple[tables.Case, ...]:
 
 def _is_whole(layer: Pool) -> bool:
     taps = layer.window[0] * layer.window[1]
-    clipped = len(_cases(layer, 0)) > 1 or len(_cases(layer, 1)) > 1 or layer.pad != (0, 0)
+    clipped = any(_cases(layer, d) != ((0, layer.output_shape[d], 0, layer.window[d]),) for d in (0, 1))
     return layer.operation == "max" and 2 <= taps <= 4 and not clipped
 
 
