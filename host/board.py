@@ -130,7 +130,7 @@ def pin(text: Any) -> tuple[int, int]:
 def header(board: Board) -> str:
     """The text of board_config.h."""
     lines = [
-        f"/* Generated from boards/{board.key}/board.toml. */",
+        f"/* Generated from the board.toml of {board.key}. */",
         "#ifndef TOKAY_BOARD_CONFIG_H",
         "#define TOKAY_BOARD_CONFIG_H",
         f'#define BOARD_KEY "{board.key}"',
