@@ -107,6 +107,7 @@ SHAPES = [
     fields(ic=16, oc=4, height=1, width=20, kernel=(1, 3), stride=(1, 1), same=True),
     fields(ic=2, oc=4, height=9, width=9, kernel=(5, 4), stride=(1, 3), same=True, clamp=(-10, 60)),
     fields(ic=6, oc=2, height=4, width=4, kernel=(4, 4), stride=(1, 1), same=False, clamp=(3, 127)),
+    fields(ic=1, oc=4, height=3, width=2, kernel=(3, 3), stride=(2, 2), same=True),  # all columns clipped
 ]
 
 

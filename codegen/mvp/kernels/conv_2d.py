@@ -140,7 +140,8 @@ def _fits(layer: Conv2D, variant: Variant) -> bool:
     ic = layer.input_shape[2]
     columns = _columns(layer)
     even_runs = all(begin * ic % 2 == 0 and (end - begin) * ic % 2 == 0 for _, _, begin, end in columns)
-    even_steps = all(n * ic % 2 == 0 for n in (layer.input_shape[1], layer.stride[1], layer.pad[1]))
+    steps = (layer.input_shape[1], layer.weights.shape[2], layer.stride[1], layer.pad[1])
+    even_steps = all(n * ic % 2 == 0 for n in steps)
     # An odd tap's first channel is stored negated: -128 has no negative.
     return even_runs and even_steps and layer.weights[0::2].min() > -128
 
