@@ -30,7 +30,10 @@ def main(argv: Sequence[str]) -> int:
     p.add_argument("--operators", action="store_true", help="list what can be compiled")
     args = p.parse_args(argv)
     if args.operators:
-        print(_operators())
+        every = rules()
+        if args.json != "-":
+            print(_operators(every))
+        cli.emit_json(args.json, every)
         return 0
     if args.model is None:
         p.error("MODEL is missing")
@@ -46,10 +49,9 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _operators() -> str:
-    every = rules()
-    lines = ["Every operator:", *(f"  - {rule}" for rule in every.pop("*"))]
-    for name in sorted(every):
+def _operators(every: dict[str, list[str]]) -> str:
+    lines = ["Every operator:", *(f"  - {rule}" for rule in every["*"])]
+    for name in sorted(every.keys() - {"*"}):
         lines += [f"{name}:", *(f"  - {rule}" for rule in every[name])]
     return "\n".join(lines)
 

@@ -92,6 +92,15 @@ def test_operators_are_listed(capsys):
     assert "conv_2d:" in text and "Every operator:" in text
 
 
+def test_operators_are_listed_as_json(tmp_path: Path, capsys):
+    assert run(compile_main, ["--operators", "--json", "-"]) == 0
+    every = json.loads(capsys.readouterr().out)
+    assert every["*"] and every["conv_2d"]
+    assert run(compile_main, ["--operators", "--json", str(tmp_path / "operators.json")]) == 0
+    assert json.loads((tmp_path / "operators.json").read_text()) == every
+    assert "conv_2d:" in capsys.readouterr().out
+
+
 def test_summarize(capsys):
     assert run(summarize_main, [str(SHIPPED[0])]) == 0
     text = capsys.readouterr().out
