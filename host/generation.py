@@ -103,9 +103,10 @@ def _replace(files: dict[str, str], directory: Path) -> None:
         changed = []
         for name, text in files.items():
             target = directory / name
-            if target.is_file() and target.read_text() == text:
+            data = text.encode()
+            if target.is_file() and target.read_bytes() == data:
                 continue
-            (Path(temporary) / name).write_text(text)
+            (Path(temporary) / name).write_bytes(data)
             changed.append(name)
         for name in changed:
             os.replace(Path(temporary) / name, directory / name)

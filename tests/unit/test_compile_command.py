@@ -60,6 +60,13 @@ def test_a_second_compile_touches_nothing_and_removes_what_is_stale(tmp_path: Pa
     assert files(tmp_path) == {"model_plan.h": b"x", "model_plan.c": b"y"}
 
 
+def test_a_file_that_is_no_text_is_replaced(tmp_path: Path):
+    (tmp_path / "model_plan.h").write_bytes(b"\xff\xfe")
+    generated = generation.generate(str(SHIPPED[0]))
+    generation.write(generated.files, tmp_path)
+    assert (tmp_path / "model_plan.h").read_text() == generated.files["model_plan.h"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
