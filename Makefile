@@ -21,7 +21,7 @@ $(VENV)/.ready-test: pyproject.toml .ci/bootstrap $(VENV)/.ready
 	.ci/bootstrap test
 
 native: $(VENV)/.ready
-	@$(VENV)/bin/cmake -S . -B build/native -G Ninja "-DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(VENV)/bin/ninja" \
+	@mkdir -p build && $(VENV)/bin/cmake -S . -B build/native -G Ninja "-DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(VENV)/bin/ninja" \
 	  -DCMAKE_BUILD_TYPE=Release >build/native.log 2>&1 && \
 	 $(VENV)/bin/cmake --build build/native >>build/native.log 2>&1 || { cat build/native.log; exit 1; }
 
