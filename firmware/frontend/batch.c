@@ -7,7 +7,7 @@
 
 size_t frontend_stream(frontend_t *fe, const int16_t *samples, size_t count, uint16_t *out,
                        size_t columns) {
-  size_t channels = frontend_config(fe)->channels, written = 0;
+  size_t channels = frontend_config_of(fe)->channels, written = 0;
   while (count) {
     const uint16_t *column;
     size_t taken = frontend_process(fe, samples, count, &column);
@@ -20,7 +20,7 @@ size_t frontend_stream(frontend_t *fe, const int16_t *samples, size_t count, uin
 
 void frontend_clips(frontend_t *fe, const int16_t *audio, size_t clips, size_t samples,
                     size_t frames, uint16_t *scratch, int8_t *features) {
-  const frontend_config_t *config = frontend_config(fe);
+  const frontend_config_t *config = frontend_config_of(fe);
   size_t values = frames * config->channels;
   for (size_t clip = 0; clip < clips; ++clip) {
     frontend_reset(fe);

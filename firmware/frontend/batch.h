@@ -4,6 +4,10 @@
 
 #include "frontend.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Takes `count` samples and writes the columns that they complete, [columns][channels], to `out`;
  * drops those past `columns`. Returns the number written. */
 size_t frontend_stream(frontend_t *fe, const int16_t *samples, size_t count, uint16_t *out,
@@ -17,5 +21,9 @@ void frontend_clips(frontend_t *fe, const int16_t *audio, size_t clips, size_t s
 
 /* sizeof(frontend_config_t), for those that lay it out themselves. */
 size_t frontend_config_bytes(void);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -56,7 +56,7 @@ void frontend_reset(frontend_t *fe) {
   fe->config = config;
 }
 
-const frontend_config_t *frontend_config(const frontend_t *fe) { return fe->config; }
+const frontend_config_t *frontend_config_of(const frontend_t *fe) { return fe->config; }
 
 static const uint16_t *process_window(frontend_t *fe, const layout_t *at) {
   const frontend_config_t *config = fe->config;

@@ -36,7 +36,7 @@ void frontend_reset(frontend_t *fe);
  * tools that set up a state which a stream would take long to reach. */
 uint32_t *frontend_noise_estimate(frontend_t *fe);
 
-const frontend_config_t *frontend_config(const frontend_t *fe);
+const frontend_config_t *frontend_config_of(const frontend_t *fe);
 
 /* Consumes samples until one more column is complete or the samples are used up. Returns how many
  * samples it took; *column points to `channels` values, valid until the next call, or is NULL. */

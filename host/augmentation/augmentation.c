@@ -224,7 +224,7 @@ static float settled_share(float smoothing, float columns) { return 1 - powf(1 -
 /* Brings the noise estimate to where the sound heard so far would have brought it had it lasted longer (or
  * shorter): it starts at zero and takes seconds, more than a lead-in can cost. */
 static void settle(frontend_t *fe, size_t heard, float wanted) {
-  const frontend_config_t *config = frontend_config(fe);
+  const frontend_config_t *config = frontend_config_of(fe);
   uint32_t *estimate = frontend_noise_estimate(fe);
   if (!estimate || !heard) return;
   for (size_t i = 0; i < config->channels; ++i) {
@@ -240,7 +240,7 @@ static void settle(frontend_t *fe, size_t heard, float wanted) {
 static void hear(frontend_t *fe, const augmentation_draw_t *draw, const int16_t *pcm, size_t samples,
                  uint16_t *columns, size_t count) {
   size_t before = draw->settled_ms > 0 ? (size_t)draw->lead_in_samples : 0;
-  const frontend_config_t *config = frontend_config(fe);
+  const frontend_config_t *config = frontend_config_of(fe);
   frontend_reset(fe);
   size_t heard = frontend_stream(fe, pcm, before, columns, count);
   float rate = (float)config->sample_rate_hz, step = (float)config->step_samples;
