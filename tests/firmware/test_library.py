@@ -21,6 +21,17 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.parametrize("cpu", ["-mcpu=cortex-m33", "-mcpu=cortex-m33+nodsp -mfloat-abi=hard"])
+def test_kernels_of_the_m33_say_what_they_need(tmp_path: Path, cpu: str):
+    if shutil.which("arm-none-eabi-gcc") is None:
+        pytest.skip("no arm-none-eabi-gcc")
+    for source in sorted((FIRMWARE / "nn" / "kernels" / "cortex_m33").glob("*.c")):
+        command = ["arm-none-eabi-gcc", *cpu.split(), "-mthumb", "-Wfatal-errors", f"-I{FIRMWARE / 'nn'}",
+                   "-c", source, "-o", tmp_path / "x.o"]  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode and "need the DSP instructions and the FPU" in done.stderr, source
+
+
 def test_headers_are_taken_in_cxx(project: Path):
     compiler = shutil.which("g++") or shutil.which("arm-none-eabi-g++")
     if compiler is None:

@@ -2,6 +2,11 @@
 #ifndef TOKAY_NN_M33_H
 #define TOKAY_NN_M33_H
 
+/* The inner loops keep sums in registers of the FPU. */
+#if !defined(__ARM_FEATURE_DSP) || !defined(__ARM_FP)
+#error "these kernels need the DSP instructions and the FPU: compile with both, or kernels/portable instead"
+#endif
+
 #include <arm_acle.h>
 #include <stdint.h>
 #include <string.h>
