@@ -1,18 +1,7 @@
 # The keyword spotter of one model: the libraries, the code that host.compile wrote, the application.
-# A kernel of the Cortex-M33 takes the place of the portable one with its name.
-file(GLOB portable CONFIGURE_DEPENDS firmware/nn/kernels/portable/*.c)
-file(GLOB m33 CONFIGURE_DEPENDS firmware/nn/kernels/cortex_m33/*.c)
-set(kernels ${m33})
-foreach(source IN LISTS portable)
-  get_filename_component(name ${source} NAME)
-  if(NOT EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/firmware/nn/kernels/cortex_m33/${name})
-    list(APPEND kernels ${source})
-  endif()
-endforeach()
-
-if(TOKAY_ACCELERATOR STREQUAL "mvp")
-  list(APPEND kernels firmware/nn/kernels/mvp/mvp.c)
-endif()
+include(firmware/nn/kernels.cmake)
+string(COMPARE EQUAL "${TOKAY_ACCELERATOR}" mvp mvp)
+tokay_kernels(kernels TRUE ${mvp})
 
 file(GLOB frontend CONFIGURE_DEPENDS firmware/frontend/*.c)
 list(FILTER frontend EXCLUDE REGEX "/batch\\.c$") # whole clips on the PC's cores

@@ -4,21 +4,115 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from host import generation
+from host.audio import read_audio
+from host.pipeline import Pipeline
 from tests.places import ROOT
 
 FIRMWARE = ROOT / "firmware"
 MODEL = ROOT / "host" / "models" / "keyword_spotting_on_off.tflite"
+AUDIO = ROOT / "host" / "models" / "demo" / "on_off.wav"
+TOOLS = Path(sys.executable).parent
 STRICT = "-Wall -Wextra -Wconversion -Wshadow -Wpedantic -Werror"
+
+PROJECT = """
+cmake_minimum_required(VERSION 3.20)
+project(mine LANGUAGES C)
+add_subdirectory("{firmware}" tokay)
+add_executable(mine main.c model/model_plan.c model/frontend_settings.c model/model_parameters.c)
+target_include_directories(mine PRIVATE model)
+target_link_libraries(mine PRIVATE tokay)
+"""
+
+MAIN = r"""
+#include <stdio.h>
+#include "audio_loop.h"
+#include "frontend_settings.h"
+#include "model_parameters.h"
+#include "model_plan.h"
+
+static _Alignas(NN_ARENA_ALIGNMENT) uint8_t arena[MODEL_ARENA_BYTES];
+static _Alignas(8) uint8_t memory[AUDIO_LOOP_BYTES(FRONTEND_STATE_BYTES, FRONTEND_FRAMES, FRONTEND_CHANNELS,
+                                                   FRONTEND_DYNAMIC)];
+
+int main(void)
+{
+    static nn_t nn;
+    static audio_loop_t loop;
+    const audio_loop_config_t config = {
+        .frontend = &model_frontend_config, .nn = &nn, .detector = &model_detector_settings,
+        .latency_ms = MODEL_LATENCY_MS, .volume_gain_q8 = MODEL_VOLUME_GAIN_Q8};
+    if (nn_init(&nn, &model_plan, model_kernels, arena, sizeof arena, NULL) != NN_OK ||
+        audio_loop_init(&loop, &config, memory, sizeof memory) != AUDIO_LOOP_OK)
+        return 1;
+    int16_t samples[37];
+    for (size_t count; (count = fread(samples, sizeof *samples, 37, stdin)) > 0;) {
+        for (size_t at = 0; at < count;) {
+            audio_loop_result_t result;
+            at += audio_loop_process(&loop, samples + at, count - at, 0, &result);
+            if (result.status != AUDIO_LOOP_OK)
+                return 1;
+            if (result.scores != NULL && result.detection.detected)
+                printf("%s %u %lu\n", model_detector_settings.labels[result.detection.class_index],
+                       result.detection.score, (unsigned long)result.time_ms);
+        }
+    }
+    return 0;
+}
+"""
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
+    (tmp_path / "main.c").write_text(MAIN)
+    (tmp_path / "CMakeLists.txt").write_text(PROJECT.format(firmware=FIRMWARE))
     generation.write(generation.generate(str(MODEL)).files, tmp_path / "model")
     return tmp_path
+
+
+def build(project: Path, *definitions: str) -> Path:
+    """Builds the project as its owner would; the program."""
+    folder = project / "build"
+    definitions = (f"-DCMAKE_MAKE_PROGRAM={TOOLS / 'ninja'}", *definitions)
+    configure = [TOOLS / "cmake", "-S", project, "-B", folder, "-G", "Ninja", *definitions]
+    for command in (configure, [TOOLS / "cmake", "--build", folder]):
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "mine"
+
+
+def test_a_project_of_the_pc_hears_what_the_pipeline_hears(project: Path):
+    program = build(project, f"-DCMAKE_C_FLAGS=-O2 -std=c11 {STRICT}")
+    pipeline = Pipeline(MODEL)
+    samples = read_audio(AUDIO, pipeline.sample_rate_hz)
+    done = subprocess.run([program], input=samples.tobytes(), capture_output=True, check=True)
+    heard = [event.detection for event in pipeline.process(samples) if event.detection]
+    assert heard
+    assert done.stdout.decode().splitlines() == [f"{d.label} {d.score} {d.time_ms}" for d in heard]
+
+
+@pytest.mark.parametrize(
+    ("cpu", "definitions"),
+    [("-mcpu=cortex-m33 -mfloat-abi=hard", ["-DTOKAY_M33=ON", "-DTOKAY_MVP=ON"]),
+     ("-mcpu=cortex-m4 -mfloat-abi=softfp", ["-DTOKAY_M33=ON"]), ("-mcpu=cortex-m0plus", [])],
+    ids=["m33", "m4", "m0plus"],
+)  # fmt: skip
+def test_a_project_of_a_microcontroller_builds(project: Path, cpu: str, definitions: list[str]):
+    if shutil.which("arm-none-eabi-gcc") is None:
+        pytest.skip("no arm-none-eabi-gcc")
+    flags = f"{cpu} -mthumb -O2 -std=c11 -ffunction-sections {STRICT} -Wno-sign-conversion"
+    program = build(
+        project, "-DCMAKE_SYSTEM_NAME=Generic", "-DCMAKE_C_COMPILER=arm-none-eabi-gcc",
+        "-DCMAKE_TRY_COMPILE_TARGET_TYPE=STATIC_LIBRARY", f"-DCMAKE_C_FLAGS={flags}",
+        "-DCMAKE_EXE_LINKER_FLAGS=--specs=nosys.specs -Wl,--gc-sections", *definitions,
+    )  # fmt: skip
+    names = subprocess.run(["arm-none-eabi-nm", program], capture_output=True, text=True, check=True).stdout
+    assert "nn_kernel_conv_2d" in names and "nn_kernel_logistic" not in names
 
 
 @pytest.mark.parametrize("cpu", ["-mcpu=cortex-m33", "-mcpu=cortex-m33+nodsp -mfloat-abi=hard"])

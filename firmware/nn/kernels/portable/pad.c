@@ -10,7 +10,7 @@ nn_status_t nn_kernel_pad(const nn_call_t *call)
     int8_t *output = nn_call_output(call);
     const int32_t *in = o->input_shape, *out = o->output_shape, *before = o->before;
 
-    memset(output, o->value, (size_t)out[0] * out[1] * out[2] * out[3]);
+    memset(output, o->value, (size_t)(out[0] * out[1] * out[2] * out[3]));
     for (int32_t i = 0; i < in[0]; i++)
         for (int32_t j = 0; j < in[1]; j++)
             for (int32_t k = 0; k < in[2]; k++, input += in[3]) {
