@@ -33,7 +33,7 @@ typedef struct detector_settings {
     const uint8_t *thresholds;   /* class_count, 0..255 */
     uint32_t average_window_ms;
     uint32_t suppression_ms;
-    uint32_t minimum_count;
+    uint32_t minimum_count;      /* over DETECTOR_MAX_SAMPLES: nothing is ever detected */
 } detector_settings_t;
 
 typedef struct detector_result {

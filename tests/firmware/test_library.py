@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -94,6 +95,25 @@ def test_a_project_of_the_pc_hears_what_the_pipeline_hears(project: Path):
     heard = [event.detection for event in pipeline.process(samples) if event.detection]
     assert heard
     assert done.stdout.decode().splitlines() == [f"{d.label} {d.score} {d.time_ms}" for d in heard]
+
+
+def test_a_second_model_in_one_program_needs_other_names(project: Path):
+    """As the README says."""
+    yes_no = generation.generate(str(MODEL.with_stem("keyword_spotting_yes_no")))
+    generation.write(yes_no.files, project / "yes_no")
+    text = "".join(path.read_text() for path in sorted((project / "yes_no").glob("*.h")))
+    variables = re.findall(r"^extern const .*?\b(model_\w+)[;\[]", text, re.MULTILINE)
+    assert len(variables) == 5
+    names = " ".join(f"{name}={name.replace('model', 'second')}" for name in variables)
+    with (project / "CMakeLists.txt").open("a") as file:
+        file.write(
+            "file(GLOB sources yes_no/*.c)\nadd_library(second OBJECT main.c ${sources})\n"
+            "target_include_directories(second PRIVATE yes_no)\ntarget_link_libraries(second PRIVATE tokay)\n"
+            f"target_compile_definitions(second PRIVATE main=second_main {names})\n"
+            "target_link_libraries(mine PRIVATE second)\n"
+        )
+    linked = subprocess.run(["nm", build(project)], capture_output=True, text=True, check=True).stdout
+    assert all(f" {name}\n" in linked for name in ("model_plan", "second_plan", "second_main"))
 
 
 @pytest.mark.parametrize(
