@@ -27,7 +27,6 @@ SPECIFICATION = dataclasses.replace(
         keyword_copies=10,
         unknown_copies=7,
     ),
-    perturbation=keyword_spotting_yes_no.SPECIFICATION.perturbation,
     schedule=dataclasses.replace(keyword_spotting_yes_no.SPECIFICATION.schedule, epochs=50),
     distillation=dataclasses.replace(keyword_spotting_yes_no.SPECIFICATION.distillation, teachers=2),
 )
@@ -39,8 +38,8 @@ def build_model(spec: Specification) -> keras.Model:
 
 
 def build_teacher(spec: Specification) -> keras.Model:
-    """The teacher of keyword_spotting_yes_no."""
-    return keyword_spotting_yes_no.build_teacher(spec)
+    """The teacher of keyword_spotting_on_off_v2."""
+    return keyword_spotting_on_off_v2.build_teacher(spec)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from host.models import keyword_spotting_on_off, keyword_spotting_on_off_v2
-from host.training.specification import Distillation, Specification
+from host.models import keyword_spotting_on_off_v2
+from host.training.specification import Specification
 
 if TYPE_CHECKING:
     import keras
@@ -30,11 +30,8 @@ SPECIFICATION = dataclasses.replace(
         keyword_copies=24,
         unknown_copies=7,
     ),
-    # With teachers and the audio effects, more is no gain.
-    perturbation=keyword_spotting_on_off.SPECIFICATION.perturbation,
     schedule=dataclasses.replace(keyword_spotting_on_off_v2.SPECIFICATION.schedule, epochs=48),
-    # What a network half as wide again holds for possible, labels do not say.
-    distillation=Distillation(teachers=4, epochs=30, learning_rate=2e-3, weight=0.8, temperature=2.0),
+    distillation=dataclasses.replace(keyword_spotting_on_off_v2.SPECIFICATION.distillation, teachers=4),
 )
 
 
@@ -47,11 +44,8 @@ def build_model(spec: Specification) -> keras.Model:
 
 
 def build_teacher(spec: Specification) -> keras.Model:
-    """The same network, half as wide again."""
-    from host.training.topologies import temporal
-
-    stages = ((3, 64, 2), (3, 64, 2), (3, 64, 1), (3, 96, 2), (3, 96, 1), (3, 96, 1))
-    return temporal(spec, stages, dropout=0.4)
+    """The teacher of keyword_spotting_on_off_v2, half as wide again as this network."""
+    return keyword_spotting_on_off_v2.build_teacher(spec)
 
 
 if __name__ == "__main__":
