@@ -39,7 +39,7 @@ def program(folder: Path, text: str) -> Path:
 def stand_in(tmp_path, monkeypatch) -> Path:
     """The program's folder; beside it a file with the process's number."""
     fake = Path(__file__).parent / "fake_renode.py"
-    program(tmp_path, f'#!/bin/sh\necho $$ >{tmp_path}/pid\n"{sys.executable}" {fake} "$@"\nexit 3\n')
+    program(tmp_path, f'#!/bin/sh\necho $$ >{tmp_path}/pid\n"{sys.executable}" "{fake}" "$@"\nexit 3\n')
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("RENODE", str(tmp_path))
     (tmp_path / "a b").mkdir()
