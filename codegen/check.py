@@ -22,6 +22,7 @@ from codegen.lookups import (
     channel_axis,
     channel_scales,
     constant_ints,
+    data_positions,
     padding_of,
     reduced_axes,
     slice_axes,
@@ -498,8 +499,7 @@ def _inputs(graph: Graph, op: Operator) -> list[Tensor]:
 
 
 def _data_tensors(graph: Graph, op: Operator) -> list[Tensor]:
-    positions = DATA_INPUTS[op.name] or range(len(op.inputs))
-    return [*(graph.input(op, k) for k in positions), graph.output(op)]
+    return [*(graph.input(op, k) for k in data_positions(op)), graph.output(op)]
 
 
 def _bad_quantization(tensor: Tensor) -> str | None:

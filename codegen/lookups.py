@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,6 +64,11 @@ def constant_ints(graph: Graph, op: Operator, k: int) -> list[int] | None:
     if tensor is None or not tensor.constant or tensor.type != "int32" or tensor.elements > 64:
         return None
     return [int(value) for value in tensor.data.reshape(-1)]
+
+
+def data_positions(op: Operator) -> Sequence[int]:
+    """The positions of an operator's data inputs."""
+    return DATA_INPUTS[op.name] or range(len(op.inputs))
 
 
 def reduced_axes(graph: Graph, op: Operator) -> set[int]:

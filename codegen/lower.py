@@ -30,6 +30,7 @@ from codegen.lookups import (
     bias_of,
     channel_scales,
     constant_ints,
+    data_positions,
     padding_of,
     reduced_axes,
     slice_axes,
@@ -99,7 +100,7 @@ def _lower_operator(graph: Graph, op: Operator) -> Layer:
 
 
 def _layer(graph: Graph, op: Operator, kernel: str, options: Options, **more) -> Layer:
-    positions = DATA_INPUTS[op.name] or range(len(op.inputs))
+    positions = data_positions(op)
     return Layer(
         index=op.index,
         opcode=op.opcode,

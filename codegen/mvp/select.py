@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from codegen.graph import Graph, Operator
-from codegen.lookups import DATA_INPUTS
+from codegen.lookups import data_positions
 from codegen.mvp import from_graph
 from codegen.mvp.kernels import conv_2d, depthwise_conv_2d, elementwise, fully_connected, pool
 from codegen.mvp.kernels.layer import NOMINAL, NOMINAL_FLASH, Cycles, MvpLayer, Placement, Refusal
@@ -37,7 +37,7 @@ def select(
     often to be copied to RAM before the layer; ``scratch_limit`` bounds the binary16 copy of the input,
     which is then made in bands of rows.
     """
-    if any(graph.input(op, k).constant for k in DATA_INPUTS[op.name] or range(len(op.inputs))):
+    if any(graph.input(op, k).constant for k in data_positions(op)):
         return Refusal("a constant operand, which is not in the arena")
     if op.name in ("conv_2d", "depthwise_conv_2d"):
         module = conv_2d if op.name == "conv_2d" else depthwise_conv_2d
