@@ -88,6 +88,16 @@ def check_features(graph: Graph, settings: FrontendSettings) -> None:
         )
 
 
+def settings_of(
+    graph: Graph, parameters: Mapping[str, Any]
+) -> tuple[FrontendSettings, ApplicationSettings]:
+    """The front end's and the detector's settings of a model; TokayError unless they fit its network."""
+    settings = FrontendSettings.from_parameters(parameters)
+    check_features(graph, settings)
+    classes = graph.tensors[graph.outputs[0]].elements
+    return settings, ApplicationSettings.from_parameters(parameters, classes)
+
+
 def _integer(parameters: Mapping[str, Any], name: str, default: int, high: int = 1_000_000) -> int:
     value = parameters.get(name, default)
     if not isinstance(value, int | float) or not 0 <= value <= high or value != int(value):

@@ -79,7 +79,7 @@ class FrontendSettings:
         left alone. ``fft_length`` follows from the window; a value recorded beside the settings
         says nothing of its own and is not read, as in the vendor's tools.
         """
-        prefixed = any(name.startswith("fe.") for name in parameters)
+        prefixed = has_frontend(parameters)
         known = {field.name for field in fields(cls)}
         chosen = {}
         for name, value in parameters.items():
@@ -149,6 +149,11 @@ class FrontendSettings:
         if self.noise_reduction_enable:
             buffers.append(4 * self.channels)
         return STATE_HEADER_BYTES + sum((size + 7) // 8 * 8 for size in buffers)
+
+
+def has_frontend(parameters: Mapping[str, Any]) -> bool:
+    """Whether a model's parameters say what front end feeds it."""
+    return any(name.startswith("fe.") for name in parameters)
 
 
 def _typed(name: str, value: Any, kind: type) -> Any:

@@ -11,7 +11,7 @@ from pathlib import Path
 from codegen import application, emit_c, frontend
 from codegen.application import ApplicationSettings
 from codegen.errors import TokayError
-from codegen.frontend import FrontendSettings
+from codegen.frontend import FrontendSettings, has_frontend
 from codegen.parameters import Parameters, read_parameters
 from codegen.pipeline import compile_model
 from codegen.plan import Plan
@@ -41,7 +41,7 @@ def generate(model: str, accelerator: str = "none", mvp_weights: str = "ram") ->
     ``fe.*`` parameters.
     """
     generated = network(model, accelerator, mvp_weights)
-    return with_application(generated) if has_frontend(generated) else generated
+    return with_application(generated) if has_frontend(generated.parameters) else generated
 
 
 def network(model: str, accelerator: str = "none", mvp_weights: str = "ram") -> Generated:
@@ -53,18 +53,10 @@ def network(model: str, accelerator: str = "none", mvp_weights: str = "ram") -> 
     return Generated(plan, read_parameters(file.tflite), len(file.tflite), emit_c.emit_c(plan))
 
 
-def has_frontend(generated: Generated) -> bool:
-    """Whether the model says what front end feeds it."""
-    return any(key.startswith("fe.") for key in generated.parameters)
-
-
 def with_application(generated: Generated) -> Generated:
     """With the settings of the front end and of the detector; TokayError where they do not fit."""
     plan, parameters = generated.plan, generated.parameters
-    settings = FrontendSettings.from_parameters(parameters)
-    application.check_features(plan.graph, settings)
-    classes = plan.graph.tensors[plan.graph.outputs[0]].elements
-    detector = ApplicationSettings.from_parameters(parameters, classes)
+    settings, detector = application.settings_of(plan.graph, parameters)
     name = str(parameters.get("name") or plan.name)
     return _with(generated, settings, detector, name)
 

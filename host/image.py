@@ -105,6 +105,7 @@ def build(
             raise TokayError(f"cannot build in {folder}: {error.strerror}") from error
         described = None
         if model is not None:
+            from codegen.frontend import has_frontend
             from host import generation
             from host.summary import summary
 
@@ -112,7 +113,7 @@ def build(
             generation.write(generated.files, folder / "model")
             described = summary(generated.plan, generated.parameters, generated.model_bytes)
             described["listens"] = misfit is None
-            unused = misfit is not None and generation.has_frontend(generated)
+            unused = misfit is not None and has_frontend(generated.parameters)
             described["unused_frontend"] = str(misfit) if unused else None
         _write_if_changed(folder / "board" / "board_config.h", boards.header(board))
         swap = [f"-DTOKAY_SWAPPABLE={int(swappable)}"]

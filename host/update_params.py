@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from codegen.application import ApplicationSettings, check_features
-from codegen.frontend import FrontendSettings
+from codegen.application import ApplicationSettings, settings_of
+from codegen.frontend import has_frontend
 from codegen.graph import Graph
 from codegen.parameters import Parameters, check_type, infer_type, read_parameters, write_parameters
 from codegen.read import read_model
@@ -82,9 +82,10 @@ def _require_usable(tflite: bytes, before: Parameters, after: Parameters) -> Non
 def _unusable(graph: Graph, params: Parameters) -> TokayError | None:
     """Why a device could not listen with these parameters."""
     try:
-        ApplicationSettings.from_parameters(params, graph.tensors[graph.outputs[0]].elements)
-        if any(key.startswith("fe.") for key in params):
-            check_features(graph, FrontendSettings.from_parameters(params))
+        if has_frontend(params):
+            settings_of(graph, params)
+        else:
+            ApplicationSettings.from_parameters(params, graph.tensors[graph.outputs[0]].elements)
     except TokayError as error:
         return error
     return None

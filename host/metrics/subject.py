@@ -10,8 +10,8 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from codegen.application import ApplicationSettings, check_features
-from codegen.frontend import FrontendSettings
+from codegen.application import ApplicationSettings, settings_of
+from codegen.frontend import FrontendSettings, has_frontend
 from codegen.parameters import read_parameters
 from codegen.read import read_model
 from host import model_files
@@ -44,7 +44,7 @@ def specification_of(tflite: bytes, name: str) -> Specification:
     """What a model's own parameters say of its front end and classes."""
     params = read_parameters(tflite)
     classes = params.get("classes")
-    if not isinstance(classes, list) or not any(key.startswith("fe.") for key in params):
+    if not isinstance(classes, list) or not has_frontend(params):
         raise TokayError(
             f"{name} carries no classes or no front-end settings", hint="add them with host.update_params"
         )
@@ -61,10 +61,7 @@ def quantized(model: str, accelerator: str = "none") -> Subject:
     file = model_files.read(model)
     spec = specification_of(file.tflite, str(file.path))
     network = int8_network(file.tflite, accelerator)
-    graph = read_model(file.tflite)
-    check_features(graph, spec.frontend)
-    outputs = graph.tensors[graph.outputs[0]].elements
-    settings = ApplicationSettings.from_parameters(read_parameters(file.tflite), outputs)
+    _, settings = settings_of(read_model(file.tflite), read_parameters(file.tflite))
     arithmetic = "mvp" if accelerator == "mvp" else "int8"
     return Subject(file.name, file.path, spec, settings, arithmetic, network, file.tflite)
 
