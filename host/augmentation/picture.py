@@ -51,11 +51,11 @@ def waveform(pcm: np.ndarray, rate: int, lead_in: int = 0) -> np.ndarray:
 
 def spectrogram(pcm: np.ndarray, rate: int) -> np.ndarray:
     """Up to half the rate, 80 dB from the brightest colour to the darkest."""
-    window = rate // 40
-    step = max(rate // PIXELS_A_SECOND, 1)
+    # 25 ms, but no more than the transform takes: a window cut off would smear each tone over all rows.
+    window = min(rate // 40, 2 * _SPECTRUM_HEIGHT)
     padded = np.pad(pcm.astype(float), (window // 2, window))
     columns = _columns(len(pcm), rate)
-    starts = np.minimum(np.arange(columns) * step, len(padded) - window)
+    starts = np.linspace(0, len(pcm), columns, endpoint=False).astype(int)
     pieces = padded[starts[:, None] + np.arange(window)] * np.hanning(window)
     power = np.abs(np.fft.rfft(pieces, 2 * _SPECTRUM_HEIGHT, axis=1))[:, 1:]
     full = window / 4 * 32768

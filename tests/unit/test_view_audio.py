@@ -74,6 +74,25 @@ def test_a_tone_is_at_its_height() -> None:
     assert abs((len(pixels) - 1 - row) / len(pixels) - 0.25) < 0.02  # a quarter of half the rate
 
 
+@pytest.mark.parametrize("rate", [8000, 11025, 16000])
+def test_a_tone_is_nowhere_else(rate: int) -> None:
+    tone = (20000 * np.sin(2 * np.pi * rate / 8 * np.arange(rate) / rate)).astype(np.int16)
+    column = picture.spectrogram(tone, rate).astype(int).sum(axis=2)[::-1, 200]
+    darkest = picture.spectrogram(np.zeros(rate, np.int16), rate).astype(int).sum()
+    assert np.argmax(column) == len(column) // 4 - 1
+    assert (np.delete(column, range(8, 56)) == darkest / (len(column) * 400)).all()
+
+
+@pytest.mark.parametrize("rate", [8000, 11025, 16000])
+def test_a_click_is_at_its_time(rate: int) -> None:
+    click = np.zeros(rate, np.int16)
+    click[rate * 9 // 10] = 32767
+    loud = picture.spectrogram(click, rate).astype(int).sum(axis=(0, 2))
+    found = np.flatnonzero(loud > loud.min())
+    wave = picture.waveform(click, rate)
+    assert abs(found.mean() - np.argmax((wave != wave[:, :1]).any(axis=(0, 2)))) <= 1
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
