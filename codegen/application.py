@@ -10,7 +10,7 @@ from typing import Any
 
 from codegen.errors import TokayError
 from codegen.frontend import FrontendSettings
-from codegen.graph import Graph
+from codegen.graph import Graph, Tensor
 
 MAX_CLASSES = 32  # DETECTOR_MAX_CLASSES of detector.h
 _GAIN_ONE = 256
@@ -77,9 +77,10 @@ def check_types(graph: Graph, name: str) -> None:
             )
 
 
-def check_features(graph: Graph, settings: FrontendSettings) -> None:
-    """Raises TokayError unless the network takes as many features as the front end makes."""
+def check_features(graph: Graph, settings: FrontendSettings, parameters: Mapping[str, Any]) -> None:
+    """Raises TokayError unless the network takes the features that the front end makes, as they are."""
     source = graph.tensors[graph.inputs[0]]
+    _check_normalization(source, parameters)
     if settings.frames * settings.channels != source.elements:
         raise TokayError(
             f"the front end makes {settings.frames} x {settings.channels} features, the network takes "
@@ -88,12 +89,37 @@ def check_features(graph: Graph, settings: FrontendSettings) -> None:
         )
 
 
+def _check_normalization(source: Tensor, parameters: Mapping[str, Any]) -> None:
+    """Refuses what the vendor's training can do to a window's features and no front end does: the network
+    would be given other values than it learnt. A factor alone is harmless where it is the input's scale."""
+    hint = "train it on the features as they are"
+    if parameters.get("samplewise_norm.mean_and_std", False):
+        raise TokayError(
+            "samplewise_norm.mean_and_std: the network wants each window's features less their mean by their "
+            "deviation, which the front end does not do",
+            hint=hint,
+        )
+    factor = parameters.get("samplewise_norm.rescale", 0)
+    if not isinstance(factor, int | float):
+        raise TokayError(f"parameter samplewise_norm.rescale={factor!r} is not a number")
+    if factor in (0, 1):
+        return
+    q = source.quantization
+    # So close that 128 times the difference rounds away.
+    if q is None or q.zero_point != 0 or not abs(factor / q.scale - 1) < 1 / 256:
+        raise TokayError(
+            f"samplewise_norm.rescale={factor:g}: the network wants features times this, which the front end "
+            "does not do",
+            hint=hint,
+        )
+
+
 def settings_of(
     graph: Graph, parameters: Mapping[str, Any]
 ) -> tuple[FrontendSettings, ApplicationSettings]:
     """The front end's and the detector's settings of a model; TokayError unless they fit its network."""
     settings = FrontendSettings.from_parameters(parameters)
-    check_features(graph, settings)
+    check_features(graph, settings, parameters)
     classes = graph.tensors[graph.outputs[0]].elements
     return settings, ApplicationSettings.from_parameters(parameters, classes)
 

@@ -228,7 +228,7 @@ class Pipeline:
         parameters = {**read_parameters(self.model.tflite), **(overrides or {})}
         self.settings = ApplicationSettings.from_parameters(parameters, int(np.prod(self.model.output.shape)))
         self.frontend = Frontend(frontend_parameters(parameters, "the model"))
-        check_features(self.model.plan.graph, self.frontend.settings)
+        check_features(self.model.plan.graph, self.frontend.settings, parameters)
         self.loop = AudioLoop(self.frontend, self.model._nn, self.settings)
 
     @property

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from codegen.application import ApplicationSettings
+from codegen.application import ApplicationSettings, settings_of
 from codegen.errors import TokayError
 from codegen.parameters import Parameters, read_parameters, write_parameters
+from codegen.read import read_model
 from host import cli, update_params
+from host.pipeline import Pipeline
 
 SHIPPED = Path(__file__).resolve().parents[2] / "host" / "models" / "keyword_spotting_on_off.tflite"
 
@@ -94,6 +96,8 @@ def test_what_should_be_a_list_is_refused_with_its_name(key: str, value: object)
         ("fe.sample_rate_hz=1", "fe.sample_rate_hz"),
         ("fe.window_step_ms=25", "the front end makes"),
         ("classes=on,off", "names 2 classes"),
+        ("samplewise_norm.mean_and_std=true", "samplewise_norm.mean_and_std"),
+        ("samplewise_norm.rescale=0.0039", "samplewise_norm.rescale"),
     ],
 )
 def test_a_model_that_works_is_not_made_one_that_does_not(
@@ -108,6 +112,30 @@ def test_a_model_that_works_is_not_made_one_that_does_not(
     # What a command did not break, it may leave as it is.
     path.write_bytes(write_parameters(path.read_bytes(), {"classes": ["on"]}))
     assert update(path, "detection_threshold=999") == 0
+
+
+@pytest.mark.parametrize(
+    "factor, taken",
+    [(0.0, True), (1.0, True), (1 / 64, True), (1.003 / 64, True), (1.005 / 64, False), (-1.0, False)],
+)
+def test_a_factor_of_the_features_is_harmless_where_it_is_the_inputs_scale(
+    factor: float, taken: bool
+) -> None:
+    graph = read_model(SHIPPED.read_bytes())
+    assert graph.tensors[graph.inputs[0]].q.scale == 1 / 64
+    parameters = read_parameters(SHIPPED.read_bytes()) | {"samplewise_norm.rescale": factor}
+    if taken:
+        settings_of(graph, parameters)
+    else:
+        with pytest.raises(TokayError, match=r"samplewise_norm\.rescale=.* features times this"):
+            settings_of(graph, parameters)
+
+
+def test_features_by_their_deviation_are_refused() -> None:
+    values = read_parameters(SHIPPED.read_bytes()) | {"samplewise_norm.mean_and_std": True}
+    tflite = write_parameters(SHIPPED.read_bytes(), values)
+    with pytest.raises(TokayError, match=r"samplewise_norm\.mean_and_std: .*mean"):
+        Pipeline(tflite)
 
 
 def test_output_leaves_the_model_alone(model: Path, tmp_path: Path) -> None:
