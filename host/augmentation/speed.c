@@ -5,8 +5,9 @@
 #include "effects.h"
 
 /* Interpolation by a windowed sinc: one set of filters for each semitone of speeding up, so that what
- * would fold back is filtered out. A place between two samples is rounded to one of PHASES. */
-enum { TAPS = 16, PHASES = 256, SEMITONES = 8 };
+ * would fold back is filtered out. A place between two samples is rounded to one of PHASES. The last set is
+ * for the most that a specification can ask for: an octave higher and half as fast again. */
+enum { TAPS = 16, PHASES = 256, SEMITONES = 21 };
 #define PASS 0.95 /* of half the rate */
 
 size_t augmentation_filter_values(void) { return (size_t)SEMITONES * PHASES * TAPS; }

@@ -158,9 +158,22 @@ def test_speed_changes_pitch_and_length(speed: float) -> None:
     assert abs((loud[-1] + loud[0]) / 2 - 4000) < 60  # where it was
 
 
-def test_faster_does_not_fold_back() -> None:
-    result = made(tone(3900), speed=1.25)  # would be 4875 Hz, which half the rate cannot hold
-    assert np.std(result[2000:6000].astype(float)) < 0.1 * np.std(tone(3900)[2000:6000].astype(float))
+@pytest.mark.parametrize(
+    "hz, speed, semitones",
+    [
+        (3900, 1.25, 0.0),
+        (3100, 1.5, 0.0),
+        (3100, 1.0, 9.0),
+        (2500, 1.0, 12.0),
+        (2000, 1.5, 12.0),
+        (2500, 1.5, 12.0),
+    ],
+)
+def test_faster_does_not_fold_back(hz: float, speed: float, semitones: float) -> None:
+    """Above what half the rate can hold, with room for the filter's slope."""
+    assert hz * speed * 2 ** (semitones / 12) > 1.15 * RATE / 2
+    result = made(tone(hz), speed=speed, pitch_semitones=semitones)
+    assert np.std(result[2000:6000].astype(float)) < 0.1 * np.std(tone(hz)[2000:6000].astype(float))
 
 
 @pytest.mark.parametrize("semitones", [-2.0, 2.0, 5.0])
