@@ -11,6 +11,7 @@ What a slow line lost is silence in the audio and the lowest value in the spectr
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,18 +58,19 @@ class Recording:
     folders: Folders
     name: str
     sample_rate_hz: int
-    audio: dict[int, tuple[int, ...]] = field(default_factory=dict)
-    features: dict[int, tuple[int, ...]] = field(default_factory=dict)
-    spectrogram: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    # By the number of the first sample or of the column; arrays, so that a night fits in memory.
+    audio: dict[int, np.ndarray] = field(default_factory=dict)
+    features: dict[int, np.ndarray] = field(default_factory=dict)
+    spectrogram: dict[int, np.ndarray] = field(default_factory=dict)
 
     def take(self, event: Heard) -> None:
         """Keeps an event if it is wanted."""
         if isinstance(event, m.Audio) and self.folders.audio:
-            self.audio[event.index] = event.samples
+            self.audio[event.index] = np.array(event.samples, np.int16)
         elif isinstance(event, m.Features) and self.folders.spectrograms:
-            self.features[event.column] = event.values
+            self.features[event.column] = np.array(event.values, np.int8)
         elif isinstance(event, m.Spectrogram) and self.folders.raw_spectrograms:
-            self.spectrogram[event.column] = event.values
+            self.spectrogram[event.column] = np.array(event.values, np.uint16)
 
     def write(self) -> dict[str, Any]:
         """Writes the files; says which, and how much of each is missing."""
@@ -94,7 +96,7 @@ class Recording:
         return written
 
 
-def joined(pieces: dict[int, tuple[int, ...]]) -> tuple[np.ndarray, int]:
+def joined(pieces: Mapping[int, np.ndarray | tuple[int, ...]]) -> tuple[np.ndarray, int]:
     """Samples by the number of the first in each piece, as one int16 array from the first piece on, and
     how many are missing between them."""
     if not pieces:
@@ -107,7 +109,7 @@ def joined(pieces: dict[int, tuple[int, ...]]) -> tuple[np.ndarray, int]:
     return samples, size - sum(map(len, pieces.values()))
 
 
-def table(columns: dict[int, tuple[int, ...]], dtype: Any) -> tuple[np.ndarray, int]:
+def table(columns: Mapping[int, np.ndarray | tuple[int, ...]], dtype: Any) -> tuple[np.ndarray, int]:
     """Columns by their number as [columns, channels] from number 0 on, and how many are missing."""
     if not columns:
         return np.zeros((0, 0), dtype), 0

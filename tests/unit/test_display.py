@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
+import numpy as np
 import pytest
 
 from host import dumps
@@ -74,3 +77,16 @@ def test_what_a_line_lost_is_counted_and_left_empty():
     assert samples.tolist() == [1, 2, 3, 0, 0, 4] and missing == 2
     values, missing = dumps.table({0: (1, 2), 2: (3, 4)}, "int8")
     assert values.tolist() == [[1, 2], [-128, -128], [3, 4]] and missing == 1
+
+
+def test_hours_of_audio_are_kept_in_little_more_than_their_size(tmp_path):
+    recording = dumps.Recording(dumps.Folders(audio=tmp_path, raw_spectrograms=tmp_path), "night", 8000)
+    rng = np.random.default_rng(1)
+    tracemalloc.start()
+    for i in range(1000):
+        recording.take(m.Audio(index=160 * i, samples=tuple(rng.integers(-32768, 32768, 160).tolist())))
+        recording.take(m.Spectrogram(column=i, values=tuple(rng.integers(0, 65536, 160).tolist())))
+    used, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert used < 2 * 2 * 2 * 160 * 1000  # twice two bytes a value
+    assert recording.write()["audio"]["samples"] == 160_000
