@@ -125,10 +125,12 @@ def _fitting_type(key: str, value: Any, stored: str | None) -> str:
     try:
         check_type(key, value, stored)
         return stored
-    except TokayError:
+    except TokayError as error:
         natural = infer_type(key, value)
         if stored[0] in "iu" and natural[0] in "iu" and natural != "int32_list" != stored:
             return natural
+        if stored[0] in "iu" and natural == "f32" and stored != "int32_list":
+            raise TokayError(error.message, hint=f"--remove {key} as well to store it as f32") from error
         raise
 
 

@@ -66,8 +66,11 @@ def test_new_parameters_take_their_natural_type(model: Path) -> None:
     assert params["flag"] is True and params["list"] == [1, 2]
 
 
-def test_a_parameter_that_is_removed_and_set_takes_its_natural_type(model: Path) -> None:
+def test_a_parameter_that_is_removed_and_set_takes_its_natural_type(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert update(model, "detection_threshold=1.5") == 2
+    assert "(--remove detection_threshold as well to store it as f32)" in capsys.readouterr().err
     assert update(model, "detection_threshold=1.5", "--remove", "detection_threshold") == 0
     params = read_parameters(model.read_bytes())
     assert params["detection_threshold"] == 1.5 and params.types["detection_threshold"] == "f32"
