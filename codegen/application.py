@@ -49,7 +49,7 @@ class ApplicationSettings:
             suppression_ms=_integer(parameters, "suppression_ms", cls.suppression_ms),
             minimum_count=_integer(parameters, "minimum_count", cls.minimum_count, 64),
             latency_ms=_integer(parameters, "latency_ms", cls.latency_ms),
-            volume_gain_q8=_q8(parameters, "volume_gain", 0) or _GAIN_ONE,
+            volume_gain_q8=_gain_q8(parameters),
             sensitivity_q8=_q8(parameters, "sensitivity", 0.5),
             verbose=bool(parameters.get("verbose_model_output_logs", False)),
         )
@@ -150,11 +150,17 @@ def _thresholds(parameters: Mapping[str, Any], count: int) -> tuple[int, ...]:
 
 
 def _q8(parameters: Mapping[str, Any], name: str, default: float) -> int:
-    """A real parameter in 1/256, rounded as the device does (a `volume_gain` of 0: as it comes)."""
+    """A real parameter in 1/256, rounded as the device does."""
     value = parameters.get(name, default)
     if not isinstance(value, int | float) or not 0 <= value <= 256:
         raise TokayError(f"parameter {name}={value!r} is not a number from 0 to 256")
     return int(value * _GAIN_ONE + 0.5)
+
+
+def _gain_q8(parameters: Mapping[str, Any]) -> int:
+    """`volume_gain` in 1/256. 0 leaves samples as they come; what only rounds to 0 still makes them soft."""
+    rounded = _q8(parameters, "volume_gain", 0)
+    return max(rounded, 1) if parameters.get("volume_gain", 0) else _GAIN_ONE
 
 
 def _c_string(text: str) -> str:

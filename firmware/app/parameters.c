@@ -87,8 +87,10 @@ static bool set_real(application_t *app, parameter_t which, const message_parame
         return false;
     }
     uint32_t value_q8 = (uint32_t)(value * 256.0f + 0.5f);
-    bool as_it_comes = which == PARAMETER_VOLUME_GAIN && value_q8 == 0;
-    *real_of(app, which) = as_it_comes ? 256u : value_q8;
+    if (which == PARAMETER_VOLUME_GAIN && value_q8 == 0) {
+        value_q8 = value > 0.0f ? 1u : 256u; /* the least gain, or as it comes */
+    }
+    *real_of(app, which) = value_q8;
     return true;
 }
 

@@ -177,6 +177,8 @@ def test_parameters(device):
     values = commands.parameters(device)
     assert set(values) >= {"detection_threshold_list", "suppression_ms", "latency_ms", "volume_gain"}
     assert commands.set_parameter(device, "suppression_ms", 1234) == 1234
+    assert commands.set_parameter(device, "volume_gain", 0) == 1.0  # as it comes
+    assert commands.set_parameter(device, "volume_gain", 0.001) == 1 / 256  # and not as it comes
     assert commands.set_parameter(device, "volume_gain", 1.5) == 1.5
     assert commands.parameters(device) == {**values, "suppression_ms": 1234, "volume_gain": 1.5}
     for name, value in (

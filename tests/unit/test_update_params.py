@@ -141,6 +141,13 @@ def test_features_by_their_deviation_are_refused() -> None:
         Pipeline(tflite)
 
 
+@pytest.mark.parametrize(
+    "gain, q8", [(0, 256), (0.0, 256), (1, 256), (0.001, 1), (1e-30, 1), (0.01, 3), (256, 65536)]
+)
+def test_only_a_gain_of_nothing_is_none(gain: float, q8: int) -> None:
+    assert ApplicationSettings.from_parameters({"volume_gain": gain}, 2).volume_gain_q8 == q8
+
+
 def test_output_leaves_the_model_alone(model: Path, tmp_path: Path) -> None:
     before = model.read_bytes()
     assert update(model, "name=other", "--output", tmp_path / "out" / "o.tflite") == 0
