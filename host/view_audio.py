@@ -186,7 +186,7 @@ def _picture(one: Shown, spec: Specification) -> np.ndarray:
         [
             picture.waveform(one.pcm, rate, one.lead_in),
             picture.spectrogram(one.pcm, rate),
-            picture.features(one.features, spec.frontend.window_step_ms),
+            picture.features(one.features, 1000 * spec.frontend.step_samples / rate),
         ]
     )
 

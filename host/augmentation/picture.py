@@ -64,9 +64,10 @@ def spectrogram(pcm: np.ndarray, rate: int) -> np.ndarray:
 
 
 def features(values: np.ndarray, step_ms: float) -> np.ndarray:
-    """What the network sees, int8 [frames, channels]: low channels below."""
-    cell = np.ones((_CHANNEL_HEIGHT, max(round(PIXELS_A_SECOND * step_ms / 1000), 1), 1), np.uint8)
-    return np.kron(_coloured((values.T[::-1] + 128.0) / 255), cell)
+    """What the network sees, int8 [frames, channels] a step apart: low channels below, wide as the audio."""
+    edges = np.rint(np.arange(len(values) + 1) * (PIXELS_A_SECOND * step_ms / 1000)).astype(int)
+    coloured = _coloured((values.T[::-1] + 128.0) / 255)
+    return coloured.repeat(_CHANNEL_HEIGHT, axis=0).repeat(np.diff(edges), axis=1)
 
 
 def stack(pictures: Sequence[np.ndarray], gap: int = 6) -> np.ndarray:

@@ -93,6 +93,15 @@ def test_a_click_is_at_its_time(rate: int) -> None:
     assert abs(found.mean() - np.argmax((wave != wave[:, :1]).any(axis=(0, 2)))) <= 1
 
 
+@pytest.mark.parametrize("step_ms", [1, 2, 6, 16, 20])
+def test_features_have_the_scale_of_the_waveform(step_ms: int) -> None:
+    values = np.full((1000 // step_ms, 3), -128, np.int8)
+    values[len(values) // 2 :] = 127
+    pixels = picture.features(values, step_ms).astype(int).sum(axis=(0, 2))
+    assert abs(len(pixels) - len(values) * step_ms * 0.4) <= 1
+    assert abs(np.argmax(pixels) - len(values) // 2 * step_ms * 0.4) <= 1
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
