@@ -74,12 +74,15 @@ def lower(graph: Graph, rounding: str = "double") -> tuple[Layer, ...]:
 
 
 def _rounded_once(graph: Graph, op: Operator, layer: Layer) -> Layer:
-    """The layer for kernels that round once (NN_SINGLE_ROUNDING): tables hold rounded values too."""
+    """The layer for kernels that round once (NN_SINGLE_ROUNDING), as the vendor's build of the reference:
+    tables hold rounded values too."""
     if op.name == "softmax":
         table = softmax_table(graph.input(op, 0).q.scale, float(op.options["beta"]), "single")
         options = replace(layer.options, table_entries=len(table), exp_table=table)
     elif op.name in TABLES:
         options = replace(layer.options, table=TABLES[op.name](graph, op, "single"))
+    elif op.name == "fully_connected" and not graph.input(op, 1).q.per_channel:
+        options = replace(layer.options, channels=_channels(graph, op, pad=True, product=np.float32))
     else:
         return layer
     return replace(layer, options=options, weights_bytes=_constant_bytes(options))
@@ -116,18 +119,19 @@ def _layer(graph: Graph, op: Operator, kernel: str, options: Options, **more) ->
 # --- layers with weights ---------------------------------------------------------------------------
 
 
-def _channels(graph: Graph, op: Operator, *, pad: bool) -> np.ndarray:
-    """Bias with the input's zero point folded in, and the factor from sums to outputs, by channel."""
+def _channels(
+    graph: Graph, op: Operator, *, pad: bool, product: type[np.floating] = np.float64
+) -> np.ndarray:
+    """Bias with the input's zero point folded in, and the factor from sums to outputs, by channel.
+
+    ``product`` is the type in which the scales of input and weights are multiplied: float64 as in the
+    reference. The vendor's build of it is older and multiplies those of a dense layer as float32.
+    """
     source, output = graph.input(op, 0), graph.output(op)
     weights = weights_matrix(op, graph.input(op, 1))
     bias = folded_bias(bias_of(graph, op, len(weights)), weights, source.q.zero_point)
-    scales = channel_scales(graph, op, len(weights))
-    if op.name == "fully_connected" and not graph.input(op, 1).q.per_channel:
-        # The reference multiplies these two scales as floats, here and nowhere else.
-        product = float(np.float32(source.q.scale) * scales[0])
-        factors = [product / output.q.scale] * len(weights)
-    else:
-        factors = [source.q.scale * float(scale) / output.q.scale for scale in scales]
+    products = product(source.q.scale) * channel_scales(graph, op, len(weights)).astype(product)
+    factors = [float(scale) / output.q.scale for scale in products]
     return pack_channels(bias, [quantize_multiplier(factor) for factor in factors], pad=pad)
 
 

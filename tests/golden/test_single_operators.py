@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from codegen.fixed_point import quantize_multiplier, requantize
 from codegen.windows import output_size
 from host.runtime import Model
 from tests.tflite_builder import NetworkBuilder, single
@@ -165,6 +166,23 @@ def test_fully_connected(rows, taps, channels, activation, per_channel, bias, sc
     model = single("FULLY_CONNECTED", inputs, y, n, "FullyConnectedOptions",
                    fusedActivationFunction=activation)  # fmt: skip
     assert_exact(model, seed)
+
+
+def test_scales_of_a_dense_layer_are_multiplied_as_doubles():
+    """Sums whose outputs differ from those of a product in single precision, which rounds the multiplier
+    in its last bits: once in twenty thousand random outputs."""
+    source, weight, target = (np.float32(v) for v in (0.010325393639, 0.010987923480, 0.022011598572))
+    products = float(source * weight), float(source) * float(weight)
+    factors = [quantize_multiplier(product / float(target)) for product in products]
+    sums = [s for s in range(1 << 15) if len({requantize(s, *f) for f in factors}) == 2]
+    assert sums
+    n = NetworkBuilder()
+    x = n.tensor((1, len(sums)), scale=source)
+    taps = (len(sums), len(sums))
+    inputs = [x, n.tensor(taps, scale=weight, data=np.zeros(taps)),
+              n.tensor(taps[:1], "int32", scale=source * weight, data=np.array(sums))]  # fmt: skip
+    y = n.tensor((1, taps[0]), scale=target, zero_point=-42)
+    assert_exact(single("FULLY_CONNECTED", inputs, y, n, "FullyConnectedOptions"), seed=1)
 
 
 @random_models
