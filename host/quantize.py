@@ -44,6 +44,7 @@ def main(argv: Sequence[str]) -> int:
         store = find.load(args.dataset, spec)
         model = network.load_trained(weights, spec, args.seed)
         sample = examples.augmented(spec, store, args.seed)
+    convert.require_no_loops(model, spec)
     tflite = convert.to_int8(model, spec, sample.features, sample.labels)
     tflite = convert.with_parameters(tflite, spec)
     cli.write_atomic(output, tflite)

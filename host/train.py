@@ -98,6 +98,7 @@ def _require_kernels(loaded: LoadedModel) -> None:
     from host.training import convert, fit
 
     model, sample = fit.build(loaded), convert.unlabelled(loaded.spec)
+    convert.require_no_loops(model, loaded.spec)
     rng = np.random.default_rng(0)
     for weight in model.trainable_weights:
         weight.assign(rng.normal(0, 0.1, weight.shape))

@@ -7,6 +7,7 @@ features go in as they are.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import tempfile
 from collections.abc import Iterator
@@ -25,14 +26,17 @@ from host.training.specification import Specification
 
 _REPRESENTATIVE = 1000
 _SUBGRAPHS = 1 << 16  # far above any
-# The type the vendor's tool stores a setting with, where the smallest that fits would be another.
 # Groups of front-end settings that are left out where they are off: each byte is in every image.
 _OPTIONAL = ("activity_detection", "dc_notch_filter", "quantize_dynamic_scale")
+# The type the vendor's tool stores a setting with, where the smallest that fits would be another.
 _TYPES = {"samplewise_norm.rescale": "f64"}
 
 
 def to_int8(model: Any, spec: Specification, features: np.ndarray, labels: np.ndarray) -> bytes:
-    """The quantized flatbuffer, calibrated on up to 1,000 of the given int8 features, classes alike."""
+    """The quantized flatbuffer, calibrated on up to 1,000 of the given int8 features, classes alike.
+
+    ``require_no_loops`` comes first, once for a network whatever its weights: calibrating a loop ends the
+    process in TensorFlow."""
     import tensorflow as tf
 
     batch = calibration(spec, features, labels)
@@ -41,16 +45,7 @@ def to_int8(model: Any, spec: Specification, features: np.ndarray, labels: np.nd
         for index in range(len(batch)):
             yield [batch[index : index + 1]]
 
-    with tempfile.TemporaryDirectory() as folder, silenced():
-        import keras
-
-        signature = [keras.InputSpec(shape=(1, *model.input_shape[1:]), dtype="float32", name="input")]
-        try:
-            model.export(folder, format="tf_saved_model", verbose=False, input_signature=signature)
-        except (OSError, tf.errors.OpError) as error:
-            raise _unwritable(folder, error) from error
-        _require_no_loops(folder, spec)
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+    with _converter(model) as converter:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.representative_dataset = representative
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
@@ -61,17 +56,32 @@ def to_int8(model: Any, spec: Specification, features: np.ndarray, labels: np.nd
             raise TokayError(f"{spec.name} cannot be quantized: {error}") from error
 
 
-def _require_no_loops(folder: str, spec: Specification) -> None:
-    """Refuses a network with loops, as LSTM and GRU are: calibrating one ends the process in TensorFlow.
-    Each loop is a subgraph of its own, also of the model in floats."""
+def require_no_loops(model: Any, spec: Specification) -> None:
+    """Raises TokayError for a network with loops, as LSTM and GRU are, or that cannot be converted at all.
+    Each loop is a subgraph of its own, also of the model in floats, whose conversion calibrates nothing."""
+    with _converter(model) as converter:
+        try:
+            tflite = converter.convert()
+        except Exception as error:  # the converter names the operator it has no form of
+            raise TokayError(f"{spec.name} cannot be converted: {error}") from error
+    if len(Table.root(tflite).tables(schema.MODEL["subgraphs"], _SUBGRAPHS)) != 1:
+        raise TokayError(f"{spec.name} has loops, which the device cannot run", hint="no LSTM, GRU")
+
+
+@contextlib.contextmanager
+def _converter(model: Any) -> Iterator[Any]:
+    """TensorFlow's converter of a Keras model with a batch of 1; what it prints is hidden."""
     import tensorflow as tf
 
-    try:
-        model = tf.lite.TFLiteConverter.from_saved_model(folder).convert()
-    except Exception as error:  # the converter names the operator it has no form of
-        raise TokayError(f"{spec.name} cannot be converted: {error}") from error
-    if len(Table.root(model).tables(schema.MODEL["subgraphs"], _SUBGRAPHS)) != 1:
-        raise TokayError(f"{spec.name} has loops, which the device cannot run", hint="no LSTM, GRU")
+    with tempfile.TemporaryDirectory() as folder, silenced():
+        import keras
+
+        signature = [keras.InputSpec(shape=(1, *model.input_shape[1:]), dtype="float32", name="input")]
+        try:
+            model.export(folder, format="tf_saved_model", verbose=False, input_signature=signature)
+        except (OSError, tf.errors.OpError) as error:
+            raise _unwritable(folder, error) from error
+        yield tf.lite.TFLiteConverter.from_saved_model(folder)
 
 
 def calibration(spec: Specification, features: np.ndarray, labels: np.ndarray) -> np.ndarray:
