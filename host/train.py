@@ -130,11 +130,7 @@ def _accuracy(spec: Specification, store: Store, model: Any, tflite: bytes) -> d
 def _with_epochs(loaded: LoadedModel, epochs: int | None) -> LoadedModel:
     if epochs is None:
         return loaded
-    schedule = loaded.spec.schedule
-    warm = schedule.warmup_epochs
-    schedule = dataclasses.replace(
-        schedule, epochs=epochs, warmup_epochs=warm if warm < epochs else epochs / 2
-    )
+    schedule = loaded.spec.schedule.of(epochs)
     return dataclasses.replace(loaded, spec=dataclasses.replace(loaded.spec, schedule=schedule))
 
 

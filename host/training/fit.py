@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ from host.training import quantization_aware
 from host.training.batches import Batches, Source
 from host.training.loop import Candidate, Epoch, Outcome, Report, Stage, Teaching, learn
 from host.training.network import Network, build, import_keras
-from host.training.recipe import Schedule
 from host.training.specification import LoadedModel, Specification
 from host.training.validation import Validation, Validator, on_clips
 from host.training.work import Work
@@ -92,7 +90,7 @@ class _Training:
             network = self._network(
                 networks.build_teacher, self._seed + 1000 * (index + 1), spec.auxiliary.word_weight > 0
             )
-            schedule = _shortened(spec.schedule, settings.epochs, settings.learning_rate)
+            schedule = spec.schedule.of(settings.epochs, settings.learning_rate)
             stage = Stage(
                 f"teacher {index + 1}", _TEACHERS + index, schedule, 1.0, spec.auxiliary.word_weight,
                 spec.mixup,
@@ -104,7 +102,7 @@ class _Training:
     def _transfer(self, network: Network) -> None:
         """Lets the network learn all words, before it learns which of them are keywords."""
         settings, clips = self._spec.transfer, self._validator.clips
-        schedule = _shortened(self._spec.schedule, settings.epochs, settings.learning_rate)
+        schedule = self._spec.schedule.of(settings.epochs, settings.learning_rate)
         predict = networks.inference(network, self._spec, output=1)
         self._learn(
             Stage("words", _TRANSFER, schedule, 0.0, 1.0, self._spec.mixup), network,
@@ -115,7 +113,7 @@ class _Training:
         """Goes on from the best epoch with weights and activations rounded."""
         spec, settings = self._spec, self._spec.quantization_aware
         network = quantization_aware.rounded(best.model(), spec, self._source.epoch(0), self._loaded.path)
-        schedule = _shortened(spec.schedule, settings.epochs, settings.learning_rate)
+        schedule = spec.schedule.of(settings.epochs, settings.learning_rate)
         stage = Stage("rounded", _QUANTIZED, schedule, mixup=spec.mixup, teaching=teaching)
         outcome = self._learn(stage, network)
         return [Trained(network, stage.name, candidate) for candidate in outcome.candidates]
@@ -150,12 +148,3 @@ def class_weights(spec: Specification, labels: np.ndarray) -> np.ndarray:
         raise TokayError(f"the training split has no clip of {missing}", hint="check the dataset's folders")
     wanted = np.array([spec.class_weights.get(name, 1.0) for name in spec.classes])
     return (wanted * len(labels) / (len(counts) * counts)).astype(np.float32)
-
-
-def _shortened(schedule: Schedule, epochs: int, learning_rate: float) -> Schedule:
-    """A schedule of other length and speed."""
-    return dataclasses.replace(
-        schedule, epochs=epochs, learning_rate=learning_rate,
-        final_learning_rate=min(schedule.final_learning_rate, learning_rate),
-        warmup_epochs=min(schedule.warmup_epochs, epochs / 2),
-    )  # fmt: skip

@@ -5,6 +5,7 @@ Everything but the schedule and the perturbation is off unless a specification a
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -29,6 +30,16 @@ class Schedule:
     averaging: float = 0.998
     patience: int = 0  # epochs without a better one after which to stop; 0 goes on to the end
     validation_minutes: float = 40.0  # of the streams by which epochs are judged beside clips; 0 is none
+
+    def of(self, epochs: int, learning_rate: float | None = None) -> Schedule:
+        """The schedule of another length and, where given, another speed. The learning rate rises over as
+        many epochs as before, and over half of them at most."""
+        speed = self.learning_rate if learning_rate is None else learning_rate
+        return dataclasses.replace(
+            self, epochs=epochs, learning_rate=speed,
+            final_learning_rate=min(self.final_learning_rate, speed),
+            warmup_epochs=min(self.warmup_epochs, epochs / 2),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -223,6 +223,19 @@ def test_fewer_epochs_than_the_learning_rate_rises_over(epochs: int | None, warm
     assert loaded.spec.schedule.epochs == (epochs or 100) and loaded.spec.schedule.warmup_epochs == warm
 
 
+@pytest.mark.parametrize(("epochs", "warm"), [(1, 0.5), (3, 1.5), (5, 2.5), (8, 3.0)])
+def test_a_shorter_schedule_warms_up_alike_wherever_it_comes_from(epochs: int, warm: float) -> None:
+    loaded = specification.load(NAME)
+    schedule = dataclasses.replace(loaded.spec.schedule, epochs=20, warmup_epochs=3.0)
+    asked = train._with_epochs(
+        dataclasses.replace(loaded, spec=dataclasses.replace(loaded.spec, schedule=schedule)), epochs
+    )
+    stage = schedule.of(epochs, learning_rate=1e-6)  # as of a teacher
+    assert asked.spec.schedule.warmup_epochs == stage.warmup_epochs == warm
+    assert asked.spec.schedule.learning_rate == schedule.learning_rate
+    assert stage.final_learning_rate == stage.learning_rate == 1e-6
+
+
 @needs_tensorflow
 def test_no_testing_clips_are_told_before_the_work(
     dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
