@@ -108,7 +108,8 @@ def feature_stream(
 def streaming_scores(
     invoke: Network, streams: Sequence[FeatureStream], progress: Callable[[int, int], None] | None = None
 ) -> list[Scored]:
-    """Runs a network over streams; ``progress(done, of)`` counts inferences."""
+    """Runs a network over streams; ``progress(done, of)`` counts inferences. A stream that is shorter than
+    the network's window gives scores [0, classes]."""
     total, done = sum(len(stream.ends) for stream in streams), 0
     results = []
     for stream in streams:
@@ -121,9 +122,15 @@ def streaming_scores(
             done += len(scores)
             if progress:
                 progress(done, total)
-        scores = np.concatenate(parts) if parts else np.zeros((0, 0), np.uint8)
+        scores = np.concatenate(parts) if parts else _nothing_said(invoke, stream)
         results.append(Scored(stream.name, scores, stream.times_ms, stream.spoken, stream.duration_ms))
     return results
+
+
+def _nothing_said(invoke: Network, stream: FeatureStream) -> np.ndarray:
+    """uint8[0, classes]. How many classes there are is the network's to know; Keras takes no empty batch."""
+    silence = np.full((1, stream.frames, stream.columns.shape[1]), -128, np.int8)
+    return np.asarray(invoke(silence))[:0]
 
 
 def int8_network(tflite: bytes, accelerator: str = "none") -> Network:

@@ -85,8 +85,6 @@ def keywords_of(labels: Sequence[str]) -> tuple[str, ...]:
 
 def hear(scored: Scored, settings: DetectorSettings) -> list[Heard]:
     """What the detector hears in a stream, each detection judged."""
-    if not len(scored.times_ms):  # shorter than what the network sees, which has said nothing
-        return []
     found = replay(settings, scored.scores, scored.times_ms)
     labels, times = settings.labels, scored.times_ms
     pairs = zip(found["inference"], found["class_index"], strict=True)

@@ -70,13 +70,17 @@ def test_a_long_stream_is_made_in_pieces_without_a_seam() -> None:
     assert np.array_equal(last, made.columns[made.ends[-1] - made.frames : made.ends[-1]])
 
 
-def test_a_stream_too_short_for_a_window() -> None:
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_a_stream_too_short_for_a_window(dynamic: bool) -> None:
     app = ApplicationSettings(tone_words.CLASSES, (150,) * 4)
+    frontend = dataclasses.replace(tone_words.FRONTEND, quantize_dynamic_scale_enable=dynamic)
+    network = int8_network(tone_words.model())
     for samples in (0, 100, 7000):
-        made = feature_stream(Stream("", np.zeros(samples, np.int16), ()), tone_words.FRONTEND, app)
+        made = feature_stream(Stream("", np.zeros(samples, np.int16), ()), frontend, app)
         assert len(made.ends) == 0
-        scored = streaming_scores(lambda x: np.zeros((len(x), 4), np.uint8), [made])[0]
-        assert len(scored.times_ms) == 0
+        scored = streaming_scores(network, [made])[0]
+        assert len(scored.times_ms) == 0 and scored.scores.shape == (0, 4)
+        assert sweep.hear(scored, sweep.detector_settings(app)) == []
 
 
 def test_a_network_that_does_not_give_scores_is_refused() -> None:
