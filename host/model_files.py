@@ -40,13 +40,10 @@ def resolve(model: str) -> Path:
 
 
 def _trained(specification: Path) -> Path:
-    """What training made of a specification: named like its file or, where that is not there, as it says."""
-    path = specification.with_suffix(".tflite")
-    if path.is_file():
-        return path
+    """What training made of a specification."""
     from host.training.specification import load
 
-    path = load(str(specification)).trained(".tflite")
+    path = load(str(specification)).made(".tflite")
     if not path.is_file():
         raise TokayError(f"{path}: no such model file", hint=f"run: python -m host.train {specification}")
     return path
