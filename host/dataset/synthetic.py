@@ -66,6 +66,11 @@ def training_voices(voices: int | Mapping[str, int], seed: int) -> list[Voice]:
     return [voice for name, count in used(voices).items() for voice in _drawn(name, count, seed)]
 
 
+def described(voices: Sequence[Voice]) -> list[str]:
+    """A line for each voice, with all that its sound depends on."""
+    return [f"{_FORMAT} {voice!r} {ENGINES[voice.engine].identity(voice.speaker)}" for voice in voices]
+
+
 def _drawn(engine: str, count: int, seed: int) -> list[Voice]:
     if engine == ESPEAK:
         return _drawn_espeak(count, seed)

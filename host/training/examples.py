@@ -97,7 +97,7 @@ class Source:
 def word_names(spec: Specification, store: Store) -> tuple[str, ...]:
     """The words that examples of this store can say, keywords first: what ``Examples.words`` counts in."""
     others = {clip.word for clip in store.clips if spec.class_of(clip.word) >= 0}
-    if UNKNOWN in spec.classes and _voices(spec):
+    if UNKNOWN in spec.classes and voices_of(spec):
         others |= {*synthetic.UNKNOWN_WORDS, *spec.augmentation.synthetic_near_words}
     if SILENCE in spec.classes:
         others.add(SILENCE)
@@ -160,7 +160,7 @@ def _recorded_clips(spec: Specification, store: Store, names: Sequence[str]) -> 
     return _clips(spec, store, chosen, names)
 
 
-def _voices(spec: Specification) -> list[synthetic.Voice]:
+def voices_of(spec: Specification) -> list[synthetic.Voice]:
     """The specification's, as far as their synthesizers are installed; the same for every training, since
     some take seconds to say a word."""
     return synthetic.training_voices(spec.augmentation.synthetic_voices, seed=1)
@@ -168,7 +168,7 @@ def _voices(spec: Specification) -> list[synthetic.Voice]:
 
 def _synthetic_clips(spec: Specification, names: Sequence[str]) -> _Clips:
     """Keywords and, where there is such a class, other words in synthetic voices."""
-    voices = _voices(spec)
+    voices = voices_of(spec)
     if not voices:
         nothing = np.zeros(0, np.int64)
         return _Clips(np.zeros((0, spec.clip_samples), np.int16), nothing, nothing)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ import numpy as np
 
 from host.errors import TokayError
 from host.training.specification import LoadedModel, Specification, line_in
+
+_ADDRESS = re.compile(r'"shared_object_id": \d+')  # of an object in this process's memory
 
 
 def import_keras(seed: int) -> Any:
@@ -63,6 +66,22 @@ def build_teacher(loaded: LoadedModel) -> Any:
     """The untrained network of a teacher, of the same shapes."""
     assert loaded.build_teacher is not None
     return _built(loaded.build_teacher, loaded.spec, loaded.path)
+
+
+def described(loaded: LoadedModel) -> list[str]:
+    """The networks that a specification builds, layer by layer as Keras stores them: the same text for the
+    same networks. TokayError where one cannot be stored, and so could not be in the end either."""
+    builds = [build, build_teacher] if loaded.spec.distillation.teachers else [build]
+    texts = []
+    for made in builds:
+        import_keras(0)
+        model = made(loaded)
+        _output(model, loaded.path)
+        try:
+            texts.append(_ADDRESS.sub("", model.to_json()))
+        except (NotImplementedError, TypeError, ValueError) as error:
+            raise TokayError(f"{loaded.path}: Keras cannot store the network: {error}") from error
+    return texts
 
 
 def load_trained(path: Path, spec: Specification, seed: int = 0) -> Any:

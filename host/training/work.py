@@ -22,8 +22,10 @@ import numpy as np
 
 from host import native
 from host.cli import write_atomic
+from host.dataset import synthetic
 from host.dataset.store import cache_folder
 from host.errors import TokayError
+from host.training import examples, network
 from host.training.specification import LoadedModel
 
 try:
@@ -132,11 +134,17 @@ def folder_of(loaded: LoadedModel, contents: str, seed: int, given: str | None) 
 
 
 def key(loaded: LoadedModel, contents: str, seed: int) -> str:
-    """A hash of all that a trained model depends on: specification, data, seed, and what computes it."""
+    """A hash of all that a trained model depends on: specification, data, seed, and what computes it.
+
+    The networks are hashed as they are built, since their code may be in files that the specification's
+    imports, and the voices as they are here, since a synthesizer may be installed meanwhile. TokayError
+    where TensorFlow is missing or a network cannot be built.
+    """
     digest = hashlib.blake2b(digest_size=8)
     own = sorted(Path(__file__).parent.glob("*.py"))
     versions = [_version(name) for name in ("numpy", "keras", "tensorflow", "tensorflow-cpu")]
-    for part in (repr(loaded.spec), contents, str(seed), *versions, str(os.cpu_count())):
+    made_of = [*network.described(loaded), *synthetic.described(examples.voices_of(loaded.spec))]
+    for part in (repr(loaded.spec), contents, str(seed), *versions, str(os.cpu_count()), *made_of):
         digest.update(part.encode() + b"\0")
     for path in (loaded.path, native.library_path(), *own):
         digest.update(hashlib.blake2b(path.read_bytes()).digest())

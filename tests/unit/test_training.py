@@ -9,6 +9,7 @@ import dataclasses
 import importlib.util
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from codegen import frontend
 from codegen.parameters import read_parameters, write_parameters
 from host import cli, evaluate, quantize, train, view_audio
 from host.dataset import find
+from host.dataset.synthesizers.espeak import Espeak
 from host.training import specification, work
 
 needs_tensorflow = pytest.mark.skipif(
@@ -290,6 +292,55 @@ class Stopped(work.Work):
 
     def load(self, stage: str) -> None:
         raise InterruptedError
+
+
+@needs_tensorflow
+def test_a_state_is_of_the_networks_and_voices_that_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network's code may be in another file, and a synthesizer may be installed after a kill."""
+    from host.dataset.synthesizers import ENGINES
+
+    helper = tmp_path / "helper_of_a_specification.py"
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setitem(ENGINES, "espeak-ng", Mute("not here"))
+    spec = tmp_path / "model.py"
+    spec.write_text(
+        "import dataclasses\n"
+        "from host.models.keyword_spotting_on_off_v2 import SPECIFICATION\n"
+        "from helper_of_a_specification import build_model, build_teacher\n"
+        "SPECIFICATION = dataclasses.replace(SPECIFICATION, augmentation=dataclasses.replace(\n"
+        "    SPECIFICATION.augmentation, synthetic_voices={'espeak-ng': 2}))\n"
+    )
+
+    def key(rate: float, filters: int) -> str:
+        helper.write_text(
+            "from host.training.topologies import strided\n"
+            f"def build_model(spec): return strided(spec, dropout={rate})\n"
+            f"def build_teacher(spec): return strided(spec, ({filters}, 16, 32))\n"
+        )
+        sys.modules.pop(helper.stem, None)
+        importlib.invalidate_caches()
+        shutil.rmtree(tmp_path / "__pycache__", ignore_errors=True)
+        return work.key(specification.load(str(spec)), "data", 1)
+
+    found = [key(0.1, 8), key(0.1, 8), key(0.2, 8), key(0.1, 12)]
+    monkeypatch.setitem(ENGINES, "espeak-ng", Mute(None))
+    found.append(key(0.1, 8))
+    assert found[0] == found[1] and len(set(found)) == 4
+
+
+class Mute(Espeak):
+    """A synthesizer that is here or not; it is not asked to speak."""
+
+    def __init__(self, problem: str | None) -> None:
+        self._problem = problem
+
+    def problem(self) -> str | None:
+        return self._problem
+
+    def identity(self, speaker: str) -> str:
+        return "1.0"
 
 
 @needs_tensorflow
