@@ -170,9 +170,10 @@ def _recorded(folder: Path, inputs: str) -> Image | None:
     """The image that the folder holds, if these inputs made it."""
     try:
         record = json.loads((folder / _RECORD).read_text())
-        if record["inputs"] != inputs or not Path(record["image"]["elf"]).is_file():
-            return None
         values = record["image"]
+        elf = Path(values["elf"])
+        if record["inputs"] != inputs or elf.parent != folder or not elf.is_file():
+            return None
         bound = {k: tuple(v) if isinstance(v, list) else v for k, v in values["stack"].items()}
         return Image(**{**values, "elf": Path(values["elf"]), "stack": stack.StackBound(**bound)})
     except (OSError, ValueError, KeyError, TypeError):
@@ -214,9 +215,11 @@ def cmake(
     more: Sequence[str] = (),
 ) -> None:
     """Runs CMake on firmware/image.cmake, with `more` definitions."""
+    _forget_other_place(folder)
     configure = [
         "cmake", "-S", str(ROOT), "-B", str(folder), "-G", "Ninja",
         f"-DCMAKE_TOOLCHAIN_FILE={ROOT}/firmware/chips/{board.chip}/toolchain.cmake",
+        f"-DCMAKE_MAKE_PROGRAM={_tool('ninja')}",  # not that of an environment that is gone
         "-DCMAKE_BUILD_TYPE=Release",
         f"-DTOKAY_BOARD_DIR={folder / 'board'}",
         f"-DTOKAY_CHIP={board.chip}",
@@ -230,6 +233,17 @@ def cmake(
     # Objects of sources that are gone would count for the stack.
     _run(["ninja", "-C", str(folder), "-t", "cleandead"], verbose)
     _run(["cmake", "--build", str(folder)], verbose)
+
+
+def _forget_other_place(folder: Path) -> None:
+    """Removes CMake's memory of a build where its folder or the sources were moved: CMake refuses both."""
+    try:
+        lines = (folder / "CMakeCache.txt").read_text(errors="replace").splitlines()
+    except OSError:
+        return
+    if not {f"CMAKE_CACHEFILE_DIR:INTERNAL={folder}", f"CMAKE_HOME_DIRECTORY:INTERNAL={ROOT}"} <= set(lines):
+        (folder / "CMakeCache.txt").unlink()
+        shutil.rmtree(folder / "CMakeFiles", ignore_errors=True)
 
 
 def _tool(name: str) -> str:

@@ -63,6 +63,17 @@ def test_same_bytes_from_another_folder_and_fast_the_second_time(built, tmp_path
 
 
 @needs_compiler
+def test_a_folder_that_was_moved_or_copied_is_built_in(tmp_path):
+    made = image.build(None, board.load("brd2601b"), tmp_path / "before")
+    first = made.elf.with_suffix(".bin").read_bytes()
+    shutil.copytree(made.elf.parent, tmp_path / "copied")
+    made.elf.parent.rename(tmp_path / "after")
+    for name in ("after", "copied"):
+        again = image.build(None, board.load("brd2601b"), tmp_path / name)
+        assert again.elf.parent == tmp_path / name and again.elf.with_suffix(".bin").read_bytes() == first
+
+
+@needs_compiler
 def test_bringup_image(tmp_path, capsys):
     assert cli.run(build.main, ["--bringup", "-o", str(tmp_path)]) == 0
     out = capsys.readouterr().out
