@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -17,6 +18,7 @@ A = TypeVar("A", bound=Message)
 Value = bool | int | float | str | tuple[int, ...]
 _PIECE = 448  # bytes of a tensor in one message
 _SAMPLES = 224  # samples in one message
+_AGAIN_S = 0.5  # after which audio without an answer is sent again
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ def inject_audio(
     """Feeds the audio loop (source ``audio``); returns the index after the last sample.
 
     Detections and scores arrive as events meanwhile. The device takes samples as fast as it can
-    work on them, not in real time.
+    work on them, not in real time. Raises DeviceTimeout if it takes none for ``timeout_s``.
     """
     samples = np.asarray(samples, dtype=np.int16)
     for at in range(0, max(1, samples.size), _SAMPLES):
@@ -125,7 +127,8 @@ def inject_audio(
             last=last and at + _SAMPLES >= samples.size,
             samples=tuple(piece.tolist()),
         )
-        device.request(message, timeout_s=timeout_s)
+        # Samples that come twice are taken once, so a piece that was lost need not cost the whole time.
+        device.request(message, timeout_s=_AGAIN_S, retries=math.ceil(timeout_s / _AGAIN_S) - 1)
     return start + samples.size
 
 

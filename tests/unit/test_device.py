@@ -69,6 +69,27 @@ def test_audio_waits_while_the_device_is_busy() -> None:
     assert machine.done.count("inject_audio") > -(-5000 // 224)
 
 
+def test_audio_that_is_lost_costs_no_more_than_its_repetition() -> None:
+    to_device = Lossy(0.1, 4)
+    machine = FakeMachine(to_device=to_device)
+    device = Device(SimulatorTransport(machine))
+    device.connect(timeout_s=20)
+    samples = np.random.default_rng(2).integers(-32768, 32768, 20_000, dtype=np.int16)
+    start = device.transport.now()
+    commands.inject_audio(device, samples)
+    assert machine.audio == samples.tolist()
+    assert to_device.lost > 20 and device.transport.now() - start < to_device.lost
+
+
+def test_a_device_that_takes_no_more_audio_is_given_up_after_ten_seconds() -> None:
+    to_device = Lossy()
+    device = connected(FakeMachine(to_device=to_device))
+    to_device.share, start = 1.0, device.transport.now()
+    with pytest.raises(DeviceTimeout, match="did not answer inject_audio"):
+        commands.inject_audio(device, np.zeros(5000, np.int16))
+    assert 9 < device.transport.now() - start < 11
+
+
 def test_profile() -> None:
     device = connected(FakeMachine())
     profile = commands.profile(device, repetitions=7)
