@@ -92,18 +92,19 @@ def build_image(
 
 
 def connect(args: Any, model_sha256: str) -> Target:
-    """The target that the options of :func:`add_options` name; the simulator if they name none."""
-    record = getattr(args, "record", None)
+    """The target that the options of :func:`add_options` name; the simulator if they name none. Refuses one
+    that runs another model, or on another board."""
+    record, board = getattr(args, "record", None), boards.load(args.board).key
     if getattr(args, "replay", None):
-        return replay(args.replay, model_sha256)
+        return replay(args.replay, model_sha256, board)
     if args.target == "device":
-        return attach(args.port, args.baud or BAUD_RATE, model_sha256, record)
+        return attach(args.port, args.baud or BAUD_RATE, model_sha256, board, record)
     image = getattr(args, "image", None)
     elf = image or build_image(args.model, args.board, args.accelerator, verbose=args.verbose)
     boot = in_renode if args.target == "renode" else simulate
     where = boot(elf, args.board, record, getattr(args, "timing", "ports"))
     try:
-        _check_model(where.device, model_sha256)
+        _check(where.device, model_sha256, board)
     except BaseException:
         where.close()
         raise
@@ -157,27 +158,27 @@ def player(where: Target, board: str, audio: np.ndarray) -> Callable[[], None]:
     return lambda: machine.set_audio(heard)
 
 
-def attach(port: str | None, baud: int, model_sha256: str, record: str | None = None) -> Target:
-    """Connects to a board that runs this very model; refuses another one."""
+def attach(port: str | None, baud: int, model_sha256: str, board: str, record: str | None = None) -> Target:
+    """Connects to a board, by its key, that runs this very model; refuses another one."""
     device = Device(_recorded(SerialTransport(choose_port(port), baud), record))
-    return _of_model(device, "device", model_sha256)
+    return _of_model(device, "device", model_sha256, board)
 
 
-def replay(path: str, model_sha256: str) -> Target:
-    """Plays back what a target said in a recorded conversation about this very model."""
+def replay(path: str, model_sha256: str, board: str) -> Target:
+    """Plays back what a target said in a recorded conversation about this very model on this board."""
     recorded = recorded_transport(path)
     kind = recorded if recorded in ("simulator", "renode") else "device"
-    return _of_model(Device(Replay(path)), kind, model_sha256)
+    return _of_model(Device(Replay(path)), kind, model_sha256, board)
 
 
 def _recorded(transport: Transport, path: str | None) -> Transport:
     return transport if path is None else Recorder(transport, path)
 
 
-def _of_model(device: Device, kind: str, model_sha256: str) -> Target:
+def _of_model(device: Device, kind: str, model_sha256: str, board: str) -> Target:
     try:
         device.connect()
-        _check_model(device, model_sha256)
+        _check(device, model_sha256, board)
     except BaseException:
         device.close()
         raise
@@ -202,9 +203,14 @@ def require_accelerator(device: Device, wanted: str) -> None:
     )
 
 
-def _check_model(device: Device, model_sha256: str) -> None:
+def _check(device: Device, model_sha256: str, board: str) -> None:
     hello = device.hello
     assert hello is not None
+    if hello.board != board:
+        raise TokayError(
+            f"{device.transport.name} runs firmware for board {hello.board!r}, not for {board!r}",
+            hint=f"--board {hello.board}, or flash the image that host.build --board {board} makes",
+        )
     if not model_sha256.startswith(hello.model_hash.hex()):
         raise TokayError(
             f"{device.transport.name} runs {hello.model!r} (model {hello.model_hash.hex()[:12]}), not "

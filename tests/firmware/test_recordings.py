@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from host import classify, cli, profile
+from host import classify, cli, compare, profile
 from host.device.recording import describe
 
 FOLDER = Path(__file__).resolve().parent / "recordings"
@@ -53,6 +53,20 @@ def test_profile(tmp_path):
     assert (value["target"], value["estimate"], value["verdict"]) == ("simulator", True, "valid")
     assert value["clock_hz"] == 78_000_000
     assert all(layer["cpu_cycles"] > 0 for layer in value["layers"])
+
+
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [(profile, []), (compare, []), (classify, ["-s", "500"])],
+    ids=["profile", "compare", "classify"],
+)
+def test_another_board_than_the_one_that_answers_is_refused(command, options, capsys):
+    recording = str(FOLDER / "profile.jsonl")
+    arguments = [MODEL, "--replay", recording, "--board", "brd2703a", *options]
+    assert cli.run(command.main, arguments) == 2
+    output = capsys.readouterr()
+    assert output.out == "" and output.err.count("\n") == 1
+    assert "runs firmware for board 'brd2601b', not for 'brd2703a' (--board brd2601b, or flash" in output.err
 
 
 def test_other_questions_than_the_recorded_ones(tmp_path, capsys):
