@@ -45,15 +45,16 @@ static const model_header_t *header_of(uint32_t slot) {
     return (const model_header_t *)(const void *)k_slots[slot].start;
 }
 
-static bool lies_in(const model_header_t *header, const void *what, uint32_t bytes) {
-    uint32_t offset = (uint32_t)((uintptr_t)what - (uintptr_t)header);
-    return offset % 4u == 0 && offset >= sizeof *header && offset <= header->bytes && bytes <= header->bytes - offset;
+static bool lies_in(const model_header_t *header, const void *what, size_t bytes, size_t alignment) {
+    uintptr_t offset = (uintptr_t)what - (uintptr_t)header;
+    return offset % alignment == 0 && offset >= sizeof *header && offset <= header->bytes &&
+           bytes <= header->bytes - offset;
 }
 
 /* Whether the header and what it leads to first lie where they should. Only then is the rest looked at. */
 static bool is_bounded(const model_header_t *header, uint32_t room) {
     return header->address == (uint32_t)(uintptr_t)header && header->bytes >= sizeof *header &&
-           header->bytes <= room && lies_in(header, header->model, sizeof *header->model);
+           header->bytes <= room && lies_in(header, header->model, sizeof(model_t), _Alignof(model_t));
 }
 
 static bool is_whole(const model_header_t *header) {
@@ -64,9 +65,9 @@ static bool is_whole(const model_header_t *header) {
 
 static bool leads_inside(const model_header_t *header) {
     const model_t *inside = header->model;
-    return lies_in(header, inside->plan, sizeof *inside->plan) &&
-           lies_in(header, inside->frontend, sizeof *inside->frontend) &&
-           lies_in(header, inside->detector, sizeof *inside->detector);
+    return lies_in(header, inside->plan, sizeof(nn_plan_t), _Alignof(nn_plan_t)) &&
+           lies_in(header, inside->frontend, sizeof(frontend_config_t), _Alignof(frontend_config_t)) &&
+           lies_in(header, inside->detector, sizeof(detector_settings_t), _Alignof(detector_settings_t));
 }
 
 /* Why a slot's model cannot be had, NULL if it can. */

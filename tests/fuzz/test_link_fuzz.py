@@ -4,50 +4,29 @@ from __future__ import annotations
 
 import json
 import random
-import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from host.device import messages
 from host.device.framing import Decoder, Frame, TextLine
+from tests.fuzz.c_targets import FUZZ, Target, fuzz, shake
+from tests.places import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 LINK = ROOT / "firmware" / "link"
 VECTORS = ROOT / "tests" / "golden" / "vectors" / "link.json"
 
-
-FLAGS = ["-std=c11", "-O1", "-g", "-fno-sanitize-recover=all", "-Wall", "-Wextra", "-Werror"]
-SOURCES = [*sorted(LINK.glob("*.c")), ROOT / "tests" / "fuzz" / "fuzz_link.c"]
-
-
-def build(compiler: str, sanitize: str, program: Path, *sources: Path) -> None:
-    """Compiles the target; skips where the compiler's runtime for it is not installed."""
-    command = [compiler, *FLAGS, f"-fsanitize={sanitize}", f"-I{LINK}", *sources, "-o", program]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode and "cannot find" in done.stderr:
-        pytest.skip(f"{compiler} has no runtime for -fsanitize={sanitize} here")
-    assert done.returncode == 0, done.stderr
+TARGET = Target([*sorted(LINK.glob("*.c")), FUZZ / "fuzz_link.c"], [LINK])
 
 
 @pytest.fixture(scope="session")
 def fuzzer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The target with libFuzzer, which searches for inputs that reach new code."""
-    if shutil.which("clang") is None:
-        pytest.skip("clang is not installed, which has libFuzzer")
-    program = tmp_path_factory.mktemp("fuzz") / "fuzz_link"
-    build("clang", "fuzzer,address,undefined", program, *SOURCES)
-    return program
+    return TARGET.fuzzer(tmp_path_factory.mktemp("fuzz") / "fuzz_link")
 
 
 @pytest.fixture(scope="session")
 def shaker(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The target with blind random changes, which any compiler with sanitizers builds."""
-    program = tmp_path_factory.mktemp("shake") / "shake_link"
-    build("cc", "address,undefined", program, *SOURCES, ROOT / "tests" / "fuzz" / "standalone.c")
-    return program
+    return TARGET.shaker(tmp_path_factory.mktemp("shake") / "shake_link")
 
 
 def corpus(folder: Path) -> Path:
@@ -65,43 +44,22 @@ def corpus(folder: Path) -> Path:
     return folder
 
 
-def fuzz(program: Path, folder: Path, *options: str) -> int:
-    """Runs the target; returns how many inputs it took."""
-    done = subprocess.run(
-        [program, corpus(folder / "corpus"), "-seed=4", "-max_len=1500", "-timeout=5", *options],
-        capture_output=True,
-        text=True,
-        cwd=folder,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    runs = re.search(r"Done (\d+) runs", done.stderr)
-    assert runs, done.stderr[-1000:]
-    return int(runs[1])
-
-
-def shake(program: Path, folder: Path, inputs: int) -> None:
-    files = sorted(corpus(folder / "corpus").iterdir())
-    done = subprocess.run([program, str(inputs), "4", *files], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-4000:]
-    assert done.stdout == f"{inputs} inputs\n"
-
-
 def test_c_decoders_shaken(shaker: Path, tmp_path: Path) -> None:
-    shake(shaker, tmp_path, 100_000)
+    shake(shaker, corpus(tmp_path / "corpus"), 100_000)
 
 
 @pytest.mark.slow
 def test_c_decoders_shaken_millions_of_times(shaker: Path, tmp_path: Path) -> None:
-    shake(shaker, tmp_path, 2_000_000)
+    shake(shaker, corpus(tmp_path / "corpus"), 2_000_000)
 
 
 def test_c_decoders_for_seconds(fuzzer: Path, tmp_path: Path) -> None:
-    assert fuzz(fuzzer, tmp_path, "-runs=60000") >= 60000
+    assert fuzz(fuzzer, corpus(tmp_path / "corpus"), "-runs=60000") >= 60000
 
 
 @pytest.mark.slow
 def test_c_decoders_for_millions_of_inputs(fuzzer: Path, tmp_path: Path) -> None:
-    assert fuzz(fuzzer, tmp_path, "-runs=2000000") >= 2_000_000
+    assert fuzz(fuzzer, corpus(tmp_path / "corpus"), "-runs=2000000") >= 2_000_000
 
 
 def python_decoder(inputs: int, seed: int) -> None:
