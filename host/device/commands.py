@@ -18,6 +18,7 @@ A = TypeVar("A", bound=Message)
 Value = bool | int | float | str | tuple[int, ...]
 _PIECE = 448  # bytes of a tensor in one message
 _SAMPLES = 224  # samples in one message
+_LONGEST_RUN_S = 1.0  # of a network that is profiled
 _AGAIN_S = 0.5  # after which audio without an answer is sent again
 
 
@@ -135,14 +136,17 @@ def inject_audio(
 def profile(
     device: Device, *, repetitions: int = 10, first: int = 0, count: int = 0, timeout_s: float = 10.0
 ) -> Profile:
-    """Measures layers. A profile of which records were lost is run again, twice at most."""
+    """Measures layers. A profile of which records were lost is run again, twice at most. ``timeout_s`` is for
+    the device to begin; then it is silent while it repeats a layer, or the whole network."""
     request = m.ProfileRun(first=first, count=count, repetitions=repetitions)
+    pause_s = timeout_s + _LONGEST_RUN_S * repetitions
     for _ in range(3):
         begin: m.ProfileBegin | None = None
         layers: dict[int, m.ProfileLayer] = {}
         end: m.ProfileEnd | None = None
         try:
-            for answer in device.converse(request, m.ProfileEnd, timeout_s=timeout_s):
+            answers = device.converse(request, m.ProfileEnd, timeout_s=timeout_s, pause_s=pause_s)
+            for answer in answers:
                 if isinstance(answer, m.ProfileBegin):
                     begin = answer
                 elif isinstance(answer, m.ProfileLayer):

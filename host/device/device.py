@@ -154,9 +154,16 @@ class Device:
         return next(self.converse(message, timeout_s=timeout_s, retries=retries))
 
     def converse(
-        self, message: Message, last: type[Message] | None = None, *, timeout_s: float = 0.5, retries: int = 3
+        self,
+        message: Message,
+        last: type[Message] | None = None,
+        *,
+        timeout_s: float = 0.5,
+        pause_s: float | None = None,
+        retries: int = 3,
     ) -> Iterator[Message]:
-        """Sends a request and gives out its answers up to the first one, or the one of type ``last``."""
+        """Sends a request and gives out its answers up to the first one, or the one of type ``last``. Between
+        two answers it waits ``pause_s`` (None: ``timeout_s``)."""
         self._number = self._number % 0xFFFF + 1
         message = replace(message, request=self._number)  # type: ignore[type-var]
         name, what = self.transport.name, message.NAME
@@ -179,7 +186,7 @@ class Device:
                     yield answer
                     if last is None or isinstance(answer, last):
                         return
-                    end = self.transport.now() + timeout_s
+                    end = self.transport.now() + (timeout_s if pause_s is None else pause_s)
                 if busy and not answered:
                     self._wait(min(_BUSY_WAIT_S, left))
                     self.post(message)

@@ -100,6 +100,19 @@ def test_profile() -> None:
     assert [layer.index for layer in part.layers] == [1]
 
 
+def test_a_profile_may_take_long_where_layers_are_run_often() -> None:
+    """A device says nothing while it repeats a layer or the whole network."""
+
+    class Slow(FakeMachine):
+        def send(self, message, delay: float = 0.0) -> None:
+            super().send(message, 100 * delay)
+
+    device = connected(Slow())
+    assert commands.profile(device, repetitions=100).end.records == 3
+    with pytest.raises(DeviceTimeout, match="parts of the profile were lost"):
+        commands.profile(device, repetitions=1)
+
+
 def test_everything_works_on_a_line_that_loses_a_fifth() -> None:
     to_host, to_device = Lossy(0.2, 1), Lossy(0.2, 2)
     machine = FakeMachine(to_host, to_device)
