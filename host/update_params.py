@@ -166,6 +166,8 @@ def _from_file(path: Path) -> dict[str, Any]:
             value = json.loads(text)
         except json.JSONDecodeError as error:
             raise TokayError(f"{path}:{error.lineno}: not JSON: {error.msg}") from error
+        except (ValueError, RecursionError) as error:  # a number too long, or lists nested too deep
+            raise TokayError(f"{path}: not JSON that can be read: {error}") from error
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
         raise TokayError(f"{path}: not a dictionary of parameters")
     return value

@@ -69,7 +69,7 @@ def _from_json(path: Path, text: str) -> list[Spoken]:
             _word(f"{path}: word {i}", str(item["word"]), float(item["start_ms"]), float(item["end_ms"]))
             for i, item in enumerate(listed, 1)
         ]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise TokayError(
             f"{path}: not a list of labels: {type(error).__name__} {error}",
             hint='{"keywords": [{"word": "on", "start_ms": 1500, "end_ms": 2014}]}',

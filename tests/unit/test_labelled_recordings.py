@@ -63,7 +63,7 @@ def test_bad_lines(tmp_path: Path, text: str, what: str) -> None:
     "text",
     ["{", "3", "{}", '{"keywords": 1}', '{"keywords": [{"word": "on"}]}',
      '[{"word": "on", "start_ms": "x", "end_ms": 3}]', '[{"word": "on", "start_ms": 5, "end_ms": 3}]',
-     '["on"]'],
+     '["on"]', f'[{{"word": "on", "start_ms": {"9" * 400}, "end_ms": 3}}]', "[" * 100_000],
 )  # fmt: skip
 def test_bad_json(tmp_path: Path, text: str) -> None:
     with pytest.raises(TokayError, match=r"labels\.json"):

@@ -190,6 +190,19 @@ def test_errors_are_one_line_and_change_nothing(
     assert sorted(path.name for path in model.parent.iterdir()) == ["m.tflite"]
 
 
+@pytest.mark.parametrize("text", ["{", "[" * 100_000, '{"a": ' + "9" * 5000 + "}"])
+def test_a_file_that_is_no_json(
+    model: Path, tmp_path_factory: pytest.TempPathFactory, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path_factory.mktemp("params") / "p.json"
+    path.write_text(text)
+    before = model.read_bytes()
+    assert update(model, "--params", path) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {path}") and error.count("\n") == 1
+    assert model.read_bytes() == before
+
+
 @pytest.mark.parametrize("content", [b"", b"TFL3", b"\x1c\0\0\0TFL3", b"\xff" * 200])
 def test_files_that_are_no_model(tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "bad.tflite"
