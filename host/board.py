@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from host.errors import TokayError
+from host.places import SOURCES
 
 try:
     import tomllib
 except ImportError:  # Python 3.10
     import tomli as tomllib  # type: ignore[no-redef]
 
-ROOT = Path(__file__).resolve().parent.parent
-BOARDS = ROOT / "boards"
+BOARDS = SOURCES / "boards"
 _PIN = re.compile(r"P([A-D])(\d{1,2})")
 _TEXT = re.compile(r"[ -!#-\[\]-~]{1,24}")  # in a C string, and in a message of the link
 _PIN_NAME = None  # stands for a pin where other fields have their least and greatest value
@@ -99,7 +99,7 @@ def _check(table: dict[str, Any]) -> None:
         value = table.get(name)
         if not isinstance(value, str) or not _TEXT.fullmatch(value):
             raise TokayError(f"{name} must be a text of 1 to 24 plain characters")
-    if not (ROOT / "firmware" / "chips" / table["chip"] / "toolchain.cmake").is_file():
+    if not (SOURCES / "firmware" / "chips" / table["chip"] / "toolchain.cmake").is_file():
         raise TokayError(f"chip = {table['chip']!r}: there is no such folder in firmware/chips")
     if table.get("accelerator", "none") not in ("none", "mvp"):
         raise TokayError(f"accelerator = {table['accelerator']!r}: none or mvp")

@@ -23,8 +23,9 @@ def main(argv: Sequence[str]) -> int:
     )
     p.add_argument("--board", default="brd2601b", help=f"one of: {board.choices()}")
     p.add_argument(
-        "-o", "--output", metavar="DIR", type=Path, help="build folder (default: build/BOARD/MODEL)"
-    )
+        "-o", "--output", metavar="DIR", type=Path,
+        help="build folder (default: BOARD/MODEL in build, or in the cache folder if installed)",
+    )  # fmt: skip
     p.add_argument(
         "-a", "--accelerator", choices=["none", "mvp"], default="none", help="what runs the layers"
     )

@@ -20,18 +20,19 @@ from typing import Any
 from host import board as boards
 from host import cli, model_files, model_layout, stack
 from host.errors import TokayError
+from host.places import PACKAGES, SOURCES, builds
 
-ROOT = Path(__file__).resolve().parent.parent
 RAM_START, RAM_BYTES, FLASH_BYTES = 0x2000_0000, 256 * 1024, 1024 * 1024  # as in linker.ld
 _COMPILER = "arm-none-eabi-gcc"
 _ALLOCATED = 2  # SHF_ALLOC
 _RECORD = "image.json"
 _NOT_IN_PATHS = re.compile(r'[;,%|"\[\]\\\n]')  # CMake, Ninja or the linker take it for more than a name
-# What images are made of and by, as folders and patterns.
-_SOURCES = (
-    (".", "CMakeLists.txt"), ("firmware", "**/*"), ("codegen", "**/*"), ("host", "generation.py"),
-    ("host", "image.py"), ("host", "board.py"), ("host", "model_layout.py"),
-    ("host", "stack.py"), ("host", "summary.py"), ("host/simulator/mvp", "timing.*"),
+# What images are made of and by, as files.
+_INPUTS = (
+    (SOURCES, "CMakeLists.txt"), (SOURCES, "firmware/**/*"), (PACKAGES, "codegen/**/*"),
+    (PACKAGES, "host/generation.py"), (PACKAGES, "host/image.py"), (PACKAGES, "host/board.py"),
+    (PACKAGES, "host/model_layout.py"), (PACKAGES, "host/stack.py"), (PACKAGES, "host/summary.py"),
+    (PACKAGES, "host/simulator/mvp/timing.*"),
 )  # fmt: skip
 # The large variables, by what they are for.
 _PARTS = {
@@ -124,12 +125,12 @@ def build(
 
 
 def build_folder(output: Path | None, board: boards.Board, variant: str) -> Path:
-    """Where to build: ``output``, or a folder of that variant under build/."""
+    """Where to build: ``output``, or a folder of that variant under ``places.builds()``."""
     names = (_NOT_IN_PATHS.sub("_", name) for name in (board.key, variant))
-    folder = (output or (ROOT / "build").joinpath(*names)).resolve()
-    found = _NOT_IN_PATHS.search(f"{ROOT}{folder}")
+    folder = (output or builds().joinpath(*names)).resolve()
+    found = _NOT_IN_PATHS.search(f"{SOURCES}{folder}")
     if found is not None:
-        raise TokayError(f"cannot build in {folder} from {ROOT}: {found[0]!r} in a path", hint="rename it")
+        raise TokayError(f"cannot build in {folder} from {SOURCES}: {found[0]!r} in a path", hint="rename it")
     return folder
 
 
@@ -158,10 +159,10 @@ def _inputs(model: str | None, options: str) -> str:
     """A hash of everything that an image is made of, but for the compiler."""
     digest = hashlib.sha256(options.encode())
     digest.update(b"" if model is None else model_files.read(model).tflite)
-    for folder, pattern in _SOURCES:
-        for path in sorted((ROOT / folder).glob(pattern)):
+    for folder, pattern in _INPUTS:
+        for path in sorted(folder.glob(pattern)):
             if path.is_file() and path.suffix != ".pyc":
-                digest.update(f"{path.relative_to(ROOT)}\0{path.stat().st_size}\0".encode())
+                digest.update(f"{path.relative_to(folder)}\0{path.stat().st_size}\0".encode())
                 digest.update(path.read_bytes())
     return digest.hexdigest()
 
@@ -217,8 +218,8 @@ def cmake(
     """Runs CMake on firmware/image.cmake, with `more` definitions."""
     _forget_other_place(folder)
     configure = [
-        "cmake", "-S", str(ROOT), "-B", str(folder), "-G", "Ninja",
-        f"-DCMAKE_TOOLCHAIN_FILE={ROOT}/firmware/chips/{board.chip}/toolchain.cmake",
+        "cmake", "-S", str(SOURCES), "-B", str(folder), "-G", "Ninja",
+        f"-DCMAKE_TOOLCHAIN_FILE={SOURCES}/firmware/chips/{board.chip}/toolchain.cmake",
         f"-DCMAKE_MAKE_PROGRAM={_tool('ninja')}",  # not that of an environment that is gone
         "-DCMAKE_BUILD_TYPE=Release",
         f"-DTOKAY_BOARD_DIR={folder / 'board'}",
@@ -241,7 +242,8 @@ def _forget_other_place(folder: Path) -> None:
         lines = (folder / "CMakeCache.txt").read_text(errors="replace").splitlines()
     except OSError:
         return
-    if not {f"CMAKE_CACHEFILE_DIR:INTERNAL={folder}", f"CMAKE_HOME_DIRECTORY:INTERNAL={ROOT}"} <= set(lines):
+    places = {f"CMAKE_CACHEFILE_DIR:INTERNAL={folder}", f"CMAKE_HOME_DIRECTORY:INTERNAL={SOURCES}"}
+    if not places <= set(lines):
         (folder / "CMakeCache.txt").unlink()
         shutil.rmtree(folder / "CMakeFiles", ignore_errors=True)
 

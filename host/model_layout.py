@@ -9,10 +9,10 @@ import re
 import struct
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
 
 from codegen.plan import KERNELS
 from host.errors import TokayError
+from host.places import SOURCES
 
 # To be raised when constants get another meaning in structures that stay as they are.
 REVISION = 1
@@ -21,7 +21,7 @@ SLOT_NAMES = dict(zip(SLOTS, "AB", strict=True))
 PROOF_INFERENCES = 10  # MODEL_PROOF_INFERENCES
 MAGIC = 0x314D4B54
 BLANK = 0xFFFFFFFF
-_FIRMWARE = Path(__file__).resolve().parent.parent / "firmware"
+_FIRMWARE = SOURCES / "firmware"
 _HEADERS = (  # and the reader of the accelerator's programs, whose form no header describes
     "app/model.h", "detector/detector.h", "frontend/frontend_config.h", "nn/nn.h", "nn/nn_kernels.h",
     "nn/nn_kernels.def", "nn/weights.h", "nn/quantization.h", "nn/kernels/mvp/nn_mvp.h",

@@ -23,3 +23,8 @@ endif()
 set_target_properties(tokay_native PROPERTIES LINKER_LANGUAGE C)
 target_link_libraries(tokay_native PRIVATE ${CMAKE_DL_LIBS})
 install(TARGETS tokay_native LIBRARY DESTINATION host/_native)
+# A wheel brings what images are built of (host/places.py); an editable install has the clone.
+if(SKBUILD AND NOT SKBUILD_STATE STREQUAL "editable")
+  install(FILES CMakeLists.txt DESTINATION host/_sources)
+  install(DIRECTORY firmware boards DESTINATION host/_sources)
+endif()

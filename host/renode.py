@@ -28,7 +28,6 @@ from host.errors import TokayError
 from host.native import library_path
 
 VERSION = "1.16.1"
-_BOARDS = Path(__file__).resolve().parent.parent / "boards"
 _HINT = (
     f"unpack the portable archive of release {VERSION} from github.com/renode/renode/releases and add its "
     "folder to PATH, or set RENODE to the program"
@@ -67,7 +66,8 @@ def find() -> Path:
 def _usual_places() -> list[Path]:
     if sys.platform == "darwin":
         return [Path("/Applications/Renode.app/Contents/MacOS/renode")]
-    folders = [Path.home(), Path.home() / ".local", Path("/opt")]
+    home = Path(os.path.expanduser("~"))  # as it is, for a user without one
+    folders = [home, home / ".local", Path("/opt")]
     return [path for folder in folders for path in sorted(folder.glob("renode*/renode"), reverse=True)]
 
 
@@ -217,7 +217,7 @@ def _script(elf: Path, platform: Path, library: Path, audio: Path, timing: str, 
         f"$timing={_TIMINGS[timing]}",
         "$wake_up=0",  # the audio that is put there begins with it
         "logLevel 3",
-        f"include {monitor_path(_BOARDS / 'renode' / 'tokay.resc')}",
+        f"include {monitor_path(boards.BOARDS / 'renode' / 'tokay.resc')}",
         f'emulation CreateServerSocketTerminal {port} "link" false',
         "connector Connect sysbus.eusart0 link",
         "start",

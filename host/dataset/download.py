@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from host.dataset.folder import SPEECH_COMMANDS_URL
-from host.dataset.store import cache_folder
 from host.errors import TokayError
+from host.places import cache_folder
 
 try:
     import fcntl

@@ -30,6 +30,7 @@ import numpy as np
 from host.dataset.folder import Clip, Folder
 from host.dataset.reading import read_clip
 from host.errors import TokayError
+from host.places import cache_folder
 
 try:
     import fcntl
@@ -55,17 +56,6 @@ class Store:
     def select(self, split: str) -> np.ndarray:
         """Indices of the clips of a split; of all clips for ``all``."""
         return np.flatnonzero([split in ("all", clip.split) for clip in self.clips])
-
-
-def cache_folder() -> Path:
-    """Where this platform keeps what can be made again."""
-    if sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    elif sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", str(Path.home())))
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "tokay"
 
 
 def load(folder: Folder, sample_rate_hz: int, clip_samples: int, cache: Path | None = None) -> Store:

@@ -23,8 +23,8 @@ import numpy as np
 from host import native
 from host.cli import write_atomic
 from host.dataset import synthetic
-from host.dataset.store import cache_folder
 from host.errors import TokayError
+from host.places import cache_folder
 from host.training import examples, network
 from host.training.specification import LoadedModel
 

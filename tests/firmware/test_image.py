@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from host import board, build, cli, image, model_files, stack
+from host import board, build, cli, image, model_files, places, stack
 from host.errors import TokayError
 
 MODEL = "keyword_spotting_on_off"
@@ -55,7 +55,7 @@ def test_same_bytes_from_another_folder_and_fast_the_second_time(built, tmp_path
     again = image.build(MODEL, board.load("brd2601b"), tmp_path / "elsewhere")
     first = (built.elf.parent / "tokay.bin").read_bytes()
     assert (again.elf.parent / "tokay.bin").read_bytes() == first
-    for path in (str(tmp_path), str(image.ROOT)):
+    for path in (str(tmp_path), str(image.SOURCES)):
         assert path.encode() not in first
     before = again.elf.stat().st_mtime_ns
     image.build(MODEL, board.load("brd2601b"), tmp_path / "elsewhere")
@@ -125,7 +125,7 @@ def test_models_that_are_called_something_odd(name, tmp_path):
     shutil.copy(model_files.read(MODEL).path, path)
     made = image.build(str(path), board.load("brd2601b"))
     try:
-        assert made.elf.parent.parent == image.ROOT / "build" / "brd2601b" and made.model == name
+        assert made.elf.parent.parent == places.builds() / "brd2601b" and made.model == name
     finally:
         shutil.rmtree(made.elf.parent)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from host import image
+from host import demo
 from host.audio import read_audio
 from host.device import commands
 from host.device import messages as m
@@ -67,7 +67,7 @@ def test_hello(device, built, pipeline):
 
 
 def test_injected_audio_gives_the_pcs_scores_and_detections(device, pipeline):
-    clip = image.ROOT / "host" / "models" / "demo" / "on_off.wav"
+    clip = demo.DEMO.with_suffix(".wav")
     audio = read_audio(clip, pipeline.sample_rate_hz, resample=True)[: 8 * pipeline.sample_rate_hz]
     thresholds = (120,) * len(pipeline.labels)
     device.request(m.SourceSet(source=m.Source.AUDIO))

@@ -16,8 +16,8 @@ from typing import Protocol
 
 import numpy as np
 
-from host.dataset.store import cache_folder
 from host.errors import TokayError
+from host.places import cache_folder
 
 _TIMEOUT_S = 120
 
