@@ -124,7 +124,9 @@ def load(path: Path | str) -> list[Record]:
             direction = next(key for key in ("tx", "rx", "closed") if key in value)
             data = value[direction].encode() if direction == "closed" else bytes.fromhex(value[direction])
             records.append(Record(float(value["t"]), direction, data))
-        except (ValueError, KeyError, TypeError, StopIteration, AttributeError, RecursionError) as error:
+        except (
+            ValueError, KeyError, TypeError, StopIteration, AttributeError, RecursionError, OverflowError,
+        ) as error:  # fmt: skip
             raise TokayError(f"{path}:{number}: not a line of a recorded conversation") from error
     if len(lines) < 2:
         raise TokayError(f"{path}: not a recorded conversation")
