@@ -70,7 +70,7 @@ def _group(pid: Path) -> int | None:
 def test_found_where_people_put_it(tmp_path, monkeypatch):
     monkeypatch.delenv("RENODE", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(renode.Path, "home", lambda: tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(renode.sys, "platform", "linux")
     elsewhere = tmp_path / "renode_1.16.1-dotnet_portable"
     elsewhere.mkdir()

@@ -15,11 +15,12 @@ if shutil.which("arm-none-eabi-gcc") is None:
     pytest.skip("arm-none-eabi-gcc is not installed", allow_module_level=True)
 
 from host import cli, flash, image
-from host.board import ROOT, load
+from host.board import load
 from host.errors import TokayError
 from host.flashing import connection, images, programmer
 from host.flashing.simulated_probe import SimulatedProbe
 from host.simulator.machine import Machine
+from tests.places import ROOT
 
 CHIP = ROOT / "firmware" / "chips" / "efr32mg24"
 
