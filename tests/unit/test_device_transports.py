@@ -70,7 +70,7 @@ def test_recording_that_was_cut_off_is_good_to_its_last_line(tmp_path: Path) -> 
         '{"format": "tokay-conversation", "version": 9}\n': "recording of version 9, this tool reads 1",
         '{"format": "tokay-conversation", "version": 1}\n[]\n': ":2: not a line",
         '{"format": "tokay-conversation", "version": 1}\n{"t": 0, "rx": "zz"}\n': ":2: not a line",
-        '{"format": "tokay-conversation", "version": 1}\n{"rx": "", "t": ' + "9" * 400 + "}\n": ":2: not a line",
+        '{"format": "tokay-conversation", "version": 1}\n{"rx": "", "t": 1' + "0" * 999 + "}\n": ":2: not a",
         '{"format": "tokay-conversation", "version": 1}\n' + "[" * 100_000 + "\n": ":2: not a line",
     }.items():
         path.write_text(text)
