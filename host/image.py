@@ -176,7 +176,7 @@ def _recorded(folder: Path, inputs: str) -> Image | None:
         if record["inputs"] != inputs or elf.parent != folder or not elf.is_file():
             return None
         bound = {k: tuple(v) if isinstance(v, list) else v for k, v in values["stack"].items()}
-        return Image(**{**values, "elf": Path(values["elf"]), "stack": stack.StackBound(**bound)})
+        return Image(**{**values, "elf": elf, "stack": stack.StackBound(**bound)})
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

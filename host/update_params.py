@@ -127,9 +127,11 @@ def _fitting_type(key: str, value: Any, stored: str | None) -> str:
         return stored
     except TokayError as error:
         natural = infer_type(key, value)
-        if stored[0] in "iu" and natural[0] in "iu" and natural != "int32_list" != stored:
+        if stored[0] not in "iu" or "int32_list" in (stored, natural):
+            raise
+        if natural[0] in "iu":
             return natural
-        if stored[0] in "iu" and natural == "f32" and stored != "int32_list":
+        if natural == "f32":
             raise TokayError(error.message, hint=f"--remove {key} as well to store it as f32") from error
         raise
 

@@ -20,10 +20,11 @@ from elftools.elf.elffile import ELFFile
 
 from host import cli
 from host.errors import TokayError
+from host.places import SOURCES
 
 COMPILER = "arm-none-eabi-gcc"
 STORED = Path(__file__).resolve().parent / "efr32mg24_algorithm.json"
-_CHIP = Path(__file__).resolve().parents[2] / "firmware" / "chips" / "efr32mg24"
+_CHIP = SOURCES / "firmware" / "chips" / "efr32mg24"
 _SOURCES = (
     _CHIP / "flash_algorithm" / "flash_algorithm.c",
     _CHIP / "flash_algorithm" / "flash_algorithm.ld",

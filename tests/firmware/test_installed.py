@@ -17,6 +17,8 @@ from host import image, places
 from host.errors import TokayError
 from tests.places import ROOT
 
+pytestmark = pytest.mark.xdist_group("wheel")  # one process builds it
+
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory) -> Path:

@@ -19,16 +19,6 @@ VECTORS = ROOT / "tests" / "golden" / "vectors" / "link.json"
 TARGET = Target([*sorted(LINK.glob("*.c")), FUZZ / "fuzz_link.c"], [LINK])
 
 
-@pytest.fixture(scope="session")
-def fuzzer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return TARGET.fuzzer(tmp_path_factory.mktemp("fuzz") / "fuzz_link")
-
-
-@pytest.fixture(scope="session")
-def shaker(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return TARGET.shaker(tmp_path_factory.mktemp("shake") / "shake_link")
-
-
 def corpus(folder: Path) -> Path:
     """Starting points: the shared vectors, as each part of the target takes them."""
     folder.mkdir()

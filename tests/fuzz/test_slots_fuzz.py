@@ -50,16 +50,6 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def shaker(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return TARGET.shaker(tmp_path_factory.mktemp("shake") / "shake_slots")
-
-
-@pytest.fixture(scope="session")
-def fuzzer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return TARGET.fuzzer(tmp_path_factory.mktemp("fuzz") / "fuzz_slots")
-
-
 def test_slots_shaken(shaker: Path, corpus: Path) -> None:
     shake(shaker, corpus, 100_000)
 
