@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from codegen.application import ApplicationSettings, check_features, check_types, frontend_parameters
+from codegen.application import ApplicationSettings, check_types, frontend_parameters, settings_of
 from codegen.emit_memory import Nn
 from codegen.parameters import read_parameters
 from host import detector, native
@@ -226,9 +226,9 @@ class Pipeline:
         self.model = Model(model, accelerator)
         check_types(self.model.plan.graph, self.model.plan.name)
         parameters = {**read_parameters(self.model.tflite), **(overrides or {})}
-        self.settings = ApplicationSettings.from_parameters(parameters, int(np.prod(self.model.output.shape)))
-        self.frontend = Frontend(frontend_parameters(parameters, "the model"))
-        check_features(self.model.plan.graph, self.frontend.settings, parameters)
+        frontend_parameters(parameters, "the model")
+        features, self.settings = settings_of(self.model.plan.graph, parameters)
+        self.frontend = Frontend(features)
         self.loop = AudioLoop(self.frontend, self.model._nn, self.settings)
 
     @property
