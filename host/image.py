@@ -102,6 +102,7 @@ def build(
         require_compiler()
         try:
             (folder / _RECORD).unlink(missing_ok=True)
+            (folder / "tokay.elf").unlink(missing_ok=True)  # Ninja would keep one that was damaged since
         except OSError as error:
             raise TokayError(f"cannot build in {folder}: {error.strerror}") from error
         described = None
@@ -120,7 +121,8 @@ def build(
         swap = [f"-DTOKAY_SWAPPABLE={int(swappable)}"]
         cmake(folder, board, None if model is None else folder / "model", accelerator, verbose, swap)
         made = _measure(folder, board, None if model is None else name, accelerator, described)
-        cli.write_atomic(folder / _RECORD, json.dumps({"inputs": inputs, "image": made.as_json()}))
+        record = {"inputs": inputs, "compiler": _compiler(), "files": _digests(made.elf)}
+        cli.write_atomic(folder / _RECORD, json.dumps({**record, "image": made.as_json()}))
         return made
 
 
@@ -156,7 +158,7 @@ def require_compiler() -> None:
 
 
 def _inputs(model: str | None, options: str) -> str:
-    """A hash of everything that an image is made of, but for the compiler."""
+    """A hash of everything that an image is made of, but for the compiler, which may be gone since."""
     digest = hashlib.sha256(options.encode())
     digest.update(b"" if model is None else model_files.read(model).tflite)
     for folder, pattern in _INPUTS:
@@ -167,13 +169,34 @@ def _inputs(model: str | None, options: str) -> str:
     return digest.hexdigest()
 
 
+def _compiler() -> str | None:
+    """Which compiler there is and of what version; None where there is none."""
+    found = shutil.which(_COMPILER)
+    if found is None:
+        return None
+    try:
+        done = subprocess.run([found, "--version"], capture_output=True, text=True)
+    except OSError as error:
+        raise TokayError(f"cannot run {found}: {error.strerror}") from error
+    return f"{os.path.realpath(found)}\n{done.stdout}"
+
+
+def _digests(elf: Path) -> dict[str, str]:
+    """A hash of each file that an image consists of."""
+    files = (elf.with_suffix(suffix) for suffix in (".elf", ".bin", ".hex"))
+    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+
 def _recorded(folder: Path, inputs: str) -> Image | None:
-    """The image that the folder holds, if these inputs made it."""
+    """The image that the folder holds, if these inputs and this compiler (or, where there is none now, any)
+    made it and its files are as they were made."""
     try:
         record = json.loads((folder / _RECORD).read_text())
         values = record["image"]
         elf = Path(values["elf"])
-        if record["inputs"] != inputs or elf.parent != folder or not elf.is_file():
+        if record["inputs"] != inputs or elf.parent != folder or record["files"] != _digests(elf):
+            return None
+        if _compiler() not in (None, record["compiler"]):
             return None
         bound = {k: tuple(v) if isinstance(v, list) else v for k, v in values["stack"].items()}
         return Image(**{**values, "elf": elf, "stack": stack.StackBound(**bound)})
@@ -216,7 +239,7 @@ def cmake(
     more: Sequence[str] = (),
 ) -> None:
     """Runs CMake on firmware/image.cmake, with `more` definitions."""
-    _forget_other_place(folder)
+    _forget_other_build(folder)
     configure = [
         "cmake", "-S", str(SOURCES), "-B", str(folder), "-G", "Ninja",
         f"-DCMAKE_TOOLCHAIN_FILE={SOURCES}/firmware/chips/{board.chip}/toolchain.cmake",
@@ -236,16 +259,21 @@ def cmake(
     _run(["cmake", "--build", str(folder)], verbose)
 
 
-def _forget_other_place(folder: Path) -> None:
-    """Removes CMake's memory of a build where its folder or the sources were moved: CMake refuses both."""
-    try:
-        lines = (folder / "CMakeCache.txt").read_text(errors="replace").splitlines()
-    except OSError:
-        return
+def _forget_other_build(folder: Path) -> None:
+    """Removes what CMake knows and made where the folder or the sources were moved, which it refuses, or
+    where the compiler is another one, which neither it nor Ninja notices."""
+    compiler, known = _compiler() or "", folder / "compiler.txt"
     places = {f"CMAKE_CACHEFILE_DIR:INTERNAL={folder}", f"CMAKE_HOME_DIRECTORY:INTERNAL={SOURCES}"}
-    if not places <= set(lines):
-        (folder / "CMakeCache.txt").unlink()
+    cache = folder / "CMakeCache.txt"
+    try:
+        same = places <= set(cache.read_text(errors="replace").splitlines())
+        same = same and known.read_text(errors="replace") == compiler
+    except OSError:
+        same = False
+    if not same:
+        cache.unlink(missing_ok=True)
         shutil.rmtree(folder / "CMakeFiles", ignore_errors=True)
+        cli.write_atomic(known, compiler)
 
 
 def _tool(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -71,6 +72,40 @@ def test_a_folder_that_was_moved_or_copied_is_built_in(tmp_path):
     for name in ("after", "copied"):
         again = image.build(None, board.load("brd2601b"), tmp_path / name)
         assert again.elf.parent == tmp_path / name and again.elf.with_suffix(".bin").read_bytes() == first
+
+
+@needs_compiler
+def test_another_compiler_builds_anew_and_none_does_not(tmp_path, monkeypatch):
+    """CMake keeps the compiler of its cache, Ninja the objects of whatever compiler made them."""
+    made = image.build(None, board.load("brd2601b"), tmp_path / "image")
+    compiler = tmp_path / "bin" / "arm-none-eabi-gcc"
+    compiler.parent.mkdir()
+    compiler.write_text(
+        '#!/bin/sh\n[ "$1" = --version ] && echo 99.1 && exit\n'
+        f'echo "$@" >>"{tmp_path}/calls"\nexec {shutil.which("arm-none-eabi-gcc")} "$@"\n'
+    )
+    compiler.chmod(0o755)
+    path = os.environ["PATH"]
+    monkeypatch.setenv("PATH", f"{compiler.parent}{os.pathsep}{path}")
+    image.build(None, board.load("brd2601b"), tmp_path / "image")
+    assert "bringup.c" in (tmp_path / "calls").read_text()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert image.build(None, board.load("brd2601b"), tmp_path / "image") == made
+    monkeypatch.setenv("PATH", path)
+
+
+@needs_compiler
+@pytest.mark.parametrize("suffix", [".elf", ".bin", ".hex"])
+def test_an_image_that_was_damaged_is_built_again(tmp_path, suffix):
+    made = image.build(None, board.load("brd2601b"), tmp_path)
+    damaged = made.elf.with_suffix(suffix)
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[: len(whole) // 2])
+    assert image.build(None, board.load("brd2601b"), tmp_path) == made
+    assert damaged.read_bytes() == whole
+    damaged.unlink()
+    image.build(None, board.load("brd2601b"), tmp_path)
+    assert damaged.read_bytes() == whole
 
 
 @needs_compiler
