@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
+import struct
 from pathlib import Path
 
 from host.errors import TokayError
@@ -32,5 +33,27 @@ def library_path() -> Path:
 
 @functools.cache
 def library() -> ctypes.CDLL:
-    """The loaded library. Each module that wraps a part of it declares its own prototypes."""
-    return ctypes.CDLL(str(library_path()))
+    """The loaded library. Each module that wraps a part of it declares its own prototypes.
+
+    TokayError where it cannot be loaded: cut off, or made for another machine.
+    """
+    path = library_path()
+    hint = "remove it and run: make setup"
+    if not _is_whole(path):
+        raise TokayError(f"{path} is cut off or damaged", hint=hint)
+    try:
+        return ctypes.CDLL(str(path))
+    except OSError as error:
+        raise TokayError(f"{path} cannot be loaded: {error}", hint=hint) from error
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether the file reaches to where its header says that its last table ends, as linkers lay them out.
+    The loader does not look: it maps what there is, and the first access past the end ends Python."""
+    with path.open("rb") as stream:
+        header = stream.read(64)
+        size = stream.seek(0, os.SEEK_END)
+    if header[:6] != b"\x7fELF\2\1" or len(header) < 64:  # not of 64 bits: the loader says what it is
+        return True
+    sections, entry_bytes, entries = struct.unpack_from("<40xQ10xHH", header)
+    return sections + entry_bytes * entries <= size
