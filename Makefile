@@ -13,15 +13,20 @@ help: ## list these targets
 
 setup: $(VENV)/.ready native ## .venv, wheels, compilers (Debian packages) and the native library
 
+# A .venv that is half-made, or was copied with its clone, is made again whatever its stamps say.
+STALE := $(shell .ci/bootstrap check || echo stale)
+.PHONY: stale
+
 # What running Tokay needs; the test extra (TensorFlow, reference kernels) has a stamp of its own, so
 # that the demo does not wait for it.
-$(VENV)/.ready: pyproject.toml .ci/bootstrap
+$(VENV)/.ready: pyproject.toml .ci/bootstrap $(STALE)
 	.ci/bootstrap base
 $(VENV)/.ready-test: pyproject.toml .ci/bootstrap $(VENV)/.ready
 	.ci/bootstrap test
 
 native: $(VENV)/.ready
-	@mkdir -p build && $(VENV)/bin/cmake -S . -B build/native -G Ninja "-DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(VENV)/bin/ninja" \
+	@exec 9<.ci/bootstrap; if command -v flock >/dev/null; then flock 9; fi; \
+	 mkdir -p build && $(VENV)/bin/cmake -S . -B build/native -G Ninja "-DCMAKE_MAKE_PROGRAM=$$PWD/$(VENV)/bin/ninja" \
 	  -DCMAKE_BUILD_TYPE=Release >build/native.log 2>&1 && \
 	 $(VENV)/bin/cmake --build build/native >>build/native.log 2>&1 || { cat build/native.log; exit 1; }
 
@@ -41,7 +46,7 @@ bench: setup $(VENV)/.ready-test ## figures that vary with the machine, as ratio
 	$(PY) -m tests.bench
 
 sanitize: $(VENV)/.ready ## the native library with AddressSanitizer and UBSan, in build/sanitize
-	$(VENV)/bin/cmake -S . -B build/sanitize -G Ninja "-DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(VENV)/bin/ninja" \
+	$(VENV)/bin/cmake -S . -B build/sanitize -G Ninja "-DCMAKE_MAKE_PROGRAM=$$PWD/$(VENV)/bin/ninja" \
 	  -DCMAKE_BUILD_TYPE=Debug -DTOKAY_SANITIZE=ON
 	$(VENV)/bin/cmake --build build/sanitize
 

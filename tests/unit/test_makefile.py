@@ -1,7 +1,8 @@
-"""The Makefile's targets, with a stand-in for what they call."""
+"""The Makefile's targets and the bootstrap, with stand-ins for what they call."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,21 +11,46 @@ import pytest
 
 from tests.places import ROOT
 
+PYTHON = """#!/bin/sh
+case "$*" in
+  "-m venv .venv") mkdir -p .venv/bin .venv/lib/python3.11/site-packages && cp "{}" .venv/bin/python ;;
+  *"pip "*" install "*)
+    if [ -n "$HALF" ]; then touch .venv/lib/python3.11/site-packages/half; fi
+    if [ -n "$KILLED" ]; then kill -9 $PPID; fi
+    exit ${{STATUS:-0}} ;;
+esac
+"""
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A fresh copy of what make looks at, in a path with a space, where cmake only says how it was called."""
     folder = tmp_path / "a copy"
     (folder / ".ci").mkdir(parents=True)
-    (folder / ".ci" / "bootstrap").touch()
-    for name in ("Makefile", "pyproject.toml"):
+    for name in (".ci/bootstrap", "Makefile", "pyproject.toml"):
         shutil.copy(ROOT / name, folder / name)
+    python = tmp_path / "tools" / "python3"
+    python.parent.mkdir()
+    python.write_text(PYTHON.format(python))
+    python.chmod(0o755)
+    for name in ("cc", "arm-none-eabi-gcc"):
+        (tmp_path / "tools" / name).symlink_to("/bin/true")
+    setup(folder)
     cmake = folder / ".venv" / "bin" / "cmake"
-    cmake.parent.mkdir(parents=True)
     cmake.write_text('#!/bin/sh\nprintf "<%s> " "$@"\n')
     cmake.chmod(0o755)
-    (folder / ".venv" / ".ready").touch()
     return folder
+
+
+def setup(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs the bootstrap with the stand-in for Python, which makes a .venv and is its Python and pip."""
+    path = f"{folder.parent / 'tools'}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run([folder / ".ci" / "bootstrap", "base"], capture_output=True, text=True,
+                          env={**os.environ, "PYTHON": "python3", "PATH": path, **environment})  # fmt: skip
+
+
+def whole(folder: Path) -> bool:
+    return subprocess.run([folder / ".ci" / "bootstrap", "check"]).returncode == 0
 
 
 def make(folder: Path, *targets: str) -> str:
@@ -34,8 +60,60 @@ def make(folder: Path, *targets: str) -> str:
 
 
 def test_native_builds_after_clean(folder: Path):
-    (folder / "build").mkdir()
     make(folder, "clean")
     assert not (folder / "build").exists()
     make(folder, "native")
     assert f"<-DCMAKE_MAKE_PROGRAM={folder}/.venv/bin/ninja>" in (folder / "build" / "native.log").read_text()
+
+
+def test_a_copied_clone_gets_a_venv_of_its_own(folder: Path):
+    assert whole(folder)
+    copy = folder.parent / "copy"
+    shutil.copytree(folder, copy, symlinks=True)
+    (copy / "build" / "native").mkdir(parents=True)
+    assert not whole(copy)
+    done = setup(copy)
+    assert done.returncode == 0 and "making .venv again" in done.stdout
+    assert whole(copy) and whole(folder) and not (copy / "build" / "native").exists()
+
+
+@pytest.mark.parametrize("end", [{"KILLED": "1"}, {"STATUS": "1"}], ids=["killed", "failed"])
+def test_a_venv_that_was_left_half_made_is_made_again(folder: Path, end: dict[str, str]):
+    (folder / ".venv" / "mark").touch()
+    assert setup(folder, HALF="1", **end).returncode
+    assert not whole(folder)
+    assert setup(folder).returncode == 0
+    assert whole(folder) and not (folder / ".venv" / "mark").exists()
+
+
+def test_a_failure_that_touched_nothing_leaves_the_venv_as_it_was(folder: Path):
+    done = setup(folder, STATUS="1")
+    assert done.returncode == 2 and "error: pip could not install" in done.stderr
+    assert whole(folder)
+
+
+def test_a_python_that_is_gone_or_without_pip(folder: Path):
+    python = folder / ".venv" / "bin" / "python"
+    python.write_text("#!/bin/sh\nexit 1\n")
+    assert not whole(folder)
+    python.unlink()
+    python.symlink_to("/nonexistent/python3")
+    assert not whole(folder)
+    assert setup(folder).returncode == 0 and whole(folder)
+
+
+@pytest.mark.parametrize("sign", [";", "$x", '"', "[", "]", ":", "\\", "`", "%", ",", "|"])
+def test_a_folder_that_the_tools_cannot_name(folder: Path, sign: str):
+    other = folder.rename(folder.parent / f"a{sign}b")
+    done = setup(other)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "rename it" in done.stderr
+
+
+def test_a_python_that_is_too_old_or_missing(folder: Path):
+    old = folder.parent / "tools" / "old"
+    old.write_text("#!/bin/sh\nexit 1\n")
+    old.chmod(0o755)
+    done = setup(folder, PYTHON="old")
+    assert done.returncode == 2 and done.stderr.startswith("error: Python 3.10 or newer")
+    done = setup(folder, PYTHON="nowhere")
+    assert done.returncode == 2 and done.stderr == "error: PYTHON=nowhere: no such command\n"
