@@ -57,7 +57,7 @@ static bool is_more(uint32_t wanted, uint32_t undisturbed, uint32_t disturbed) {
 
 static nn_status_t profiler_measure(const nn_t *nn, int32_t layer, uint32_t repetitions,
                                     const profiler_meter_t *meter, profiler_record_t *record) {
-    uint32_t wait_cycles = 0;
+    uint64_t wait_cycles = 0;
     tally_t tally = {0};
     uint32_t empty = meter->cycles();
     empty = meter->cycles() - empty; /* what asking for the time takes */
@@ -77,7 +77,7 @@ static nn_status_t profiler_measure(const nn_t *nn, int32_t layer, uint32_t repe
         }
     } while (is_more(repetitions, tally.count, record->disturbances));
     tally_record(&tally, record);
-    record->wait_cycles = tally.count != 0 ? wait_cycles / tally.count : 0;
+    record->wait_cycles = tally.count != 0 ? (uint32_t)(wait_cycles / tally.count) : 0;
     return nn->accelerator != NULL ? count_accelerator(nn, layer, record) : NN_OK;
 }
 
