@@ -32,6 +32,7 @@ _FIELDS: dict[str, dict[str, tuple[int, int] | None]] = {
     "leds": {"level_on": (0, 1), "detected": _PIN_NAME, "activity": _PIN_NAME, "fault": _PIN_NAME},
 }  # fmt: skip
 _OPTIONAL = ("microphone",)
+_BITS_A_FRAME = 64
 _HEAD = ("name", "description", "chip", "part", "accelerator")
 
 
@@ -53,6 +54,27 @@ class Board:
     @property
     def has_microphone(self) -> bool:
         return "microphone" in self.sections
+
+
+    def microphone_misfit(self, sample_rate_hz: int) -> str | None:
+        """Why the microphone does not run at a model's rate; None if it does, or if there is none. It is
+        clocked by a whole divider of the peripheral bus, 64 bits a sample, as hal_microphone_start has it."""
+        if not self.has_microphone:
+            return None
+        section = self.sections["microphone"]
+        lowest, highest = section["minimum_hz"], section["maximum_hz"]
+        if not lowest <= sample_rate_hz <= highest:
+            return f"the microphone of {self.name} runs at {lowest} to {highest} Hz, not {sample_rate_hz} Hz"
+        per_frame = self.sections["clocks"]["core_hz"] // 2 // (2 * _BITS_A_FRAME)
+        below = -(-per_frame // sample_rate_hz)  # the divider
+        rates = [(per_frame + n // 2) // n for n in (below, below - 1) if n > 0]
+        if any(abs(rate - sample_rate_hz) * 100 <= sample_rate_hz for rate in rates):
+            return None
+        near = " or ".join(map(str, rates))
+        return (
+            f"the microphone of {self.name} does not run within 1 % of the model's {sample_rate_hz} Hz: the "
+            f"nearest are {near} Hz"
+        )
 
 
 def names() -> list[str]:

@@ -46,6 +46,7 @@ def main(argv: Sequence[str]) -> int:
         args.model, board.load(args.board), args.output, accelerator=args.accelerator,
         mvp_weights=args.mvp_weights, swappable=args.swappable, verbose=args.verbose,
     )  # fmt: skip
+    image.warn(result)
     if args.json != "-":
         print(image.describe(result))
     cli.emit_json(args.json, result.as_json())

@@ -141,6 +141,7 @@ def _image_path(args: Any) -> Path:
         args.image, board, accelerator=args.accelerator, mvp_weights=args.mvp_weights,
         swappable=args.swappable, verbose=args.verbose,
     )  # fmt: skip
+    builder.warn(made)
     return made.elf
 
 

@@ -84,7 +84,8 @@ def build(
 
     Nothing is done where the folder holds an image made of these very inputs. With `listens` a network
     that no front end feeds is refused; without, its image says so at start and can still be profiled; the
-    summary's `unused_frontend` says why a front end that the model describes does not feed it.
+    summary's `unused_frontend` says why a front end that the model describes does not feed it, and its
+    `unused_microphone` why the board's microphone cannot feed that.
     With `swappable` the image has all kernels and takes models from the flash behind it.
     """
     if accelerator != "none" and board.accelerator != accelerator:
@@ -107,7 +108,7 @@ def build(
             raise TokayError(f"cannot build in {folder}: {error.strerror}") from error
         described = None
         if model is not None:
-            from codegen.frontend import has_frontend
+            from codegen.frontend import FrontendSettings, has_frontend
             from host import generation
             from host.summary import summary
 
@@ -117,6 +118,10 @@ def build(
             described["listens"] = misfit is None
             unused = misfit is not None and has_frontend(generated.parameters)
             described["unused_frontend"] = str(misfit) if unused else None
+            described["unused_microphone"] = None
+            if misfit is None:
+                rate = FrontendSettings.from_parameters(generated.parameters).sample_rate_hz
+                described["unused_microphone"] = board.microphone_misfit(rate)
         _write_if_changed(folder / "board" / "board_config.h", boards.header(board))
         swap = [f"-DTOKAY_SWAPPABLE={int(swappable)}"]
         cmake(folder, board, None if model is None else folder / "model", accelerator, verbose, swap)
@@ -333,6 +338,13 @@ def _ram_symbols(elf: Any) -> dict[str, int]:
     """Sizes of the variables in RAM."""
     symbols = elf.get_section_by_name(".symtab").iter_symbols()
     return {s.name: s["st_size"] for s in symbols if s["st_value"] >= RAM_START and s["st_size"]}
+
+
+def warn(image: Image) -> None:
+    """Says on stderr what the image will not do."""
+    reason = image.summary and image.summary["unused_microphone"]
+    if reason:
+        print(f"warning: {reason}; it hears only audio that comes over the link", file=sys.stderr)
 
 
 def describe(image: Image) -> str:

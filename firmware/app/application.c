@@ -9,6 +9,7 @@
 #define DETECTED_LED_MS 750u
 #define ACTIVITY_LED_MS 500u
 #define SERIAL_BYTES_A_TURN 32u
+#define ERROR_PREFIX "Error: " /* of a line; a reply has the reason alone */
 
 static application_t s_app;
 
@@ -34,17 +35,19 @@ void application_stop(application_t *app) {
     app->running = false;
 }
 
-static bool start_microphone(application_t *app) {
+static const char *start_microphone(application_t *app) {
     hal_status_t status = hal_microphone_start(app->model->frontend->sample_rate_hz, &app->sample_rate_hz);
-    if (status == HAL_ERROR_SAMPLE_RATE) {
-        report_line(&app->report, "Error: the microphone cannot run within 1 % of the model's sample rate");
-    } else if (status != HAL_OK) {
-        report_line(&app->report, "Error: this board has no microphone");
+    if (status == HAL_OK) {
+        return NULL;
     }
-    return status == HAL_OK;
+    const char *line = status == HAL_ERROR_SAMPLE_RATE
+                           ? ERROR_PREFIX "the microphone cannot run within 1 % of the model's sample rate"
+                           : ERROR_PREFIX "this board has no microphone";
+    report_line(&app->report, line);
+    return line + sizeof ERROR_PREFIX - 1u;
 }
 
-void application_listen(application_t *app, uint8_t source) {
+const char *application_listen(application_t *app, uint8_t source) {
     application_stop(app);
     audio_loop_reset(&app->loop);
     app->chunk_used = app->chunk_count = 0;
@@ -53,7 +56,9 @@ void application_listen(application_t *app, uint8_t source) {
     app->scored_ms = 0;
     app->source = source;
     app->sample_rate_hz = app->model->frontend->sample_rate_hz;
-    app->running = source == SOURCE_MICROPHONE ? start_microphone(app) : source == SOURCE_AUDIO;
+    const char *error = source == SOURCE_MICROPHONE ? start_microphone(app) : NULL;
+    app->running = source != SOURCE_NONE && error == NULL;
+    return error;
 }
 
 static size_t read_injected(application_t *app, int16_t *samples, size_t count) {
@@ -79,7 +84,7 @@ static void check_microphone(application_t *app) {
     }
     if (hal_microphone_failed()) {
         report_line(&app->report, "Warning: capture stopped by a bus error; starting it again");
-        application_listen(app, SOURCE_MICROPHONE);
+        (void)application_listen(app, SOURCE_MICROPHONE);
     }
 }
 
@@ -192,7 +197,7 @@ static void execute(application_t *app, const command_t *command) {
     case COMMAND_NONE: break;
     case COMMAND_MICROPHONE:
         if (app->ready) {
-            application_listen(app, command->argument != 0 ? SOURCE_MICROPHONE : SOURCE_NONE);
+            (void)application_listen(app, command->argument != 0 ? SOURCE_MICROPHONE : SOURCE_NONE);
         }
         break;
     case COMMAND_VERBOSE: app->verbose = command->argument != 0; break;
@@ -316,7 +321,7 @@ bool application_init(hal_status_t clocks) {
     app->source = SOURCE_NONE;
     app->ready = start_a_model(app);
     if (app->ready) {
-        application_listen(app, SOURCE_MICROPHONE);
+        (void)application_listen(app, SOURCE_MICROPHONE);
         report_settings(&app->report, &app->config, app->sample_rate_hz);
     }
     requests_greet(app);

@@ -60,8 +60,8 @@ typedef struct application {
     uint32_t injected_head, injected_tail;
 } application_t;
 
-/* application.c: starts listening to a source from silence, or stops. */
-void application_listen(application_t *app, uint8_t source);
+/* application.c: starts listening to a source from silence, or stops. NULL, or why the source gives none. */
+const char *application_listen(application_t *app, uint8_t source);
 void application_stop(application_t *app);
 
 /* profile_run.c: measures layers, as lines of text (request 0) or as messages. */

@@ -123,6 +123,6 @@ void profile_run(application_t *app, uint16_t request, uint32_t first, uint32_t 
         audio_loop_reset(&app->loop);
     }
     if (was_running) {
-        application_listen(app, source);
+        (void)application_listen(app, source);
     }
 }

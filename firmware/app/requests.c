@@ -124,16 +124,20 @@ static bool set_source(application_t *app, const link_frame_t *frame, uint16_t r
         return false;
     }
     uint8_t result = RESULT_OK;
+    const char *reason = NULL;
     if (message.source > SOURCE_NONE) {
         result = RESULT_BAD_VALUE;
-    } else if (!app->ready) {
-        result = message.source == SOURCE_NONE ? RESULT_OK : RESULT_FAILED; /* nothing listens: it is none */
-    } else {
-        application_listen(app, message.source);
-        result = message.source == SOURCE_NONE || app->running ? RESULT_OK : RESULT_FAILED;
+        reason = "there is no such source";
+    } else if (app->ready) {
+        reason = application_listen(app, message.source);
+    } else if (message.source != SOURCE_NONE) { /* nothing listens: it is none */
+        reason = "the audio loop did not start";
+    }
+    if (reason != NULL && result == RESULT_OK) {
+        result = RESULT_FAILED;
     }
     link_request_done(&app->channel.link, request, result);
-    channel_acknowledge(&app->channel, request, result, result == RESULT_OK ? NULL : "source");
+    channel_acknowledge(&app->channel, request, result, reason);
     return true;
 }
 

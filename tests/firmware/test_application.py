@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from codegen.parameters import read_parameters, write_parameters
-from host import board, image, model_files
+from host import board, build, cli, image, model_files
+from host.device import messages as m
+from host.device.device import Device, DeviceError
+from host.device.simulator import SimulatorTransport
 from host.pipeline import Pipeline
 from host.simulator.machine import Machine, SimulatorFault
 
@@ -223,12 +227,36 @@ def test_a_board_without_a_microphone_says_so(tmp_path):
     assert machine.run_until(b"Profile complete", 1)
 
 
-def test_a_sample_rate_that_the_clocks_cannot_make_is_refused(tmp_path):
-    # 39 MHz / 128 / 28 = 10882 Hz, 1.3 % below.
+def at_rate(rate: int, folder: Path) -> Path:
+    """The model, asking for another sample rate."""
     tflite = model_files.read(MODEL).tflite
-    changed = {**read_parameters(tflite), "fe.sample_rate_hz": 11025}
-    path = tmp_path / "odd_rate.tflite"
-    path.write_bytes(write_parameters(tflite, changed))
-    machine = Machine(image.build(str(path), board.load("brd2601b"), tmp_path / "image").elf)
+    path = folder / "odd_rate.tflite"
+    path.write_bytes(write_parameters(tflite, {**read_parameters(tflite), "fe.sample_rate_hz": rate}))
+    return path
+
+
+@pytest.mark.parametrize(("rate", "nearest"), [(11025, "10882 or 11285"), (12000, "11719 or 12187")])
+def test_a_sample_rate_that_the_clocks_cannot_make_is_refused(rate, nearest, tmp_path, capsys):
+    # 39 MHz / 128 / 28 = 10882 Hz is 1.3 % below 11025 Hz, the 25th part 1.6 % above 12 kHz.
+    path = at_rate(rate, tmp_path)
+    assert cli.run(build.main, [str(path), "-o", str(tmp_path / "image")]) == 0
+    warning = f"does not run within 1 % of the model's {rate} Hz: the nearest are {nearest} Hz; it hears only"
+    assert warning in capsys.readouterr().err
+    machine = Machine(tmp_path / "image" / "tokay.elf")
     machine.run(0.5)
-    assert "cannot run within 1 % of the model's sample rate" in text_of(machine)
+    reason = "the microphone cannot run within 1 % of the model's sample rate"
+    assert f"Error: {reason}" in text_of(machine)
+    with Device(SimulatorTransport(machine), session_id=1) as device:
+        device.connect()
+        with pytest.raises(DeviceError, match=f"source_set: failed: {reason}"):
+            device.request(m.SourceSet(source=m.Source.MICROPHONE))
+        device.request(m.SourceSet(source=m.Source.AUDIO))
+
+
+def test_the_build_knows_what_the_clocks_make(machine):
+    machine.run(0.1)
+    described = board.load("brd2601b")
+    rates = [6249, 6250, 18750, 18751, *range(6000, 19000, 37)]
+    runs = {rate: machine.call("hal_microphone_start", rate, 0).value == 0 for rate in rates}
+    assert runs == {rate: described.microphone_misfit(rate) is None for rate in rates}
+    assert 0.4 < np.mean(list(runs.values())) < 0.6
