@@ -33,7 +33,7 @@ Heard = Event | m.Level | m.Audio | m.Spectrogram | m.Features | m.Log | Gap
 RESULTS = m.Stream.DETECTIONS | m.Stream.SCORES | m.Stream.LEVEL
 _CHUNK_MS = 20
 _LEVEL_MS = 100
-_INJECTED = 2240  # samples between two looks at what the device has reported
+_INJECTED = 224  # samples between two looks at what the device has reported
 _SILENT_S = 5.0
 
 

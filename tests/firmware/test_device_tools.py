@@ -327,6 +327,26 @@ def test_what_a_bad_line_loses_is_counted_and_nothing_else_changes(built, speech
     assert all(detection in known for detection in found)
 
 
+@pytest.mark.parametrize("every", [300, 2000])
+def test_compare_gives_a_bad_line_up_soon(every, built, speech):
+    with Device(Noisy(Machine(built.elf)), session_id=1) as device:
+        device.connect()
+        device.transport.every = every
+        start = device.transport.now()
+        with pytest.raises(TokayError, match=r"frames were lost.*, 3 times over"):
+            compare.compare(device, Pipeline(MODEL), speech)
+        assert device.transport.now() - start < 10  # hearing it all takes longer, once
+
+
+def test_layers_are_compared_on_a_bad_line(built):
+    with Device(Noisy(Machine(built.elf)), session_id=1) as device:
+        device.connect()
+        device.transport.every, start = 701, device.transport.now()
+        model = Pipeline(MODEL).model
+        assert compare.compare_layers(device, model, model.plan).different == 0
+        assert device.counters.corrupt > 10 and device.transport.now() - start < 45
+
+
 def test_a_restart_while_listening_ends_in_one_line(where, speech):
     events = listening.microphone(where.device, listening.RESULTS, 6000)
     with pytest.raises(TokayError, match="simulator started again while listening"):
