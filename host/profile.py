@@ -19,6 +19,7 @@ from host.errors import TokayError
 from host.tables import text_table
 from host.verdict import Conditions, Verdict, judge
 
+_MOST_CYCLES_A_MAC, _CLOCK_HZ = 50, 78e6  # far from what any kernel takes
 _ESTIMATES = {
     "simulator": "CPU cycles come from the simulator's instruction-cost model: an estimate, not silicon",
     "renode": "Renode counts a cycle for every instruction: CPU cycles and times are neither the simulator's "
@@ -58,7 +59,7 @@ def profile(args: Any) -> dict[str, Any]:
     static = _static(args)
     with target.connect(args, static["sha256"]) as where:
         target.require_accelerator(where.device, args.accelerator)
-        measured, verdict = measure(where, args)
+        measured, verdict = measure(where, args, max(1.0, static["macs"] * _MOST_CYCLES_A_MAC / _CLOCK_HZ))
     if len(measured.layers) != len(static["layers"]):
         raise TokayError(
             f"{where.device.transport.name} has {len(measured.layers)} layers, the model "
@@ -94,12 +95,15 @@ def _static(args: Any) -> dict[str, Any]:
     return summary(plan, read_parameters(file.tflite), len(file.tflite))
 
 
-def measure(where: target.Target, args: Any) -> tuple[commands.Profile, Verdict]:
-    """Asks a device for the profile of all layers, and judges how it went."""
+def measure(where: target.Target, args: Any, run_s: float = 1.0) -> tuple[commands.Profile, Verdict]:
+    """Asks a device for the profile of all layers, and judges how it went. ``run_s`` is what the network
+    takes at most, run as a whole."""
     device = where.device
     before, counted = device.request(m.StatisticsGet(), timeout_s=2.0), replace(device.counters)
     assert isinstance(before, m.Statistics)
-    measured = commands.profile(device, repetitions=args.repetitions, timeout_s=20.0)
+    # Renode may be many times slower than the chip, in real time.
+    patience_s = 20.0 if where.kind == "renode" else 5.0
+    measured = commands.profile(device, repetitions=args.repetitions, run_s=run_s, timeout_s=patience_s)
     after = device.request(m.StatisticsGet(), timeout_s=2.0)
     assert isinstance(after, m.Statistics)
     now = device.counters

@@ -18,7 +18,7 @@ A = TypeVar("A", bound=Message)
 Value = bool | int | float | str | tuple[int, ...]
 _PIECE = 448  # bytes of a tensor in one message
 _SAMPLES = 224  # samples in one message
-_LONGEST_RUN_S = 1.0  # of a network that is profiled
+_BEGIN_S = 2.0  # after which a profile that has not begun is asked for again
 _AGAIN_S = 0.5  # after which audio without an answer is sent again
 
 
@@ -134,18 +134,25 @@ def inject_audio(
 
 
 def profile(
-    device: Device, *, repetitions: int = 10, first: int = 0, count: int = 0, timeout_s: float = 10.0
+    device: Device,
+    *,
+    repetitions: int = 10,
+    first: int = 0,
+    count: int = 0,
+    run_s: float = 1.0,
+    timeout_s: float = 10.0,
 ) -> Profile:
-    """Measures layers. A profile of which records were lost is run again, twice at most. ``timeout_s`` is for
-    the device to begin; then it is silent while it repeats a layer, or the whole network."""
+    """Measures layers. A profile of which records were lost is run again, twice at most. The device is silent
+    while it repeats a layer, or the whole network, which takes ``run_s`` at most; ``timeout_s`` more, and it
+    is asked whether it is there still."""
     request = m.ProfileRun(first=first, count=count, repetitions=repetitions)
-    pause_s = timeout_s + _LONGEST_RUN_S * repetitions
+    pause_s = timeout_s + run_s * repetitions
     for _ in range(3):
         begin: m.ProfileBegin | None = None
         layers: dict[int, m.ProfileLayer] = {}
         end: m.ProfileEnd | None = None
         try:
-            answers = device.converse(request, m.ProfileEnd, timeout_s=timeout_s, pause_s=pause_s)
+            answers = device.converse(request, m.ProfileEnd, timeout_s=_BEGIN_S, pause_s=pause_s)
             for answer in answers:
                 if isinstance(answer, m.ProfileBegin):
                     begin = answer
@@ -158,6 +165,7 @@ def profile(
         except DeviceTimeout:
             if begin is None and not layers:
                 raise
+            _require_life(device)
         if end is not None and end.code != m.Result.OK:
             raise TokayError(f"{device.transport.name}: profile failed: {end.text or end.code}")
         wanted = range(begin.first, begin.first + begin.count) if begin else range(0)
@@ -166,6 +174,17 @@ def profile(
     raise DeviceTimeout(
         f"{device.transport.name}: parts of the profile were lost three times", hint="check the connection"
     )
+
+
+def _require_life(device: Device) -> None:
+    """Refuses to repeat a profile on a device that is gone: that would take minutes."""
+    try:
+        device.connect()
+    except DeviceTimeout as error:
+        raise DeviceTimeout(
+            f"{device.transport.name} fell silent in the middle of the profile",
+            hint="reset the board and try again; fewer repetitions if it was at work still",
+        ) from error
 
 
 def _expect(answer: Message, kind: type[A]) -> A:

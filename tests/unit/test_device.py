@@ -113,6 +113,22 @@ def test_a_profile_may_take_long_where_layers_are_run_often() -> None:
         commands.profile(device, repetitions=1)
 
 
+def test_a_device_that_falls_silent_in_a_profile_is_given_up_soon() -> None:
+    machine = FakeMachine()
+    device, run = connected(machine), machine.do_profile_run
+
+    def profile_run(request: m.ProfileRun, number: int) -> None:
+        run(request, number)
+        machine.late.clear()
+        machine.to_device = lambda data: b""
+
+    machine.do_profile_run = profile_run  # type: ignore[method-assign]
+    start = device.transport.now()
+    with pytest.raises(DeviceTimeout, match="fell silent in the middle of the profile"):
+        commands.profile(device, repetitions=3, timeout_s=5.0)
+    assert device.transport.now() - start < 12
+
+
 def test_everything_works_on_a_line_that_loses_a_fifth() -> None:
     to_host, to_device = Lossy(0.2, 1), Lossy(0.2, 2)
     machine = FakeMachine(to_host, to_device)
