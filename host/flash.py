@@ -31,6 +31,7 @@ from host.progress import progress
 
 _START_S = 0.05  # of virtual time: past clocks and initialisation
 _SUFFIXES = (".elf", ".hex", ".bin", ".axf", ".out")
+_NOT_READ = (".s19", ".s28", ".s37", ".srec", ".mot", ".ihex", ".gbl", ".uf2")  # and no models either
 
 
 def main(argv: Sequence[str]) -> int:
@@ -136,6 +137,10 @@ def _image_path(args: Any) -> Path:
         if not path.is_file():
             raise TokayError(f"{path}: no such image", hint="host.build makes one of a model")
         return path
+    if path.suffix.lower() in _NOT_READ:
+        raise TokayError(
+            f"{path}: images of this kind are not read", hint="give the .elf, .hex or .bin of the same build"
+        )
     board = boards.load(args.board)
     made = builder.build(
         args.image, board, accelerator=args.accelerator, mvp_weights=args.mvp_weights,

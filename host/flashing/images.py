@@ -108,6 +108,7 @@ def _hex_record(kind: int, address: int, data: bytes) -> str:
 
 def _sectors(name: str, pieces: list[tuple[int, bytes]]) -> FlashImage:
     sectors: dict[int, bytearray] = {}
+    given: dict[int, bytearray] = {}  # 1 for each byte that is the image's
     used = 0
     for start, data in pieces:
         if start < FLASH_BASE or start + len(data) > FLASH_BASE + FLASH_BYTES:
@@ -128,7 +129,15 @@ def _sectors(name: str, pieces: list[tuple[int, bytes]]) -> FlashImage:
             offset = start + done - address
             part = data[done : done + SECTOR - offset]
             sector = sectors.setdefault(address, bytearray(b"\xff" * SECTOR))
+            known = given.setdefault(address, bytearray(SECTOR))
+            for i, byte in enumerate(part, offset):
+                if known[i] and sector[i] != byte:
+                    raise TokayError(
+                        f"{name}: 0x{address + i:08x} is to be 0x{sector[i]:02x} and 0x{byte:02x}",
+                        hint="were two images joined that overlap?",
+                    )
             sector[offset : offset + len(part)] = part
+            known[offset : offset + len(part)] = b"\1" * len(part)
             done += len(part)
     if not sectors:
         raise TokayError(f"{name}: nothing in it to flash")
@@ -152,7 +161,7 @@ def _check_vectors(name: str, image: FlashImage) -> None:
 def _read_hex(path: Path) -> list[tuple[int, bytes]]:
     """Intel HEX: records of length, address, type, data and a checksum."""
     try:
-        lines = path.read_text("ascii").split()
+        lines = [line.strip() for line in path.read_text("ascii").splitlines()]
     except OSError as error:
         raise TokayError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -160,6 +169,13 @@ def _read_hex(path: Path) -> list[tuple[int, bytes]]:
     pieces: list[tuple[int, bytes]] = []
     upper, ended = 0, False
     for number, line in enumerate(lines, 1):
+        if not line:
+            continue
+        if ended:
+            raise TokayError(
+                f"{path}, line {number}: it goes on behind its end record",
+                hint="two files in one? Flash them one after the other, or merge them with a tool for that",
+            )
         try:
             record = bytes.fromhex(line[1:]) if line.startswith(":") else b""
         except ValueError:
@@ -171,7 +187,6 @@ def _read_hex(path: Path) -> list[tuple[int, bytes]]:
             pieces.append((upper + address, data))
         elif kind == 1:
             ended = True
-            break
         elif kind in (2, 4) and len(data) == 2:
             upper = int.from_bytes(data, "big") << (4 if kind == 2 else 16)
         elif kind not in (3, 5):

@@ -93,12 +93,25 @@ def test_hex_with_a_gap(tmp_path):
         (lambda text: text[: text.rindex(":")], r"no end record"),
         (lambda text: hex_record(9, 0, b"") + "\n" + text, r"record type 9"),
         (lambda text: "\u00e9" + text, r"not an Intel HEX file"),
+        (lambda text: "\n\n" + text.replace(":10", ":11", 1), r"line 4: not a record"),
+        (lambda text: text + text, r"line 7: it goes on behind its end record \(two files in one"),
     ],
 )
 def test_damaged_hex_is_refused(tmp_path, change, message):
     path = tmp_path / "a.hex"
     path.write_text(change(hex_file([(0x08000000, b"\xff" * 20)])), encoding="utf-8")
     with pytest.raises(TokayError, match=message):
+        images.read(path)
+
+
+def test_bytes_that_are_given_twice_must_be_the_same(tmp_path):
+    path = tmp_path / "a.hex"
+    first, inner = (0x08010000, DATA), (0x08010010, DATA[0x10:0x30])
+    path.write_text(hex_file([first, inner]))
+    assert images.read(path).sectors == images.from_bytes("a", *first).sectors
+    path.write_text(hex_file([first, (inner[0], bytes(b ^ 1 for b in inner[1]))]))
+    there = f"0x08010010 is to be 0x{DATA[16]:02x} and 0x{DATA[16] ^ 1:02x}"
+    with pytest.raises(TokayError, match=there):
         images.read(path)
 
 
@@ -197,6 +210,7 @@ def test_wrong_inputs(capsys, tmp_path):
     path = tmp_path / "a.bin"
     path.write_bytes(FIRMWARE)
     assert "no such image" in failure(capsys, str(tmp_path / "b.elf"), "--simulate")
+    assert "images of this kind are not read" in failure(capsys, str(tmp_path / "b.s37"), "--simulate")
     assert "no model named 'nothing'" in failure(capsys, "nothing", "--simulate")
     assert "no board called 'x'" in failure(capsys, str(path), "--board", "x", "--simulate")
     assert "no such pack" in failure(capsys, str(path), "--pack", "none.pack", "--simulate")
