@@ -3,6 +3,13 @@
 
 #include "hal.h"
 
+/* Events come by themselves, as many as the line does not carry where a host asks for all; answers must get
+ * through all the same, so events leave them room. What answers nobody, request 0, is an event too. */
+static size_t kept_free(uint8_t type, const uint8_t *payload) {
+    bool asked = type >= MESSAGE_ACK && (payload[0] | payload[1]) != 0;
+    return asked ? 0u : LINK_MAX_FRAME;
+}
+
 void channel_init(channel_t *channel, uint16_t boot_id) { link_init(&channel->link, boot_id); }
 
 void channel_send(channel_t *channel, uint8_t type, const codec_layout_t *layout, const void *message) {
@@ -12,7 +19,7 @@ void channel_send(channel_t *channel, uint8_t type, const codec_layout_t *layout
     if (count == 0) {
         return; /* counted by the link */
     }
-    if (hal_uart_space() < count || hal_uart_write(channel->frame, count) != count) {
+    if (hal_uart_space() < count + kept_free(type, channel->payload) || hal_uart_write(channel->frame, count) != count) {
         link_dropped(&channel->link);
     }
 }

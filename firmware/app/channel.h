@@ -12,7 +12,7 @@ typedef struct channel {
 
 void channel_init(channel_t *channel, uint16_t boot_id);
 
-/* Sends a message of messages.h by its layout. */
+/* Sends a message of messages.h by its layout. An event is dropped where an answer would have no room then. */
 void channel_send(channel_t *channel, uint8_t type, const codec_layout_t *layout, const void *message);
 
 /* Answers a request with its result; `text` may be NULL. */

@@ -247,3 +247,18 @@ def test_unknown_and_short_requests(device):
         with pytest.raises(DeviceError) as error:
             device.request(request)
         assert error.value.code == code
+
+
+def test_a_device_that_sends_more_than_the_line_carries_still_answers(device):
+    """So that a host finds a board that another one left like that."""
+    every = m.Stream.AUDIO | m.Stream.SPECTROGRAM | m.Stream.FEATURES | m.Stream.SCORES | m.Stream.LEVEL
+    device.request(m.SourceSet(source=m.Source.MICROPHONE))
+    device.request(m.StreamSet(events=every | m.Stream.STATISTICS, interval_ms=1))
+    for _ in device.events(timeout_s=1.0):
+        if device.transport.now() > 4:
+            break
+    dropped = device.request(m.StatisticsGet(), timeout_s=1.0, retries=0).frames_dropped
+    assert dropped > 20
+    for _ in range(20):
+        assert device.request(m.HelloGet(), timeout_s=1.0, retries=0).board == "brd2601b"
+        assert commands.parameters(device)["latency_ms"] >= 0
