@@ -55,6 +55,10 @@ class Board:
     def has_microphone(self) -> bool:
         return "microphone" in self.sections
 
+    @property
+    def baud(self) -> int:
+        """Bits a second on the serial port of its debugger."""
+        return int(self.sections["vcom"]["baud"])
 
     def microphone_misfit(self, sample_rate_hz: int) -> str | None:
         """Why the microphone does not run at a model's rate; None if it does, or if there is none. It is

@@ -22,7 +22,6 @@ from host import cli, listening, model_files, target
 from host.audio import read_audio
 from host.detector import most_samples
 from host.device import messages as m
-from host.device.serial_port import BAUD_RATE
 from host.display import Display
 from host.dumps import Folders, Recording
 from host.errors import TokayError
@@ -267,7 +266,7 @@ class _Session:
         return total
 
     def _fits_line(self) -> bool:
-        return self._bytes_a_second() < 0.9 * (self.args.baud or BAUD_RATE) / 10
+        return self._bytes_a_second() < 0.9 * target.line_rate(self.args) / 10
 
     def _warn_of_slow_line(self) -> None:
         if not self._fits_line():

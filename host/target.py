@@ -16,7 +16,7 @@ from host import image as images
 from host.device import messages as m
 from host.device.device import Device
 from host.device.recording import Recorder, Replay, recorded_transport
-from host.device.serial_port import BAUD_RATE, SerialTransport, baud_rate, choose_port
+from host.device.serial_port import SerialTransport, baud_rate, choose_port
 from host.device.simulator import SimulatorTransport
 from host.device.transport import Transport, TransportClosed
 from host.errors import TokayError
@@ -69,7 +69,7 @@ def add_options(p: argparse.ArgumentParser) -> None:
     which.add_argument("--replay", metavar="FILE", help="a conversation that was recorded with --record")
     p.add_argument("--record", metavar="FILE", help="write the conversation with the target to FILE")
     p.add_argument("--port", help="with --device: serial port or probe serial number (default: the only one)")
-    p.add_argument("--baud", type=baud_rate, help=f"with --device: bits a second (default: {BAUD_RATE})")
+    p.add_argument("--baud", type=baud_rate, help="with --device: bits a second (default: the board's)")
 
 
 def check_options(p: argparse.ArgumentParser, args: Any) -> None:
@@ -81,6 +81,11 @@ def check_options(p: argparse.ArgumentParser, args: Any) -> None:
     for name in ("port", "baud"):
         if getattr(args, name) is not None:
             p.error(f"--{name} is for --device")
+
+
+def line_rate(args: Any) -> int:
+    """Bits a second on the serial port of the board that the options name."""
+    return args.baud or boards.load(args.board).baud
 
 
 def build_image(
@@ -98,7 +103,7 @@ def connect(args: Any, model_sha256: str) -> Target:
     if getattr(args, "replay", None):
         return replay(args.replay, model_sha256, board)
     if args.target == "device":
-        return attach(args.port, args.baud or BAUD_RATE, model_sha256, board, record)
+        return attach(args.port, line_rate(args), model_sha256, board, record)
     image = getattr(args, "image", None)
     elf = image or build_image(args.model, args.board, args.accelerator, verbose=args.verbose)
     boot = in_renode if args.target == "renode" else simulate

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from host import board
+from host import board, target
 from host.errors import TokayError
 from host.simulator.machine import Machine
 
@@ -66,6 +67,15 @@ def test_what_is_not_utf_8_is_refused(tmp_path: Path) -> None:
 def test_a_folder_whose_name_the_firmware_cannot_say(tmp_path: Path) -> None:
     with pytest.raises(TokayError, match="rename it"):
         board.load(described(tmp_path, GOOD, 'my "board"'))
+
+
+def test_the_serial_line_is_as_fast_as_the_board_says(tmp_path: Path) -> None:
+    place = described(tmp_path, GOOD.replace("baud = 115200", "baud = 921600"))
+    ours = ["--board", place]
+    for args, rate in ((ours, 921600), ([], 115200), ([*ours, "--baud", "9600"], 9600)):
+        parser = argparse.ArgumentParser()
+        target.add_options(parser)
+        assert target.line_rate(parser.parse_args([*args, "--device"])) == rate
 
 
 def test_a_board_by_the_path_of_its_folder(tmp_path: Path) -> None:
