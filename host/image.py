@@ -292,7 +292,8 @@ def _tool(name: str) -> str:
 
 def _run(command: list[str], verbose: bool) -> None:
     command = [_tool(command[0]), *command[1:]]
-    environment = {**os.environ, "PATH": f"{Path(_tool('ninja')).parent}{os.pathsep}{os.environ['PATH']}"}
+    path = os.environ.get("PATH", os.defpath)  # where shutil.which looks as well
+    environment = {**os.environ, "PATH": f"{Path(_tool('ninja')).parent}{os.pathsep}{path}"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if verbose:
         print(done.stdout + done.stderr, end="", file=sys.stderr)  # stdout may be for --json -

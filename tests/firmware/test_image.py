@@ -256,3 +256,12 @@ def test_a_folder_that_is_a_file(tmp_path, capsys):
     error = capsys.readouterr().err
     assert "cannot build in" in error and error.count("\n") == 1
     assert (tmp_path / "file").read_text() == "kept"
+
+
+@needs_compiler
+def test_without_a_path_variable(tmp_path, monkeypatch, capsys):
+    """The compiler is then looked for where the system keeps programs."""
+    monkeypatch.delenv("PATH")
+    found = shutil.which("arm-none-eabi-gcc") is not None
+    assert cli.run(build.main, ["--bringup", "-o", str(tmp_path)]) == (0 if found else 2)
+    assert capsys.readouterr().err.count("\n") == (0 if found else 1)
