@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import sys
 from collections.abc import Sequence
@@ -28,6 +29,15 @@ COMMANDS = {
     "demo": "the main job from the .tflite to a heard keyword",
 }
 
+_OF_MLTK = {
+    "classify_audio": "classify",
+    "program_app": "flash",
+    "commander": "flash --commander",
+    "tensorboard": "train --tensorboard DIR",
+    "custom": "train PATH.py",
+}
+"""What the vendor's toolkit calls by another name."""
+
 
 def main(argv: Sequence[str]) -> int:
     """Dispatches to the command's own ``main``."""
@@ -38,8 +48,15 @@ def main(argv: Sequence[str]) -> int:
         return 0
     name, *rest = argv
     if name not in COMMANDS:
-        raise TokayError(f"no command named {name!r}", hint="tokay --help lists them")
+        raise TokayError(f"no command named {name!r}", hint=_instead_of(name))
     return importlib.import_module(f"host.{name}").main(rest)
+
+
+def _instead_of(name: str) -> str:
+    """What to type instead of a command that there is not."""
+    close = difflib.get_close_matches(name, COMMANDS, n=1)
+    meant = _OF_MLTK.get(name) or (close[0] if close else None)
+    return f"did you mean: tokay {meant}?" if meant else "tokay --help lists them"
 
 
 def entry() -> int:

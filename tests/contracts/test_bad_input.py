@@ -263,3 +263,12 @@ def test_a_demonstration_in_words_that_the_model_does_not_know(refused):
     assert "does not know the words that on_off.wav says: off, on" in refused(
         "host.demo", "keyword_spotting_yes_no"
     )
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("classify_audio", "tokay classify?"), ("program_app", "tokay flash?"), ("sumarize", "tokay summarize?"),
+     ("tensorboard", "tokay train --tensorboard DIR?"), ("zzz", "tokay --help")],
+)  # fmt: skip
+def test_a_command_by_another_name_is_told_ours(typed, meant, refused):
+    assert meant in refused("host", typed, "keyword_spotting_on_off")
