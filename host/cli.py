@@ -84,10 +84,10 @@ def check_seconds(p: argparse.ArgumentParser, seconds: float | None) -> None:
 
 def run(main: Callable[[Sequence[str]], int | None], argv: Sequence[str] | None = None) -> int:
     """Runs a command's ``main(argv)``; turns TokayError into one line and status 2."""
+    _open_closed_output()
     try:
         status = main(sys.argv[1:] if argv is None else argv) or 0
-        if sys.stdout is not None:
-            sys.stdout.flush()  # here, where a failure can still be told in one line
+        sys.stdout.flush()  # here, where a failure can still be told in one line
         return status
     except TokayError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
@@ -104,6 +104,15 @@ def run(main: Callable[[Sequence[str]], int | None], argv: Sequence[str] | None 
         _drop_output()
         print(f"error: cannot write {error.filename or 'the output'}: {error.strerror}", file=sys.stderr)
         return 2
+
+
+def _open_closed_output() -> None:
+    """Where the caller closed stdout or stderr (``>&-``), what is printed there goes nowhere. Else Python has
+    None in its place, what is meant for stderr is printed to stdout, and the next file that is opened gets
+    the number on which programs that are started write."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 (open until the end)
 
 
 def _drop_output() -> None:

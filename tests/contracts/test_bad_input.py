@@ -272,3 +272,17 @@ def test_a_demonstration_in_words_that_the_model_does_not_know(refused):
 )  # fmt: skip
 def test_a_command_by_another_name_is_told_ours(typed, meant, refused):
     assert meant in refused("host", typed, "keyword_spotting_on_off")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+@pytest.mark.parametrize("options", ["", "--json -"])
+def test_closed_outputs(closed, options):
+    """As a shell's ``>&-`` leaves them; what is for stderr must not end on stdout."""
+    audio = ROOT / "host" / "models" / "demo" / "on_off.wav"
+    command = f"'{sys.executable}' -m host.classify '{MODEL}' --audio '{audio}' {options} {closed}"
+    done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert bool(done.stdout) == (closed == "2>&-")
+    command = f"'{sys.executable}' -m host.summarize no_such_model {closed}"
+    done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2 and done.stdout == "" and bool(done.stderr) == (closed == ">&-")
