@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import errno
 import json
+import math
 import os
 import sys
 import tempfile
@@ -156,11 +157,22 @@ def write_all(files: Mapping[Path, bytes | str]) -> None:
 
 
 def emit_json(target: str | None, value: Any) -> None:
-    """Writes ``value`` as JSON where ``--json`` says; does nothing if it was not given."""
+    """Writes ``value`` as JSON where ``--json`` says; does nothing if it was not given.
+
+    JSON has no NaN and no infinity (a model's parameters may): they become null.
+    """
     if target is None:
         return
-    text = json.dumps(value, indent=2) + "\n"
+    text = json.dumps(_without_infinities(value), indent=2, allow_nan=False) + "\n"
     if target == "-":
         sys.stdout.write(text)
     else:
         write_atomic(target, text)
+
+
+def _without_infinities(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_infinities(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_infinities(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -6,19 +6,21 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from codegen.application import ApplicationSettings, settings_of
-from codegen.frontend import has_frontend
+from codegen.frontend import FrontendSettings, has_frontend
 from codegen.graph import Graph
 from codegen.parameters import Parameters, check_type, infer_type, read_parameters, write_parameters
 from codegen.read import read_model
 from host import cli, model_files
 from host.errors import TokayError
 
+_FFT_LENGTH = "fe.fft_length"
 _LISTS = {"str_list": str, "int32_list": int, "float_list": float}
 # Parameters that are lists, where the model does not have them yet.
 _KNOWN = {"classes": "str_list", "detection_threshold_list": "int32_list"}
@@ -44,11 +46,12 @@ def main(argv: Sequence[str]) -> int:
         _show(params, args.json)
         return 0
     changed = apply(params, given, args.remove)
+    followed = _follow_frontend(changed, given)
     _require_usable(model.tflite, params, changed)
     tflite = write_parameters(model.tflite, changed, description=args.description)
     cli.write_atomic(args.output or model.path, tflite)
     cli.emit_json(args.json, _jsonable(changed))
-    for key in given:
+    for key in (*given, *followed):
         print(f"{key}={changed[key]!r} ({changed.types[key]})", file=sys.stderr)
     return 0
 
@@ -62,9 +65,39 @@ def apply(params: Parameters, given: dict[str, Any], remove: Sequence[str]) -> P
         del changed[key]
         changed.types.pop(key, None)
     for key, value in given.items():
+        _require_finite(key, value)
         changed[key] = value
         changed.types[key] = _fitting_type(key, value, _type(key, changed))
     return changed
+
+
+def _require_finite(key: str, value: Any) -> None:
+    """Refuses NaN and infinity: no parameter means anything by them, and JSON cannot say them."""
+    for number in value if isinstance(value, list) else [value]:
+        if isinstance(number, float) and not math.isfinite(number):
+            raise TokayError(f"parameter {key}={value!r} is not a finite number")
+
+
+def _follow_frontend(changed: Parameters, given: Mapping[str, Any]) -> list[str]:
+    """Sets what is recorded beside the front end's settings and follows from them, where they were changed;
+    the names of what had another value. Refuses a value of it that contradicts them."""
+    recorded = changed.get(_FFT_LENGTH)
+    if recorded is None or not any(key.startswith("fe.") for key in given):
+        return []
+    try:
+        length = FrontendSettings.from_parameters(changed).fft_length
+    except TokayError:
+        return []  # told in _require_usable, where it was not so before
+    if recorded == length:
+        return []
+    if _FFT_LENGTH in given:
+        raise TokayError(
+            f"{_FFT_LENGTH} is {length}: it follows from fe.sample_rate_hz and fe.window_size_ms",
+            hint="change those",
+        )
+    changed[_FFT_LENGTH] = length
+    changed.types[_FFT_LENGTH] = _fitting_type(_FFT_LENGTH, length, changed.types[_FFT_LENGTH])
+    return [_FFT_LENGTH]
 
 
 def _require_usable(tflite: bytes, before: Parameters, after: Parameters) -> None:

@@ -210,3 +210,36 @@ def test_files_that_are_no_model(tmp_path: Path, content: bytes, capsys: pytest.
     assert update(path, "a=1") == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1e999", "[1, NaN]"])
+def test_what_is_no_finite_number_is_refused(value: str, model: Path, capsys: pytest.CaptureFixture) -> None:
+    before = model.read_bytes()
+    (model.parent / "p.json").write_text(f'{{"mine": {value}}}')
+    assert update(model, f"mine={value}") == 2 and update(model, "--params", model.parent / "p.json") == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 2 and said.count("not a finite number") == 2
+    assert model.read_bytes() == before
+
+
+def test_a_number_that_json_does_not_have_is_null(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Another tool may have written it."""
+    params = read_parameters(model.read_bytes()) | {"mine": float("nan"), "list": [1.0, float("inf")]}
+    model.write_bytes(write_parameters(model.read_bytes(), params))
+    assert update(model, "--json", "-") == 0
+    value = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert value["mine"] is None and value["list"] == [1.0, None]
+
+
+def test_the_recorded_fft_length_follows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = tmp_path / "m.tflite"
+    model.write_bytes(SHIPPED.read_bytes())
+    assert read_parameters(model.read_bytes())["fe.fft_length"] == 256
+    assert update(model, "fe.sample_rate_hz=16000") == 0
+    assert "fe.fft_length=512 (u16)" in capsys.readouterr().err
+    assert read_parameters(model.read_bytes())["fe.fft_length"] == 512
+    before = model.read_bytes()
+    assert update(model, "fe.fft_length=256") == 2
+    assert "fe.fft_length is 512" in capsys.readouterr().err and model.read_bytes() == before
+    assert update(model, "fe.sample_rate_hz=8000", "fe.fft_length=256") == 0
+    assert read_parameters(model.read_bytes()) == read_parameters(SHIPPED.read_bytes())
