@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 
 import numpy as np
 
-from host.audio import read_audio
+from host.audio import missing_bytes, read_audio
 from host.errors import TokayError
 
 SHORTEST_MS = 100
 _SILENT_PEAK = 32  # of 32768, -60 dB: nothing that could be heard
 _CLIPPED_SHARE = 0.25  # of the samples at full scale; loud clips of Speech Commands reach 0.13
-_UNKNOWN_LENGTH = (0, 0xFFFFFFFF, 0x7FFFFFFF)  # what programs that write to a pipe put for it
 
 
 def read_clip(path: Path, rate: int | None, *, speech: bool = True) -> np.ndarray | str:
@@ -27,13 +25,13 @@ def read_clip(path: Path, rate: int | None, *, speech: bool = True) -> np.ndarra
         own_rate = soundfile.info(str(path)).samplerate
         if rate is not None and 2 * own_rate < rate:
             return f"recorded at {own_rate} Hz, too low for a model that listens at {rate} Hz"
+        if (missing := missing_bytes(path)) > 0:
+            return f"truncated: {missing} bytes fewer than its header says"
         audio = read_audio(path, rate or own_rate, resample=True)
     except TokayError as error:
         return error.message.removeprefix(f"{path}: ")
     except (soundfile.LibsndfileError, RuntimeError, OSError):
         return "not readable as audio"
-    if (missing := _missing_bytes(path)) > 0:
-        return f"truncated: {missing} bytes fewer than its header says"
     return _fault(audio, rate or own_rate, speech) or audio
 
 
@@ -51,22 +49,3 @@ def _fault(audio: np.ndarray, rate: int, speech: bool) -> str | None:
     if clipped > _CLIPPED_SHARE:
         return f"clipped: {100 * clipped:.0f} % of its samples are at full scale"
     return None
-
-
-def _missing_bytes(path: Path) -> int:
-    """How much of a WAV file's samples its header promises and the file does not have; 0 for others.
-
-    libsndfile gives what is there without a word; of a FLAC file that is cut off it gives an error.
-    """
-    with open(path, "rb") as stream:
-        head = stream.read(12)
-        if head[:4] != b"RIFF" or head[8:] != b"WAVE":
-            return 0
-        size = path.stat().st_size
-        while len(chunk := stream.read(8)) == 8:
-            name, length = chunk[:4], struct.unpack("<I", chunk[4:])[0]
-            if name == b"data":
-                known = length not in _UNKNOWN_LENGTH
-                return max(0, stream.tell() + length - size) if known else 0
-            stream.seek(length + length % 2, 1)
-    return 0

@@ -48,3 +48,35 @@ def test_samples_that_are_no_numbers(value: float, tmp_path: Path) -> None:
     soundfile.write(path, np.array([0.0, value, 0.0]), RATE, subtype="FLOAT")
     with pytest.raises(TokayError, match="no numbers"):
         read_audio(path, RATE)
+
+
+@pytest.mark.parametrize("endian", ["LITTLE", "BIG"])
+def test_a_file_that_was_cut_off_is_read_with_a_warning(
+    endian: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, SOUND, RATE, endian=endian)
+    assert np.array_equal(read_audio(path, RATE), SOUND) and not capsys.readouterr().err
+    path.write_bytes(path.read_bytes()[: -2 * 300])
+    assert np.array_equal(read_audio(path, RATE), SOUND[:-300])
+    assert capsys.readouterr().err == f"warning: {path}: cut off, 600 bytes fewer than its header says\n"
+
+
+@pytest.mark.parametrize("length", [0x7FFFF000, 0x7FFFF024, 0x7FFFFFFF, 0xFFFFFFFF])
+def test_a_length_that_a_pipe_left_unknown(
+    length: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, SOUND, RATE)
+    data = bytearray(path.read_bytes())
+    data[40:44] = length.to_bytes(4, "little")
+    path.write_bytes(data)
+    assert np.array_equal(read_audio(path, RATE), SOUND) and not capsys.readouterr().err
+
+
+def test_what_soundfile_cannot_read_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.raw").write_bytes(SOUND.tobytes())
+    soundfile.write(tmp_path / "b.wav", SOUND, RATE, subtype="GSM610")
+    for name in ("a.raw", "b.wav"):
+        with pytest.raises(TokayError, match="not readable as audio"):
+            read_audio(tmp_path / name, RATE)
