@@ -3,6 +3,7 @@ an instruction-set simulator to run it layer by layer. Not a test itself."""
 
 from __future__ import annotations
 
+import atexit
 import functools
 import shutil
 import struct
@@ -69,6 +70,7 @@ def kernel_sources(*, optimized: bool) -> list[Path]:
 def build(*defines: str, optimized: bool = True) -> Path:
     """The network library with every kernel, linked for the bench."""
     folder = Path(tempfile.mkdtemp(prefix="tokay-m33-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     script, elf = folder / "bench.ld", folder / "bench.elf"
     script.write_text(_SCRIPT)
     table = folder / "table.c"
