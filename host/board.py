@@ -92,8 +92,11 @@ def choices() -> str:
 
 
 def folder(key: str) -> Path:
-    """Where a board's files are: boards/KEY, or the folder itself where ``key`` is a path."""
-    return Path(key) if os.sep in key else BOARDS / key
+    """Where a board's files are: boards/KEY, or the folder itself where ``key`` is a path. A name that is in
+    boards/ means that one."""
+    here = Path(key)
+    is_path = os.sep in key or (key not in names() and (here / "board.toml").is_file())
+    return here if is_path else BOARDS / key
 
 
 def load(key: str) -> Board:

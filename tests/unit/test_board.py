@@ -88,6 +88,18 @@ def test_a_board_by_the_path_of_its_folder(tmp_path: Path) -> None:
         board.load(str(tmp_path / "other"))
 
 
+def test_a_board_in_the_working_folder_needs_no_slash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Path(described(tmp_path, GOOD))
+    monkeypatch.chdir(place.parent)
+    assert board.load(place.name).key == "mine"
+    place.rename(place.parent / "brd2601b")  # what has the name of one of ours does not hide it
+    assert board.folder("brd2601b") == board.BOARDS / "brd2601b"
+    monkeypatch.chdir(place.parent / "brd2601b")
+    assert board.load(".").key == "brd2601b"
+
+
 def test_the_simulator_is_wired_as_the_board_says(tmp_path: Path) -> None:
     text = GOOD.replace('detected = "PA4"', 'detected = "PC7"').replace("level_on = 0", "level_on = 1")
     with pytest.raises(TokayError, match="no board called"):
