@@ -97,7 +97,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def start(place: Path, output: Path, *more: str) -> subprocess.Popen[str]:
     command = [sys.executable, str(place / "tones.py"), "--dataset", str(place / "data"), "-o", str(output)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(place / "cache")}
+    temporary = place / "temporary"  # TensorFlow leaves files there when it is killed
+    temporary.mkdir(exist_ok=True)
+    environment = {
+        **os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(place / "cache"),
+        "TMPDIR": str(temporary),
+    }  # fmt: skip
     return subprocess.Popen(
         [*command, *more], cwd=place, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
         text=True,
