@@ -145,12 +145,20 @@ def build_folder(output: Path | None, board: boards.Board, variant: str) -> Path
 def _alone_in(folder: Path) -> Iterator[None]:
     """Keeps two commands from building in one folder at a time: the second waits.
 
-    The lock lies elsewhere, since a refused build leaves no folder behind.
+    The lock lies elsewhere, since a refused build leaves no folder behind; it is removed at the end.
     """
     name = f"tokay-{os.getuid()}-{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}.lock"
-    with (Path(tempfile.gettempdir()) / name).open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    path = Path(tempfile.gettempdir()) / name
+    while True:
+        with path.open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not os.fstat(lock.fileno()).st_nlink:
+                continue  # removed by the command before: the next one would lock another file
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+            return
 
 
 def require_compiler() -> None:

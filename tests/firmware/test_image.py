@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import json
+import multiprocessing
 import os
 import shutil
 import subprocess
@@ -265,3 +267,27 @@ def test_without_a_path_variable(tmp_path, monkeypatch, capsys):
     found = shutil.which("arm-none-eabi-gcc") is not None
     assert cli.run(build.main, ["--bringup", "-o", str(tmp_path)]) == (0 if found else 2)
     assert capsys.readouterr().err.count("\n") == (0 if found else 1)
+
+
+def _takes_turns(folder: Path, together: Path, times: int) -> int:
+    """Enters the folder so often; how often another process was in it as well."""
+    met = 0
+    for _ in range(times):
+        with image._alone_in(folder):
+            try:
+                together.touch(exist_ok=False)
+            except FileExistsError:
+                met += 1
+                continue
+            together.unlink()
+    return met
+
+
+def test_one_command_at_a_time_builds_in_a_folder_and_no_lock_stays(tmp_path, monkeypatch):
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    with concurrent.futures.ProcessPoolExecutor(4, multiprocessing.get_context("spawn")) as pool:
+        jobs = [pool.submit(_takes_turns, tmp_path / "new", tmp_path / "together", 300) for _ in range(4)]
+        assert [job.result() for job in jobs] == [0, 0, 0, 0]
+    assert not list((tmp_path / "temporary").glob("tokay-*"))
+    assert not (tmp_path / "new").exists()
