@@ -43,7 +43,6 @@ from codegen.options import (
     CopyOptions,
     DepthwiseConv2DOptions,
     FullyConnectedOptions,
-    LogisticOptions,
     MeanOptions,
     MulOptions,
     Options,
@@ -54,6 +53,7 @@ from codegen.options import (
     RequantizeOptions,
     SoftmaxOptions,
     StridedSliceOptions,
+    TableOptions,
 )
 from codegen.pack import (
     conv_scratch_bytes,
@@ -368,7 +368,7 @@ TABLES: dict[str, Callable[[Graph, Operator, str], np.ndarray]] = {
 
 def _table(graph: Graph, op: Operator) -> Layer:
     table = TABLES[op.name](graph, op, "double")
-    return _layer(graph, op, "logistic", LogisticOptions(graph.output(op).elements, table), in_place=(0,))
+    return _layer(graph, op, "table", TableOptions(graph.output(op).elements, table), in_place=(0,))
 
 
 # --- movers and reducers ---------------------------------------------------------------------------

@@ -219,8 +219,8 @@ class ConcatenationOptions(Options):
 
 
 @dataclass(frozen=True, eq=False)
-class LogisticOptions(Options):
-    c_type = "nn_logistic_options_t"
+class TableOptions(Options):
+    c_type = "nn_table_options_t"
     elements: int
     table: Int8Array
 

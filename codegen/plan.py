@@ -11,7 +11,7 @@ from codegen.plan_memory import MemoryPlan
 VERSION = 1  # NN_PLAN_VERSION
 KERNELS = (
     "conv_2d", "depthwise_conv_2d", "fully_connected", "max_pool_2d", "average_pool_2d", "add", "mul",
-    "pad", "mean", "copy", "softmax", "quantize", "dequantize", "requantize", "concatenation", "logistic",
+    "pad", "mean", "copy", "softmax", "quantize", "dequantize", "requantize", "concatenation", "table",
     "strided_slice", "mvp", "sub",
 )  # fmt: skip
 """The lines of nn_kernels.def, in order."""

@@ -10,7 +10,7 @@
  * implementation of a kernel: kernels/portable/X.c is the definition, kernels/cortex_m33/X.c takes
  * its place in board builds under the same function name.
  *
- * A layer's output may be the same memory as one of its inputs for: copy, requantize, logistic, softmax,
+ * A layer's output may be the same memory as one of its inputs for: copy, requantize, table, softmax,
  * quantize, add, sub and mul (for an input of the output's own shape). Never otherwise.
  *
  * Quantized multipliers: x -> round(x * multiplier * 2^(shift - 31)) rounded as nn_requantize in
@@ -214,11 +214,11 @@ typedef struct nn_concatenation_options {
     const int32_t *block_bytes; /* input_count entries */
 } nn_concatenation_options_t;
 
-/* ---- logistic (and leaky_relu, hard_swish): output = table[input + 128] */
-typedef struct nn_logistic_options {
+/* ---- table (logistic, leaky_relu, hard_swish): output = table[input + 128] */
+typedef struct nn_table_options {
     int32_t elements;
     const int8_t *table; /* 256 entries */
-} nn_logistic_options_t;
+} nn_table_options_t;
 
 /* ---- strided_slice: output shape; input element of index i: start + sum of i[d] * strides[d] */
 typedef struct nn_strided_slice_options {

@@ -132,7 +132,7 @@ def test_a_project_of_a_microcontroller_builds(project: Path, cpu: str, definiti
         "-DCMAKE_EXE_LINKER_FLAGS=--specs=nosys.specs -Wl,--gc-sections", *definitions,
     )  # fmt: skip
     names = subprocess.run(["arm-none-eabi-nm", program], capture_output=True, text=True, check=True).stdout
-    assert "nn_kernel_conv_2d" in names and "nn_kernel_logistic" not in names
+    assert "nn_kernel_conv_2d" in names and "nn_kernel_table" not in names
 
 
 @pytest.mark.parametrize("cpu", ["-mcpu=cortex-m33", "-mcpu=cortex-m33+nodsp -mfloat-abi=hard"])

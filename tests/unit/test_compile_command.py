@@ -114,6 +114,21 @@ def test_summarize(capsys):
     assert "conv_2d" in text and "bytes of arena" in text and "detection_threshold" in text
 
 
+def test_operators_that_are_tables_are_not_called_by_each_others_names(tmp_path: Path, capsys):
+    n = NetworkBuilder()
+    x, h, l = (n.tensor((1, 4), scale=0.1) for _ in range(3))
+    y = n.tensor((1, 4), scale=1 / 256, zero_point=-128)
+    n.operator("HARD_SWISH", [x], [h])
+    n.operator("LEAKY_RELU", [h], [l], "LeakyReluOptions", alpha=0.1)
+    n.operator("LOGISTIC", [l], [y])
+    path = tmp_path / "tables.tflite"
+    path.write_bytes(n.build([x], [y]))
+    assert run(summarize_main, [str(path), "--json", "-"]) == 0
+    layers = json.loads(capsys.readouterr().out)["layers"]
+    assert [layer["opcode"] for layer in layers] == ["hard_swish", "leaky_relu", "logistic"]
+    assert {layer["kernel"] for layer in layers} == {"table"}
+
+
 def test_summarize_does_not_load_tensorflow():
     code = (
         "import sys, host.summarize as s; s.main([sys.argv[1], '--json', '-']);"

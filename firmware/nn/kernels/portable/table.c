@@ -1,9 +1,9 @@
-/* logistic: a table of its 256 outcomes; leaky_relu and hard_swish are this too. */
+/* table: the 256 outcomes of a function of an int8: logistic, leaky_relu and hard_swish. */
 #include "nn_kernels.h"
 
-nn_status_t nn_kernel_logistic(const nn_call_t *call)
+nn_status_t nn_kernel_table(const nn_call_t *call)
 {
-    const nn_logistic_options_t *o = call->layer->options;
+    const nn_table_options_t *o = call->layer->options;
     const int8_t *input = nn_call_input(call, 0);
     int8_t *output = nn_call_output(call);
     for (int32_t i = 0; i < o->elements; i++) output[i] = o->table[input[i] + 128];
