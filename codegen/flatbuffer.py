@@ -53,6 +53,10 @@ class Table:
         at = self._field(field)
         return None if at is None else Table(self._data, _follow(self._data, at))
 
+    def count(self, field: int) -> int:
+        """How many items a vector of tables has."""
+        return self._vector(field, 4)[1]
+
     def tables(self, field: int, limit: int) -> list[Table]:
         """A vector of tables, of at most ``limit``."""
         start, count = self._vector(field, 4)

@@ -33,19 +33,21 @@ def read_model(tflite: bytes) -> Graph:
 
 
 def _read(model: Table) -> Graph:
-    codes = [_operator_code(code) for code in model.tables(schema.MODEL["operator_codes"], MAX_OPERATORS)]
-    buffers = model.tables(schema.MODEL["buffers"], MAX_TENSORS)
-    subgraphs = model.tables(schema.MODEL["subgraphs"], 64)
-    if len(subgraphs) != 1:
-        raise TokayError(f"the model has {len(subgraphs)} subgraphs", hint="networks of one are supported")
-    subgraph = subgraphs[0]
-    tensors = tuple(
-        _tensor(index, table, buffers)
-        for index, table in enumerate(subgraph.tables(schema.SUBGRAPH["tensors"], MAX_TENSORS))
-    )
+    subgraphs = model.count(schema.MODEL["subgraphs"])
+    if subgraphs != 1:
+        raise TokayError(
+            f"the model has {subgraphs} subgraphs",
+            hint="networks of one are supported; loops, as of recurrent layers, make more",
+        )
+    subgraph = model.tables(schema.MODEL["subgraphs"], 1)[0]
+    code_tables = _tables(model, schema.MODEL["operator_codes"], MAX_OPERATORS, "kinds of operators")
+    codes = [_operator_code(code) for code in code_tables]
+    buffers = _tables(model, schema.MODEL["buffers"], MAX_TENSORS, "buffers")
+    tensor_tables = _tables(subgraph, schema.SUBGRAPH["tensors"], MAX_TENSORS, "tensors")
+    operator_tables = _tables(subgraph, schema.SUBGRAPH["operators"], MAX_OPERATORS, "operators")
+    tensors = tuple(_tensor(index, table, buffers) for index, table in enumerate(tensor_tables))
     operators = tuple(
-        _operator(index, table, codes, len(tensors))
-        for index, table in enumerate(subgraph.tables(schema.SUBGRAPH["operators"], MAX_OPERATORS))
+        _operator(index, table, codes, len(tensors)) for index, table in enumerate(operator_tables)
     )
     return Graph(
         description=model.text(schema.MODEL["description"]),
@@ -54,6 +56,14 @@ def _read(model: Table) -> Graph:
         inputs=_indices(subgraph, schema.SUBGRAPH["inputs"], len(tensors), "the model's inputs"),
         outputs=_indices(subgraph, schema.SUBGRAPH["outputs"], len(tensors), "the model's outputs"),
     )
+
+
+def _tables(parent: Table, field: int, limit: int, what: str) -> list[Table]:
+    """A list of the model; a file may be whole and yet hold more than is supported."""
+    count = parent.count(field)
+    if count > limit:
+        raise TokayError(f"the model has {count:,} {what}", hint=f"at most {limit:,} are supported")
+    return parent.tables(field, limit)
 
 
 def _operator_code(table: Table) -> tuple[int, str]:
@@ -66,15 +76,23 @@ def _tensor(index: int, table: Table, buffers: list[Table]) -> Tensor:
     where = f"tensor {index}"
     code = table.scalar(schema.TENSOR["type"], "b")
     shape = table.numbers(schema.TENSOR["shape"], "<i4")
-    if len(shape) > MAX_RANK or (shape < 0).any():
-        raise FlatBufferError(f"{where} has {len(shape)} dimensions or a negative one")
+    if len(shape) > MAX_RANK:
+        raise TokayError(f"{where} has {len(shape)} dimensions", hint=f"at most {MAX_RANK} are supported")
+    if (shape < 0).any():
+        raise TokayError(
+            f"{where} has the shape {'x'.join(map(str, shape.tolist()))}, with an unknown dimension",
+            hint="export the model with an input of a fixed shape and a batch of 1",
+        )
     name, dtype = schema.TYPES.get(code, (f"type {code}", ""))
     item_bytes = np.dtype(dtype).itemsize if dtype else 1
     size = item_bytes
     for dimension in shape.tolist():
         size *= dimension
         if size > MAX_TENSOR_BYTES:
-            raise FlatBufferError(f"{where} is larger than {MAX_TENSOR_BYTES >> 20} MiB")
+            raise TokayError(
+                f"{where} is larger than {MAX_TENSOR_BYTES >> 20} MiB",
+                hint="no network with a tensor of that size fits the chip",
+            )
     return Tensor(
         index=index,
         name=table.text(schema.TENSOR["name"]),
@@ -128,17 +146,19 @@ def _operator(index: int, table: Table, codes: list[tuple[int, str]], tensor_cou
     if code_index >= len(codes):
         raise FlatBufferError(f"{where} names operator code {code_index} of {len(codes)}")
     code, custom = codes[code_index]
+    name = schema.operator_name(code, custom)
+    where = f"{where} ({name.upper()})"
     options = table.table(schema.OPERATOR["builtin_options"])
     fields = schema.OPERATORS[code][1] if code in schema.OPERATORS else {}
     return Operator(
         index=index,
         opcode=code,
-        name=schema.operator_name(code, custom),
+        name=name,
         inputs=_indices(table, schema.OPERATOR["inputs"], tensor_count, where, optional=True),
         outputs=_indices(table, schema.OPERATOR["outputs"], tensor_count, where),
         options={
-            name: default if options is None else options.scalar(field, form, default)
-            for name, (field, form, default) in fields.items()
+            option: default if options is None else options.scalar(field, form, default)
+            for option, (field, form, default) in fields.items()
         },
     )
 
@@ -147,7 +167,9 @@ def _indices(table: Table, field: int, count: int, where: str, *, optional: bool
     """A list of tensor indices, each in range; -1 is allowed where inputs may be left out."""
     numbers = table.numbers(field, "<i4")
     if len(numbers) > MAX_OPERANDS:
-        raise FlatBufferError(f"{where}: {len(numbers)} tensors where at most {MAX_OPERANDS} are expected")
+        raise TokayError(
+            f"{where}: a list of {len(numbers):,} tensors", hint=f"at most {MAX_OPERANDS} are supported"
+        )
     for number in numbers.tolist():
         if not (0 <= number < count or (optional and number == -1)):
             raise FlatBufferError(f"{where}: tensor {number} of {count}")

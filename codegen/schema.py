@@ -18,7 +18,7 @@ BUFFER = {"data": 0, "offset": 1, "size": 2}
 FILE_IDENTIFIER = b"TFL3"
 CUSTOM_OPERATOR = 32
 
-# TensorType -> (name, NumPy type); the types that a network here can hold.
+# TensorType -> (name, NumPy type); those without a NumPy type are only named in messages.
 TYPES = {
     0: ("float32", "<f4"),
     1: ("float16", "<f2"),
@@ -29,6 +29,15 @@ TYPES = {
     7: ("int16", "<i2"),
     9: ("int8", "<i1"),
     10: ("float64", "<f8"),
+    5: ("string", ""),
+    8: ("complex64", ""),
+    11: ("complex128", ""),
+    12: ("uint64", ""),
+    13: ("resource", ""),
+    14: ("variant", ""),
+    15: ("uint32", ""),
+    16: ("uint16", ""),
+    17: ("int4", ""),
 }
 
 PADDING = {0: "same", 1: "valid"}

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
+import flatbuffers
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
 from codegen.check import CONSTRAINTS, rules
 from codegen.errors import TokayError
@@ -196,6 +200,56 @@ def test_shapes_that_cannot_be():
         "STRIDED_SLICE", [(4,), (4,)], "StridedSliceOptions", [[0], [4], [1]], ellipsisMask=1
     )
     assert "1x0" in of("RELU", [(1, 0), (1, 0)])
+
+
+def relus(shape: tuple[int, ...], count: int = 1) -> bytes:
+    """So many operators in a row on tensors of a shape."""
+    n = NetworkBuilder()
+    tensors = [n.tensor(shape, scale=0.1) for _ in range(count + 1)]
+    for a, b in itertools.pairwise(tensors):
+        n.operator("RELU", [a], [b])
+    return n.build(tensors[:1], tensors[-1:])
+
+
+def several_subgraphs() -> bytes:
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(relus((1, 4))))
+    model.subgraphs *= 70
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+def concatenation_of(count: int) -> bytes:
+    n = NetworkBuilder()
+    x, y = n.tensor((1, 2), scale=0.1), n.tensor((1, 2 * count), scale=0.1)
+    n.operator("CONCATENATION", [x] * count, [y], "ConcatenationOptions", axis=1)
+    return n.build([x], [y])
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (relus((1, 4), 1100), "the model has 1,100 operators (at most 1,024"),  # as of an unrolled LSTM
+        (relus((-1, 4)), "tensor 0 has the shape -1x4, with an unknown dimension (export"),
+        (relus((1,) * 9), "tensor 0 has 9 dimensions (at most 8"),
+        (relus((1, 9 << 20)), "tensor 0 is larger than 8 MiB (no network"),
+        (concatenation_of(300), "operator 0 (CONCATENATION): a list of 300 tensors (at most 256"),
+        (several_subgraphs(), "the model has 70 subgraphs (networks of one"),
+    ],
+)
+def test_what_is_too_much_is_not_called_damaged(model, message):
+    text = refused(model)
+    assert message in text and "damaged" not in text
+
+
+def test_types_that_are_not_supported_are_named():
+    n = NetworkBuilder()
+    x, y = n.tensor((1, 4), scale=0.1), n.tensor((1, 6), scale=0.1)
+    w = n.tensor((6, 4), scale=0.1, data=np.zeros((6, 4)))
+    n.tensors[w].type = schema.TensorType.INT4
+    n.buffers[-1].data = np.zeros(12, np.uint8)
+    n.operator("FULLY_CONNECTED", [x, w], [y], "FullyConnectedOptions")
+    assert "operator 0 (FULLY_CONNECTED): the weights are int4" in refused(n.build([x], [y]))
 
 
 def test_every_lowered_operator_has_rules_and_every_rule_a_sentence():
