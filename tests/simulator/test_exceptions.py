@@ -363,6 +363,27 @@ def test_unmodelled_registers_stop_the_run_with_their_name(boot):
         finish(machine)
 
 
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        ("*(volatile uint16_t *)0x4000806Au = 0x4000", r"2 bytes to CMU\+0x06a, within a register"),
+        ("*(volatile uint8_t *)0x4000806Bu = 0x40", r"1 bytes to CMU\+0x06b, within a register"),
+    ],
+)
+def test_a_write_within_a_register_is_reported_and_changes_nothing(boot, write, message):
+    machine = boot(f"int main(void) {{ REG(0x40008068) = 1; {write}; return 0; }}")
+    with pytest.raises(SimulatorError, match=message) as caught:
+        finish(machine)
+    assert caught.value.function == "main"
+    assert machine.peripheral(0x40008068) == 1
+
+
+def test_a_narrow_write_of_a_register_is_a_word(boot):
+    machine = boot("int main(void) { *(volatile uint8_t *)0x40008068u = 0x40; return 0; }")
+    finish(machine)
+    assert machine.peripheral(0x40008068) == 0x40
+
+
 def test_system_reset(boot):
     source = """
     __attribute__((section(".noinit"))) volatile uint32_t dummy;

@@ -219,9 +219,15 @@ uint32_t bus_read(struct machine *m, uint32_t address, uint32_t bytes, bool core
 }
 
 void bus_write(struct machine *m, uint32_t address, uint32_t bytes, uint32_t value, bool core) {
-    (void)bytes; /* the bus is 32 bits wide; a narrow write is a word with zeroes above */
     struct peripheral *p = accessible(m, address, "write", core);
     if (p == NULL) {
+        return;
+    }
+    /* The bus is 32 bits wide: a narrow write is a word with zeroes above. What stands below one that begins
+     * within the word is not known. */
+    if ((address & 3u) != 0) {
+        machine_error(m, address, "write of %u bytes to %s+0x%03x, within a register: this is not modelled",
+                      bytes, p->name, address & 0xFFFu);
         return;
     }
     if (core) {
