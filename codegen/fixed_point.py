@@ -151,10 +151,11 @@ def leaky_relu_table(source: Scale, output: Scale, alpha: float, rounding: str =
 
 def hard_swish_table(source: Scale, output: Scale) -> np.ndarray:
     """The int8 outcomes of the 256 int8 inputs, x times a gate that rises from 0 at -3 to 1 at 3, in 16 bits
-    as the reference has them."""
+    as the reference has them. The ratio of scales is a double, as in TensorFlow Lite Micro's build;
+    TensorFlow's own has a float, which now and then is another 16-bit multiplier."""
     (scale, zero_point), (output_scale, output_zero_point) = source, output
     fine = np.float32(scale) / np.float32(128)  # of inputs shifted up by 7 bits
-    to_output, shift = _multiplier_of_16_bits(float(fine / np.float32(output_scale)))
+    to_output, shift = _multiplier_of_16_bits(float(fine) / float(np.float32(output_scale)))
     to_gate, gate_shift = _multiplier_of_16_bits(float(fine / (np.float32(3) / np.float32(32768))))
 
     def outcome(x: int) -> int:

@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from codegen.fixed_point import quantize_multiplier, requantize
@@ -300,6 +300,7 @@ def test_every_value_of_unary_operators(name, exponent, scale_out, alpha, zero_i
 
 @random_models
 @given(st.floats(-20, 16), st.floats(-6.99, 9), ZERO_POINTS, ZERO_POINTS)
+@example(0.0, 0.4, 0, 0)  # half-way between two multipliers of 16 bits, in single precision alone
 def test_every_value_of_hard_swish(exponent, coarser, zero_in, zero_out):
     """Within all the scales that are not refused."""
     n = NetworkBuilder()
