@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import importlib.metadata
 import sys
 from collections.abc import Sequence
 
@@ -42,9 +43,12 @@ _OF_MLTK = {
 def main(argv: Sequence[str]) -> int:
     """Dispatches to the command's own ``main``."""
     if not argv or argv[0] in ("-h", "--help"):
-        print("usage: tokay COMMAND ...\n")
+        print("usage: tokay COMMAND ... | --version\n")
         for name, what in COMMANDS.items():
             print(f"  {name:14} {what}")
+        return 0
+    if argv[0] == "--version":
+        print(f"tokay {importlib.metadata.version('tokay')}")
         return 0
     name, *rest = argv
     if name not in COMMANDS:

@@ -11,6 +11,7 @@ import numpy as np
 from host.errors import TokayError
 
 _UNKNOWN_LENGTH = 0x7FFFF000  # what programs that write to a pipe put for it: this or more, or 0
+_LOUDEST = 16.0  # of floating-point samples, 24 dB above full scale
 
 
 def read_audio(path: Path | str, sample_rate_hz: int, *, resample: bool = False) -> np.ndarray:
@@ -67,6 +68,11 @@ def _stored(path: Path) -> tuple[np.ndarray, int]:
         raise TokayError(f"{path}: not readable as audio", hint="WAV and FLAC are read") from error
     if not np.isfinite(samples).all():
         raise TokayError(f"{path}: some samples are no numbers", hint="write the file anew, without NaN")
+    if (peak := np.abs(samples).max(initial=0.0)) > _LOUDEST:  # else a loud one, clipped as a microphone's is
+        raise TokayError(
+            f"{path}: floating-point samples of up to {peak:g}, where 1 is full scale",
+            hint="divide them by 32768 if they were meant as 16 bits, or write integers",
+        )
     return samples * 32768, rate
 
 

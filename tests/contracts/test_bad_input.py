@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import os
 import shutil
 import signal
@@ -36,6 +37,11 @@ def refused(capsys, monkeypatch):
         return lines[0]
 
     return call
+
+
+def test_the_version(capsys):
+    assert importlib.import_module("host.__main__").main(["--version"]) == 0
+    assert capsys.readouterr().out == f"tokay {importlib.metadata.version('tokay')}\n"
 
 
 def test_the_status_is_the_process_s_own():

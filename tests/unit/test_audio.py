@@ -74,6 +74,14 @@ def test_a_length_that_a_pipe_left_unknown(
     assert np.array_equal(read_audio(path, RATE), SOUND) and not capsys.readouterr().err
 
 
+def test_floating_point_samples_in_the_scale_of_integers_are_refused(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", SOUND.astype(np.float32), RATE, subtype="FLOAT")
+    with pytest.raises(TokayError, match="where 1 is full scale"):
+        read_audio(tmp_path / "a.wav", RATE)
+    soundfile.write(tmp_path / "loud.wav", np.array([0.0, 2.0, -2.0]), RATE, subtype="FLOAT")
+    assert read_audio(tmp_path / "loud.wav", RATE).tolist() == [0, 32767, -32768]
+
+
 def test_what_soundfile_cannot_read_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.raw").write_bytes(SOUND.tobytes())
     soundfile.write(tmp_path / "b.wav", SOUND, RATE, subtype="GSM610")
