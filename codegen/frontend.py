@@ -242,7 +242,7 @@ def _check_filterbank(s: FrontendSettings) -> None:
     if bank is None:
         raise TokayError(
             f"fe.filterbank_upper_band_limit = {upper:g} reaches past the spectrum at {s.sample_rate_hz} Hz",
-            hint=f"choose less than {s.sample_rate_hz / 2:g}",
+            hint=f"choose {s.sample_rate_hz / 2:g} at most",
         )
     if bank.first_bin >= bank.end_bin:
         raise TokayError(

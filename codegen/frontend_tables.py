@@ -113,10 +113,12 @@ def _mel(hz: np.float32) -> np.float32:
 
 
 def filterbank(channels: int, lower_hz: float, upper_hz: float, rate_hz: int, bins: int) -> Filterbank | None:
-    """Mel filterbank over ``bins`` spectrum bins. None if the bank needs bins past the spectrum.
+    """Mel filterbank over ``bins`` spectrum bins, the last one left out. None if the bank needs that one, or
+    bins past the spectrum.
 
-    Mel values, their spacing and the weights before quantizing are floats; their quantization is in
-    double.
+    A band that ends at half the rate reaches the last bin with the weight 0, which TensorFlow refuses and the
+    vendor's build does not. Mel values, their spacing and the weights before quantizing are floats; their
+    quantization is in double.
     """
     low = _mel(f32(lower_hz))
     spacing = f32(_mel(f32(upper_hz)) - low) / f32(channels + 1)
@@ -140,10 +142,14 @@ def filterbank(channels: int, lower_hz: float, upper_hz: float, rate_hz: int, bi
                 tied.append(index)
             weights.append(quantized)
             index += 1
-        if index >= bins:
-            return None
         widths.append(index - start)
         below = center
+    if index == bins and weights[-1] == 0 and widths[-1] > 0:
+        index, widths[-1] = index - 1, widths[-1] - 1
+        weights.pop()
+        tied = [place for place in tied if place < index]
+    if index >= bins:
+        return None
     return Filterbank(first, index, tuple(widths), tuple(weights), tuple(tied))
 
 

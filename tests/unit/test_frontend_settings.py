@@ -43,7 +43,7 @@ def test_shape_of_the_seed() -> None:
         ({"sample_length_ms": 2_000_000_000}, "65535 frames"),
         ({"filterbank_n_channels": 0}, "filterbank_n_channels"),
         ({"filterbank_n_channels": 5000}, "filterbank_n_channels"),
-        ({"filterbank_upper_band_limit": 4000.0}, "past the spectrum"),
+        ({"filterbank_upper_band_limit": 4001.0}, "past the spectrum"),
         ({"filterbank_upper_band_limit": 7500.0}, "past the spectrum"),
         ({"filterbank_upper_band_limit": 1e9}, "past the spectrum"),
         ({"filterbank_upper_band_limit": 100.0}, "no band"),
@@ -113,6 +113,20 @@ def test_filterbank_covers_its_bins_once(rate: int, channels: int) -> None:
     assert values["first_bin"] + sum(table.edge_widths) == values["end_bin"] <= s.fft_length // 2
     assert len(table.weights) == values["end_bin"] - values["first_bin"]
     assert all(0 <= weight <= 4096 for weight in table.weights)
+
+
+@pytest.mark.parametrize(("rate", "window", "channels"), [(8000, 30, 32), (11025, 25, 40), (16000, 20, 70)])
+def test_a_band_up_to_half_the_rate(rate: int, window: int, channels: int) -> None:
+    """As the vendor's models have it: the last bin of the spectrum adds nothing and is left out."""
+    shape = {"sample_rate_hz": rate, "window_size_ms": window, "filterbank_n_channels": channels}
+    s = FrontendSettings(**shape, filterbank_upper_band_limit=rate / 2)
+    below = FrontendSettings(**shape, filterbank_upper_band_limit=rate / 2 - 0.1)
+    table, values = design(s), scalars(s)
+    assert values["first_bin"] + sum(table.edge_widths) == values["end_bin"] == s.fft_length // 2
+    assert len(table.weights) == values["end_bin"] - values["first_bin"]
+    assert np.abs(np.subtract(table.weights, design(below).weights, dtype=np.int64)).max() <= 2
+    with pytest.raises(TokayError, match="past the spectrum"):
+        FrontendSettings(**shape, filterbank_upper_band_limit=rate / 2 + 1)
 
 
 def test_a_weight_between_two_integers_is_listed() -> None:
