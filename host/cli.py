@@ -7,9 +7,12 @@ import errno
 import json
 import math
 import os
+import signal
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -84,10 +87,12 @@ def check_seconds(p: argparse.ArgumentParser, seconds: float | None) -> None:
 
 
 def run(main: Callable[[Sequence[str]], int | None], argv: Sequence[str] | None = None) -> int:
-    """Runs a command's ``main(argv)``; turns TokayError into one line and status 2."""
+    """Runs a command's ``main(argv)``; turns TokayError into one line and status 2. SIGTERM and SIGHUP end it
+    as Ctrl-C does, with all that it cleans up."""
     _open_closed_output()
     try:
-        status = main(sys.argv[1:] if argv is None else argv) or 0
+        with _ended_by_signals():
+            status = main(sys.argv[1:] if argv is None else argv) or 0
         sys.stdout.flush()  # here, where a failure can still be told in one line
         return status
     except TokayError as error:
@@ -105,6 +110,28 @@ def run(main: Callable[[Sequence[str]], int | None], argv: Sequence[str] | None 
         _drop_output()
         print(f"error: cannot write {error.filename or 'the output'}: {error.strerror}", file=sys.stderr)
         return 2
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP raise KeyboardInterrupt, where nobody has asked for something else (nohup has)."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are the main thread's
+        return
+    endings = [s for s in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(s) == signal.SIG_DFL]
+
+    def end(number: int, _: object) -> None:
+        # A terminal that closes says so more than once: the second must not cut the clean-up short.
+        signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    try:
+        for ending in endings:
+            signal.signal(ending, end)
+        yield
+    finally:
+        for ending in endings:
+            signal.signal(ending, signal.SIG_DFL)
 
 
 def _open_closed_output() -> None:

@@ -114,6 +114,36 @@ def test_interrupted_while_it_loads(tmp_path):
     assert done.stderr == "interrupted\n" and done.returncode in (130, -signal.SIGINT)
 
 
+ENDED = """
+import os, signal, sys
+from host import cli
+def main(argv):
+    try:
+        os.kill(os.getpid(), int(argv[0]))
+        print("goes on")
+    finally:
+        os.kill(os.getpid(), int(argv[0]))  # once more, as when a terminal closes
+        print("cleaned up", flush=True)
+sys.exit(cli.run(main))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_command_that_is_told_to_end_cleans_up(number):
+    done = subprocess.run(
+        [sys.executable, "-c", ENDED, str(int(number))], cwd=ROOT, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "cleaned up\n", "interrupted\n")
+
+
+def test_a_command_under_nohup_outlives_its_terminal():
+    ignoring = f"import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n{ENDED}"
+    done = subprocess.run(
+        [sys.executable, "-c", ignoring, str(int(signal.SIGHUP))], cwd=ROOT, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (0, "goes on\ncleaned up\n")
+
+
 @pytest.mark.parametrize("command", ["summarize", "compile", "build", "profile", "classify", "evaluate"])
 def test_a_model_that_is_not_there(command, tmp_path, refused):
     extra = {"compile": ["-o", tmp_path / "out"], "evaluate": ["--dataset", tmp_path]}.get(command, [])
