@@ -10,6 +10,7 @@ target keeps them until its next reset.
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
@@ -195,9 +196,9 @@ def classify(args: Any, *, quiet: bool = False) -> dict[str, Any]:
             with listening.applied(where.device, pipeline.settings) as changed:
                 if args.verbose and changed:
                     say("Set: " + " ".join(f"{name}={text}" for name, text in changed.items()))
-                value["files"] = [session.on_target(where, *file) for file in files or [(None, None)]]
+                value["files"] = session.all(files, functools.partial(session.on_target, where))
     else:
-        value["files"] = [session.on_pc(*file) for file in files or [(None, None)]]
+        value["files"] = session.all(files, session.on_pc)
     return value
 
 
@@ -209,6 +210,20 @@ class _Session:
     ) -> None:
         self.args, self.pipeline, self.folders, self.say, self.live = args, pipeline, folders, say, live
         self.streams = listening.RESULTS | folders.streams
+
+    def all(
+        self,
+        files: Sequence[tuple[Path, np.ndarray]],
+        hear: Callable[[Path | None, np.ndarray | None], dict[str, Any]],
+    ) -> list[dict[str, Any]]:
+        """What was heard in each file, or with the microphone if there is none; Ctrl-C ends it with the file
+        that it fell into."""
+        results = []
+        for file in files or [(None, None)]:
+            results.append(hear(*file))
+            if results[-1].get("interrupted"):
+                break
+        return results
 
     def on_pc(self, path: Path | None, samples: np.ndarray | None) -> dict[str, Any]:
         if samples is None:

@@ -182,6 +182,19 @@ def test_a_microphone_of_the_pc(run, speech, audio, monkeypatch, tmp_path, capsy
     assert "No input device matching" in capsys.readouterr().err
 
 
+def test_ctrl_c_in_one_of_several_files_is_the_end_of_all(speech, audio, monkeypatch, tmp_path, run):
+    other = tmp_path / "other.wav"
+    other.write_bytes(audio.read_bytes())
+
+    def on_pc(*_: object) -> Iterator[object]:
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(classify, "on_pc", on_pc)
+    value = run(classify, "--audio", audio, other, status=130)
+    assert [(file["audio"], file["interrupted"]) for file in value["files"]] == [(str(audio), True)]
+
+
 # ---- compare ----
 
 
