@@ -3,6 +3,8 @@
 
 #include <stddef.h>
 
+#include "profiler.h"
+
 typedef enum { ARGUMENT_NONE, ARGUMENT_SWITCH, ARGUMENT_NUMBER } argument_t;
 
 typedef struct entry {
@@ -10,21 +12,25 @@ typedef struct entry {
     command_kind_t kind;
     argument_t argument;
     uint32_t default_number; /* of a number that is left out; 0: it may not be */
+    uint32_t highest_number;
 } entry_t;
 
+/* Nothing is served meanwhile, and nothing but a reset would end it. */
+#define LONGEST_STALL_MS 10000u
+
 static const entry_t k_commands[] = {
-    {"help", COMMAND_HELP, ARGUMENT_NONE, 0},
-    {"mic", COMMAND_MICROPHONE, ARGUMENT_SWITCH, 0},
-    {"verbose", COMMAND_VERBOSE, ARGUMENT_SWITCH, 0},
-    {"stats", COMMAND_STATISTICS, ARGUMENT_NONE, 0},
-    {"profile", COMMAND_PROFILE, ARGUMENT_NUMBER, 10},
-    {"stall", COMMAND_STALL, ARGUMENT_NUMBER, 0},
-    {"peek", COMMAND_PEEK, ARGUMENT_NUMBER, 0},
-    {"reset", COMMAND_RESET, ARGUMENT_NONE, 0},
+    {"help", COMMAND_HELP, ARGUMENT_NONE, 0, 0},
+    {"mic", COMMAND_MICROPHONE, ARGUMENT_SWITCH, 0, 0},
+    {"verbose", COMMAND_VERBOSE, ARGUMENT_SWITCH, 0, 0},
+    {"stats", COMMAND_STATISTICS, ARGUMENT_NONE, 0, 0},
+    {"profile", COMMAND_PROFILE, ARGUMENT_NUMBER, 10, PROFILER_MAX_REPETITIONS},
+    {"stall", COMMAND_STALL, ARGUMENT_NUMBER, 0, LONGEST_STALL_MS},
+    {"peek", COMMAND_PEEK, ARGUMENT_NUMBER, 0, UINT32_MAX},
+    {"reset", COMMAND_RESET, ARGUMENT_NONE, 0, 0},
 };
 
 const char *command_help(void) {
-    return "Commands: help, mic on|off, verbose on|off, stats, profile [N], stall MS, peek ADDRESS, reset";
+    return "Commands: help, mic on|off, verbose on|off, stats, profile [1-1000], stall MS, peek ADDRESS, reset";
 }
 
 /* Whether `text` begins with `word`, up to a space or the end; *rest is what follows. */
@@ -83,7 +89,8 @@ static bool parse_argument(const entry_t *entry, const char *text, uint32_t *val
         return (*value != 0 || starts_with(text, "off", &rest)) && *rest == '\0';
     case ARGUMENT_NUMBER:
         *value = entry->default_number;
-        return (*text == '\0' && entry->default_number != 0) || parse_number(text, value);
+        return (*text == '\0' && entry->default_number != 0) ||
+               (parse_number(text, value) && *value <= entry->highest_number);
     default:
         return *text == '\0';
     }

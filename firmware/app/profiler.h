@@ -21,6 +21,9 @@ typedef struct profiler_meter {
  * others by this many: then fewer repetitions are measured than were asked for, none at worst. */
 #define PROFILER_SPARE_RUNS 8u
 
+/* More runs of a layer than this are refused: nothing is served meanwhile, and only a reset would end them. */
+#define PROFILER_MAX_REPETITIONS 1000u
+
 typedef struct profiler_record {
     uint32_t repetitions;  /* measured */
     uint32_t disturbances; /* runs that were not, because of an interrupt */
