@@ -136,7 +136,9 @@ static bool set_source(application_t *app, const link_frame_t *frame, uint16_t r
     if (reason != NULL && result == RESULT_OK) {
         result = RESULT_FAILED;
     }
-    link_request_done(&app->channel.link, request, result);
+    if (result == RESULT_OK) { /* else tried again, so that its reason is told again */
+        link_request_done(&app->channel.link, request, result);
+    }
     channel_acknowledge(&app->channel, request, result, reason);
     return true;
 }
@@ -178,7 +180,8 @@ static bool run_profile(application_t *app, const link_frame_t *frame, uint16_t 
     }
     uint32_t layers = app->model->plan->layer_count;
     uint32_t count = message.count != 0 ? message.count : layers - (message.first < layers ? message.first : 0u);
-    if (message.first >= layers || count > layers - message.first || message.repetitions == 0 || !app->bound) {
+    if (message.first >= layers || count > layers - message.first || message.repetitions == 0 ||
+        message.repetitions > PROFILER_MAX_REPETITIONS || !app->bound) {
         channel_acknowledge(&app->channel, request, RESULT_BAD_VALUE, "first, count or repetitions");
         return true;
     }

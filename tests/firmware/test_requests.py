@@ -214,8 +214,17 @@ def test_profile(device, pipeline):
     assert profile.end.frontend_cycles > 1000 and profile.end.detector_cycles > 100
     part = commands.profile(device, first=1, count=2, repetitions=1)
     assert [r.index for r in part.layers] == [1, 2]
-    with pytest.raises(DeviceError):
-        commands.profile(device, first=99)
+    for wrong in ({"first": 99}, {"repetitions": 1001}):  # the board would be deaf for as long as those take
+        with pytest.raises(DeviceError, match="first, count or repetitions"):
+            commands.profile(device, **wrong)
+
+
+def test_a_refusal_that_was_lost_is_told_again_with_its_reason(device):
+    refused = m.SourceSet(request=4242, source=7)
+    for _ in range(2):
+        device.post(refused)
+        (answer,) = [ack for ack in collect(device, m.Ack) if ack.request == 4242]
+        assert (answer.code, answer.text) == (m.Result.BAD_VALUE, "there is no such source")
 
 
 def test_fault_is_told_after_the_restart(device, machine):
