@@ -127,6 +127,9 @@ class Device:
                 f"{name} speaks version {other.version} of the protocol, this tool version {m.VERSION}",
                 hint="build and flash the firmware that belongs to this tool",
             )
+        if self._decoder.peer_boot_id == self._encoder.boot_id:
+            hint = "are its two data lines joined? is it the board's port?"
+            return DeviceTimeout(f"{name} only sends back what it is sent", hint=hint)
         if self.counters.received:
             hint = "it may be at a profile that was interrupted: try again, or reset it"
             return DeviceTimeout(f"{name} sends, but does not answer", hint=hint)

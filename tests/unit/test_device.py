@@ -247,6 +247,16 @@ def test_connect_says_what_is_wrong(says: bytes, error: str) -> None:
     assert device.transport.now() == pytest.approx(3.0, abs=0.6)
 
 
+def test_connect_says_that_a_port_echoes() -> None:
+    class Echo(Dead):
+        def uart_write(self, data: bytes) -> int:
+            self.says += data
+            return len(data)
+
+    with pytest.raises(TokayError, match="only sends back what it is sent"):
+        Device(SimulatorTransport(Echo(b"boot\r\n"))).connect()
+
+
 def test_no_answer_is_tried_again_and_then_reported() -> None:
     machine = FakeMachine()
     device = connected(machine)
