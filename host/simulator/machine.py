@@ -148,6 +148,7 @@ class Machine:
         if mvp_timing not in _MVP_TIMINGS:
             raise TokayError(f"no such MVP timing: {mvp_timing}", hint=f"one of {', '.join(_MVP_TIMINGS)}")
         self._c.simulator_set_mvp_timing(self._handle, _MVP_TIMINGS.index(mvp_timing))
+        self._c.simulator_set_crystal(self._handle, description.sections["clocks"]["hfxo_hz"])
         if not mvp:
             self._c.simulator_remove_mvp(self._handle)
         if elf_path is not None:

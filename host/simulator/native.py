@@ -85,6 +85,7 @@ _PROTOTYPES = {
     "simulator_peek": (c_bool, (_M, c_uint32, POINTER(c_uint32))),
     "simulator_set_mvp_timing": (None, (_M, c_int)),
     "simulator_remove_mvp": (None, (_M,)),
+    "simulator_set_crystal": (None, (_M, c_uint32)),
 }
 
 

@@ -7,6 +7,7 @@ import struct
 import numpy as np
 import pytest
 
+from host import board as boards
 from host.simulator.machine import SimulatorError
 
 _CLOCKS = """
@@ -51,6 +52,20 @@ def test_clocks_start_and_lock_at_78_mhz(boot):
     machine.run(0.001)
     after = machine.status
     assert after.cycles - before.cycles == 78_000
+
+
+def test_the_crystal_is_the_boards(boot, tmp_path):
+    text = (boards.BOARDS / "brd2601b" / "board.toml").read_text()
+    text = text.replace("39_000_000", "38_400_000").replace("78_000_000", "76_800_000")
+    place = tmp_path / "mine"
+    place.mkdir()
+    (place / "board.toml").write_text(text)
+    machine = boot(_CLOCKS + "int main(void) { clocks(); return 0; }", board=str(place))
+    for _ in range(2):
+        finish(machine)
+        assert machine.status.core_hz == 76_800_000
+        machine.reset()
+        machine.write(machine.symbol("done"), bytes(4))
 
 
 @pytest.mark.parametrize(

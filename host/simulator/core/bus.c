@@ -274,6 +274,8 @@ void simulator_remove_mvp(struct machine *m) {
     devinfo_part(m->info + 0x8000u, 1020u);
 }
 
+void simulator_set_crystal(struct machine *m, uint32_t hz) { m->crystal_hz = hz; }
+
 bool simulator_peek(struct machine *m, uint32_t address, uint32_t *value) {
     struct peripheral *p = find(m, address);
     if (p == NULL || p->class->registers == NULL) {

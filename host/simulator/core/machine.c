@@ -459,6 +459,7 @@ struct machine *simulator_create(const char *unicorn, char *error, size_t error_
             m->ram[i] = (uint8_t)(noise >> 24);
         }
         m->core_hz = 20000000u;
+        m->crystal_hz = 39000000u;
         simulator_reset(m);
         return m;
     }

@@ -136,6 +136,7 @@ struct machine {
     struct simulator_fault fault;
     bool fault_new;
     bool without_mvp; /* a part that has no accelerator */
+    uint64_t crystal_hz;
     bool bus_error; /* of the present access of another master than the core */
     bool flash_changed; /* Unicorn may hold code that is no longer there */
     uint32_t wait_states;

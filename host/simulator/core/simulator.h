@@ -92,5 +92,7 @@ bool simulator_peek(struct machine *m, uint32_t address, uint32_t *value);
 void simulator_set_mvp_timing(struct machine *m, int timing);
 /* Makes the part one without an accelerator, for good. */
 void simulator_remove_mvp(struct machine *m);
+/* The crystal on the board's high-frequency oscillator (39 MHz unless this is called), before it is started. */
+void simulator_set_crystal(struct machine *m, uint32_t hz);
 
 #endif

@@ -5,7 +5,6 @@
 #include "../core/machine.h"
 
 #define FSRCO_HZ 20000000ull
-#define HFXO_HZ 39000000ull /* the crystal on all boards with this part */
 #define HFRCOEM23_HZ 19000000ull
 #define US 1000000ull /* ps */
 
@@ -54,13 +53,13 @@ static uint64_t hfrco_hz(const struct machine *m) {
         return hfrco_free_hz(m);
     }
     uint64_t factor = REGISTER(m->dpll, DPLL_CFG1);
-    return HFXO_HZ * (((factor >> 16) & 0xFFFu) + 1u) / ((factor & 0xFFFu) + 1u);
+    return m->crystal_hz * (((factor >> 16) & 0xFFFu) + 1u) / ((factor & 0xFFFu) + 1u);
 }
 
 static uint64_t group_hz(struct machine *m, uint32_t select) {
     switch (select) {
     case 1: case 5: return hfrco_hz(m);
-    case 2: case 6: return hfxo_ready(m) ? HFXO_HZ : 0;
+    case 2: case 6: return hfxo_ready(m) ? m->crystal_hz : 0;
     case 3: return FSRCO_HZ;
     case 4: return HFRCOEM23_HZ;
     default: return 0;
@@ -71,7 +70,7 @@ static uint64_t sysclk_hz(struct machine *m) {
     switch (REGISTER(m->cmu, CMU_SYSCLKCTRL) & 7u) {
     case 1: return FSRCO_HZ;
     case 2: return hfrco_hz(m);
-    case 3: return hfxo_ready(m) ? HFXO_HZ : 0;
+    case 3: return hfxo_ready(m) ? m->crystal_hz : 0;
     default: return 0;
     }
 }
@@ -242,7 +241,7 @@ const struct peripheral_class hfrco_class = {hfrco_registers, NULL, hfrco_write,
 /* Whether the loop can reach the frequency asked for in the band that is set. */
 static uint32_t dpll_result(struct machine *m) {
     uint64_t factor = REGISTER(m->dpll, DPLL_CFG1);
-    uint64_t wanted = HFXO_HZ * (((factor >> 16) & 0xFFFu) + 1u) / ((factor & 0xFFFu) + 1u);
+    uint64_t wanted = m->crystal_hz * (((factor >> 16) & 0xFFFu) + 1u) / ((factor & 0xFFFu) + 1u);
     uint64_t band = hfrco_free_hz(m);
     if (((factor >> 16) & 0xFFFu) < 32u || wanted * 100u > band * 115u) {
         return 4u; /* LOCKFAILHIGH */
