@@ -17,7 +17,7 @@ except ImportError:  # Python 3.10
     import tomli as tomllib  # type: ignore[no-redef]
 
 BOARDS = SOURCES / "boards"
-_PIN = re.compile(r"P([A-D])(\d{1,2})")
+_PIN = re.compile(r"P([A-D])(\d|[1-9]\d)")
 _TEXT = re.compile(r"[ -!#-\[\]-~]{1,24}")  # in a C string, and in a message of the link
 _PIN_NAME = None  # stands for a pin where other fields have their least and greatest value
 _U32 = 2**32 - 1
@@ -32,6 +32,8 @@ _FIELDS: dict[str, dict[str, tuple[int, int] | None]] = {
     "leds": {"level_on": (0, 1), "detected": _PIN_NAME, "activity": _PIN_NAME, "fault": _PIN_NAME},
 }  # fmt: skip
 _OPTIONAL = ("microphone",)
+_PINS = {"A": 10, "B": 6, "C": 10, "D": 6}  # of a port, on the packages of this family that have most
+_CORE_HZ = (72_600_000, 78_000_000)  # the band that clocks.c tunes the oscillator to, up to what the chip may
 _BITS_A_FRAME = 64
 _HEAD = ("name", "description", "chip", "part", "accelerator")
 
@@ -135,6 +137,8 @@ def _check(table: dict[str, Any]) -> None:
     for name, wanted in _FIELDS.items():
         if name in table or name not in _OPTIONAL:
             _check_section(name, table.get(name), wanted)
+    _check_clocks(table["clocks"])
+    _check_pins(table)
 
 
 def _check_section(name: str, section: Any, wanted: dict[str, tuple[int, int] | None]) -> None:
@@ -148,11 +152,35 @@ def _check_section(name: str, section: Any, wanted: dict[str, tuple[int, int] | 
             raise TokayError(f"{name}.{key} = {value!r} is not a number from {limits[0]} to {limits[1]}")
 
 
+def _check_clocks(clocks: dict[str, int]) -> None:
+    """Refuses a core clock that is not the one that clocks.c makes, or that it cannot make."""
+    made, (lowest, highest) = 2 * clocks["hfxo_hz"], _CORE_HZ
+    if not lowest <= made <= highest:
+        raise TokayError(
+            f"clocks.hfxo_hz = {clocks['hfxo_hz']}: the core runs at twice that, which must be {lowest} to "
+            f"{highest} Hz"
+        )
+    if clocks["core_hz"] != made:
+        raise TokayError(f"clocks.core_hz = {clocks['core_hz']} is not twice hfxo_hz, {made}")
+
+
+def _check_pins(table: dict[str, Any]) -> None:
+    """Refuses a pin with two jobs; two LEDs may be one."""
+    jobs: dict[tuple[int, int], str] = {}
+    for name, wanted in _FIELDS.items():
+        for key in (key for key in wanted if name in table and wanted[key] is _PIN_NAME):
+            job, text = f"{name}.{key}", table[name][key]
+            other = jobs.setdefault(pin(text), job)
+            if other != job and not (name == "leds" and other.startswith("leds.")):
+                raise TokayError(f"{text} is both {other} and {job}")
+
+
 def pin(text: Any) -> tuple[int, int]:
     """'PA5' to its port and pin numbers, (0, 5)."""
     match = _PIN.fullmatch(text) if isinstance(text, str) else None
-    if match is None or int(match[2]) > 15:
-        raise TokayError(f"{text!r} is not a pin", hint="pins are written PA0 to PD15")
+    if match is None or int(match[2]) >= _PINS[match[1]]:
+        ranges = ", ".join(f"P{port}0 to P{port}{count - 1}" for port, count in _PINS.items())
+        raise TokayError(f"{text!r} is not a pin", hint=f"pins are {ranges}")
     return ord(match[1]) - ord("A"), int(match[2])
 
 

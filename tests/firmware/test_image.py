@@ -219,8 +219,8 @@ def test_frames_of_library_functions_come_from_their_instructions():
 
 
 def test_pins():
-    assert board.pin("PA5") == (0, 5) and board.pin("PD15") == (3, 15)
-    for wrong in ("PE1", "PA16", "A5", ""):
+    assert board.pin("PA5") == (0, 5) and board.pin("PD5") == (3, 5)
+    for wrong in ("PE1", "PA16", "PD15", "A5", ""):
         with pytest.raises(TokayError):
             board.pin(wrong)
 
