@@ -91,7 +91,10 @@ def _static(args: Any) -> dict[str, Any]:
     from host.summary import summary
 
     file = model_files.read(args.model)
-    plan = compile_model(file.tflite, name=file.name, accelerator=args.accelerator, mvp_cycles=worst_cycles)
+    plan = compile_model(
+        file.tflite, name=file.name, accelerator=args.accelerator,
+        mvp_weights=getattr(args, "mvp_weights", "ram"), mvp_cycles=worst_cycles,
+    )  # fmt: skip
     return summary(plan, read_parameters(file.tflite), len(file.tflite))
 
 

@@ -24,6 +24,7 @@ from host.device.simulator import SimulatorTransport
 from host.errors import TokayError
 from host.media import wav
 from host.pipeline import Event, Pipeline
+from host.runtime import Model
 from host.simulator.machine import Machine
 
 MODEL = "keyword_spotting_on_off"
@@ -193,6 +194,16 @@ def test_ctrl_c_in_one_of_several_files_is_the_end_of_all(speech, audio, monkeyp
     monkeypatch.setattr(classify, "on_pc", on_pc)
     value = run(classify, "--audio", audio, other, status=130)
     assert [(file["audio"], file["interrupted"]) for file in value["files"]] == [(str(audio), True)]
+
+
+# ---- profile ----
+
+
+@pytest.mark.parametrize("weights", ["ram", "flash"])
+def test_memory_of_a_board_is_that_of_its_weights(weights):
+    asked = Namespace(target="device", model=MODEL, accelerator="mvp", mvp_weights=weights)
+    plan = Model(MODEL, "mvp", mvp_weights=weights).plan
+    assert profile._static(asked)["arena_bytes"] == plan.memory.arena_bytes
 
 
 # ---- compare ----
