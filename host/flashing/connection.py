@@ -40,7 +40,7 @@ def choose_probe(serial: str | None) -> DebugProbe:
     """The only probe, or the one whose serial number starts with ``serial``."""
     try:
         probes = list(ConnectHelper.get_all_connected_probes(blocking=False, print_wait_message=False))
-    except exceptions.Error as error:
+    except target.BROKEN as error:
         raise TokayError(f"the debug probes cannot be listed: {error}") from error
     return pick(probes, serial)
 
@@ -85,7 +85,9 @@ def connect(
         _check_chip(session.target, part)
         yield session.target
         session.target.reset()
-    except exceptions.Error as error:
+    except BrokenPipeError:
+        raise  # of the progress that is shown
+    except target.BROKEN as error:
         raise TokayError(
             f"the connection to the chip broke: {error}",
             hint="check cable and power and flash again: what is in flash now does not start, or is whole",
@@ -116,10 +118,10 @@ def _unlock(session: Session) -> None:
         session.target.dp.connect()
         session.target.dp.power_up_debug()
         unlock.erase_device(session.target.dp, session.probe.assert_reset)
-    except exceptions.Error as error:
+    except target.BROKEN as error:
         raise TokayError(f"the chip does not answer: {error}", hint=_SILENT_HINT) from error
     finally:
-        with contextlib.suppress(exceptions.Error):
+        with contextlib.suppress(*target.BROKEN):
             session.probe.disconnect()
             session.probe.close()
 
@@ -148,7 +150,7 @@ def _connected(probe: DebugProbe, part: str, pack: Path | None, options: dict[st
         except target.LockedPart:
             _close(session)
             raise
-        except exceptions.Error as error:
+        except target.BROKEN as error:
             _close(session)
             last = error
     raise TokayError(f"the chip does not answer: {last}", hint=_SILENT_HINT)
@@ -159,7 +161,7 @@ def _part_hint(pack: Path | None) -> str:
 
 
 def _close(session: Session) -> None:
-    with contextlib.suppress(exceptions.Error):
+    with contextlib.suppress(*target.BROKEN):
         session.close()
 
 
@@ -167,7 +169,7 @@ def _check_chip(chip: Any, part: str) -> None:
     """Whether it is one with the flash that we know, by its own device information."""
     try:
         _, family, pages, sizes = chip.read_memory_block32(target.DEVICE_INFO, 4)
-    except exceptions.Error as error:
+    except target.BROKEN as error:
         raise TokayError(f"the chip's device information cannot be read: {error}") from error
     page, flash, ram = 1 << (10 + (pages & 0xFF)), sizes & 0xFFFF, sizes >> 16 & 0x7FF
     if (page, flash, ram) != (0x2000, 1536, 256):

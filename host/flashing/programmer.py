@@ -20,6 +20,7 @@ from pyocd.flash.flash import Flash
 from host.errors import TokayError
 from host.flashing import algorithm
 from host.flashing.images import SECTOR, FlashImage, Guard
+from host.flashing.target import BROKEN
 
 _VECTOR_BYTES = 8
 _BLANK = b"\xff" * SECTOR
@@ -107,7 +108,7 @@ def _write(
 
 
 def _close(flash: Flash) -> None:
-    with contextlib.suppress(exceptions.Error):  # the failure that brought us here says more
+    with contextlib.suppress(*BROKEN):  # the failure that brought us here says more
         flash.cleanup()
 
 

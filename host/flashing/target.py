@@ -21,6 +21,9 @@ PARTS = (
     "EFR32MG24B020F1536IM48",
 )
 DEVICE_INFO = 0x0FE08000
+# What a connection that breaks raises. A probe that is pulled out: also the errors of USB libraries, OSErrors
+# that pyOCD lets pass. A chip that only ever says "wait": pyOCD asks it to stop, and again, and so on.
+BROKEN = (exceptions.Error, OSError, RecursionError)
 _STACK_END, _STACK_TOP = RAM_BASE + 0x800, RAM_BASE + 0x1000
 _BUFFERS = (RAM_BASE + 0x2000, RAM_BASE + 0x2000 + SECTOR)
 

@@ -8,6 +8,8 @@ import pytest
 
 pytest.importorskip("pyocd", reason="pyOCD is not installed (extra flash)")
 
+from pyocd.core import exceptions
+
 from host.errors import TokayError
 from host.flashing import algorithm, connection, images, programmer, target
 from host.flashing import unlock as unlocking
@@ -164,6 +166,37 @@ def test_power_cut_at_any_moment(machine):
         assert started is None or found[: len(old)] in (old, new), cut
         seen.add(started)
     assert seen == {None, 0x41, 0x42}
+
+
+@pytest.mark.parametrize("error", [exceptions.ProbeError, exceptions.TransferTimeoutError, OSError])
+def test_a_probe_that_is_pulled_out(machine, error, monkeypatch):
+    """At random transfers, while connecting too: one line, and the old image, the new one or none starts."""
+    old, new = bootable(0x66, 3 * images.SECTOR), bootable(0x77, 3 * images.SECTOR)
+    left, endless = [10**6], 10**6
+
+    def counted(name):
+        transfer = getattr(SimulatedProbe, name)
+
+        def call(probe, *arguments, **options):
+            left[0] -= 1
+            if left[0] < 0:
+                raise error("no such device")
+            return transfer(probe, *arguments, **options)
+
+        return call
+
+    for name in ("read_dp", "write_dp", "read_ap", "write_ap", "read_ap_multiple", "write_ap_multiple"):
+        monkeypatch.setattr(SimulatedProbe, name, counted(name))
+    flash(machine, old)
+    flash(machine, new)
+    transfers, rng = (endless - left[0]) // 2, random.Random(error.__name__)
+    for at in (0, *sorted(rng.sample(range(transfers), 5))):
+        left[0] = endless
+        flash(machine, old)
+        left[0] = at
+        with pytest.raises(TokayError, match=r"the connection to the chip broke|the chip does not answer"):
+            flash(machine, new)
+        assert runs(machine) in (0x66, 0x77, None)
 
 
 def test_first_call_cut_leaves_the_old_image(machine):
