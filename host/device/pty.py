@@ -44,8 +44,8 @@ class PtyBridge:
 
     def _make_link(self, link: str) -> None:
         try:
-            if os.path.islink(link) and not os.path.exists(link):
-                os.unlink(link)  # of a bridge that was killed; any other is somebody's
+            if os.path.islink(link) and (not os.path.exists(link) or os.readlink(link) == self.port):
+                os.unlink(link)  # of a bridge that was killed, maybe at our port; any other is somebody's
             os.symlink(self.port, link)
         except OSError as error:
             os.close(self._master)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import sys
@@ -120,6 +121,18 @@ def test_link_to_a_pseudo_terminal_in_use_is_left_alone(tmp_path: Path) -> None:
         with pytest.raises(TokayError, match=r"cannot make .*board: File exists"):
             PtyBridge(SimulatorTransport(FakeMachine()), link=str(link))
         assert link.readlink() == first
+    assert not link.is_symlink()
+
+
+def test_link_of_a_bridge_that_was_killed_may_name_the_port_that_is_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = os.openpty()
+    link = tmp_path / "board"
+    link.symlink_to(os.ttyname(pair[1]))
+    monkeypatch.setattr(os, "openpty", lambda: pair)
+    with PtyBridge(SimulatorTransport(FakeMachine()), link=str(link)) as bridge:
+        assert bridge.port == str(link)
     assert not link.is_symlink()
 
 
