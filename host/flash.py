@@ -48,6 +48,7 @@ def main(argv: Sequence[str]) -> int:
         return flash_model.run(args, board)
     path = _image_path(args)
     image = images.firmware_image(images.read(path, images.FLASH_BASE if args.base is None else args.base))
+    _check_board(path, image, board)
     part = args.part or board.part
     if args.simulate:
         result = _simulated(image, part, args)
@@ -148,6 +149,21 @@ def _image_path(args: Any) -> Path:
     )  # fmt: skip
     builder.warn(made)
     return made.elf
+
+
+def _check_board(path: Path, image: images.FlashImage, board: boards.Board) -> None:
+    """Refuses firmware of ours for another of our boards, by what it would answer to who it is."""
+    data = b"".join(image.sectors.values())
+    made_for = [
+        key
+        for key in boards.names()
+        if all(f"{text}\0".encode() in data for text in (key, boards.load(key).name, boards.load(key).part))
+    ]
+    if made_for and board.key not in made_for:
+        raise TokayError(
+            f"{path} is firmware for board {made_for[0]}, not for {board.key}",
+            hint=f"--board {made_for[0]} if that is the one that is connected",
+        )
 
 
 def _flash(probe: Any, image: images.FlashImage, part: str, args: Any) -> dict[str, Any]:

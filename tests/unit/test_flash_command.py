@@ -247,6 +247,17 @@ def test_an_image_that_does_not_start_is_an_error(capsys, tmp_path):
     assert "the image is in flash and does not start" in failure(capsys, str(path), "--simulate")
 
 
+def test_firmware_for_another_board_is_refused(capsys, tmp_path):
+    pytest.importorskip("pyocd", reason="pyOCD is not installed (extra flash)")
+    path = tmp_path / "a.bin"
+    other = boards.load("brd2703a")
+    said = "".join(f"{text}\0" for text in (other.key, other.name, other.part))
+    path.write_bytes(FIRMWARE + said.encode())
+    line = failure(capsys, str(path), "--simulate")
+    assert "firmware for board brd2703a, not for brd2601b (--board brd2703a" in line
+    assert "does not start" in failure(capsys, str(path), "--simulate", "--board", other.key)
+
+
 def test_every_board_has_a_part_we_can_flash():
     pytest.importorskip("pyocd", reason="pyOCD is not installed (extra flash)")
     from host.flashing.target import PARTS
