@@ -11,8 +11,8 @@ typedef struct entry {
     const char *name;
     command_kind_t kind;
     argument_t argument;
-    uint32_t default_number; /* of a number that is left out; 0: it may not be */
-    uint32_t highest_number;
+    uint16_t default_number; /* of a number that is left out; 0: it may not be */
+    uint16_t highest_number; /* 0: any */
 } entry_t;
 
 /* Nothing is served meanwhile, and nothing but a reset would end it. */
@@ -25,7 +25,7 @@ static const entry_t k_commands[] = {
     {"stats", COMMAND_STATISTICS, ARGUMENT_NONE, 0, 0},
     {"profile", COMMAND_PROFILE, ARGUMENT_NUMBER, 10, PROFILER_MAX_REPETITIONS},
     {"stall", COMMAND_STALL, ARGUMENT_NUMBER, 0, LONGEST_STALL_MS},
-    {"peek", COMMAND_PEEK, ARGUMENT_NUMBER, 0, UINT32_MAX},
+    {"peek", COMMAND_PEEK, ARGUMENT_NUMBER, 0, 0},
     {"reset", COMMAND_RESET, ARGUMENT_NONE, 0, 0},
 };
 
@@ -90,7 +90,7 @@ static bool parse_argument(const entry_t *entry, const char *text, uint32_t *val
     case ARGUMENT_NUMBER:
         *value = entry->default_number;
         return (*text == '\0' && entry->default_number != 0) ||
-               (parse_number(text, value) && *value <= entry->highest_number);
+               (parse_number(text, value) && (entry->highest_number == 0 || *value <= entry->highest_number));
     default:
         return *text == '\0';
     }

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from host import board, build, cli, image, model_files, places, stack
+from host import board, build, cli, flash, image, model_files, places, stack
 from host.errors import TokayError
+from host.flashing import images
 
 MODEL = "keyword_spotting_on_off"
 needs_compiler = pytest.mark.skipif(
@@ -22,7 +23,7 @@ needs_compiler = pytest.mark.skipif(
 
 
 # Flash, RAM, arena and worst-case stack in bytes, by GCC 12.2.1. Know why before changing them.
-SIZES = {"none": (54_608, 33_878, 5_800, 1_300), "mvp": (48_824, 37_414, 9_288, 1_300)}
+SIZES = {"none": (54_632, 33_878, 5_800, 1_308), "mvp": (48_848, 37_414, 9_288, 1_308)}
 
 
 @needs_compiler
@@ -42,6 +43,14 @@ def test_sizes(built, accelerator, tmp_path):
 
 
 @needs_compiler
+@pytest.mark.parametrize("suffix", [".elf", ".hex", ".bin"])
+def test_an_image_tells_which_board_it_is_for(built, suffix):
+    path = built.elf.with_suffix(suffix)
+    flash._check_board(path, images.read(path), board.load("brd2601b"))
+    with pytest.raises(TokayError, match="firmware for board brd2601b, not for brd2703a"):
+        flash._check_board(path, images.read(path), board.load("brd2703a"))
+
+
 def test_stack_bound(built):
     bound = built.stack
     assert 800 <= bound.total <= 1_400
