@@ -57,7 +57,7 @@ def _simulated(model: model_image.ModelImage, board: boards.Board, part: str, ar
     from host.simulator.machine import Machine
 
     firmware = images.read(args.firmware or _firmware(board, args))
-    with contextlib.closing(Machine(board=board.key)) as machine:
+    with contextlib.closing(Machine(board=args.board)) as machine:
         probe = SimulatedProbe(machine)
         with connection.connect(
             probe, part, pack=args.pack, frequency=args.frequency or connection.FREQUENCY_HZ

@@ -377,6 +377,13 @@ def test_command(options, firmware, other_file, capsys):
     assert "the chip runs other, and has proven it" in out
 
 
+def test_command_with_a_board_from_elsewhere(firmware, other_file, tmp_path, capsys):
+    shutil.copytree(boards.folder("brd2601b"), tmp_path / "mine")
+    arguments = [other_file, "--model-only", "--simulate", "--firmware", str(firmware.elf)]
+    assert cli.run(flash.main, [*arguments, "--board", str(tmp_path / "mine")]) == 0
+    assert "the chip runs other, and has proven it" in capsys.readouterr().out
+
+
 def test_weights_that_stay_in_flash_take_less_ram(folder, other_file, accelerated):
     made = model_image.build(
         other_file, boards.load("brd2601b"), folder / "in_flash", accelerator="mvp", mvp_weights="flash"
