@@ -94,7 +94,8 @@ class FakeMachine:
         code = getattr(self, f"do_{request.NAME}", self.unknown)(request, number)
         if code is not None:
             self.send(m.Ack(request=number, code=code, text="" if code == 0 else "because"))
-        if not request.REPEATABLE and code != m.Result.BUSY:
+        refused_source = isinstance(request, m.SourceSet) and code != m.Result.OK
+        if not request.REPEATABLE and code != m.Result.BUSY and not refused_source:
             self.link.done(number, 0 if code is None else code)
         assert len(self.out) > before or self.late
 
