@@ -33,6 +33,9 @@ try:
 except ImportError:  # Windows: two trainings of one model at once are the user's to avoid
     fcntl = None  # type: ignore[assignment]
 
+# What reading a damaged state raises; RuntimeError where a wrong bit says that it is encrypted or compressed.
+_DAMAGE = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile)
+
 
 @dataclass
 class State:
@@ -50,7 +53,7 @@ class State:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> State:
-        """ValueError, KeyError, OSError or BadZipFile where the bytes are not what ``to_bytes`` gave."""
+        """One of ``_DAMAGE`` where the bytes are not what ``to_bytes`` gave."""
         with np.load(io.BytesIO(data)) as stored:
             read = json.loads(stored["state"].tobytes())
             arrays = {k: [stored[f"{k}/{i}"] for i in range(n)] for k, n in read["groups"].items()}
@@ -91,7 +94,7 @@ class Work:
             return None
         try:
             return State.from_bytes(path.read_bytes())
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except _DAMAGE as error:
             raise TokayError(
                 f"the state of a training, {path}, is damaged: {error}",
                 hint="--fresh starts the training anew",

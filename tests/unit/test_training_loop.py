@@ -340,6 +340,23 @@ def test_a_damaged_state_is_refused(tmp_path: Path, keep: int) -> None:
             work.load("classes")
 
 
+@pytest.mark.parametrize("bits", [1, 0xFF])
+def test_a_state_with_a_wrong_byte_is_refused_or_read_as_it_was(tmp_path: Path, bits: int) -> None:
+    path = tmp_path / "classes.state"
+    with Work(tmp_path) as work:
+        work.save("classes", State({"a": [np.arange(3.0)]}, {"x": 0.1}))
+        whole = path.read_bytes()
+        for i in range(len(whole)):
+            path.write_bytes(whole[:i] + bytes([whole[i] ^ bits]) + whole[i + 1 :])
+            try:
+                read = work.load("classes")
+            except TokayError as error:
+                assert "damaged" in str(error)
+                continue
+            assert read is not None and read.info == {"x": 0.1}
+            assert np.array_equal(read.arrays["a"][0], np.arange(3.0))
+
+
 def test_one_training_at_a_time(tmp_path: Path) -> None:
     pytest.importorskip("fcntl")
     with Work(tmp_path / "w"), pytest.raises(TokayError, match="already"):
