@@ -96,7 +96,7 @@ def build(
     variant += "-swappable" if swappable else ""
     folder = build_folder(output, board, variant)
     inputs = _inputs(model, repr((name, board, accelerator, mvp_weights, swappable)))
-    with _alone_in(folder):
+    with alone_in(folder):
         known = _recorded(folder, inputs)
         if known is not None and (not listens or known.summary is None or known.summary["listens"]):
             return known
@@ -142,7 +142,7 @@ def build_folder(output: Path | None, board: boards.Board, variant: str) -> Path
 
 
 @contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
+def alone_in(folder: Path) -> Iterator[None]:
     """Keeps two commands from building in one folder at a time: the second waits.
 
     The lock lies elsewhere, since a refused build leaves no folder behind; it is removed at the end.

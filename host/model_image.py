@@ -55,18 +55,34 @@ def build(
     variant = accelerator + ("-flash" if accelerator == "mvp" and mvp_weights == "flash" else "")
     folder = image.build_folder(output, board, f"{name}-{variant}-model")
     generated, _ = image.generate(model, accelerator, mvp_weights, True)
-    generation.write(generated.files, folder / "model")
-    addresses = [f"0x{address:08x}" for address in model_layout.SLOTS]
-    slots = [f"-DTOKAY_MODEL_SLOTS={';'.join(addresses)}"]
-    image.cmake(folder, board, folder / "model", accelerator, verbose, slots)
     settings = FrontendSettings.from_parameters(frontend_parameters(generated.parameters, name))
+    with image.alone_in(folder):
+        linked = _link(generated, board, folder, accelerator, verbose)
     return ModelImage(
         name=name,
         sha256=generated.plan.sha256,
-        linked={slot: _linked(folder / f"model_0x{slot:08x}.elf", slot) for slot in model_layout.SLOTS},
+        linked=linked,
         kernels=generated.plan.kernels,
         memory_bytes=_round_up(generated.plan.memory.arena_bytes) + _loop_bytes(settings),
     )
+
+
+def _link(
+    generated: generation.Generated, board: boards.Board, folder: Path, accelerator: str, verbose: bool
+) -> dict[int, Linked]:
+    """The model for each slot, compiled where it changed and linked in any case."""
+    generation.write(generated.files, folder / "model")
+    paths = {slot: folder / f"model_0x{slot:08x}.elf" for slot in model_layout.SLOTS}
+    try:
+        for path in paths.values():
+            path.unlink(missing_ok=True)  # Ninja would keep one that was damaged since
+    except OSError as error:
+        raise TokayError(f"cannot build in {folder}: {error.strerror}") from error
+    addresses = ";".join(f"0x{slot:08x}" for slot in paths)
+    image.cmake(
+        folder, board, folder / "model", accelerator, verbose, [f"-DTOKAY_MODEL_SLOTS={addresses}"]
+    )
+    return {slot: _linked(path, slot) for slot, path in paths.items()}
 
 
 def _round_up(size: int) -> int:

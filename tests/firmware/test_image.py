@@ -282,7 +282,7 @@ def _takes_turns(folder: Path, together: Path, times: int) -> int:
     """Enters the folder so often; how often another process was in it as well."""
     met = 0
     for _ in range(times):
-        with image._alone_in(folder):
+        with image.alone_in(folder):
             try:
                 together.touch(exist_ok=False)
             except FileExistsError:

@@ -384,6 +384,15 @@ def test_command_with_a_board_from_elsewhere(firmware, other_file, tmp_path, cap
     assert "the chip runs other, and has proven it" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("keep", [0, 10_000, None], ids=["empty", "cut off", "one byte"])
+def test_a_damaged_model_image_is_linked_again(keep, folder, other_file, other):
+    for path in (folder / "other").glob("model_*.elf"):
+        data = bytearray(path.read_bytes())
+        data[data.index(next(iter(other.linked.values())).data[1024:1088])] ^= 1
+        path.write_bytes(data[:keep])
+    assert model_image.build(other_file, boards.load("brd2601b"), folder / "other").linked == other.linked
+
+
 def test_weights_that_stay_in_flash_take_less_ram(folder, other_file, accelerated):
     made = model_image.build(
         other_file, boards.load("brd2601b"), folder / "in_flash", accelerator="mvp", mvp_weights="flash"
