@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -26,6 +27,7 @@ RAM_START, RAM_BYTES, FLASH_BYTES = 0x2000_0000, 256 * 1024, 1024 * 1024  # as i
 _COMPILER = "arm-none-eabi-gcc"
 _ALLOCATED = 2  # SHF_ALLOC
 _RECORD = "image.json"
+_SPACE = 1 << 20  # a build that failed with less than this left failed for want of it
 _NOT_IN_PATHS = re.compile(r'[;,%|"\[\]\\\n]')  # CMake, Ninja or the linker take it for more than a name
 # What images are made of and by, as files.
 _INPUTS = (
@@ -266,10 +268,10 @@ def cmake(
         f"-DTOKAY_MODEL_LAYOUT={model_layout.layout()}",
         *more,
     ]  # fmt: skip
-    _run(configure, verbose)
+    _run(configure, folder, verbose)
     # Objects of sources that are gone would count for the stack.
-    _run(["ninja", "-C", str(folder), "-t", "cleandead"], verbose)
-    _run(["cmake", "--build", str(folder)], verbose)
+    _run(["ninja", "-C", str(folder), "-t", "cleandead"], folder, verbose)
+    _run(["cmake", "--build", str(folder)], folder, verbose)
 
 
 def _forget_other_build(folder: Path) -> None:
@@ -298,7 +300,8 @@ def _tool(name: str) -> str:
     return found
 
 
-def _run(command: list[str], verbose: bool) -> None:
+def _run(command: list[str], folder: Path, verbose: bool) -> None:
+    """Runs a build tool for what is built in `folder`."""
     command = [_tool(command[0]), *command[1:]]
     path = os.environ.get("PATH", os.defpath)  # where shutil.which looks as well
     environment = {**os.environ, "PATH": f"{Path(_tool('ninja')).parent}{os.pathsep}{path}"}
@@ -312,7 +315,10 @@ def _run(command: list[str], verbose: bool) -> None:
                 f"the image needs {int(overflow[2]):,} bytes more of {overflow[1]} than the chip has",
                 hint="host.summarize MODEL says what the network needs",
             )
-        output = text.strip().splitlines()
+        if shutil.disk_usage(folder).free < _SPACE:  # CMake does not notice that its files are cut off
+            raise TokayError(f"cannot build in {folder}: {os.strerror(errno.ENOSPC)}")
+        status = f"{command[0]} ended with status {done.returncode}"  # killed, say: it tells nothing then
+        output = text.strip().splitlines() or [status]
         errors = [line for line in output if re.search(r"\berror\b:|: undefined reference|CMake Error", line)]
         detail = (errors or output)[0 if errors else -1]
         raise TokayError(f"the image did not build: {detail}", hint="--verbose shows the whole output")

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -267,6 +268,18 @@ def test_a_folder_that_is_a_file(tmp_path, capsys):
     error = capsys.readouterr().err
     assert "cannot build in" in error and error.count("\n") == 1
     assert (tmp_path / "file").read_text() == "kept"
+
+
+@needs_compiler
+def test_build_tools_that_fail_without_a_word_or_for_want_of_space(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(image, "_tool", lambda name: "/bin/false")
+    assert cli.run(build.main, ["--bringup", "-o", str(tmp_path / "image")]) == 2
+    message = "error: the image did not build: /bin/false ended with status 1"
+    assert capsys.readouterr().err.startswith(message)
+    monkeypatch.setattr(image.shutil, "disk_usage", lambda path: SimpleNamespace(free=0))
+    assert cli.run(build.main, ["--bringup", "-o", str(tmp_path / "image")]) == 2
+    message = f"error: cannot build in {tmp_path / 'image'}: No space left on device\n"
+    assert capsys.readouterr().err == message
 
 
 @needs_compiler
