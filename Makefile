@@ -24,11 +24,16 @@ $(VENV)/.ready: pyproject.toml .ci/bootstrap $(STALE)
 $(VENV)/.ready-test: pyproject.toml .ci/bootstrap $(VENV)/.ready
 	.ci/bootstrap test
 
+# Ninja would keep a library that was damaged since it was linked.
+NATIVE := build/native/libtokay_native.so
 native: $(VENV)/.ready
 	@exec 9<.ci/bootstrap; if command -v flock >/dev/null; then flock 9; fi; \
-	 mkdir -p build && $(VENV)/bin/cmake -S . -B build/native -G Ninja "-DCMAKE_MAKE_PROGRAM=$$PWD/$(VENV)/bin/ninja" \
+	 sum() { $(VENV)/bin/cmake -E sha256sum $(NATIVE) 2>/dev/null; }; \
+	 mkdir -p build/native && { [ "$$(sum)" = "$$(cat $(NATIVE).sum 2>/dev/null)" ] || rm -f $(NATIVE); } && \
+	 $(VENV)/bin/cmake -S . -B build/native -G Ninja "-DCMAKE_MAKE_PROGRAM=$$PWD/$(VENV)/bin/ninja" \
 	  -DCMAKE_BUILD_TYPE=Release >build/native.log 2>&1 && \
-	 $(VENV)/bin/cmake --build build/native >>build/native.log 2>&1 || { cat build/native.log; exit 1; }
+	 $(VENV)/bin/cmake --build build/native >>build/native.log 2>&1 && \
+	 sum >$(NATIVE).sum || { cat build/native.log; exit 1; }
 
 demo: setup ## compile the shipped model, build the image, boot it in the simulator, hear keywords
 	@$(PY) -m host.demo

@@ -66,6 +66,23 @@ def test_native_builds_after_clean(folder: Path):
     assert f"<-DCMAKE_MAKE_PROGRAM={folder}/.venv/bin/ninja>" in (folder / "build" / "native.log").read_text()
 
 
+def test_a_damaged_native_library_is_linked_again(folder: Path):
+    library = folder / "build" / "native" / "libtokay_native.so"
+    cmake = folder / ".venv" / "bin" / "cmake"
+    cmake.write_text(f"""#!/bin/sh
+case "$1" in
+  -E) sha256sum "$3" ;;
+  --build) [ -e "$2/{library.name}" ] || echo linked >"$2/{library.name}" ;;
+esac""")
+    make(folder, "native")
+    time = library.stat().st_mtime_ns
+    make(folder, "native")
+    assert library.stat().st_mtime_ns == time
+    library.write_text("lin")
+    make(folder, "native")
+    assert library.read_text() == "linked\n"
+
+
 def test_a_copied_clone_gets_a_venv_of_its_own(folder: Path):
     assert whole(folder)
     copy = folder.parent / "copy"
