@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
+import json
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +24,7 @@ from codegen.flatbuffer import Table
 from codegen.parameters import Parameters, Value, write_parameters
 from host.errors import TokayError
 from host.training.examples import Examples
-from host.training.network import silenced
+from host.training.network import silenced, with_numbered_objects
 from host.training.specification import Specification
 
 _REPRESENTATIVE = 1000
@@ -137,14 +140,29 @@ def parameters(tflite: bytes, spec: Specification) -> Parameters:
 
 
 def keras_bytes(model: Any) -> bytes:
-    """The Keras model as a .keras file."""
+    """The Keras model as a .keras file, the same bytes for the same model."""
     with tempfile.TemporaryDirectory() as folder:
         temporary = Path(folder) / "model.keras"
         try:
             model.save(temporary, include_optimizer=False)
-            return temporary.read_bytes()
+            return _without_circumstances(temporary)
         except OSError as error:
             raise _unwritable(folder, error) from error
+
+
+def _without_circumstances(keras_file: Path) -> bytes:
+    """A .keras file without the time of saving, and with the objects that layers share numbered in order
+    instead of named by their addresses."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(keras_file) as saved, zipfile.ZipFile(stream, "w") as made:
+        for member in saved.infolist():
+            data = saved.read(member)
+            if member.filename == "metadata.json":
+                data = json.dumps(json.loads(data) | {"date_saved": ""}).encode()
+            elif member.filename == "config.json":
+                data = with_numbered_objects(data.decode()).encode()
+            made.writestr(zipfile.ZipInfo(member.filename), data)  # of 1980
+    return stream.getvalue()
 
 
 def _unwritable(folder: str, error: Exception) -> TokayError:

@@ -19,7 +19,7 @@ import numpy as np
 from host.errors import TokayError
 from host.training.specification import LoadedModel, Specification, line_in
 
-_ADDRESS = re.compile(r'"shared_object_id": \d+')  # of an object in this process's memory
+_ADDRESS = re.compile(r'(?<="shared_object_id": )\d+')  # of an object in this process's memory
 
 
 def import_keras(seed: int) -> Any:
@@ -78,10 +78,17 @@ def described(loaded: LoadedModel) -> list[str]:
         model = made(loaded)
         _output(model, loaded.path)
         try:
-            texts.append(_ADDRESS.sub("", model.to_json()))
+            texts.append(with_numbered_objects(model.to_json()))
         except (NotImplementedError, TypeError, ValueError) as error:
             raise TokayError(f"{loaded.path}: Keras cannot store the network: {error}") from error
     return texts
+
+
+def with_numbered_objects(config: str) -> str:
+    """A network as Keras writes it in JSON, the objects that layers share numbered as they come instead of
+    named by their addresses, which are others in each process."""
+    numbers: dict[str, int] = {}
+    return _ADDRESS.sub(lambda found: str(numbers.setdefault(found[0], len(numbers) + 1)), config)
 
 
 def load_trained(path: Path, spec: Specification, seed: int = 0) -> Any:

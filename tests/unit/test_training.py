@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import io
 import json
+import re
 import shutil
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -341,6 +344,19 @@ class Mute(Espeak):
 
     def identity(self, speaker: str) -> str:
         return "1.0"
+
+
+@needs_tensorflow
+def test_a_keras_file_says_nothing_of_when_and_where_it_was_made() -> None:
+    from host.training import convert, fit
+
+    fit.import_keras(0)
+    data = convert.keras_bytes(fit.build(specification.load(NAME)))
+    with zipfile.ZipFile(io.BytesIO(data)) as made:
+        assert {member.date_time for member in made.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+        assert json.loads(made.read("metadata.json"))["date_saved"] == ""
+        shared = re.findall(rb'"shared_object_id": (\d+)', made.read("config.json"))
+    assert set(shared) == {b"1"}  # the layers' type
 
 
 @needs_tensorflow
