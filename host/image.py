@@ -25,6 +25,7 @@ from host.places import PACKAGES, SOURCES, builds
 
 RAM_START, RAM_BYTES, FLASH_BYTES = 0x2000_0000, 256 * 1024, 1024 * 1024  # as in linker.ld
 _COMPILER = "arm-none-eabi-gcc"
+_LIBRARY = "nano.specs"
 _ALLOCATED = 2  # SHF_ALLOC
 _RECORD = "image.json"
 _SPACE = 1 << 20  # a build that failed with less than this left failed for want of it
@@ -164,11 +165,16 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 
 def require_compiler() -> None:
-    """Raises TokayError where there is no compiler for the board."""
-    if shutil.which(_COMPILER) is None:
+    """Raises TokayError where there is no compiler for the board, or none with the C library that the
+    toolchain file names."""
+    found, problem = shutil.which(_COMPILER), None
+    if found is None:
+        problem = f"{_COMPILER} is not installed"
+    elif _output(found, f"-print-file-name={_LIBRARY}").strip() == _LIBRARY:  # a path where there is one
+        problem = f"{found} has no {_LIBRARY}, of the C library newlib"
+    if problem:
         raise TokayError(
-            f"{_COMPILER} is not installed",
-            hint="Debian and Ubuntu: apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi",
+            problem, hint="Debian and Ubuntu: apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi"
         )
 
 
@@ -189,11 +195,15 @@ def _compiler() -> str | None:
     found = shutil.which(_COMPILER)
     if found is None:
         return None
+    return f"{os.path.realpath(found)}\n{_output(found, '--version')}"
+
+
+def _output(compiler: str, option: str) -> str:
+    """What the compiler says to an option."""
     try:
-        done = subprocess.run([found, "--version"], capture_output=True, text=True)
+        return subprocess.run([compiler, option], capture_output=True, text=True).stdout
     except OSError as error:
-        raise TokayError(f"cannot run {found}: {error.strerror}") from error
-    return f"{os.path.realpath(found)}\n{done.stdout}"
+        raise TokayError(f"cannot run {compiler}: {error.strerror}") from error
 
 
 def _digests(elf: Path) -> dict[str, str]:

@@ -147,6 +147,16 @@ def test_missing_compiler(monkeypatch, capsys, tmp_path):
 
 
 @needs_compiler
+def test_a_compiler_without_its_c_library(monkeypatch, capsys, tmp_path):
+    compiler = tmp_path / "arm-none-eabi-gcc"
+    compiler.write_text('#!/bin/sh\necho "${1#*=}"\n')
+    compiler.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    assert cli.run(build.main, [MODEL, "-o", str(tmp_path / "image")]) == 2
+    error = capsys.readouterr().err
+    assert "has no nano.specs" in error and "libnewlib-arm-none-eabi" in error and error.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
