@@ -325,7 +325,8 @@ def _run(command: list[str], folder: Path, verbose: bool) -> None:
                 f"the image needs {int(overflow[2]):,} bytes more of {overflow[1]} than the chip has",
                 hint="host.summarize MODEL says what the network needs",
             )
-        if shutil.disk_usage(folder).free < _SPACE:  # CMake does not notice that its files are cut off
+        # CMake does not notice that its files are cut off.
+        if folder.is_dir() and shutil.disk_usage(folder).free < _SPACE:
             raise TokayError(f"cannot build in {folder}: {os.strerror(errno.ENOSPC)}")
         status = f"{command[0]} ended with status {done.returncode}"  # killed, say: it tells nothing then
         output = text.strip().splitlines() or [status]

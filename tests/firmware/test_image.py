@@ -299,6 +299,16 @@ def test_build_tools_that_fail_without_a_word_or_for_want_of_space(tmp_path, mon
 
 
 @needs_compiler
+def test_a_folder_that_is_removed_meanwhile(tmp_path, monkeypatch, capsys):
+    folder, script = tmp_path / "image", tmp_path / "remove"
+    script.write_text(f"#!/bin/sh\nrm -rf '{folder}'\nexit 1\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(image, "_tool", lambda name: str(script))
+    assert cli.run(build.main, ["--bringup", "-o", str(folder)]) == 2
+    assert "did not build" in capsys.readouterr().err
+
+
+@needs_compiler
 def test_without_a_path_variable(tmp_path, monkeypatch, capsys):
     """The compiler is then looked for where the system keeps programs."""
     monkeypatch.delenv("PATH")
