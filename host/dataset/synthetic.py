@@ -7,6 +7,7 @@ with each engine, so that the two never meet.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
@@ -31,6 +32,7 @@ UNKNOWN_WORDS = (
     "lamp", "the",
 )  # fmt: skip
 _FORMAT = 3  # part of the key: raise it when what is stored changes
+_CHECKSUM_BYTES = 4
 _MANY = 100  # clips that take long enough to be told about
 _MARKS = ("", "", ".", "?", "!")  # the melodies that training voices draw from; most words end plainly
 
@@ -172,16 +174,18 @@ def _file(folder: Path, word: str, voice: Voice, rate: int) -> Path:
 
 
 def _cached(folder: Path, word: str, voice: Voice, rate: int) -> np.ndarray:
-    """The word from its file; said again where there is none or it cannot be read."""
+    """The word from its file, an .npy with its CRC-32 behind it; said again where that is not whole."""
     path = _file(folder, word, voice, rate)
-    try:
-        stored = np.load(path)
-        if stored.dtype == np.int16 and stored.ndim == 1 and len(stored):
-            return stored
-    except (OSError, ValueError, EOFError):
-        pass
+    with contextlib.suppress(OSError):
+        stored = path.read_bytes()
+        if stored == _with_checksum(stored[:-_CHECKSUM_BYTES]):
+            return np.load(io.BytesIO(stored))
     audio = say(word, voice, rate)
     stream = io.BytesIO()
     np.save(stream, audio)
-    write_atomic(path, stream.getvalue())
+    write_atomic(path, _with_checksum(stream.getvalue()))
     return audio
+
+
+def _with_checksum(data: bytes) -> bytes:
+    return data + zlib.crc32(data).to_bytes(_CHECKSUM_BYTES, "little")

@@ -99,13 +99,29 @@ def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         synthetic.missing(("cepstral",))
 
 
-def test_a_damaged_clip_in_the_cache_is_made_again(tmp_path: Path) -> None:
-    if not synthetic.available():
-        pytest.skip("espeak-ng is not installed")
-    voices = [Voice("espeak-ng", "en-us+m1")]
+class Hummer:
+    """An engine that hums and needs nothing."""
+
+    install = ""
+
+    def problem(self) -> str | None:
+        return None
+
+    def identity(self, speaker: str) -> str:
+        return "1.0"
+
+    def say(self, text: str, voice: Voice) -> tuple[np.ndarray, int]:
+        return np.sin(np.arange(4000) / 7).astype(np.float32), 8000
+
+
+def test_a_damaged_clip_in_the_cache_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(synthetic.ENGINES, "hummer", Hummer())
+    voices = [Voice("hummer", "a")]
     said = synthetic.clips(["on"], voices, 8000, 8000, tmp_path)
-    (stored,) = (tmp_path / "synthetic" / "espeak-ng").iterdir()
-    for damage in (b"", stored.read_bytes()[:200], b"not an array"):
+    (stored,) = (tmp_path / "synthetic" / "hummer").iterdir()
+    whole = stored.read_bytes()
+    flipped = [whole[:i] + bytes([whole[i] ^ 1]) + whole[i + 1 :] for i in (0, 8, 9, 21, 64, 1000)]
+    for damage in (b"", whole[:200], whole[:-4], b"not an array", b"PK\5\6" + bytes(18), *flipped):
         stored.write_bytes(damage)
         assert np.array_equal(synthetic.clips(["on"], voices, 8000, 8000, tmp_path), said)
 
