@@ -24,6 +24,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -194,14 +195,21 @@ def _decode_into(work: Path, folder: Folder, rate: int, samples: int) -> None:
                 continue
             stream.write(audio.tobytes())
             lengths.append(len(audio))
-    index = {
+    index: dict[str, Any] = {
         "names": [clip.name for i, clip in enumerate(kept) if i not in doubles],
         "skipped": skipped,
         "background": lengths,
         "samples": samples,
         "crc32": {name: _crc32(work / name) for name in ("clips.i16", "background.i16")},
     }
+    index["crc32"]["index.json"] = _checksum(index)
     (work / "index.json").write_text(json.dumps(index), encoding="utf-8")
+
+
+def _checksum(index: dict[str, Any]) -> int:
+    """CRC-32 of an index, its own aside."""
+    sums = {name: value for name, value in index["crc32"].items() if name != "index.json"}
+    return zlib.crc32(json.dumps({**index, "crc32": sums}).encode())
 
 
 def _decode(clip: Clip, rate: int) -> np.ndarray | str:
@@ -223,6 +231,8 @@ def _remove_rows(path: Path, rows: Iterable[int], count: int, samples: int) -> N
 
 def _open(place: Path, folder: Folder, key: str) -> Store:
     index = json.loads((place / "index.json").read_text(encoding="utf-8"))
+    if _checksum(index) != index["crc32"]["index.json"]:
+        raise ValueError("index.json is not what was written")
     by_name = {clip.name: clip for clip in folder.clips}
     clips = tuple(by_name[name] for name in index["names"])
     lengths = index["background"]
@@ -233,7 +243,7 @@ def _open(place: Path, folder: Folder, key: str) -> Store:
     return Store(clips, rows, background, tuple(map(str, index["skipped"])), key)
 
 
-def _map(path: Path, count: int, index: dict[str, dict[str, int]]) -> np.ndarray:
+def _map(path: Path, count: int, index: dict[str, Any]) -> np.ndarray:
     if path.stat().st_size != 2 * count:
         raise ValueError(f"{path.name} has {path.stat().st_size} bytes, not {2 * count}")
     if _crc32(path) != index["crc32"][path.name]:

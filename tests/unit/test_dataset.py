@@ -132,12 +132,20 @@ def _index(**changes: object) -> Callable[[Path], None]:
     return change
 
 
+def _swap_names(place: Path) -> None:
+    path = place / "index.json"
+    index = json.loads(path.read_text())
+    index["names"] = index["names"][::-1]
+    path.write_text(json.dumps(index))
+
+
 DAMAGES: dict[str, Callable[[Path], None]] = {
     "truncated clips": _cut("clips.i16"),
     "truncated noise": _cut("background.i16"),
     "truncated index": _cut("index.json"),
     "a flipped bit": _flip,
     "another clip's name": _index(names=["on/nobody.wav"]),
+    "names of other clips": _swap_names,
     "another size": _index(samples=4000),
     "a wrong length": _index(background=[12000, 12001]),
     "an index of another kind": lambda place: (place / "index.json").write_text("[]"),
