@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import http.client
 import os
+import re
 import shutil
 import tarfile
 import tempfile
@@ -35,6 +36,7 @@ _BLOCK = 1 << 18
 _TIMEOUT_S = 30
 _TRIES = 5  # in a row without a byte
 _PAUSE_S = 2.0
+_STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]+"')
 
 
 @dataclass(frozen=True)
@@ -149,8 +151,8 @@ def _transfer(url: str, part: Path, archive: Archive, progress: Progress) -> Non
     request = urllib.request.Request(url, headers={"User-Agent": "tokay", "Accept-Encoding": "identity"})
     if have:
         request.add_header("Range", f"bytes={have}-")
-        if validator.is_file():
-            request.add_header("If-Range", validator.read_text())
+        if etag := _stored_etag(validator):
+            request.add_header("If-Range", etag)
     with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
         resumed = answer.status == 206
         if resumed:
@@ -158,7 +160,7 @@ def _transfer(url: str, part: Path, archive: Archive, progress: Progress) -> Non
         elif (length := answer.headers.get("Content-Length")) and int(length) != archive.bytes:
             raise TokayError(f"{url}: {length} bytes, {archive.name} has {archive.bytes}: another file")
         etag = answer.headers.get("ETag") or ""
-        validator.write_text(etag) if etag.startswith('"') else validator.unlink(missing_ok=True)
+        validator.write_text(etag) if _STRONG_ETAG.fullmatch(etag) else validator.unlink(missing_ok=True)
         done = have if resumed else 0
         with open(part, "ab" if resumed else "wb") as stream:
             while block := _read(answer, min(_BLOCK, archive.bytes + 1 - done)):
@@ -190,6 +192,14 @@ def _require_range(content_range: str, have: int, archive: Archive, url: str) ->
 def _validator_file(part: Path) -> Path:
     """Keeps the server's strong ETag, by which it knows whether its file is still the same."""
     return part.with_name(part.name + ".etag")
+
+
+def _stored_etag(validator: Path) -> str | None:
+    """None where there is none or its file is damaged: the checksum says in the end whether it was needed."""
+    if not validator.is_file():
+        return None
+    text = validator.read_text(encoding="latin-1")
+    return text if _STRONG_ETAG.fullmatch(text) else None
 
 
 def _verify(part: Path, archive: Archive) -> None:

@@ -141,6 +141,17 @@ def test_a_download_goes_on_after_the_process_was_stopped(server: Server, tmp_pa
     assert server.requests[-1]["Range"] == "bytes=5000-"
 
 
+@pytest.mark.parametrize("etag", [b"", b"\xff\xfe", b'"one"\n', b'"o\nne"'])
+def test_a_damaged_etag_does_not_keep_a_download_from_going_on(
+    server: Server, tmp_path: Path, etag: bytes
+) -> None:
+    (tmp_path / "words.tar.gz.part").write_bytes(server.data[:5000])
+    (tmp_path / "words.tar.gz.part.etag").write_bytes(etag)
+    download.download(archive_of(server), cache=tmp_path)
+    assert [request["Range"] for request in server.requests] == ["bytes=5000-"]
+    assert left(tmp_path) == {"words"}
+
+
 @pytest.mark.parametrize("why", ["no ranges", "another etag"])
 def test_a_server_that_cannot_resume_starts_anew(server: Server, tmp_path: Path, why: str) -> None:
     server.cut_after = [10_000]
