@@ -15,6 +15,7 @@ PYTHON = """#!/bin/sh
 case "$*" in
   "-m venv .venv") mkdir -p .venv/bin .venv/lib/python3.11/site-packages && cp "{}" .venv/bin/python ;;
   *"pip "*" install "*)
+    echo "$CC" >.venv/compiler
     if [ -n "$HALF" ]; then touch .venv/lib/python3.11/site-packages/half; fi
     if [ -n "$KILLED" ]; then kill -9 $PPID; fi
     exit ${{STATUS:-0}} ;;
@@ -81,6 +82,13 @@ esac""")
     library.write_text("lin")
     make(folder, "native")
     assert library.read_text() == "linked\n"
+
+
+def test_the_compiler_is_the_one_that_was_looked_for(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("CC", raising=False)
+    compiler = folder / ".venv" / "compiler"
+    assert setup(folder).returncode == 0 and compiler.read_text() == "cc\n"
+    assert setup(folder, CC="clang").returncode == 0 and compiler.read_text() == "clang\n"
 
 
 def test_a_copied_clone_gets_a_venv_of_its_own(folder: Path):
