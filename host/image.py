@@ -26,6 +26,8 @@ from host.places import PACKAGES, SOURCES, builds
 RAM_START, RAM_BYTES, FLASH_BYTES = 0x2000_0000, 256 * 1024, 1024 * 1024  # as in linker.ld
 _COMPILER = "arm-none-eabi-gcc"
 _LIBRARY = "nano.specs"
+# What says in a failed build's output why it failed, the clearest first.
+_REASONS = ("No space left on device", r"\berror\b:|: undefined reference|: not found$|CMake Error")
 _ALLOCATED = 2  # SHF_ALLOC
 _RECORD = "image.json"
 _SPACE = 1 << 20  # a build that failed with less than this left failed for want of it
@@ -330,7 +332,7 @@ def _run(command: list[str], folder: Path, verbose: bool) -> None:
             raise TokayError(f"cannot build in {folder}: {os.strerror(errno.ENOSPC)}")
         status = f"{command[0]} ended with status {done.returncode}"  # killed, say: it tells nothing then
         output = text.strip().splitlines() or [status]
-        errors = [line for line in output if re.search(r"\berror\b:|: undefined reference|CMake Error", line)]
+        errors = [line.strip() for reason in _REASONS for line in output if re.search(reason, line)]
         detail = (errors or output)[0 if errors else -1]
         raise TokayError(f"the image did not build: {detail}", hint="--verbose shows the whole output")
 

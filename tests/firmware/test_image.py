@@ -299,6 +299,20 @@ def test_build_tools_that_fail_without_a_word_or_for_want_of_space(tmp_path, mon
 
 
 @needs_compiler
+@pytest.mark.parametrize(
+    "reason", ["/bin/sh: 1: arm-none-eabi-objcopy: not found", "ld: /tmp/x: No space left on device"]
+)
+def test_the_reason_stands_in_the_line(reason, tmp_path, monkeypatch, capsys):
+    script = tmp_path / "tool"
+    output = f"CMake Warning:\nFAILED: tokay.elf\n  {reason}\nninja: build stopped: subcommand failed."
+    script.write_text(f"#!/bin/sh\necho '{output}'\nexit 1\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(image, "_tool", lambda name: str(script))
+    assert cli.run(build.main, ["--bringup", "-o", str(tmp_path / "image")]) == 2
+    assert capsys.readouterr().err.startswith(f"error: the image did not build: {reason} (")
+
+
+@needs_compiler
 def test_a_folder_that_is_removed_meanwhile(tmp_path, monkeypatch, capsys):
     folder, script = tmp_path / "image", tmp_path / "remove"
     script.write_text(f"#!/bin/sh\nrm -rf '{folder}'\nexit 1\n")
