@@ -107,8 +107,9 @@ def build(
             return known
         require_compiler()
         try:
+            if _record(folder) is None:
+                (folder / "tokay.elf").unlink(missing_ok=True)  # Ninja would keep one that was damaged since
             (folder / _RECORD).unlink(missing_ok=True)
-            (folder / "tokay.elf").unlink(missing_ok=True)  # Ninja would keep one that was damaged since
         except OSError as error:
             raise TokayError(f"cannot build in {folder}: {error.strerror}") from error
         described = None
@@ -214,20 +215,27 @@ def _digests(elf: Path) -> dict[str, str]:
     return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
-def _recorded(folder: Path, inputs: str) -> Image | None:
-    """The image that the folder holds, if these inputs and this compiler (or, where there is none now, any)
-    made it and its files are as they were made."""
+def _record(folder: Path) -> dict[str, Any] | None:
+    """What is known of the image that the folder holds, if its files are as they were made."""
     try:
         record = json.loads((folder / _RECORD).read_text())
-        values = record["image"]
-        elf = Path(values["elf"])
-        if record["inputs"] != inputs or elf.parent != folder or record["files"] != _digests(elf):
-            return None
-        if _compiler() not in (None, record["compiler"]):
-            return None
-        bound = {k: tuple(v) if isinstance(v, list) else v for k, v in values["stack"].items()}
-        return Image(**{**values, "elf": elf, "stack": stack.StackBound(**bound)})
+        elf = Path(record["image"]["elf"])
+        return record if elf.parent == folder and record["files"] == _digests(elf) else None
     except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _recorded(folder: Path, inputs: str) -> Image | None:
+    """The image that the folder holds, if these inputs and this compiler (or, where there is none now, any)
+    made it."""
+    record = _record(folder)
+    try:
+        if record is None or record["inputs"] != inputs or _compiler() not in (None, record["compiler"]):
+            return None
+        values = record["image"]
+        bound = {k: tuple(v) if isinstance(v, list) else v for k, v in values["stack"].items()}
+        return Image(**{**values, "elf": Path(values["elf"]), "stack": stack.StackBound(**bound)})
+    except (ValueError, KeyError, TypeError):
         return None
 
 

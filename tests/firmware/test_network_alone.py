@@ -18,9 +18,12 @@ from host.errors import TokayError
 from host.runtime import Model
 from tests.tflite_builder import NetworkBuilder
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("arm-none-eabi-gcc") is None, reason="arm-none-eabi-gcc is not installed"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        shutil.which("arm-none-eabi-gcc") is None, reason="arm-none-eabi-gcc is not installed"
+    ),
+    pytest.mark.xdist_group("network_alone"),  # networks of one name, so images in one folder
+]
 
 
 @pytest.fixture
