@@ -155,9 +155,9 @@ def _check_board(path: Path, image: images.FlashImage, board: boards.Board) -> N
     """Refuses firmware of ours for another of our boards, by what it would answer to who it is."""
     data = b"".join(image.sectors.values())
     made_for = [
-        key
-        for key in boards.names()
-        if all(f"{text}\0".encode() in data for text in (key, boards.load(key).name, boards.load(key).part))
+        known.key
+        for known in map(boards.load, boards.names())
+        if all(f"{text}\0".encode() in data for text in (known.key, known.name, known.part))
     ]
     if made_for and board.key not in made_for:
         raise TokayError(

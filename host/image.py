@@ -30,6 +30,7 @@ _LIBRARY = "nano.specs"
 _REASONS = ("No space left on device", r"\berror\b:|: undefined reference|: not found$|CMake Error")
 _ALLOCATED = 2  # SHF_ALLOC
 _RECORD = "image.json"
+_COMPILED_BY = "compiler.txt"  # what _compiler said when the folder was begun
 _SPACE = 1 << 20  # a build that failed with less than this left failed for want of it
 _NOT_IN_PATHS = re.compile(r'[;,%|"\[\]\\\n]')  # CMake, Ninja or the linker take it for more than a name
 # What images are made of and by, as files.
@@ -102,12 +103,13 @@ def build(
     folder = build_folder(output, board, variant)
     inputs = _inputs(model, repr((name, board, accelerator, mvp_weights, swappable)))
     with alone_in(folder):
-        known = _recorded(folder, inputs)
+        record = _record(folder)
+        known = _known_image(folder, record, inputs)
         if known is not None and (not listens or known.summary is None or known.summary["listens"]):
             return known
         require_compiler()
         try:
-            if _record(folder) is None:
+            if record is None:
                 (folder / "tokay.elf").unlink(missing_ok=True)  # Ninja would keep one that was damaged since
             (folder / _RECORD).unlink(missing_ok=True)
         except OSError as error:
@@ -132,8 +134,8 @@ def build(
         swap = [f"-DTOKAY_SWAPPABLE={int(swappable)}"]
         cmake(folder, board, None if model is None else folder / "model", accelerator, verbose, swap)
         made = _measure(folder, board, None if model is None else name, accelerator, described)
-        record = {"inputs": inputs, "compiler": _compiler(), "files": _digests(made.elf)}
-        cli.write_atomic(folder / _RECORD, json.dumps({**record, "image": made.as_json()}))
+        record = {"inputs": inputs, "files": _digests(made.elf), "image": made.as_json()}
+        cli.write_atomic(folder / _RECORD, json.dumps(record))
         return made
 
 
@@ -225,17 +227,18 @@ def _record(folder: Path) -> dict[str, Any] | None:
         return None
 
 
-def _recorded(folder: Path, inputs: str) -> Image | None:
-    """The image that the folder holds, if these inputs and this compiler (or, where there is none now, any)
-    made it."""
-    record = _record(folder)
+def _known_image(folder: Path, record: dict[str, Any] | None, inputs: str) -> Image | None:
+    """The image that is recorded, if these inputs and this compiler (or, where there is none now, any) made
+    it."""
     try:
-        if record is None or record["inputs"] != inputs or _compiler() not in (None, record["compiler"]):
+        if record is None or record["inputs"] != inputs:
+            return None
+        if _compiler() not in (None, (folder / _COMPILED_BY).read_text(errors="replace")):
             return None
         values = record["image"]
         bound = {k: tuple(v) if isinstance(v, list) else v for k, v in values["stack"].items()}
         return Image(**{**values, "elf": Path(values["elf"]), "stack": stack.StackBound(**bound)})
-    except (ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
@@ -297,7 +300,7 @@ def cmake(
 def _forget_other_build(folder: Path) -> None:
     """Removes what CMake knows and made where the folder or the sources were moved, which it refuses, or
     where the compiler is another one, which neither it nor Ninja notices."""
-    compiler, known = _compiler() or "", folder / "compiler.txt"
+    compiler, known = _compiler() or "", folder / _COMPILED_BY
     places = {f"CMAKE_CACHEFILE_DIR:INTERNAL={folder}", f"CMAKE_HOME_DIRECTORY:INTERNAL={SOURCES}"}
     cache = folder / "CMakeCache.txt"
     try:
