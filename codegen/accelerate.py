@@ -8,8 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from codegen.graph import Graph, Operator
+from codegen.even_channels import Group, groups, widen
+from codegen.graph import Graph, Operator, Tensor
 from codegen.layers import Layer
+from codegen.lower import lower_operator
 from codegen.mvp import isa, stream
 from codegen.mvp.kernels.copy import copy
 from codegen.mvp.kernels.layer import LAYER_CPU_CYCLES, Cycles, MvpLayer, Placement, Refusal
@@ -57,11 +59,59 @@ def give_to_mvp(
     return tuple(given), builds
 
 
+def with_even_channels(graph: Graph, weights: str, cycles: Cycles) -> Graph:
+    """The graph with even numbers of channels where that takes fewer cycles (estimates)."""
+    for group in groups(graph):
+        wide = widen(graph, group)
+        layers = tuple(_touched(g, group, weights, cycles) for g in (graph, wide))
+        if layers[1] < layers[0]:
+            graph = wide
+    return graph
+
+
+def _touched(graph: Graph, group: Group, weights: str, cycles: Cycles) -> int:
+    """Estimated cycles of the layers that read or write a group of tensors, where they are known."""
+    total = 0
+    for op in graph.operators:
+        if not group.touches(op):
+            continue
+        layer, choice = lower_operator(graph, op), _choose(graph, op, weights, cycles)
+        costs = [_m33_cycles(graph, layer)]
+        if isinstance(choice, Choice):
+            costs.append(choice.nominal.cost(cycles) + LAYER_CPU_CYCLES)
+        total += min((cost for cost in costs if cost is not None), default=0)
+    return total
+
+
+def _m33_cycles(graph: Graph, layer: Layer) -> int | None:
+    shape = graph.tensors[layer.output].shape
+    return cortex_m33_cycles(layer, math.prod(shape), shape[-1] if shape else 1)
+
+
+def described_as(own: tuple[Layer, ...], given: tuple[Layer, ...], graph: Graph) -> tuple[Layer, ...]:
+    """The layers ``given``, with shapes and operations of the network's ``own``, which ``graph`` may have
+    widened."""
+    return tuple(
+        replace(
+            layer,
+            macs=before.macs,
+            ops=before.ops,
+            input_shape=before.input_shape,
+            output_shape=before.output_shape,
+            reason="; ".join(filter(None, (layer.reason, _widening(graph.tensors[layer.output])))),
+        )
+        for before, layer in zip(own, given, strict=True)
+    )
+
+
+def _widening(tensor: Tensor) -> str:
+    widened = tensor.widened
+    return f"{widened.channels} channels are stored as {widened.channels + 1}" if widened else ""
+
+
 def _compare(graph: Graph, layer: Layer, choice: Choice, cycles: Cycles) -> tuple[bool, str]:
     """Whether the accelerator is the cheaper place for a layer, and why."""
-    shape = graph.tensors[layer.output].shape
-    ours = choice.nominal.cost(cycles) + LAYER_CPU_CYCLES
-    m33 = cortex_m33_cycles(layer, math.prod(shape), shape[-1] if shape else 1)
+    ours, m33 = choice.nominal.cost(cycles) + LAYER_CPU_CYCLES, _m33_cycles(graph, layer)
     if m33 is None:
         return True, ""
     reason = f"about {ours:,} cycles on the accelerator, {m33:,} on the Cortex-M33 (estimates)"

@@ -30,9 +30,18 @@ class Quantization:
         return len(self.scales) > 1
 
 
+@dataclass(frozen=True)
+class Widened:
+    """Of a tensor that is stored with a value more after every ``channels`` ones
+    (:mod:`codegen.even_channels`): these, and the network's own shape of it."""
+
+    shape: tuple[int, ...]
+    channels: int
+
+
 @dataclass(frozen=True, eq=False)
 class Tensor:
-    """A tensor; ``data`` is its array if it is constant."""
+    """A tensor; ``data`` is its array if it is constant. ``shape`` is that of what is stored."""
 
     index: int
     name: str
@@ -41,6 +50,7 @@ class Tensor:
     item_bytes: int
     quantization: Quantization | None
     data: np.ndarray | None
+    widened: Widened | None = None
 
     @property
     def elements(self) -> int:
@@ -53,6 +63,20 @@ class Tensor:
     @property
     def constant(self) -> bool:
         return self.data is not None
+
+    def values_of(self, stored: np.ndarray) -> np.ndarray:
+        """The network's own values of a stored array, in its own shape."""
+        if self.widened is None:
+            return stored.reshape(self.shape)
+        channels = self.widened.channels
+        return stored.reshape(-1, channels + 1)[:, :channels].reshape(self.widened.shape)
+
+    def stored_of(self, values: np.ndarray) -> np.ndarray:
+        """The other way round; what the network does not have is 0."""
+        if self.widened is None:
+            return values.reshape(self.shape)
+        groups = values.reshape(-1, self.widened.channels)
+        return np.pad(groups, ((0, 0), (0, 1))).reshape(self.shape)
 
     @property
     def q(self) -> Quantization:

@@ -67,7 +67,7 @@ from codegen.windows import folded_bias, pad_before, reduction_window
 
 def lower(graph: Graph, rounding: str = "double") -> tuple[Layer, ...]:
     """The layers of a checked graph, one for each operator, in its order."""
-    layers = tuple(_lower_operator(graph, operator) for operator in graph.operators)
+    layers = tuple(lower_operator(graph, operator) for operator in graph.operators)
     if rounding == "double":
         return layers
     return tuple(_rounded_once(graph, *pair) for pair in zip(graph.operators, layers, strict=True))
@@ -88,7 +88,8 @@ def _rounded_once(graph: Graph, op: Operator, layer: Layer) -> Layer:
     return replace(layer, options=options, weights_bytes=_constant_bytes(options))
 
 
-def _lower_operator(graph: Graph, op: Operator) -> Layer:
+def lower_operator(graph: Graph, op: Operator) -> Layer:
+    """The layer of one operator of a checked graph."""
     layer = LOWERINGS[op.name](graph, op)
     macs, ops = macs_and_ops(graph, op)
     return replace(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from codegen.accelerate import WEIGHTS, build_programs, give_to_mvp
+from codegen.accelerate import WEIGHTS, build_programs, described_as, give_to_mvp, with_even_channels
 from codegen.check import check_graph
 from codegen.errors import TokayError
 from codegen.lower import lower
@@ -43,7 +43,9 @@ def compile_model(
     builds = {}
     if accelerator == "mvp":
         assert mvp_cycles is not None, "choosing among programs needs their cycles"
-        layers, builds = give_to_mvp(graph, layers, mvp_weights, mvp_cycles)
+        graph = with_even_channels(graph, mvp_weights, mvp_cycles)
+        given, builds = give_to_mvp(graph, lower(graph, rounding), mvp_weights, mvp_cycles)
+        layers = described_as(layers, given, graph)
     memory = plan_memory(graph, layers)
     return build_plan(
         graph,

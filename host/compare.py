@@ -267,12 +267,14 @@ def _layers(
     outputs = model.invoke_layers(values)
     for position, (layer, expected) in enumerate(zip(model.layers, outputs, strict=True)):
         device.request(m.RunLayer(layer=position), timeout_s=0.5, retries=_LAYER_TRIES - 1)
-        tensor = plan.number(layer.output)
-        data = commands.read_tensor(device, tensor)
+        number, tensor = plan.number(layer.output), plan.graph.tensors[layer.output]
+        data = commands.read_tensor(device, number)
+        if len(data) == tensor.bytes:
+            data = tensor.values_of(np.frombuffer(data, expected.dtype)).tobytes()
         if data == expected.tobytes():
             continue
         different += 1
-        commands.write_tensor(device, tensor, expected.tobytes())
+        commands.write_tensor(device, number, tensor.stored_of(expected).tobytes())
         if first is None:
             first = {"layer": layer.index, "opcode": layer.name, **place, **_element(expected, data)}
             text = (

@@ -131,7 +131,7 @@ class Model:
         self._view(self.plan.graph.inputs[0])[...] = x.reshape(self.input.shape)
 
     def _read(self, tensor: int) -> np.ndarray:
-        return self._view(tensor).copy()
+        return self.plan.graph.tensors[tensor].values_of(self._view(tensor)).copy()
 
     def _view(self, index: int) -> np.ndarray:
         tensor = self.plan.graph.tensors[index]

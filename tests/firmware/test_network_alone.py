@@ -17,6 +17,7 @@ from host.device.device import DeviceError
 from host.errors import TokayError
 from host.runtime import Model
 from tests.tflite_builder import NetworkBuilder
+from tests.unit.test_even_channels import odd_network
 
 pytestmark = [
     pytest.mark.skipif(
@@ -140,3 +141,14 @@ def test_its_layers_can_be_compared(tmp_path, capsys, monkeypatch):
     assert (first["elements"], first["largest"]) == (240, 1)
     assert "layer 1 (leaky_relu), random input 0, element [0, 0, 0, 0]" in capsys.readouterr().out
     assert cli.run(compare.main, [str(path), "--resample"]) == 2
+
+
+def test_layers_of_odd_channels_can_be_compared(tmp_path):
+    """The image stores them with one more; what is compared are the network's own."""
+    path, out = tmp_path / "odd.tflite", tmp_path / "compare.json"
+    path.write_bytes(odd_network())
+    assert cli.run(compare.main, [str(path), "-a", "mvp", "--json", str(out)]) == 0
+    # Whoever feeds each layer what the core's gave finds no value more than one off.
+    cli.run(compare.main, [str(path), "-a", "mvp", "--reference", "none", "--json", str(out)])
+    first = json.loads(out.read_text())["first"]
+    assert (first["opcode"], first["largest"]) == ("conv_2d", 1)

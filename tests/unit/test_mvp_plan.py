@@ -107,8 +107,9 @@ def layer_inputs(model: Model, x: np.ndarray, reference: list[np.ndarray]) -> li
         known[layer.output] = expected
     for position, layer in enumerate(model.layers):
         for tensor in layer.inputs:
-            if not model.plan.graph.tensors[tensor].constant:
-                model._view(tensor)[...] = known[tensor].reshape(model._view(tensor).shape)
+            details = model.plan.graph.tensors[tensor]
+            if not details.constant:
+                model._view(tensor)[...] = details.stored_of(known[tensor])
         assert model._library.nn_run_layer(model._nn, position) == 0
         outputs.append(model._read(layer.output))
     return outputs
