@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from codegen.fixed_point import activation_range
 from codegen.graph import Graph, Operator
-from codegen.lookups import activation_of, bias_of, channel_scales, constant_ints, padding_of, reduced_axes
+from codegen.lookups import activation_of, bias_of, channel_scales, padding_of, reduced_axes
 from codegen.mvp.kernels.conv_2d import Conv2D
 from codegen.mvp.kernels.elementwise import Elementwise
-from codegen.mvp.kernels.pool import Pool
+from codegen.mvp.kernels.pool import EXACT_TAPS, Pool
 from codegen.windows import pad_before, reduction_window
 
 
 def conv_2d(graph: Graph, op: Operator) -> Conv2D:
+    return _convolution(graph, op, graph.input(op, 1).data)
+
+
+def depthwise_conv_2d(graph: Graph, op: Operator) -> Conv2D:
+    """As a convolution with weights [multiplier * channels][rows][columns][1]."""
+    w = graph.input(op, 1)
+    return _convolution(graph, op, w.data.reshape(w.shape[1:]).transpose(2, 0, 1)[..., None])
+
+
+def _convolution(graph: Graph, op: Operator, weights: np.ndarray) -> Conv2D:
     x, w, y = graph.input(op, 0), graph.input(op, 1), graph.output(op)
     o = op.options
     stride = (o["stride_height"], o["stride_width"])
@@ -23,7 +35,7 @@ def conv_2d(graph: Graph, op: Operator) -> Conv2D:
         output_shape=tuple(y.shape[1:]),
         stride=stride,
         pad=_pads(op, x.shape, y.shape, w.shape[1:3], stride, dilation),
-        weights=w.data,
+        weights=weights,
         bias=bias_of(graph, op, y.shape[3]),
         in_scale=x.q.scale,
         in_zero_point=x.q.zero_point,
@@ -32,7 +44,7 @@ def conv_2d(graph: Graph, op: Operator) -> Conv2D:
         out_zero_point=y.q.zero_point,
         clamp=activation_range(activation_of(op), y.q.scale, y.q.zero_point),
         dilation=dilation,
-    )
+    ).with_constants()
 
 
 def _pads(op, in_shape, out_shape, kernel, stride, dilation=(1, 1)) -> tuple[int, int]:
@@ -61,7 +73,7 @@ def fully_connected(graph: Graph, op: Operator) -> Conv2D:
         out_scale=y.q.scale,
         out_zero_point=y.q.zero_point,
         clamp=activation_range(activation_of(op), y.q.scale, y.q.zero_point),
-    )
+    ).with_constants()
 
 
 def pool(graph: Graph, op: Operator) -> Pool:
@@ -79,31 +91,34 @@ def pool(graph: Graph, op: Operator) -> Pool:
     )
 
 
-def mean(graph: Graph, op: Operator) -> Pool | None:
-    """As average pooling over the whole image; None if other dimensions are reduced."""
+def mean(graph: Graph, op: Operator) -> Pool:
+    """As average pooling of the same bytes."""
     x, y = graph.input(op, 0), graph.output(op)
-    axes = constant_ints(graph, op, 1)
-    if len(x.shape) != 4 or axes is None or sorted(a % 4 for a in axes) != [1, 2]:
-        return None
     scale = x.q.scale / y.q.scale
-    return Pool(
-        operation="average",
-        input_shape=tuple(x.shape[1:]),
-        output_shape=(1, 1, x.shape[3]),
-        window=tuple(x.shape[1:3]),
-        stride=(1, 1),
-        pad=(0, 0),
-        scale=scale,
-        offset=y.q.zero_point - scale * x.q.zero_point,
-    )
+    whole = _in_lines(_reduction(graph, op, "average"))
+    return replace(whole, scale=scale, offset=y.q.zero_point - scale * x.q.zero_point)
+
+
+def _in_lines(layer: Pool) -> Pool:
+    """A window over all there is as lines that are not longer than what can be summed exactly."""
+    if layer.output_shape[:2] != (1, 1):
+        return layer
+    taps = layer.window[0] * layer.window[1]
+    line = max(d for d in range(1, EXACT_TAPS + 1) if taps % d == 0)
+    window = (taps // line, line)
+    return replace(layer, input_shape=(*window, layer.input_shape[2]), window=window, stride=window)
 
 
 def reduce_max(graph: Graph, op: Operator) -> Pool:
     """As max pooling of the same bytes."""
+    return _reduction(graph, op, "max")
+
+
+def _reduction(graph: Graph, op: Operator, operation: str) -> Pool:
     shape, window = reduction_window(graph.input(op, 0).shape, reduced_axes(graph, op))
     height, width, channels = shape
     return Pool(
-        operation="max",
+        operation=operation,
         input_shape=shape,
         output_shape=(height // window[0], width // window[1], channels),
         window=window,
@@ -122,8 +137,3 @@ def elementwise(graph: Graph, op: Operator) -> Elementwise:
         clamp=activation_range(activation_of(op), y.q.scale, y.q.zero_point),
     )
 
-
-def depthwise_conv_2d(graph: Graph, op: Operator) -> Conv2D:
-    """As a convolution with weights [multiplier * channels][rows][columns][1]."""
-    w = graph.input(op, 1)
-    return replace(conv_2d(graph, op), weights=w.data.reshape(w.shape[1:]).transpose(2, 0, 1)[..., None])

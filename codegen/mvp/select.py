@@ -55,10 +55,7 @@ def select(
     if op.name in ("max_pool_2d", "average_pool_2d"):
         return _simple(partial(pool.pool, from_graph.pool(graph, op)))
     if op.name == "mean":
-        whole = from_graph.mean(graph, op)
-        if whole is None:
-            return Refusal("a mean over other dimensions than rows and columns")
-        return _simple(partial(pool.pool, whole), "mean")
+        return _simple(partial(pool.pool, from_graph.mean(graph, op)), "mean")
     if op.name == "reduce_max":
         return _simple(partial(pool.pool, from_graph.reduce_max(graph, op)), "reduce_max")
     if op.name in ("add", "mul"):

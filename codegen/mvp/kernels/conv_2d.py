@@ -14,6 +14,7 @@ are stored that way.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,8 @@ from codegen.mvp.isa import MAX_COUNT, Type
 from codegen.mvp.kernels import tables
 from codegen.mvp.kernels.layer import NOMINAL, NOMINAL_FLASH, Cycles, MvpLayer, Placement, Refusal, checked
 from codegen.mvp.kernels.prescale import prescale
+
+CONSTANT = 0.25  # units of the output: what moves by no more is constant, rounding moves it by more
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,16 +48,40 @@ class Conv2D:
     clamp: tuple[int, int] = (-128, 127)
     dilation: tuple[int, int] = (1, 1)
 
-    def flattened(self) -> Conv2D:
+    def flattened(self, most_columns: int = MAX_COUNT) -> Conv2D:
         """A 1x1 convolution as one over few long rows: fewer programs."""
         height, width, ic = self.input_shape
         plain = self.weights.shape[1:3] == (1, 1) and self.stride == (1, 1)
         if not plain or self.output_shape[:2] != (height, width):
             return self
-        columns = max(d for d in range(1, MAX_COUNT + 1) if height * width % d == 0)
+        columns = max(d for d in range(1, most_columns + 1) if height * width % d == 0)
+        if columns < width:
+            return self
         rows = height * width // columns
         return replace(
             self, input_shape=(rows, columns, ic), output_shape=(rows, columns, self.output_shape[2])
+        )
+
+    def with_constants(self) -> Conv2D:
+        """Channels that no input can move get zero weights and a sum that binary16 holds.
+
+        Training leaves such channels behind: all their weights are next to nothing, and so is the output's
+        multiplier, which binary16 does not hold.
+        """
+        scales, flat = self.scales, self.weights.reshape(len(self.weights), -1).astype(np.int64)
+        ends = np.array([[-128], [127]]) - self.in_zero_point
+        sums = np.sort(ends[..., None] * flat, axis=0).sum(axis=2)  # least and most of each channel
+        units = scales * tables.PRESCALE
+        dead = (scales < tables.HALF_MIN_NORMAL) & ((sums[1] - sums[0]) * units <= CONSTANT)
+        if not dead.any():
+            return self
+        middle = np.rint((self.bias + sums.mean(axis=0)) * units).clip(-256, 256)
+        one = self.out_scale / self.in_scale * tables.PRESCALE  # then a prescaled sum is the output
+        return replace(
+            self,
+            weights=np.where(dead[:, None, None, None], 0, self.weights).astype(np.int8),
+            bias=np.where(dead, middle / tables.PRESCALE, self.bias).astype(np.int32),
+            weight_scales=np.where(dead, one, self.weight_scales),
         )
 
     @property
@@ -75,6 +102,7 @@ class Variant:
     across: str  # where the second comes from: "rows" or "columns"
     paired: bool  # two taps a load
     band: int = 0  # output rows whose input is prescaled together; 0: all
+    most_columns: int = MAX_COUNT  # of a 1x1 convolution's rows
 
     @property
     def name(self) -> str:
@@ -95,19 +123,19 @@ def conv_2d(
 ) -> tuple[Variant, MvpLayer] | Refusal:
     """The variant that costs the fewest cycles at nominal addresses, with no more scratch than
     ``scratch_limit``; or why there is none."""
-    layer = layer.flattened()
     problem = refusal(layer)
     if problem:
         return Refusal(problem)
     placement = NOMINAL if copy else NOMINAL_FLASH
     found: list[tuple[Variant, MvpLayer]] = []
     reason = ""
-    for candidate in VARIANTS:
-        candidate = _banded(layer, candidate, scratch_limit)
+    for most_columns, variant in product(_row_lengths(layer, scratch_limit), VARIANTS):
+        flat = layer.flattened(most_columns)
+        candidate = _banded(flat, replace(variant, most_columns=most_columns), scratch_limit)
         if candidate is None:
             reason = reason or f"the scratch of one row is more than {scratch_limit} bytes"
             continue
-        if not _fits(layer, candidate):
+        if not _fits(flat, candidate):
             reason = reason or f"{candidate.name}: the shape does not allow it"
             continue
         try:
@@ -129,6 +157,15 @@ def refusal(layer: Conv2D) -> str | None:
     if bound > tables.HALF_MAX:
         return f"partial sums can reach {bound:.3g}, beyond binary16"
     return tables.scales_problem(layer.scales)
+
+
+def _row_lengths(layer: Conv2D, limit: int | None) -> list[int]:
+    """Most columns of a 1x1 convolution's rows: all at once if that is within the limit, else one row or two
+    (which may share weights) within it."""
+    height, width, ic = layer.input_shape
+    if limit is None or 2 * height * width * ic <= limit:
+        return [MAX_COUNT]
+    return [max(1, min(MAX_COUNT, limit // (2 * ic * rows))) for rows in (1, 2)]
 
 
 def _fits(layer: Conv2D, variant: Variant) -> bool:
@@ -251,7 +288,7 @@ def _runs(layer: Conv2D, variant: Variant, band: tuple[int, int, int, int]) -> l
 
 def build(layer: Conv2D, variant: Variant, at: Placement) -> MvpLayer:
     """The layer's programs at these addresses. ``scratch`` may be the input itself unless in bands."""
-    layer = layer.flattened()
+    layer = layer.flattened(variant.most_columns)
     row = layer.input_shape[1] * layer.input_shape[2]
     programs = []
     for band in _bands(layer, variant):
