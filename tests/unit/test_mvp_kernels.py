@@ -48,19 +48,20 @@ def close(got: np.ndarray, real: np.ndarray, clamp=(-128, 127), exact: float = 0
     assert np.mean(error == 0) >= exact or error.size < 20
 
 
-def pads(size: int, out: int, kernel: int, stride: int) -> int:
-    return max(0, (out - 1) * stride + kernel - size) // 2
+def pads(size: int, out: int, reach: int, stride: int) -> int:
+    return max(0, (out - 1) * stride + reach - size) // 2
 
 
-def random_conv(rng, *, ic, oc, height, width, kernel, stride, same, clamp=(-128, 127)) -> Conv2D:
+def random_conv(
+    rng, *, ic, oc, height, width, kernel, stride, same, clamp=(-128, 127), dilation=(1, 1)
+) -> Conv2D:
+    reach = tuple((k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True))
     if same:
         out = tuple(-(-n // s) for n, s in zip((height, width), stride, strict=True))
     else:
-        out = tuple((n - k) // s + 1 for n, k, s in zip((height, width), kernel, stride, strict=True))
-    pad = tuple(
-        pads(n, o, k, s) if same else 0
-        for n, o, k, s in zip((height, width), out, kernel, stride, strict=True)
-    )
+        out = tuple((n - k) // s + 1 for n, k, s in zip((height, width), reach, stride, strict=True))
+    sizes = zip((height, width), out, reach, stride, strict=True)
+    pad = tuple(pads(*each) if same else 0 for each in sizes)
     taps = kernel[0] * kernel[1] * ic
     return Conv2D(
         input_shape=(height, width, ic), output_shape=(*out, oc), stride=stride, pad=pad,
@@ -68,7 +69,7 @@ def random_conv(rng, *, ic, oc, height, width, kernel, stride, same, clamp=(-128
         bias=rng.integers(-3000, 3000, oc, dtype=np.int32), in_scale=0.05,
         in_zero_point=int(rng.integers(-128, 128)),
         weight_scales=rng.uniform(0.8, 1.2, oc) * 40 / (74 * 74 * 0.05 * np.sqrt(taps)), out_scale=1.0,
-        out_zero_point=int(rng.integers(-20, 20)), clamp=clamp,
+        out_zero_point=int(rng.integers(-20, 20)), clamp=clamp, dilation=dilation,
     )  # fmt: skip
 
 
@@ -76,15 +77,16 @@ def convolved(layer: Conv2D, x: np.ndarray) -> np.ndarray:
     """In real numbers, before rounding."""
     (height, width, _), (oh, ow, oc) = layer.input_shape, layer.output_shape
     kh, kw = layer.weights.shape[1:3]
-    padded = np.zeros((height + 2 * kh + oh, width + 2 * kw + ow, x.shape[2]))
+    down, right = layer.dilation
+    padded = np.zeros((height + 2 * kh * down + oh, width + 2 * kw * right + ow, x.shape[2]))
     padded[layer.pad[0] : layer.pad[0] + height, layer.pad[1] : layer.pad[1] + width] = (
         x.astype(np.float64) - layer.in_zero_point
     )
     sums = np.zeros((oh, ow, oc)) + layer.bias
     for i in range(kh):
         for j in range(kw):
-            rows = slice(i, i + oh * layer.stride[0], layer.stride[0])
-            columns = slice(j, j + ow * layer.stride[1], layer.stride[1])
+            rows = slice(i * down, i * down + oh * layer.stride[0], layer.stride[0])
+            columns = slice(j * right, j * right + ow * layer.stride[1], layer.stride[1])
             patch = padded[rows, columns][:oh, :ow]
             if layer.weights.shape[3] == x.shape[2]:
                 sums += patch @ layer.weights[:, i, j].T.astype(np.float64)
@@ -124,6 +126,56 @@ def test_conv_2d(shape, variant, flash):
     close(execute(conv.build(layer, variant, at), [x], at), convolved(layer, x), layer.clamp)
 
 
+DILATED = [
+    fields(ic=4, oc=6, height=1, width=30, kernel=(1, 3), stride=(1, 1), same=True, dilation=(1, 4)),
+    fields(ic=3, oc=2, height=1, width=17, kernel=(1, 5), stride=(1, 1), same=False, dilation=(1, 2)),
+    fields(ic=4, oc=4, height=9, width=6, kernel=(1, 2), stride=(2, 1), same=True, dilation=(1, 3)),
+    fields(ic=4, oc=4, height=24, width=1, kernel=(3, 1), stride=(1, 1), same=True, dilation=(5, 1)),
+    fields(ic=4, oc=4, height=24, width=3, kernel=(3, 1), stride=(1, 2), same=True, dilation=(2, 2)),
+    fields(ic=2, oc=4, height=20, width=5, kernel=(4, 3), stride=(2, 2), same=False, dilation=(3, 1)),
+    fields(ic=2, oc=4, height=9, width=8, kernel=(3, 3), stride=(1, 1), same=True, dilation=(2, 2)),
+    fields(ic=1, oc=2, height=8, width=9, kernel=(2, 3), stride=(1, 1), same=True, dilation=(3, 2)),
+    fields(ic=4, oc=2, height=7, width=9, kernel=(2, 2), stride=(1, 1), same=False, dilation=(1, 5),
+           clamp=(-9, 90)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", DILATED, ids=lambda s: f"{s['kernel']} {s['dilation']}")
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda v: v.name)
+@pytest.mark.parametrize("band", [0, 2])
+def test_dilation(shape, variant, band):
+    rng = np.random.default_rng(1)
+    layer, variant = random_conv(rng, **shape), replace(variant, band=band)
+    if not conv._fits(layer, variant):
+        pytest.skip("the variant does not suit the shape")
+    x = rng.integers(-128, 128, layer.input_shape, dtype=np.int8)
+    close(execute(conv.build(layer, variant, PLACED), [x], PLACED), convolved(layer, x), layer.clamp)
+
+
+@pytest.mark.parametrize("shape", DILATED, ids=lambda s: f"{s['kernel']} {s['dilation']}")
+def test_depthwise_dilation(shape):
+    rng = np.random.default_rng(2)
+    layer = random_conv(rng, **{**shape, "ic": 1, "oc": 6})
+    layer = replace(layer, input_shape=(*layer.input_shape[:2], 6))
+    x = rng.integers(-128, 128, layer.input_shape, dtype=np.int8)
+    reach = (shape["kernel"][0] - 1) * shape["dilation"][0] + 1
+    for limit in (None, 2 * reach * shape["width"] * 6):
+        variant, built = depthwise.depthwise_conv_2d(layer, worst_cycles, scratch_limit=limit)
+        assert limit is None or built.scratch_bytes <= limit
+        close(execute(depthwise.build(layer, variant, PLACED), [x], PLACED), convolved(layer, x), layer.clamp)
+
+
+def test_windows_in_the_padding_alone_stay_on_the_core():
+    """The taps of some windows are all outside: there is nothing to multiply."""
+    shape = fields(ic=4, oc=2, height=1, width=5, kernel=(1, 2), stride=(1, 1), same=True, dilation=(1, 8))
+    layer = random_conv(np.random.default_rng(0), **shape)
+    apart = replace(layer, input_shape=(1, 5, 2), weights=layer.weights[..., :1])
+    for refused in (
+        conv.conv_2d(layer, worst_cycles), depthwise.depthwise_conv_2d(apart, worst_cycles)
+    ):  # fmt: skip
+        assert isinstance(refused, Refusal) and refused.reason == "a window that lies in the padding alone"
+
+
 @pytest.mark.parametrize("band", [1, 2, 4])
 def test_conv_2d_in_bands(band):
     rng = np.random.default_rng(2)
@@ -156,7 +208,7 @@ def test_scratch_limit():
     "change, reason",
     [
         ({"output_shape": (5, 8, 9)}, "odd number"),
-        ({"dilation": (2, 2)}, "dilation"),
+        ({"dilation": (2, 2)}, "a dilation of 2 and a stride of 2 columns"),
         ({"out_scale": 1e-4}, "2 or more"),
         ({"out_scale": 1e9}, "loses bits"),
         ({"bias": np.full(10, 2**31 - 1, np.int64)}, "beyond binary16"),

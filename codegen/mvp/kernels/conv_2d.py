@@ -3,7 +3,8 @@
 ``MACC sum += x * w`` with a real activation x and the complex weight w of a channel pair does two
 useful multiplications for any number of input channels. Weights lie as channel pairs; the bias starts
 the sum, the last instruction scales it and stores both channels. A program does a run of outputs whose
-windows are clipped alike; padding is never multiplied.
+windows are clipped alike; padding is never multiplied. An array has three dimensions, so where columns of
+the window lie apart (dilation), a program does outputs of a kernel of one row, or a single one.
 
 Variants: one or two outputs (``lanes``) share each weight that is loaded, two taken from neighbouring
 rows or columns; and activations may be loaded in pairs of taps, which halves their loads. Then the
@@ -27,6 +28,7 @@ from codegen.mvp.kernels import tables
 from codegen.mvp.kernels.layer import NOMINAL, NOMINAL_FLASH, Cycles, MvpLayer, Placement, Refusal, checked
 from codegen.mvp.kernels.prescale import prescale
 
+MAX_PROGRAMS = 1024
 CONSTANT = 0.25  # units of the output: what moves by no more is constant, rounding moves it by more
 
 
@@ -151,8 +153,10 @@ def refusal(layer: Conv2D) -> str | None:
     """Why no variant can do a layer, as far as that does not depend on the variant."""
     if layer.output_shape[2] % 2:
         return f"{layer.output_shape[2]} output channels: an odd number cannot be stored in pairs"
-    if layer.dilation != (1, 1):
-        return f"dilation {layer.dilation[0]}x{layer.dilation[1]}"
+    if any(begin >= end for d in (0, 1) for _, _, begin, end in _cases(layer, d)):
+        return "a window that lies in the padding alone"
+    if _apart(layer) and layer.stride[1] > 1:
+        return f"a dilation of {layer.dilation[1]} and a stride of {layer.stride[1]} columns"
     bound = tables.largest_sum(layer.weights.reshape(len(layer.weights), -1), layer.bias, layer.in_zero_point)
     if bound > tables.HALF_MAX:
         return f"partial sums can reach {bound:.3g}, beyond binary16"
@@ -175,12 +179,19 @@ def _fits(layer: Conv2D, variant: Variant) -> bool:
     if not variant.paired:
         return True
     ic = layer.input_shape[2]
+    if _apart(layer) and ic % 2:
+        return False
     columns = _columns(layer)
     even_runs = all(begin * ic % 2 == 0 and (end - begin) * ic % 2 == 0 for _, _, begin, end in columns)
     steps = (layer.input_shape[1], layer.weights.shape[2], layer.stride[1], layer.pad[1])
     even_steps = all(n * ic % 2 == 0 for n in steps)
     # An odd tap's first channel is stored negated: -128 has no negative.
     return even_runs and even_steps and layer.weights[0::2].min() > -128
+
+
+def _apart(layer: Conv2D) -> bool:
+    """Whether the columns of a window do not follow each other."""
+    return layer.dilation[1] > 1 and layer.weights.shape[2] > 1
 
 
 def _banded(layer: Conv2D, variant: Variant, limit: int | None) -> Variant | None:
@@ -197,7 +208,7 @@ def _banded(layer: Conv2D, variant: Variant, limit: int | None) -> Variant | Non
 def _bands(layer: Conv2D, variant: Variant) -> list[tables.Case]:
     return tables.bands(
         layer.output_shape[0], variant.band, layer.stride[0], layer.pad[0], layer.weights.shape[1],
-        layer.input_shape[0],
+        layer.input_shape[0], layer.dilation[0],
     )  # fmt: skip
 
 
@@ -207,15 +218,21 @@ def _scratch_bytes(layer: Conv2D, variant: Variant) -> int:
 
 
 def _rows(layer: Conv2D) -> tuple[tables.Case, ...]:
-    return tables.cases(
-        layer.output_shape[0], layer.stride[0], layer.pad[0], layer.weights.shape[1], layer.input_shape[0]
-    )
+    return _cases(layer, 0)
 
 
 def _columns(layer: Conv2D) -> tuple[tables.Case, ...]:
+    found = _cases(layer, 1)
+    if _apart(layer) and layer.weights.shape[1] > 1:
+        return tuple((column + k, 1, c0, c1) for column, count, c0, c1 in found for k in range(count))
+    return found
+
+
+def _cases(layer: Conv2D, d: int) -> tuple[tables.Case, ...]:
     return tables.cases(
-        layer.output_shape[1], layer.stride[1], layer.pad[1], layer.weights.shape[2], layer.input_shape[1]
-    )
+        layer.output_shape[d], layer.stride[d], layer.pad[d], layer.weights.shape[1 + d],
+        layer.input_shape[d], layer.dilation[d],
+    )  # fmt: skip
 
 
 # --- constants --------------------------------------------------------------------------------------
@@ -296,6 +313,8 @@ def build(layer: Conv2D, variant: Variant, at: Placement) -> MvpLayer:
         source = at.inputs[0] + top * row
         programs += prescale(source, at.scratch, (bottom - top) * row, layer.in_zero_point)
         programs += [_program(layer, variant, run, at) for run in _runs(layer, variant, band)]
+    if _apart(layer) and len(programs) > MAX_PROGRAMS:
+        raise TokayError(f"a dilation of both rows and columns would take {len(programs)} programs")
     flat = layer.weights.reshape(len(layer.weights), -1)
     return checked(
         MvpLayer(
@@ -318,11 +337,11 @@ _LOW, _HIGH = 0, 5  # clamping bounds; never together with paired taps in two la
 def _program(layer: Conv2D, variant: Variant, run: _Run, at: Placement) -> NDArray[np.uint32]:
     _, width, ic = layer.input_shape
     _, out_width, oc = layer.output_shape
-    kernel_width = layer.weights.shape[2]
+    kernel_height, kernel_width = layer.weights.shape[1:3]
     lanes = range(run.lanes)
     unit = 2 if variant.paired else 1  # taps a load
     (r0, r1), (c0, c1) = run.rows, run.columns
-    taps = (c1 - c0) * ic
+    taps, apart = (c1 - c0) * ic, _apart(layer)
     clamped = layer.clamp != (-128, 127)
 
     p = Program(f"conv_2d ({variant.name})")
@@ -332,10 +351,15 @@ def _program(layer: Conv2D, variant: Variant, run: _Run, at: Placement) -> NDArr
         p.set(_HIGH, layer.clamp[1])
     x: list[Array] = []
     for lane in lanes:
-        row = (run.row + lane * run.lane_step[0]) * layer.stride[0] - layer.pad[0] + r0
-        column = (run.column + lane * run.lane_step[1]) * layer.stride[1] - layer.pad[1] + c0
-        position = run.step * layer.stride[1] * ic // unit
-        dims = [(taps // unit, 1), (r1 - r0, width * ic // unit), (run.count, position)]
+        row = (run.row + lane * run.lane_step[0]) * layer.stride[0] - layer.pad[0]
+        column = (run.column + lane * run.lane_step[1]) * layer.stride[1] - layer.pad[1]
+        row, column = row + r0 * layer.dilation[0], column + c0 * layer.dilation[1]
+        rows = (r1 - r0, layer.dilation[0] * width * ic // unit)
+        positions = (run.count, run.step * layer.stride[1] * ic // unit)
+        dims = [(taps // unit, 1), rows, positions]
+        if apart:
+            columns = (c1 - c0, layer.dilation[1] * ic // unit)
+            dims = [(ic // unit, 1), columns, positions if kernel_height == 1 else rows]
         address = at.scratch + 2 * ((row - run.top) * width + column) * ic
         x.append(p.array(f"x{lane}", address, Type.HALF, dims, complex=variant.paired))
     if run.lanes < variant.lanes:  # so that the other arrays have the numbers of the other programs
@@ -356,16 +380,21 @@ def _program(layer: Conv2D, variant: Variant, run: _Run, at: Placement) -> NDArr
         [(oc // 2, 1), (run.lanes, lane_step), (run.count, run.step * oc // 2)], complex=True,
     )  # fmt: skip
 
-    with p.loop(run.count), p.loop(oc // 2, increment=[*(a.dim(2) for a in x), out.dim(2)]):
+    last = [a.dim(2) for a in x]
+    by_row, by_position = (last, []) if apart and kernel_height > 1 else ([], last)
+    with p.loop(run.count), p.loop(oc // 2, increment=[*by_position, out.dim(2)]):
         if run.lanes == 2:
             p.instruction("COPY", z=_SUM[1], a=_SUM[0], load0=table.to(_SUM[0], 0))
         else:
             p.instruction(load0=table.to(_SUM[0], 0))
-        with (
-            p.loop(r1 - r0, increment=[w.dim(2)]),
-            p.loop(taps // unit, increment=[*(a.dim(1) for a in x), w.dim(1)]),
-        ):
-            _multiply(p, variant, x, w)
+        with p.loop(r1 - r0, increment=[w.dim(2)]):
+            inner = [a.dim(1) for a in x]
+            if apart:
+                with p.loop(c1 - c0, increment=[*by_row, w.dim(1)]), p.loop(ic // unit, increment=inner):
+                    _multiply(p, variant, x, w)
+            else:
+                with p.loop(taps // unit, increment=[*inner, w.dim(1)]):
+                    _multiply(p, variant, x, w)
         _finish(p, table, out, run.lanes, clamped)
     return p.assemble()
 

@@ -111,7 +111,7 @@ def build(layer: Conv2D, variant: Variant | Rows, at: Placement) -> MvpLayer:
 def _bands(layer: Conv2D, band: int) -> list[tables.Case]:
     return tables.bands(
         layer.output_shape[0], band, layer.stride[0], layer.pad[0], layer.weights.shape[1],
-        layer.input_shape[0],
+        layer.input_shape[0], layer.dilation[0],
     )  # fmt: skip
 
 
@@ -140,8 +140,9 @@ class _Run:
 def _row_programs(layer: Conv2D, y: int, top: int, at: Placement) -> list[NDArray[np.uint32]]:
     pairs = layer.output_shape[2] // 2
     columns = tables.cases(
-        layer.output_shape[1], layer.stride[1], layer.pad[1], layer.weights.shape[2], layer.input_shape[1]
-    )
+        layer.output_shape[1], layer.stride[1], layer.pad[1], layer.weights.shape[2], layer.input_shape[1],
+        layer.dilation[1],
+    )  # fmt: skip
     runs = []
     for column, count, c0, c1 in columns:
         most = max(1, MAX_COUNT // pairs) if layer.stride[1] == 1 else 1
@@ -158,9 +159,10 @@ def _program(layer: Conv2D, y: int, run: _Run, top: int, at: Placement) -> NDArr
     kernel_height, kernel_width = layer.weights.shape[1:3]
     pairs = channels // 2
     start = y * layer.stride[0] - layer.pad[0]
-    r0, r1 = max(0, -start), min(kernel_height, height - start)
+    down, right = layer.dilation
+    r0, r1 = tables.clipped(start, kernel_height, height, down)
     c0, c1 = run.columns
-    left = run.column * layer.stride[1] - layer.pad[1] + c0
+    left = run.column * layer.stride[1] - layer.pad[1] + c0 * right
     count = run.count * pairs
     clamped = layer.clamp != (-128, 127)
 
@@ -170,8 +172,8 @@ def _program(layer: Conv2D, y: int, run: _Run, top: int, at: Placement) -> NDArr
         p.set(_LOW, layer.clamp[0])
         p.set(_HIGH, layer.clamp[1])
     x = p.array(
-        "x", at.scratch + 2 * ((start + r0 - top) * width + left) * channels, Type.HALF,
-        [(c1 - c0, pairs), (r1 - r0, width * pairs), (count, 1)], complex=True,
+        "x", at.scratch + 2 * ((start + r0 * down - top) * width + left) * channels, Type.HALF,
+        [(c1 - c0, right * pairs), (r1 - r0, down * width * pairs), (count, 1)], complex=True,
     )  # fmt: skip
     w = p.array(
         "weights", at.tables + 4 * channels + 2 * (r0 * kernel_width + c0), Type.INT8,

@@ -20,7 +20,7 @@ from codegen.mvp.kernels.tables import PRESCALE
 
 
 def suits(layer: Conv2D) -> bool:
-    return layer.stride[1] == 2 and layer.weights.shape[2] >= 2
+    return layer.stride[1] == 2 and layer.weights.shape[2] >= 2 and layer.dilation == (1, 1)
 
 
 def width(layer: Conv2D) -> int:
@@ -128,7 +128,7 @@ def _program(layer: Conv2D, y: int, column: int, outputs: int, top: int, at: Pla
     kernel_height, kernel_width = layer.weights.shape[1:3]
     pairs = channels // 2
     start = y * layer.stride[0] - layer.pad[0]
-    r0, r1 = max(0, -start), min(kernel_height, layer.input_shape[0] - start)
+    r0, r1 = tables.clipped(start, kernel_height, layer.input_shape[0])
     count = outputs * pairs
     clamped = layer.clamp != (-128, 127)
     p = Program("depthwise_conv_2d by two columns")

@@ -47,13 +47,19 @@ def half_pairs(*columns: NDArray[np.float64]) -> bytes:
 Case = tuple[int, int, int, int]
 
 
-def cases(outputs: int, stride: int, pad: int, kernel: int, size: int) -> tuple[Case, ...]:
+def clipped(start: int, kernel: int, size: int, dilation: int = 1) -> tuple[int, int]:
+    """The taps (begin, end) of a window at ``start`` that lie within the input, along one dimension."""
+    return max(0, -(start // dilation)), min(kernel, -((start - size) // dilation))
+
+
+def cases(
+    outputs: int, stride: int, pad: int, kernel: int, size: int, dilation: int = 1
+) -> tuple[Case, ...]:
     """Runs of outputs whose windows are clipped alike along one dimension: (first, count, tap begin,
     tap end)."""
     runs: list[list[int]] = []
     for o in range(outputs):
-        start = o * stride - pad
-        begin, end = max(0, -start), min(kernel, size - start)
+        begin, end = clipped(o * stride - pad, kernel, size, dilation)
         if runs and runs[-1][2:] == [begin, end]:
             runs[-1][1] += 1
         else:
@@ -61,17 +67,19 @@ def cases(outputs: int, stride: int, pad: int, kernel: int, size: int) -> tuple[
     return tuple((r[0], r[1], r[2], r[3]) for r in runs)
 
 
-def bands(outputs: int, band: int, stride: int, pad: int, kernel: int, size: int) -> list[Case]:
+def bands(
+    outputs: int, band: int, stride: int, pad: int, kernel: int, size: int, dilation: int = 1
+) -> list[Case]:
     """Output rows (begin, end) in bands of ``band`` (0: all) and the input rows that they need. The
     rows that padding clips at the top join a first band of several, so that those after pair up."""
     if not band:
         return [(0, outputs, 0, size)]
     found: list[Case] = []
     begin = 0
-    first = next((row for row, _, r0, _ in cases(outputs, stride, pad, kernel, size) if r0 == 0), 0)
+    first = next((row for row, _, r0, _ in cases(outputs, stride, pad, kernel, size, dilation) if r0 == 0), 0)
     while begin < outputs:
         end = min(begin + band + (first if begin == 0 and band > 1 else 0), outputs)
-        top, bottom = begin * stride - pad, (end - 1) * stride - pad + kernel
+        top, bottom = begin * stride - pad, (end - 1) * stride - pad + (kernel - 1) * dilation + 1
         found.append((begin, end, max(0, top), min(size, bottom)))
         begin = end
     return found
