@@ -10,7 +10,7 @@ from codegen.fixed_point import activation_range
 from codegen.graph import Graph, Operator
 from codegen.lookups import activation_of, bias_of, channel_scales, padding_of, reduced_axes
 from codegen.mvp.kernels.conv_2d import Conv2D
-from codegen.mvp.kernels.elementwise import Elementwise
+from codegen.mvp.kernels.elementwise import Dimension, Elementwise
 from codegen.mvp.kernels.pool import EXACT_TAPS, Pool
 from codegen.windows import pad_before, reduction_window
 
@@ -135,5 +135,20 @@ def elementwise(graph: Graph, op: Operator) -> Elementwise:
         scales=(a.q.scale, b.q.scale, y.q.scale),
         zero_points=(a.q.zero_point, b.q.zero_point, y.q.zero_point),
         clamp=activation_range(activation_of(op), y.q.scale, y.q.zero_point),
+        repeated=() if a.shape == b.shape else _repeated(a.shape, b.shape, y.shape),
     )
 
+
+def _repeated(a: tuple[int, ...], b: tuple[int, ...], y: tuple[int, ...]) -> tuple[Dimension, ...]:
+    """The output's dimensions, innermost first, as few as they can be."""
+    sizes = np.array([(1,) * (len(y) - len(shape)) + shape for shape in (a, b)])
+    found: list[Dimension] = []
+    for d in reversed(range(len(y))):
+        steps = tuple(int(np.prod(row[d + 1 :])) if row[d] > 1 else 0 for row in sizes)
+        if y[d] == 1:
+            continue
+        if found and steps == tuple(found[-1].count * step for step in found[-1].steps):
+            found[-1] = Dimension(found[-1].count * y[d], found[-1].steps)
+        else:
+            found.append(Dimension(y[d], steps))
+    return tuple(found) or (Dimension(1, (1, 1)),)

@@ -375,3 +375,48 @@ def test_a_pointwise_convolution_larger_than_the_scratch():
     layer = Model(tflite, "mvp").layers[0]
     assert layer.kernel == "mvp" and layer.prescaled_bytes <= 24 << 10
     assert min(shares_of_exact_outputs(tflite, 2).values()) > 0.9
+
+
+@pytest.mark.parametrize("name", ["ADD", "MUL"])
+@pytest.mark.parametrize(
+    "first, second, accelerated",
+    [
+        ((1, 12, 9, 16), (1, 1, 1, 16), True),  # squeeze and excite
+        ((1, 1, 1, 16), (1, 12, 9, 16), True),
+        ((1, 12, 9, 16), (16,), True),
+        ((1, 12, 9, 16), (1, 1, 9, 16), True),
+        ((1, 12, 1, 16), (1, 1, 9, 16), True),
+        ((1, 12, 9, 16), (1, 12, 1, 16), True),
+        ((1, 9, 1, 500), (1, 1, 7, 500), True),
+        ((1, 300), (300,), True),
+        ((1, 3, 1500, 2), (1, 1, 1, 2), True),
+        ((1, 12, 9, 16), (1, 12, 9, 1), False),
+        ((1, 12, 9, 16), (1,), False),
+        ((1, 12, 9, 15), (15,), False),
+        ((1, 2, 3, 3000), (1, 2, 1, 3000), False),  # 3000 bytes from one pixel to the next
+    ],
+)
+def test_operands_that_are_repeated(name, first, second, accelerated):
+    shape = np.broadcast_shapes(first, second)
+    n = NetworkBuilder()
+    whole, x = n.tensor(shape, scale=0.05, zero_point=4), n.tensor(shape, scale=0.05, zero_point=4)
+    n.operator("RELU", [whole], [x])
+    operands = []
+    for k, left in enumerate((first, second)):
+        full = (1,) * (len(shape) - len(left)) + left
+        if full == shape:
+            operands.append(x)
+            continue
+        operands.append(n.tensor(left, scale=0.05, zero_point=4))
+        axes = [d for d, (a, b) in enumerate(zip(full, shape, strict=True)) if a != b]
+        ends = n.tensor((len(axes),), "int32", data=np.array(axes))
+        reduced = n.tensor(full, scale=0.05, zero_point=4)
+        n.operator("REDUCE_MAX" if k else "MEAN", [x, ends], [reduced], "ReducerOptions", keepDims=True)
+        n.operator("RESHAPE", [reduced], [operands[-1]], "ReshapeOptions")
+    y = n.tensor(shape, scale=0.13 if name == "ADD" else 0.41, zero_point=-7)
+    n.operator(name, operands, [y], f"{name.title()}Options")
+    tflite = n.build([whole], [y])
+    model = Model(tflite, "mvp")
+    assert (model.layers[-1].kernel == "mvp") == accelerated, model.layers[-1].reason
+    shares = shares_of_exact_outputs(tflite, 3)
+    assert not accelerated or shares[model.layers[-1].index] > 0.9

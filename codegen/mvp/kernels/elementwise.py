@@ -1,13 +1,18 @@
-"""Addition and multiplication of two tensors of one shape: two elements at a time."""
+"""Addition and multiplication of two tensors: two elements at a time.
+
+Where one of them is repeated along some dimensions, its array stands still there: a step of 0.
+"""
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 
 import numpy as np
 
+from codegen.errors import TokayError
 from codegen.mvp.assembler import Program
-from codegen.mvp.isa import MAX_COUNT, Type
+from codegen.mvp.isa import DIMENSIONS, MAX_COUNT, Type
 from codegen.mvp.kernels.layer import MvpLayer, Placement, Refusal, checked
 from codegen.mvp.kernels.tables import HALF_MIN_NORMAL
 
@@ -17,14 +22,26 @@ cancel and leave their rounding; a product that fits the output is small, and it
 
 
 @dataclass(frozen=True)
+class Dimension:
+    """``count`` places of the output, ``steps`` elements apart in either input; 0 where it is repeated."""
+
+    count: int
+    steps: tuple[int, int]
+
+
+@dataclass(frozen=True)
 class Elementwise:
-    """Quantized ``add`` or ``mul``: scales and zero points of both inputs and of the output."""
+    """Quantized ``add`` or ``mul``: scales and zero points of both inputs and of the output.
+
+    ``repeated`` are the dimensions, innermost first, of a broadcast; none if the shapes are the same.
+    """
 
     operation: str
     elements: int
     scales: tuple[float, float, float]
     zero_points: tuple[int, int, int]
     clamp: tuple[int, int] = (-128, 127)
+    repeated: tuple[Dimension, ...] = ()
 
 
 def refusal(layer: Elementwise) -> str | None:
@@ -34,48 +51,67 @@ def refusal(layer: Elementwise) -> str | None:
         return f"factors {', '.join(f'{f:.3g}' for f in factors)} do not suit binary16"
     if layer.operation == "mul" and layer.clamp != (-128, 127):
         return "a multiplication with an activation leaves no register for its bounds"
-    units = (layer.elements + 1) // 2
-    if _columns(units) * MAX_COUNT < units:
+    if layer.repeated and (layer.repeated[0].steps != (1, 1) or layer.repeated[0].count % 2):
+        return "operands that are repeated value by value, or in odd numbers"
+    if len(_dimensions(layer)) > DIMENSIONS:
         return f"{layer.elements} elements cannot be looped over"
     return None
+
+
+def _dimensions(layer: Elementwise) -> list[Dimension]:
+    """In pairs of elements, each of no more than a loop can do."""
+    first, *others = layer.repeated or (Dimension((layer.elements + 1) // 2 * 2, (1, 1)),)
+    pairs = Dimension(first.count // 2, (1, 1))
+    found = []
+    for d in (pairs, *(Dimension(d.count, (d.steps[0] // 2, d.steps[1] // 2)) for d in others)):
+        inner = max(n for n in range(1, MAX_COUNT + 1) if d.count % n == 0)
+        found.append(Dimension(inner, d.steps))
+        if inner < d.count:
+            found.append(Dimension(d.count // inner, (inner * d.steps[0], inner * d.steps[1])))
+    return found
 
 
 def elementwise(layer: Elementwise, at: Placement) -> MvpLayer | Refusal:
     problem = refusal(layer)
     if problem:
         return Refusal(problem)
-    units = (layer.elements + 1) // 2
-    columns = _columns(units)
+    dimensions = _dimensions(layer)
     terms = sum(layer.scales[:2]) / layer.scales[2] * 255 + 128
+    try:
+        program = _program(layer, at, dimensions)
+    except TokayError as error:  # a limit of the accelerator
+        return Refusal(str(error))
     return checked(
         MvpLayer(
             kernel=layer.operation,
             variant="pairs of elements",
-            programs=_program(layer, at, columns, units // columns)[None],
+            programs=program[None],
             constants=b"",
             scratch_bytes=0,
-            output_bytes=2 * units,
+            output_bytes=layer.elements + layer.elements % 2,
             largest_sum=terms if layer.operation == "add" else 255.0 * 255.0,
         )
     )
 
 
-def _columns(units: int) -> int:
-    return max(d for d in range(1, MAX_COUNT + 1) if units % d == 0)
-
-
-def _program(layer: Elementwise, at: Placement, columns: int, rows: int) -> np.ndarray:
+def _program(layer: Elementwise, at: Placement, dimensions: list[Dimension]) -> np.ndarray:
     p = Program(layer.operation)
-    dims = [(columns, 1), (rows, columns)]
-    first = p.array("first", at.inputs[0], Type.INT8, dims, complex=True)
-    second = p.array("second", at.inputs[1], Type.INT8, dims, complex=True)
+    first, second = (
+        p.array(name, at.inputs[k], Type.INT8, [(d.count, d.steps[k]) for d in dimensions], complex=True)
+        for k, name in enumerate(("first", "second"))
+    )
+    places = np.cumprod([1, *(d.count for d in dimensions)])
+    dims = [(d.count, int(place)) for d, place in zip(dimensions, places[:-1], strict=True)]
     out = p.array("output", at.output, Type.INT8, dims, complex=True)
     clamped = layer.clamp != (-128, 127)
     store = out.of(3, 0)
     if clamped:
         p.set(0, layer.clamp[0])
         p.set(7, layer.clamp[1])
-    with p.loop(rows), p.loop(columns, increment=[first.dim(1), second.dim(1), out.dim(1)]):
+    with contextlib.ExitStack() as loops:
+        for k in reversed(range(len(dimensions))):
+            outer = [array.dim(k + 1) for array in (first, second, out)] if k + 1 < len(dimensions) else []
+            loops.enter_context(p.loop(dimensions[k].count, increment=outer))
         loads = {"load0": first.to(1, 0), "load1": second.to(2, 0)}
         if layer.operation == "add":
             _add(p, layer, loads, None if clamped else store)
