@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -84,8 +83,8 @@ def _touched(graph: Graph, group: Group, weights: str, cycles: Cycles) -> int:
 
 
 def _m33_cycles(graph: Graph, layer: Layer) -> int | None:
-    shape = graph.tensors[layer.output].shape
-    return cortex_m33_cycles(layer, math.prod(shape), shape[-1] if shape else 1)
+    source, output = graph.tensors[layer.inputs[0]], graph.tensors[layer.output]
+    return cortex_m33_cycles(layer, source.elements, output.elements, output.shape[-1] if output.shape else 1)
 
 
 def described_as(own: tuple[Layer, ...], given: tuple[Layer, ...], graph: Graph) -> tuple[Layer, ...]:

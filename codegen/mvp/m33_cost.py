@@ -10,6 +10,7 @@ accelerator takes less than half the time wherever a layer has more than a few h
 from __future__ import annotations
 
 from codegen.layers import Layer
+from codegen.options import MeanOptions
 
 _BY_KERNEL = {
     "conv_2d": (1.03, 13.0, 850),
@@ -17,15 +18,18 @@ _BY_KERNEL = {
     "max_pool_2d": (2.78, 4.0, 300),
     "average_pool_2d": (2.6, 0.0, 300),
     "add": (0.0, 21.0, 270),
-    "mul": (0.0, 21.0, 270),
-    "mean": (0.0, 200.0, 300),
+    "mul": (0.0, 17.0, 270),
     "depthwise_conv_2d": (0.0, 27.0, 300),
 }
 _DEPTHWISE_CHANNEL = 480
+_MEAN = (2.7, 23.0)  # for each input value: where channels are kept, and where they are summed too
 
 
-def cortex_m33_cycles(layer: Layer, outputs: int, channels: int) -> int | None:
-    """Estimated cycles of a layer with so many output values in so many channels; None if unknown."""
+def cortex_m33_cycles(layer: Layer, inputs: int, outputs: int, channels: int) -> int | None:
+    """Estimated cycles of a layer with so many values in its first input, and output values in so many
+    channels; None if unknown."""
+    if isinstance(layer.options, MeanOptions):
+        return round(_MEAN[layer.options.reduced_shape[3] > 1] * inputs + 20 * outputs + 300)
     if layer.kernel not in _BY_KERNEL:
         return None
     per_mac, per_output, fixed = _BY_KERNEL[layer.kernel]

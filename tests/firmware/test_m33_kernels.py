@@ -10,6 +10,7 @@ from host.runtime import Model
 from tests.firmware import m33_rig
 from tests.golden import test_single_operators as operators
 from tests.places import ROOT, SHARED
+from tests.tflite_builder import NetworkBuilder
 
 pytestmark = pytest.mark.skipif(m33_rig.available() is not None, reason=str(m33_rig.available()))
 
@@ -69,6 +70,7 @@ def test_every_layer_is_the_vendors_reference_when_rounding_once(path):
         operators.test_pools,
         operators.test_reductions,
         operators.test_add_sub_and_mul,
+        operators.test_concatenation,
     ],
     ids=lambda test: test.__name__.removeprefix("test_"),
 )
@@ -84,6 +86,31 @@ def test_random_operators(bench, random_models, monkeypatch):
 
     monkeypatch.setattr(operators, "assert_exact", same_as_portable)
     random_models()
+
+
+@pytest.mark.parametrize("value", [-128, 127])
+@pytest.mark.parametrize(
+    "shape", [(1, 30, 20, 6), (1, 3, 300, 9), (1, 255, 1, 4), (1, 2, 256, 4), (2, 16, 17, 7)]
+)
+def test_means_of_many_extreme_values(bench, shape, value):
+    """More of them than two bytes can count."""
+    n = NetworkBuilder()
+    x, y = n.tensor(shape, scale=0.05, zero_point=-3), n.tensor(shape[3:], scale=0.06, zero_point=5)
+    n.operator("MEAN", [x, n.tensor((3,), "int32", data=np.array([0, 1, 2]))], [y], "ReducerOptions")
+    model = Model(n.build([x], [y]))
+    values = np.full(shape, value, np.int8)
+    values[..., 1] = 100
+    np.testing.assert_array_equal(bench.run(model.plan, values)[0].output, model.invoke(values))
+
+
+@pytest.mark.parametrize("elements", [1, 3, 4, 6, 257])
+def test_tables_of_any_length(bench, elements):
+    n = NetworkBuilder()
+    x, y = n.tensor((elements,), scale=0.05), n.tensor((elements,), scale=0.03, zero_point=9)
+    n.operator("LEAKY_RELU", [x], [y], "LeakyReluOptions", alpha=0.3)
+    model = Model(n.build([x], [y]))
+    for values in inputs(model, 4):
+        np.testing.assert_array_equal(bench.run(model.plan, values)[0].output, model.invoke(values))
 
 
 # Exact instruction counts of the shipped model's layers, by the compiler that this is developed with.

@@ -1,10 +1,7 @@
 /* average_pool_2d for the Cortex-M33: four channels at a time as pairs of int16 sums. */
 #include "../../pool_window.h"
 #include "../../quantization.h"
-#include "m33.h"
-
-/* Positions whose sum fits an int16: 255 * 128 < 2^15. */
-#define SMALL_WINDOW 255
+#include "bytes.h"
 
 static int8_t mean(const nn_pool_2d_options_t *o, int32_t sum, int32_t count)
 {
@@ -12,33 +9,18 @@ static int8_t mean(const nn_pool_2d_options_t *o, int32_t sum, int32_t count)
     return (int8_t)nn_clamp(value, o->clamp_min, o->clamp_max);
 }
 
-static inline uint32_t add_even_bytes(uint32_t sums, uint32_t bytes)
-{
-    return (uint32_t)__sxtab16((int16x2_t)sums, bytes);
-}
-
-static inline uint32_t add_odd_bytes(uint32_t sums, uint32_t bytes)
-{
-    uint32_t result;
-    __asm__("sxtab16 %0, %1, %2, ror #8" : "=r"(result) : "r"(sums), "r"(bytes));
-    return result;
-}
-
 static void pool_4(const nn_pool_2d_options_t *o, const pool_window_t *w, const int8_t *from, int8_t *to)
 {
-    uint32_t even = 0, odd = 0;
+    m33_byte_sums_t sums = {0, 0};
     for (int32_t r = w->rows; r > 0; r--, from += w->skip) {
         for (int32_t c = w->columns; c > 0; c--, from += w->step) {
-            const uint32_t bytes = m33_load(from);
-            even = add_even_bytes(even, bytes);
-            odd = add_odd_bytes(odd, bytes);
+            m33_add_bytes(&sums, m33_load(from));
         }
     }
     const int32_t count = w->rows * w->columns;
-    to[0] = mean(o, (int16_t)even, count);
-    to[1] = mean(o, (int16_t)odd, count);
-    to[2] = mean(o, (int32_t)even >> 16, count);
-    to[3] = mean(o, (int32_t)odd >> 16, count);
+    for (int32_t c = 0; c < 4; c++) {
+        to[c] = mean(o, m33_byte_sum(&sums, c), count);
+    }
 }
 
 static void pool_1(const nn_pool_2d_options_t *o, const pool_window_t *w, const int8_t *from, int8_t *to)
@@ -61,7 +43,7 @@ nn_status_t nn_kernel_average_pool_2d(const nn_call_t *call)
         for (int32_t x = 0; x < o->output_width; x++) {
             const pool_window_t w = pool_window(o, input, y, x);
             int32_t c = 0;
-            for (; c + 4 <= o->channels && w.rows * w.columns <= SMALL_WINDOW; c += 4) {
+            for (; c + 4 <= o->channels && w.rows * w.columns <= M33_BYTE_SUMS; c += 4) {
                 pool_4(o, &w, w.first + c, output + c);
             }
             for (; c < o->channels; c++) {

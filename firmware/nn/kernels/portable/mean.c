@@ -1,18 +1,5 @@
 /* mean: sums over the reduced dimensions, requantized by a multiplier that holds 1 / count. */
-#include "nn_kernels.h"
-#include "quantization.h"
-
-static int32_t sum_reduced(const nn_mean_options_t *o, const int8_t *input)
-{
-    const int32_t *n = o->reduced_shape, *s = o->reduced_strides;
-    int32_t sum = 0;
-    for (int32_t i = 0; i < n[0]; i++)
-        for (int32_t j = 0; j < n[1]; j++)
-            for (int32_t k = 0; k < n[2]; k++)
-                for (int32_t l = 0; l < n[3]; l++)
-                    sum += input[i * s[0] + j * s[1] + k * s[2] + l * s[3]];
-    return sum;
-}
+#include "mean.h"
 
 nn_status_t nn_kernel_mean(const nn_call_t *call)
 {
@@ -26,10 +13,7 @@ nn_status_t nn_kernel_mean(const nn_call_t *call)
             for (int32_t k = 0; k < n[2]; k++)
                 for (int32_t l = 0; l < n[3]; l++) {
                     const int8_t *first = input + i * s[0] + j * s[1] + k * s[2] + l * s[3];
-                    const int32_t value = nn_requantize(sum_reduced(o, first) - o->offset,
-                                                        o->output_multiplier, o->output_shift) +
-                                          o->output_zero_point;
-                    *output++ = (int8_t)nn_clamp(value, INT8_MIN, INT8_MAX);
+                    *output++ = mean_scaled(o, mean_sum(o, first));
                 }
     return NN_OK;
 }
