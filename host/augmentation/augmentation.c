@@ -129,29 +129,34 @@ static const float *made_noise(const augmentation_source_t *source, size_t row, 
   return source->noises + row * source->noise_samples + place_of(start, source->noise_samples - samples);
 }
 
+/* A recording, forwards and backwards as often as it takes, from a drawn place. */
+static void repeat(const int16_t *recording, size_t length, uint32_t start, float factor, float *out, size_t count) {
+  size_t at = place_of(start, length);
+  for (size_t i = 0; i < count; ++i) {
+    size_t in_turn = at < length ? at : 2 * length - 1 - at;
+    out[i] = (float)recording[in_turn] * factor;
+    if (++at == 2 * length) at = 0;
+  }
+}
+
 /* Adds the drawn noise at a loudness. */
 static void add_noise(const augmentation_source_t *source, const augmentation_draw_t *draw, float loudness,
                       float *signal, size_t samples, float *scratch) {
   const float *noise = scratch;
   if (draw->noise >= 0) {
     const int16_t *recording = source->recordings[draw->noise];
-    recording += place_of(draw->noise_start, source->recording_samples[draw->noise] - samples);
-    for (size_t i = 0; i < samples; ++i) scratch[i] = recording[i];
+    size_t length = source->recording_samples[draw->noise];
+    if (length > samples) {
+      recording += place_of(draw->noise_start, length - samples);
+      for (size_t i = 0; i < samples; ++i) scratch[i] = recording[i];
+    } else {
+      repeat(recording, length, draw->noise_start, 1, scratch, samples);
+    }
   } else {
     noise = made_noise(source, (size_t)draw->noise_row, draw->noise_start, samples);
   }
   float own = augmentation_loudness(noise, samples), factor = own > 1e-6f ? loudness / own : 0;
   for (size_t i = 0; i < samples; ++i) signal[i] += noise[i] * factor;
-}
-
-/* A recorded silence, forwards and backwards as often as it takes, from a drawn place. */
-static void repeat(const int16_t *clip, size_t samples, uint32_t start, float factor, float *out, size_t count) {
-  size_t at = place_of(start, samples);
-  for (size_t i = 0; i < count; ++i) {
-    size_t in_turn = at < samples ? at : 2 * samples - 1 - at;
-    out[i] = (float)clip[in_turn] * factor;
-    if (++at == 2 * samples) at = 0;
-  }
 }
 
 /* Rounded and saturated, as a microphone's converter does. */

@@ -71,7 +71,7 @@ typedef struct {
   const frontend_config_t *frontend;
   const int16_t *clips; /* [clip_count][clip_samples] */
   size_t clip_count;
-  const int16_t *const *recordings; /* background */
+  const int16_t *const *recordings; /* background; one shorter than an example is repeated */
   const size_t *recording_samples;
   size_t recording_count;
   const float *noises; /* [noise_rows][noise_samples], see augmentation_noise; row 0 is white */

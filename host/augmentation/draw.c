@@ -27,8 +27,7 @@ static float draw_settled(const augmentation_settings_t *s, random_t *r) {
 static int32_t draw_noise(const augmentation_source_t *source, random_t *r) {
   uint32_t choice = random_below(r, (uint32_t)source->recording_count + 2);
   if (choice < 2) return AUGMENTATION_MADE_NOISE;
-  size_t most = augmentation_most_samples(source);
-  return source->recording_samples[choice - 2] > most ? (int32_t)choice - 2 : AUGMENTATION_MADE_NOISE;
+  return source->recording_samples[choice - 2] ? (int32_t)choice - 2 : AUGMENTATION_MADE_NOISE;
 }
 
 static void draw_room(const augmentation_settings_t *s, random_t *r, augmentation_draw_t *d) {

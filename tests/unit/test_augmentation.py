@@ -349,6 +349,20 @@ def test_a_recorded_silence_is_repeated_without_a_jump() -> None:
     assert pcm[0] == 4000 and np.max(np.abs(np.diff(pcm))) == 1 and pcm.max() == 7999 and pcm.min() == 0
 
 
+def test_a_recording_shorter_than_an_example_is_heard_too() -> None:
+    """Forwards and backwards, for as long as the example lasts; one without samples never."""
+    settings = dataclasses.replace(PLAIN, noise_probability=1.0, lead_in_probability=1.0)
+    ramp = np.arange(1, 9001, dtype=np.int16)
+    augmenter = Augmenter(settings, FRONTEND, CLIPS, [ramp, ramp[:0]])
+    draws = [augmenter.draw(Job(0, KEYWORD), (1,), index) for index in range(400)]
+    shares = [np.mean([draw.noise == noise for draw in draws]) for noise in (0, 1)]
+    assert 0.2 < shares[0] < 0.3 and shares[1] == 0
+    draw = Draw(speed=1, gain=1, lead_in_clip=-1, lead_in_samples=12000, noise_loudness=1000.0)
+    pcm = augmenter.pcm(Job(-1, SILENCE), draw).astype(int)
+    assert len(pcm) == 20000 and np.ptp(pcm) > 1000 and np.max(np.abs(np.diff(pcm))) <= 1
+    assert np.argmax(pcm) in range(8990, 9000) and abs(pcm[17999] - pcm[0]) <= 1
+
+
 def test_loudness_is_that_of_the_louder_half() -> None:
     assert abs(augmentation.loudness(word()) / np.sqrt(_loud_half(word())) - 1) < 1e-5
     assert augmentation.loudness(np.zeros(8000)) == 0 and augmentation.loudness(np.ones(5)) == 0
