@@ -213,10 +213,10 @@ def _suggested(suggested: Mapping[str, Any]) -> str:
         f"{found['keyword_hours']:.2f} h with keywords, {found['background_false_accepts']} in "
         f"{found['background_hours']:.2f} h without.</p>"
     )
-    section = _section(
-        "Suggested operating point", text + _plots([_figure(_sweep(suggested), _SWEEP_CAPTION)])
-    )
-    return section + _streaming("Streams, detector as suggested", suggested["judged_on"])
+    if found["background_hours"]:  # else there is no rate to draw
+        text += _plots([_figure(_sweep(suggested), _SWEEP_CAPTION)])
+    judged = _streaming("Streams, detector as suggested", suggested["judged_on"])
+    return _section("Suggested operating point", text) + judged
 
 
 _SWEEP_CAPTION = "Misses against false accepts an hour without keywords: a line for each averaging window"
@@ -224,8 +224,8 @@ _SWEEP_CAPTION = "Misses against false accepts an hour without keywords: a line 
 
 def _sweep(suggested: Mapping[str, Any]) -> Plot:
     points, found = suggested["sweep"], suggested["found_on"]
-    floor = 0.5 / max(found["background_hours"], 1e-9)  # where none was counted
-    ceiling = max([10.0, *(p["background_false_accepts_per_hour"] for p in points)])
+    floor = 0.5 / found["background_hours"]  # where none was counted
+    ceiling = max([10.0, 10 * floor, *(p["background_false_accepts_per_hour"] for p in points)])
     decades = [d for d in (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0, 10000.0) if floor <= d <= ceiling]
     plot = Plot(
         Axis("false accepts an hour (none: at the left edge)", floor, ceiling, decades, "log"),

@@ -263,6 +263,31 @@ def test_the_report_is_one_page(model: Path, dataset: Path, tmp_path: Path) -> N
     assert "a&amp;b.wav" in text and "Suggested operating point" in text
 
 
+@pytest.mark.parametrize("minutes", [3, 1])
+def test_the_sweep_of_a_short_background_without_false_accepts(
+    model: Path, dataset: Path, minutes: int
+) -> None:
+    """Half a false accept in it is 10 an hour and more, where the axis used to end."""
+    from host.report import page
+
+    result = run(model, "--dataset", dataset, "--suggest", *SHORT[:-1], minutes / 60)
+    for point in result["suggested"]["sweep"]:
+        point["background_false_accepts_per_hour"] = 0.0
+    result["suggested"]["found_on"]["background_false_accepts_per_hour"] = 0.0
+    plots = re.findall(r"<svg.*?</svg>", page.html(result), re.DOTALL)
+    [sweep] = [plot for plot in plots if "false accepts an hour" in plot]
+    lines = re.findall(r'<polyline points="([^"]*)"', sweep)
+    places = {float(point.split(",")[0]) for line in lines for point in line.split()}
+    assert places == {62.0}  # the left edge, as the axis says
+
+
+def test_a_suggestion_without_hours_of_background(model: Path, dataset: Path, tmp_path: Path) -> None:
+    arguments = ["--dataset", dataset, "--suggest", *SHORT[:-1], 0, "--report", tmp_path / "report.html"]
+    run(model, *arguments)
+    text = (tmp_path / "report.html").read_text()
+    assert "Suggested operating point" in text and "false accepts an hour (none" not in text
+
+
 def test_normal_deviate_axes_are_straight_for_normal_scores() -> None:
     from statistics import NormalDist
 
