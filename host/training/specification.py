@@ -271,10 +271,12 @@ def _validate_detector(spec: Specification, require: Callable[[bool, str], None]
     require(all(0 <= t <= 255 for t in thresholds), "detection_threshold_list has a value outside 0..255")
     require(detector.minimum_count >= 1, "minimum_count must be at least 1")
     require(detector.latency_ms >= 1, "latency_ms must be at least 1")
-    most = most_samples(detector.average_window_duration_ms, detector.latency_ms)
+    period_ms = max(detector.latency_ms, spec.frontend.window_step_ms)  # no inference without a column
+    most = most_samples(detector.average_window_duration_ms, period_ms)
     require(
         detector.minimum_count <= most,
-        f"minimum_count {detector.minimum_count} is never reached: the average window has {most}",
+        f"minimum_count {detector.minimum_count} is never reached: the average window has {most} inferences, "
+        f"one in {period_ms} ms",
     )
 
 
