@@ -3,7 +3,8 @@
 ``testing_list.txt`` and ``validation_list.txt`` name the clips of those splits; every other clip of a
 listed word is for training. Words that no list names are split by a hash of the speaker, and so is all
 where there are no lists; a speaker that a list does name stays in the split that the list says. Folders
-whose name starts with ``_background`` hold noise, not words.
+whose name starts with ``_background`` hold noise, not words. Names are taken in Unicode's composed form
+(NFC), whichever form the file system that they come from writes: macOS writes letters and accents apart.
 
 A speaker in two splits makes every score too good, so it is refused; ``TOKAY_ALLOW_LEAKS=1`` makes it a
 warning, for those who know. (The same recording in two splits is found when it is read: store.py.)
@@ -14,6 +15,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,7 +123,9 @@ def _is_background(folder: Path) -> bool:
 
 
 def _split(root: Path, paths: Sequence[Path], listed: dict[str, str]) -> tuple[Clip, ...]:
-    names = [f"{path.parent.name}/{path.name}" for path in paths]
+    names = [_composed(f"{path.parent.name}/{path.name}") for path in paths]
+    if twice := next((name for name, n in Counter(names).items() if n > 1), None):
+        raise TokayError(f"{root}: two clips are called {twice}, in two Unicode forms", hint="rename one")
     listed_words = {stem.split("/")[0] for stem in listed}
     drawn = [split for split, name in LISTS.items() if not (root / name).is_file()]
     splits: dict[str, str] = {}
@@ -193,7 +198,7 @@ def _read_lists(root: Path) -> tuple[dict[str, str], list[str]]:
         except UnicodeDecodeError as error:
             raise TokayError(f"{path}: not a text file") from error
         for number, line in enumerate(lines, 1):
-            name = line.strip().replace("\\", "/").removeprefix("./")
+            name = _composed(line.strip().replace("\\", "/").removeprefix("./"))
             if not name:
                 continue
             if name.count("/") != 1 or ".." in name.split("/"):
@@ -207,6 +212,10 @@ def _read_lists(root: Path) -> tuple[dict[str, str], list[str]]:
                 )
             listed[stem] = split
     return listed, warnings
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
 
 
 def _stem(name: str) -> str:

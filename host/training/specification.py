@@ -11,6 +11,7 @@ import importlib.util
 import math
 import re
 import sys
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -253,6 +254,8 @@ def _validate(spec: Specification) -> None:
     require(bool(spec.keywords), "no class is a keyword (labels that start with _ are never detected)")
     for label in spec.classes:
         require(bool(label) and label == label.strip(), f"class {label!r} is no name of a folder")
+        composed = unicodedata.is_normalized("NFC", label)  # as the names of a dataset's folders are taken
+        require(composed, f"class {label!a} is not in Unicode's composed form, NFC")
         require(not label.startswith("_") or label in (UNKNOWN, SILENCE), f"class {label!r} is not known")
     for label, weight in spec.class_weights.items():
         require(label in spec.classes, f"class_weights names {label!r}, which is no class")

@@ -75,6 +75,23 @@ def test_without_lists_a_speaker_is_in_one_split(dataset: Path) -> None:
     assert len(found.warnings) == 2
 
 
+def test_names_are_the_same_in_either_unicode_form(dataset: Path) -> None:
+    """As macOS writes a folder, and lists that were written elsewhere."""
+    (dataset / "tree").rename(dataset / "o\u0308l")
+    for file in ("testing_list.txt", "validation_list.txt"):
+        text = (dataset / file).read_text().replace("tree/", "\u00f6l/")
+        (dataset / file).write_text(text, encoding="utf-8")
+    found = folder.scan(dataset)
+    split = {clip.name: clip.split for clip in found.clips if clip.word == "\u00f6l"}
+    assert (split["\u00f6l/aa_nohash_0.wav"], split["\u00f6l/bb_nohash_0.wav"]) == ("testing", "validation")
+    assert all(clip.path.is_file() for clip in found.clips)
+    assert not any("no folder" in warning for warning in found.warnings)
+    write(dataset / "\u00f6l" / "aa_nohash_0.wav", tone(16000, 1.0), 16000)
+    if len(list(dataset.glob("*l"))) == 2:  # a file system that takes them for one has one file
+        with pytest.raises(TokayError, match="two clips are called \u00f6l/aa_nohash_0"):
+            folder.scan(dataset)
+
+
 def test_a_clip_in_both_lists_is_refused(dataset: Path) -> None:
     (dataset / "validation_list.txt").write_text("on/bb_nohash_0.wav\non/aa_nohash_0.wav\n")
     with pytest.raises(TokayError, match="aa_nohash_0"):

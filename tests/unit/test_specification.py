@@ -90,6 +90,7 @@ def test_class_of() -> None:
         ({"classes": ("on", "on")}, "twice"),
         ({"classes": ("_unknown_", "_silence_")}, "no class is a keyword"),
         ({"classes": ("on", "_noise_")}, "_noise_"),
+        ({"classes": ("on", "no\u0308")}, "class 'no.u0308' is not in Unicode's composed form"),
         ({"name": "a b"}, "a name is"),
         ({"class_weights": {"off": 1.0}}, "'off'"),
         ({"class_weights": {"on": -1.0}}, "negative"),
