@@ -109,7 +109,7 @@ def background_stream(source: Material, seed: int, minutes: float = 20) -> Strea
         talk = rng.random() < 0.5 and len(source.others) > 0
         rms = 10 ** rng.uniform(np.log10(_QUIET_RMS), np.log10(_LOUD_RMS))
         if talk:
-            count = samples // (2 * rate)
+            count = samples // max(2 * rate, source.others.shape[1])
             chosen = _draw(rng, len(source.others), count)
             level = float(_LEVEL * 10 ** (rng.uniform(-12, 6) / 20))
             piece, words = _talk(

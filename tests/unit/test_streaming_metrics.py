@@ -147,6 +147,18 @@ def test_hours_without_a_keyword(store: Store) -> None:
     assert not streams.background_stream(bare, 2, minutes=1).spoken
 
 
+def test_hours_without_a_keyword_have_words_of_any_length(store: Store) -> None:
+    """One follows the other, also where clips are longer than the two seconds that a word has elsewhere."""
+    source = streams.material(store, "testing", KEYWORDS, tone_words.RATE)
+    for seconds, words in ((1, 30), (3, 20)):
+        longer = replace(source, others=np.tile(source.others, (1, seconds)))
+        stream = streams.background_stream(longer, 4, minutes=6)
+        said = [word for word in stream.spoken if word.label == "tree"]
+        by_minute = np.bincount([word.start_ms // 60_000 for word in said], minlength=6)
+        assert set(by_minute) == {0, words}
+        assert {word.end_ms - word.start_ms for word in said} == {1000 * seconds}
+
+
 def test_a_false_accept_is_named_by_what_was_still_in_the_window() -> None:
     spoken = (Spoken("tree", 1000, 2000), Spoken(streams.BABBLE, 8000, 68_000), Spoken("cat", 69_000, 70_000))
     stream = Scored("", np.zeros((0, 3), np.uint8), np.zeros(0, np.int64), spoken, 80_000)
