@@ -1,7 +1,8 @@
 """Recordings given by the user, with labels that say which word is where.
 
 Labels are lines ``start end word`` in seconds, as Audacity exports a label track (tabs or spaces; ``#``
-begins a comment), or JSON with a list ``keywords`` of objects with ``word``, ``start_ms``, ``end_ms``.
+begins a comment, ``\\`` the frequencies of the label above, which say nothing here), or JSON with a list
+``keywords`` of objects with ``word``, ``start_ms``, ``end_ms``.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def read_labels(path: Path) -> tuple[Spoken, ...]:
 def _from_lines(path: Path, text: str) -> Iterable[Spoken]:
     for number, line in enumerate(text.splitlines(), 1):
         parts = line.split("#")[0].split(None, 2)
-        if not parts:
+        if not parts or parts[0] == "\\":
             continue
         where = f"{path}:{number}"
         if len(parts) != 3:

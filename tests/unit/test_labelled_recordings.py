@@ -28,6 +28,11 @@ def test_lines_in_any_order_with_comments(tmp_path: Path) -> None:
     assert words[0].end_ms == 2000  # a clip goes on for a quarter of a second after its word
 
 
+def test_frequencies_that_audacity_exports_are_passed_over(tmp_path: Path) -> None:
+    text = "1.250000\t1.750000\ton\n\\\t120.000000\t3400.000000\n3.500000\t4.000000\toff\n"
+    assert [word.label for word in recordings.read_labels(labels(tmp_path, text))] == ["on", "off"]
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [("l.txt", "1.25 1.75 on"), ("l.json", '[{"word": "on", "start_ms": 1250, "end_ms": 1750}]')],
