@@ -19,6 +19,7 @@ from host.metrics.streaming import Spoken
 from host.metrics.streams import Stream
 
 _AROUND_MS = 250  # of what follows a word in a clip of a second: a detection may come so much later
+_LATE_MS = 1000 + _AROUND_MS  # a word may go on after the recording: it was cut, or labelled generously
 _HINT = "a line is: start end word, in seconds"
 
 
@@ -27,11 +28,11 @@ def load(audio: Path, labels: Path | None, rate: int, *, resample: bool = False)
     samples = read_audio(audio, rate, resample=resample)
     spoken = read_labels(labels) if labels else ()
     end_ms = 1000 * len(samples) // rate
-    late = next((word for word in spoken if word.start_ms >= end_ms), None)
+    late = next((word for word in spoken if word.end_ms > end_ms + _LATE_MS or word.start_ms >= end_ms), None)
     if late is not None:
+        from_to = f"from {late.start_ms / 1000:g} to {(late.end_ms - _AROUND_MS) / 1000:g} s"
         raise TokayError(
-            f"{labels}: {late.label!r} starts at {late.start_ms / 1000:g} s, "
-            f"{audio} ends at {end_ms / 1000:g} s",
+            f"{labels}: {late.label!r} {from_to}, {audio} ends at {end_ms / 1000:g} s",
             hint="do the labels belong to another recording?",
         )
     return Stream(audio.name, samples, tuple(spoken))

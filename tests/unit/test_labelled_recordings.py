@@ -86,6 +86,9 @@ def test_files_that_are_not_there_or_not_text(tmp_path: Path) -> None:
 def test_labels_of_another_recording(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", np.zeros(16000, np.int16), 8000)
     path = labels(tmp_path, json.dumps([{"word": "on", "start_ms": 2500, "end_ms": 2900}]), "a.json")
-    with pytest.raises(TokayError, match=r"'on' starts at 2\.5 s"):
+    with pytest.raises(TokayError, match=r"'on' from 2\.5 to 2\.9 s, .*a\.wav ends at 2 s"):
         recordings.load(tmp_path / "a.wav", path, 8000)
+    with pytest.raises(TokayError, match=r"'on' from 1\.5 to 60 s, .*a\.wav ends at 2 s"):
+        recordings.load(tmp_path / "a.wav", labels(tmp_path, "1.5 60 on\n"), 8000)
+    assert recordings.load(tmp_path / "a.wav", labels(tmp_path, "1.5 2.9 on\n"), 8000).spoken
     assert recordings.load(tmp_path / "a.wav", None, 8000).spoken == ()
