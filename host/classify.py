@@ -21,7 +21,7 @@ import numpy as np
 
 from host import cli, listening, model_files, target
 from host.audio import read_audio
-from host.detector import most_samples
+from host.detector import never_detects
 from host.device import messages as m
 from host.display import Display
 from host.dumps import Folders, Recording
@@ -147,15 +147,10 @@ def _require_detections(pipeline: Pipeline, args: Any) -> None:
     """Refuses options with which the averaging window never holds as many inferences as are asked for."""
     given = (args.average_window_duration_ms, args.minimum_count, args.latency_ms)
     settings = pipeline.settings
-    step_ms = 1000 * pipeline.frontend.settings.step_samples // pipeline.sample_rate_hz
-    period_ms = max(settings.latency_ms, step_ms)
-    most = most_samples(settings.average_window_ms, period_ms)
-    if any(value is not None for value in given) and settings.minimum_count > most:
-        raise TokayError(
-            f"nothing would ever be detected: {settings.minimum_count} inferences are asked for, the "
-            f"averaging window of {settings.average_window_ms} ms holds {most} at one in {period_ms} ms",
-            hint="a longer window (-w), a smaller count (-c) or more inferences (-l)",
-        )
+    step_ms = pipeline.frontend.settings.window_step_ms
+    reason = never_detects(settings.minimum_count, settings.average_window_ms, settings.latency_ms, step_ms)
+    if reason and any(value is not None for value in given):
+        raise TokayError(reason, hint="a longer window (-w), a smaller count (-c) or more inferences (-l)")
 
 
 def classify(args: Any, *, quiet: bool = False) -> dict[str, Any]:

@@ -20,6 +20,19 @@ def most_samples(window_ms: int, period_ms: int) -> int:
     return min(1 + window_ms // period_ms, MAX_SAMPLES)
 
 
+def never_detects(minimum_count: int, window_ms: int, latency_ms: int, step_ms: int) -> str | None:
+    """Why a detector never detects anything: its window holds fewer scores than it waits for, with an
+    inference every ``latency_ms`` or, where that is longer, every step of the front end; else None."""
+    period_ms = max(latency_ms, step_ms)
+    most = most_samples(window_ms, period_ms)
+    if minimum_count <= most:
+        return None
+    return (
+        f"nothing would ever be detected: minimum_count asks for {minimum_count} inferences, the averaging "
+        f"window of {window_ms} ms holds {most} at one in {period_ms} ms"
+    )
+
+
 @dataclass(frozen=True)
 class DetectorSettings:
     """As in a model's parameters. Thresholds are 0..255, one for all classes or one for each."""

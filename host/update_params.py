@@ -18,6 +18,7 @@ from codegen.graph import Graph
 from codegen.parameters import Parameters, check_type, infer_type, read_parameters, write_parameters
 from codegen.read import read_model
 from host import cli, model_files
+from host.detector import never_detects
 from host.errors import TokayError
 
 _FFT_LENGTH = "fe.fft_length"
@@ -116,7 +117,10 @@ def _unusable(graph: Graph, params: Parameters) -> TokayError | None:
     """Why a device could not listen with these parameters."""
     try:
         if has_frontend(params):
-            settings_of(graph, params)
+            frontend, detector = settings_of(graph, params)
+            count, window_ms = detector.minimum_count, detector.average_window_ms
+            reason = never_detects(count, window_ms, detector.latency_ms, frontend.window_step_ms)
+            return TokayError(reason, hint="set what belongs together in one command") if reason else None
         else:
             ApplicationSettings.from_parameters(params, graph.tensors[graph.outputs[0]].elements)
     except TokayError as error:

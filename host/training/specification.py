@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import Any
 
 from codegen.frontend import FrontendSettings
-from host.detector import most_samples
+from host.detector import never_detects
 from host.errors import TokayError
 from host.training import recipe
 from host.training.recipe import (
@@ -274,13 +274,11 @@ def _validate_detector(spec: Specification, require: Callable[[bool, str], None]
     require(all(0 <= t <= 255 for t in thresholds), "detection_threshold_list has a value outside 0..255")
     require(detector.minimum_count >= 1, "minimum_count must be at least 1")
     require(detector.latency_ms >= 1, "latency_ms must be at least 1")
-    period_ms = max(detector.latency_ms, spec.frontend.window_step_ms)  # no inference without a column
-    most = most_samples(detector.average_window_duration_ms, period_ms)
-    require(
-        detector.minimum_count <= most,
-        f"minimum_count {detector.minimum_count} is never reached: the average window has {most} inferences, "
-        f"one in {period_ms} ms",
-    )
+    reason = never_detects(
+        detector.minimum_count, detector.average_window_duration_ms, detector.latency_ms,
+        spec.frontend.window_step_ms,
+    )  # fmt: skip
+    require(not reason, str(reason))
 
 
 def _validate_augmentation(augmentation: Augmentation, require: Callable[[bool, str], None]) -> None:

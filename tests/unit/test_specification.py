@@ -97,10 +97,10 @@ def test_class_of() -> None:
         ({"input_scale": 0.0}, "input_scale"),
         ({"detector": Detector(detection_threshold=256)}, "0..255"),
         ({"detector": Detector(detection_threshold_list=(1, 2))}, "one for each class"),
-        ({"detector": Detector(average_window_duration_ms=100, minimum_count=3)}, "never reached"),
+        ({"detector": Detector(average_window_duration_ms=100, minimum_count=3)}, "nothing would ever be"),
         (  # an inference takes a new column, and one comes every 10 ms
             {"detector": Detector(average_window_duration_ms=100, minimum_count=12, latency_ms=1)},
-            "has 11 inferences, one in 10 ms",
+            "asks for 12 inferences, .* holds 11 at one in 10 ms",
         ),
         ({"augmentation": Augmentation(speed=(1.1, 0.9))}, "speed"),
         ({"augmentation": Augmentation(noise_probability=2.0)}, "noise_probability"),

@@ -96,6 +96,8 @@ def test_what_should_be_a_list_is_refused_with_its_name(key: str, value: object)
     [
         ("detection_threshold=999", "detection_threshold"),
         ("suppression_ms=-5", "suppression_ms"),
+        ("minimum_count=5", "minimum_count asks for 5 inferences, the averaging window of 300 ms holds 4"),
+        ("latency_ms=400", "minimum_count asks for 3 inferences, the averaging window of 300 ms holds 1"),
         ("fe.sample_rate_hz=1", "fe.sample_rate_hz"),
         ("fe.window_step_ms=25", "the front end makes"),
         ("classes=on,off", "names 2 classes"),
