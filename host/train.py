@@ -92,10 +92,10 @@ def _require_testing_clips(spec: Specification, store: Store) -> None:
 
 
 def _require_kernels(loaded: LoadedModel) -> None:
-    """Refuses a network that the device cannot run before it has learnt, by one with random weights (those
-    it starts from may be zeros, of which no ranges can be taken)."""
+    """Refuses a network that the device cannot run, or that cannot be rounded in training, before it has
+    learnt: one with random weights (those it starts from may be zeros, of which no ranges can be taken)."""
     from host.runtime import Model
-    from host.training import convert, fit
+    from host.training import convert, fit, quantization_aware
 
     model, sample = fit.build(loaded), convert.unlabelled(loaded.spec)
     convert.require_no_loops(model, loaded.spec)
@@ -103,6 +103,8 @@ def _require_kernels(loaded: LoadedModel) -> None:
     for weight in model.trainable_weights:
         weight.assign(rng.normal(0, 0.1, weight.shape))
     Model(convert.to_int8(model, loaded.spec, sample.features, sample.labels), "mvp")
+    if loaded.spec.quantization_aware.epochs:
+        quantization_aware.rounded(model, loaded.spec, sample, loaded.path)
 
 
 def _files(output: Path) -> tuple[Path, Path, Path]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from host.errors import TokayError
 from host.training.convert import calibration
 from host.training.examples import Examples
 from host.training.network import Network, take_apart
@@ -21,9 +22,11 @@ from host.training.specification import Specification
 
 
 def fold(model: Any) -> Any:
-    """The model without those batch normalizations that follow a layer with weights."""
+    """The model without those batch normalizations that follow a layer with weights; always a functional
+    one."""
     import keras
 
+    model = keras.Model(model.inputs, model.outputs)  # a Sequential cannot be cloned call by call
     before = _folded_into(model)
     by_layer = {layer.name: norm for norm, layer in before.items()}
 
@@ -48,10 +51,10 @@ def fold(model: Any) -> Any:
 
 def rounded(model: Any, spec: Specification, sample: Examples, path: Path) -> Network:
     """A network that rounds, made of ``model`` (with softmax on). ``sample`` sets its ranges, as it will
-    set those of the conversion."""
+    set those of the conversion. TokayError for a network that it cannot be made of."""
     import keras
 
-    network = take_apart(fold(model), 0, path)
+    network = take_apart(_folded(model, path), 0, path)
     batch = calibration(spec, sample.features, sample.labels)
     ends = _rounded_outputs(network.outputs)
     ranges = _ranges(network.outputs, ends, batch)
@@ -72,6 +75,20 @@ def rounded(model: Any, spec: Specification, sample: Examples, path: Path) -> Ne
     x = _rounding(-128 * spec.input_scale, 127 * spec.input_scale, "input_rounded")(inputs)
     network.outputs = keras.Model(inputs, rounding(x))
     return network
+
+
+def _folded(model: Any, path: Path) -> Any:
+    try:
+        folded = fold(model)
+    except (ValueError, TypeError, NotImplementedError) as error:  # of a layer that cannot be copied
+        raise TokayError(f"{path}: quantization_aware cannot copy the network: {error}") from error
+    for layer in folded.layers:
+        if len(layer._inbound_nodes) > 1:  # a range and a rounding belong to one place in the network
+            raise TokayError(
+                f"{path}: quantization_aware cannot round {layer.name}, which is used more than once",
+                hint="a layer for each use, or no quantization_aware",
+            )
+    return folded
 
 
 def round_weights(kernel: Any, depthwise: bool = False) -> Any:

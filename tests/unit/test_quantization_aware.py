@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from codegen.frontend import FrontendSettings
+from host.errors import TokayError
 from host.training.examples import Examples
 from host.training.specification import Specification
 
@@ -78,6 +80,48 @@ def test_folding_changes_nothing_but_the_layers() -> None:
     folded = quantization_aware.fold(model)
     assert not any(isinstance(layer, keras.layers.BatchNormalization) for layer in folded.layers)
     assert np.abs(predicted(folded, features()) - predicted(model, features())).max() < 1e-5
+
+
+@needs_tensorflow
+def test_a_sequential_network_is_rounded_too() -> None:
+    from host.training import quantization_aware
+    from host.training.network import import_keras
+
+    layers = (keras := import_keras(3)).layers
+    model = keras.Sequential([
+        keras.Input((*SPEC.feature_shape, 1)), layers.Conv2D(4, 3, strides=2), layers.BatchNormalization(),
+        layers.ReLU(), layers.Flatten(), layers.Dense(4, activation="softmax"),
+    ])  # fmt: skip
+    folded = quantization_aware.fold(model)
+    assert not any(isinstance(layer, layers.BatchNormalization) for layer in folded.layers)
+    assert np.abs(predicted(folded, features()) - predicted(model, features())).max() < 1e-5
+    rounded = quantization_aware.rounded(model, SPEC, Examples(features(), np.arange(300) % 4), Path("m.py"))
+    assert len(rounded.outputs.trainable_variables) == 4
+
+
+@needs_tensorflow
+@pytest.mark.parametrize(
+    ("kind", "what"), [("shared", "cannot round shared, which is used more than once"), ("lambda", "copy")]
+)
+def test_what_cannot_be_rounded_is_refused_before_training(kind: str, what: str) -> None:
+    from host import train
+    from host.training.network import import_keras
+    from host.training.specification import LoadedModel, QuantizationAware
+
+    def build(spec: Specification) -> Any:
+        layers = (keras := import_keras(3)).layers
+        inputs = keras.Input((*spec.feature_shape, 1))
+        if kind == "shared":
+            shared = layers.Conv2D(1, 3, padding="same", activation="relu", name="shared")
+            x = shared(shared(inputs))
+        else:
+            x = layers.Lambda(lambda x: x + x)(inputs)
+        return keras.Model(inputs, layers.Dense(4, activation="softmax")(layers.Flatten()(x)))
+
+    train._require_kernels(LoadedModel(SPEC, build, Path("m.py")))
+    spec = dataclasses.replace(SPEC, quantization_aware=QuantizationAware(epochs=1))
+    with pytest.raises(TokayError, match=rf"^m\.py: quantization_aware .*{what}"):
+        train._require_kernels(LoadedModel(spec, build, Path("m.py")))
 
 
 @needs_tensorflow
