@@ -65,7 +65,7 @@ def train(
     spec, started = loaded.spec, time.monotonic()
     fit.import_keras(seed)  # first: where TensorFlow is missing, say so before the work
     _require_testing_clips(spec, store)
-    _require_kernels(loaded)
+    _require_network(loaded)
     for line in synthetic.missing(spec.augmentation.synthetic_voices):
         print(f"warning: without its voices the model will be another: {line}", file=sys.stderr)
     source = examples.Source(spec, store, seed)
@@ -91,20 +91,25 @@ def _require_testing_clips(spec: Specification, store: Store) -> None:
         raise TokayError("the testing split has no clip of the model's classes", hint="check the lists")
 
 
-def _require_kernels(loaded: LoadedModel) -> None:
-    """Refuses a network that the device cannot run, or that cannot be rounded in training, before it has
+def _require_network(loaded: LoadedModel) -> None:
+    """Refuses a network that the device cannot run, or that lacks what a later stage asks for, before it has
     learnt: one with random weights (those it starts from may be zeros, of which no ranges can be taken)."""
     from host.runtime import Model
-    from host.training import convert, fit, quantization_aware
+    from host.training import choose, convert, fit, quantization_aware
+    from host.training.network import take_apart
 
-    model, sample = fit.build(loaded), convert.unlabelled(loaded.spec)
-    convert.require_no_loops(model, loaded.spec)
+    spec, path = loaded.spec, loaded.path
+    model, sample = fit.build(loaded), convert.unlabelled(spec)
+    convert.require_no_loops(model, spec)
     rng = np.random.default_rng(0)
     for weight in model.trainable_weights:
         weight.assign(rng.normal(0, 0.1, weight.shape))
-    Model(convert.to_int8(model, loaded.spec, sample.features, sample.labels), "mvp")
-    if loaded.spec.quantization_aware.epochs:
-        quantization_aware.rounded(model, loaded.spec, sample, loaded.path)
+    Model(convert.to_int8(model, spec, sample.features, sample.labels), "mvp")
+    if spec.quantization_aware.epochs:
+        quantization_aware.rounded(model, spec, sample, path)
+    if spec.class_bias:
+        choose.add_bias(model, [0.0] * len(spec.classes), path)
+    take_apart(model, int(fit.learns_words(spec)), path)
 
 
 def _files(output: Path) -> tuple[Path, Path, Path]:

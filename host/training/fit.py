@@ -19,7 +19,7 @@ from host.training.specification import LoadedModel, Specification
 from host.training.validation import Validation, Validator, on_clips
 from host.training.work import Work
 
-__all__ = ["Fit", "build", "class_weights", "fit", "import_keras"]
+__all__ = ["Fit", "build", "class_weights", "fit", "import_keras", "learns_words"]
 
 _CANDIDATES = 3  # epochs that are converted and tried in the arithmetic of the device
 _TRANSFER, _STUDENT, _QUANTIZED, _TEACHERS = 1, 0, 2, 10  # numbers of the stages
@@ -68,8 +68,7 @@ class _Training:
     def run(self) -> Fit:
         spec = self._spec
         teaching = self._teach() if spec.distillation.teachers else None
-        words = spec.auxiliary.word_weight > 0 or spec.transfer.epochs > 0
-        network = self._network(networks.build, self._seed, words)
+        network = self._network(networks.build, self._seed, learns_words(spec))
         if spec.transfer.epochs:
             self._transfer(network)
         stage = Stage(
@@ -138,6 +137,11 @@ class _Training:
             )  # fmt: skip
         self._epochs[stage.name] = outcome.epochs
         return outcome
+
+
+def learns_words(spec: Specification) -> bool:
+    """Whether the network has a second output, of all words, while it learns."""
+    return spec.auxiliary.word_weight > 0 or spec.transfer.epochs > 0
 
 
 def class_weights(spec: Specification, labels: np.ndarray) -> np.ndarray:

@@ -118,10 +118,10 @@ def test_what_cannot_be_rounded_is_refused_before_training(kind: str, what: str)
             x = layers.Lambda(lambda x: x + x)(inputs)
         return keras.Model(inputs, layers.Dense(4, activation="softmax")(layers.Flatten()(x)))
 
-    train._require_kernels(LoadedModel(SPEC, build, Path("m.py")))
+    train._require_network(LoadedModel(SPEC, build, Path("m.py")))
     spec = dataclasses.replace(SPEC, quantization_aware=QuantizationAware(epochs=1))
     with pytest.raises(TokayError, match=rf"^m\.py: quantization_aware .*{what}"):
-        train._require_kernels(LoadedModel(spec, build, Path("m.py")))
+        train._require_network(LoadedModel(spec, build, Path("m.py")))
 
 
 @needs_tensorflow

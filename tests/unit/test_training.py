@@ -24,7 +24,9 @@ from codegen.parameters import read_parameters, write_parameters
 from host import cli, evaluate, quantize, train, view_audio
 from host.dataset import find
 from host.dataset.synthesizers.espeak import Espeak
+from host.errors import TokayError
 from host.training import specification, work
+from host.training.recipe import Auxiliary, Transfer
 
 needs_tensorflow = pytest.mark.skipif(
     importlib.util.find_spec("tensorflow") is None, reason="TensorFlow is not installed"
@@ -67,6 +69,38 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("built") / f"{NAME}.tflite"
     assert cli.run(quantize.main, [NAME, "--build", "-o", str(path)]) == 0
     return path
+
+
+@needs_tensorflow
+@pytest.mark.parametrize(
+    ("end", "changes", "what"),
+    [
+        ("no bias", {"class_bias": "validation"}, "the last Dense layer has no bias"),
+        ("no dense", {"class_bias": "validation"}, "no Dense layer before the softmax"),
+        ("no dense", {"auxiliary": Auxiliary(0.3)}, "no Dense layer before the softmax"),
+        ("no dense", {"transfer": Transfer(1)}, "no Dense layer before the softmax"),
+        ("sigmoid", {}, "no softmax"),
+    ],
+)
+def test_what_a_late_stage_lacks_is_told_before_training(
+    end: str, changes: dict[str, object], what: str
+) -> None:
+    def build(spec: specification.Specification) -> object:
+        import keras
+        from keras import layers
+
+        inputs, classes = keras.Input((*spec.feature_shape, 1)), len(spec.classes)
+        if end == "no dense":
+            x = layers.GlobalAveragePooling2D()(layers.Conv2D(classes, 3)(inputs))
+            return keras.Model(inputs, layers.Softmax()(x))
+        activation = "sigmoid" if end == "sigmoid" else "softmax"
+        last = layers.Dense(classes, activation=activation, use_bias=end != "no bias")
+        return keras.Model(inputs, last(layers.Flatten()(inputs)))
+
+    plain = {"class_bias": None, "auxiliary": Auxiliary(), "transfer": Transfer()}
+    spec = dataclasses.replace(specification.load(NAME).spec, **{**plain, **changes})
+    with pytest.raises(TokayError, match=rf"^m\.py: .*{what}"):
+        train._require_network(specification.LoadedModel(spec, build, Path("m.py")))
 
 
 @needs_tensorflow
