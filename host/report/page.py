@@ -38,8 +38,7 @@ def html(result: Mapping[str, Any]) -> str:
     if "suggested" in result:
         parts.append(_suggested(result["suggested"]))
     if "recordings" in result:
-        parts.append(_section("Recordings", _stream_table(result["recordings"])))
-        parts.append(_timelines(result["recordings"]))
+        parts.append(_recordings(result["recordings"]))
     title = f'<meta charset="utf-8"><title>{escape(result["name"])}</title>'
     return (
         f'<!doctype html>\n<html lang="en"><head>{title}'
@@ -140,13 +139,24 @@ def _streaming(title: str, figures: Mapping[str, Any]) -> str:
         rows.append({**background, "name": "no keyword said"})
     body = f"<p>Made of the clips of {escape(figures['split'])}.</p>" + _stream_table(rows)
     if "simulated_seconds" in figures:
-        same = keywords["equal_to_pc"]
-        said = "The image heard the same as the PC." if same else "The image did NOT hear the same as the PC."
-        body += f"<p{'' if same else ' class=bad'}>{said}</p>"
+        body += _held_against_pc(keywords)
     confused = [(c["heard"], c["said"] or "(noise)", c["times"]) for c in figures.get("confusions", ())]
     if confused:
         body += "<p>False accepts:</p>" + _table(("heard", "said", "times"), confused[:12])
     return _section(title, body) + _timelines(keywords["streams"])
+
+
+def _recordings(recordings: Sequence[Mapping[str, Any]]) -> str:
+    body = _stream_table(recordings)
+    body += "".join(_held_against_pc(r, f"{r['name']}: the image") for r in recordings if "equal_to_pc" in r)
+    return _section("Recordings", body) + _timelines(recordings)
+
+
+def _held_against_pc(heard: Mapping[str, Any], who: str = "The image") -> str:
+    """Whether an image heard in a stream what the PC hears."""
+    if heard["equal_to_pc"]:
+        return f"<p>{escape(who)} heard the same as the PC.</p>"
+    return f"<p class=bad>{escape(who)} did NOT hear the same as the PC.</p>"
 
 
 def _stream_table(streams: Sequence[Mapping[str, Any]]) -> str:

@@ -288,6 +288,17 @@ def test_a_suggestion_without_hours_of_background(model: Path, dataset: Path, tm
     assert "Suggested operating point" in text and "false accepts an hour (none" not in text
 
 
+def test_the_report_says_where_an_image_heard_something_else(model: Path, tmp_path: Path) -> None:
+    from host.report import page
+
+    soundfile.write(tmp_path / "a&b.wav", tone_words.say("on", np.random.default_rng(1)), 8000)
+    result = run(model, "--audio", tmp_path / "a&b.wav")
+    assert "as the PC" not in page.html(result)  # it is the PC
+    for equal, said in ((True, "<p>a&amp;b.wav: the image heard the"), (False, "the image did NOT hear the")):
+        result["recordings"][0]["equal_to_pc"] = equal
+        assert f"{said} same as the PC." in page.html(result)
+
+
 def test_normal_deviate_axes_are_straight_for_normal_scores() -> None:
     from statistics import NormalDist
 
