@@ -60,7 +60,7 @@ def main(argv: Sequence[str]) -> int:
         cli.write_atomic(args.report, page.html(result))
         print(f"wrote {args.report}", file=sys.stderr)
     if args.write and suggestion is not None:
-        operating_point.write(model, suggestion)
+        operating_point.write(model, suggestion, Limits(background=args.false_accepts))
         print(f"wrote {model.path}", file=sys.stderr)
     return 0
 

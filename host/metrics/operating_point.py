@@ -40,14 +40,15 @@ def as_json(suggestion: Suggestion, found_on: str, limits: Limits, judged_on: Sc
     }
 
 
-def write(subject: Subject, suggestion: Suggestion) -> None:
+def write(subject: Subject, suggestion: Suggestion, limits: Limits) -> None:
     """Puts the suggestion into the model's file, whole or not at all; refused where it breaks the limits."""
     if subject.tflite is None or subject.path.suffix != ".tflite":
         raise TokayError(f"{subject.path} is no .tflite: nothing was written", hint="use host.update_params")
     if not suggestion.feasible:
+        above = suggestion.best.background.false_accepts_per_hour > limits.background
         raise TokayError(
-            f"no setting of the detector keeps to the limits: {subject.path} was not changed",
-            hint="a better model, or a higher --false-accepts",
+            f"no setting of the detector keeps to {limits.words()}: {subject.path} was not changed",
+            hint=f"a better model, or {'a higher --false-accepts' if above else 'more --minutes to count'}",
         )
     best = suggestion.best.keywords
     if best.spoken and best.false_rejects == best.spoken:

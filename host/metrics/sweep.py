@@ -31,6 +31,10 @@ class Limits:
     background: float = 0.5  # where no keyword is said
     keywords: float = 6.0  # where keywords and other words are said: 2 in 20 minutes
 
+    def words(self) -> str:
+        """Both, as they are told."""
+        return f"{self.background:g} false accepts an hour without keywords and {self.keywords:g} with"
+
 
 @dataclass(frozen=True)
 class Point:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from host.metrics.sweep import Limits
 from host.tables import text_table
 
 _MOST_CONFUSED = 8
@@ -131,7 +132,9 @@ def _suggested(suggested: Mapping[str, Any]) -> str:
         f"{where['background_false_accepts']} in {where['background_hours']:.2f} h without",
     ]
     if not suggested["feasible"]:
-        lines.append("  NOT within the limits: no setting of the detector is")
+        kinds = ("background", "keyword")
+        limits = Limits(*(suggested["limits"][f"{kind}_false_accepts_per_hour"] for kind in kinds))
+        lines.append(f"  NOT within the limits: no setting of the detector keeps to {limits.words()}")
     return "\n".join(lines) + "\n\n" + _streaming("as suggested", suggested["judged_on"])
 
 

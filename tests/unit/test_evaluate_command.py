@@ -130,6 +130,12 @@ def test_nothing_is_written_where_nothing_is_good_enough(
     shown = capsys.readouterr()
     assert model.read_bytes() == before
     assert "was not changed" in shown.err and "NOT within the limits" in shown.out
+    assert "keeps to 0.5 false accepts an hour" in shown.out
+    assert "a higher --false-accepts" in shown.err
+    # Whatever is allowed without keywords, where they are said another limit holds.
+    assert cli.run(evaluate.main, [*arguments, "--false-accepts", "100000"]) == 2
+    shown = capsys.readouterr()
+    assert "without keywords and 6 with: " in shown.err and "--false-accepts" not in shown.err
 
 
 def always_on() -> bytes:

@@ -169,7 +169,7 @@ def test_what_hears_nothing_is_not_written(tmp_path: Path) -> None:
     path = tmp_path / "m.tflite"
     path.write_bytes(tone_words.model())
     with pytest.raises(TokayError, match=r"hears no keyword at all: .*m\.tflite was not changed"):
-        operating_point.write(subject.quantized(str(path)), found)
+        operating_point.write(subject.quantized(str(path)), found, Limits())
     assert path.read_bytes() == tone_words.model()
 
 
