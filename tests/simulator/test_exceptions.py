@@ -97,6 +97,36 @@ def test_floating_point_frame_is_stacked_and_restored(boot):
     assert words(machine, "seen_control", 1)[0] & 6 == 0
 
 
+_FLAGS = """
+volatile uint32_t after[4], selected;
+void svc(void) {
+    uint32_t r;
+    __asm volatile("msr apsr_nzcvqg, %1\\n sadd8 %0, %2, %2"
+                   : "=r"(r) : "r"(0xF80F0000), "r"(0x80808080) : "cc");
+}
+int main(void) {
+    static const uint32_t flags[4] = {0x50050000, 0xA80A0000, 0x00000000, 0xF80F0000};
+    for (int i = 0; i < 4; i++) {
+        uint32_t value;
+        __asm volatile("msr apsr_nzcvqg, %1\\n svc #0\\n mrs %0, apsr" : "=r"(value) : "r"(flags[i]) : "cc");
+        after[i] = value;
+    }
+    uint32_t r;
+    __asm volatile("usub8 %0, %1, %2\\n svc #0\\n sel %0, %1, %2"
+                   : "=&r"(r) : "r"(0x10FF2001), "r"(0x20FE1002) : "cc");
+    selected = r;
+    return 0;
+}
+"""
+
+
+def test_all_flags_are_restored(boot):
+    machine = boot(_FLAGS)
+    finish(machine)
+    assert words(machine, "after", 4) == [0x50050000, 0xA80A0000, 0, 0xF80F0000], "N Z C V Q and GE"
+    assert words(machine, "selected", 1) == [0x20FF2002], "SEL takes what USUB8 found"
+
+
 _PROCESS_STACK = """
 volatile uint32_t returns[4], n, stacked_pc, svc_number, psp_before, psp_after, msp_inside;
 __attribute__((naked)) void svc(void) {

@@ -26,7 +26,12 @@ uint32_t machine_register(struct machine *m, int reg) {
     return value;
 }
 
-void machine_set_register(struct machine *m, int reg, uint32_t value) { m->api.reg_write(m->uc, reg, &value); }
+void machine_set_register(struct machine *m, int reg, uint32_t value) {
+    m->api.reg_write(m->uc, reg, &value);
+    if (reg == UC_ARM_REG_XPSR) { /* of which Unicorn writes all but the GE bits */
+        m->api.reg_write(m->uc, UC_ARM_REG_APSR_NZCVQG, &value);
+    }
+}
 
 void machine_update_time(struct machine *m) {
     unsigned __int128 ps = (unsigned __int128)(m->cycles - m->clock_cycles) * PS_PER_S;

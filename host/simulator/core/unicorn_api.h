@@ -31,6 +31,7 @@ enum {
     UC_ARM_REG_SP = 12, UC_ARM_REG_R0 = 66, UC_ARM_REG_R12 = 78, UC_ARM_REG_S0 = 79,
     UC_ARM_REG_IPSR = 114, UC_ARM_REG_MSP = 115, UC_ARM_REG_PSP = 116, UC_ARM_REG_CONTROL = 117,
     UC_ARM_REG_XPSR = 120, UC_ARM_REG_PRIMASK = 123, UC_ARM_REG_BASEPRI = 124, UC_ARM_REG_FAULTMASK = 126,
+    UC_ARM_REG_APSR_NZCVQG = 129,
 };
 
 typedef uint64_t (*uc_mmio_read)(uc_engine *uc, uint64_t offset, unsigned size, void *user);
