@@ -127,6 +127,40 @@ def test_all_flags_are_restored(boot):
     assert words(machine, "selected", 1) == [0x20FF2002], "SEL takes what USUB8 found"
 
 
+_EXCLUSIVES = """
+static uint32_t word = 5;
+static uint8_t byte = 5;
+volatile uint32_t refused[6];
+void svc(void) { }
+void irq60(void) {
+    uint32_t value, refused;
+    __asm volatile("ldrex %0, [%2]\\n strex %1, %0, [%2]"
+                   : "=&r"(value), "=&r"(refused) : "r"(&word) : "memory");
+}
+#define ATTEMPT(n, load, between, store, object) do { \\
+    uint32_t r, x; \\
+    __asm volatile(load " %1, [%2]\\n" between store " %0, %1, [%2]" \\
+                   : "=&r"(r), "=&r"(x) : "r"(&object), "r"(0xE000E204), "r"(1 << 28) : "memory"); \\
+    refused[n] = r; } while (0)
+int main(void) {
+    enable_irq(60);
+    ATTEMPT(0, "ldrex", "", "strex", word);
+    ATTEMPT(1, "ldrex", "svc #0\\n", "strex", word);
+    ATTEMPT(2, "ldrexb", "svc #0\\n", "strexb", byte);
+    ATTEMPT(3, "ldaex", "svc #0\\n", "stlex", word);
+    ATTEMPT(4, "ldrex", "str %4, [%3]\\n dsb\\n isb\\n", "strex", word);
+    ATTEMPT(5, "ldaexb", "", "stlexb", byte);
+    return 0;
+}
+"""
+
+
+def test_exceptions_break_exclusive_accesses(boot):
+    machine = boot(_EXCLUSIVES)
+    finish(machine)
+    assert words(machine, "refused", 6) == [0, 1, 1, 1, 1, 0]
+
+
 _PROCESS_STACK = """
 volatile uint32_t returns[4], n, stacked_pc, svc_number, psp_before, psp_after, msp_inside;
 __attribute__((naked)) void svc(void) {

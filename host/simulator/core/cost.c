@@ -194,6 +194,8 @@ static struct instruction decode32(uint32_t h1, uint32_t h2) {
                 i.loads = load ? bit(h2 >> 8) : 0;
             } else {
                 i.loads = load ? bit(rt) : 0; /* exclusives, acquire and release */
+                bool narrow = (h1 & 0xFFF0u) == 0xE8D0u; /* and LDAEX */
+                i.flags = (h1 & 0xFFF0u) == 0xE850u || (narrow && (h2 & 0x40u) != 0) ? BLOCK_EXCLUSIVE : 0;
             }
         } else { /* data processing with a shifted register */
             i.reads = ((h1 & 15u) == 15u ? 0 : bit(h1)) | bit(h2);

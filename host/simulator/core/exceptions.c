@@ -131,6 +131,7 @@ static void start_handler(struct machine *m, uint32_t number, uint32_t exc_retur
     machine_set_register(m, UC_ARM_REG_PSP, psp);
     machine_set_register(m, UC_ARM_REG_LR, exc_return);
     machine_set_register(m, UC_ARM_REG_PC, vector);
+    machine_clear_exclusive(m);
     m->event = true;
     m->taken = 0;
 }
@@ -243,6 +244,7 @@ static bool unstack(struct machine *m, uint32_t exc_return) {
 
 bool exception_exit(struct machine *m, uint32_t exc_return) {
     uint32_t number = machine_register(m, UC_ARM_REG_IPSR) & XPSR_EXCEPTION;
+    machine_clear_exclusive(m);
     m->event = true;
     m->taken = 0;
     if (number >= EXCEPTIONS || !m->active[number]) {

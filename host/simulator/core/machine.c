@@ -7,6 +7,8 @@
 #include <string.h>
 
 #define PROBE_BASE 0x0FF00000u
+#define PROBE_STACK_LIMIT 0u /* offsets of its pieces of code */
+#define PROBE_CLEAR_EXCLUSIVE 8u
 #define RETURN_ADDRESS 0x90000000u /* where functions that Python calls return to: nothing is there */
 #define SYSTEM_SPACE_BASE 0xE0000000u
 #define SYSTEM_SPACE_BYTES 0x00100000u
@@ -111,18 +113,34 @@ void machine_error(struct machine *m, uint32_t address, const char *format, ...)
     machine_stop(m, STOP_ERROR);
 }
 
+/* Runs a piece of the probe's code between two instructions of the firmware; what it leaves in r0. */
+static uint32_t run_probe(struct machine *m, uint32_t offset) {
+    uint32_t pc = machine_register(m, UC_ARM_REG_PC), r0 = machine_register(m, UC_ARM_REG_R0);
+    uint32_t xpsr = machine_register(m, UC_ARM_REG_XPSR);
+    machine_set_register(m, UC_ARM_REG_XPSR, xpsr & ~XPSR_IT);
+    m->probing = true;
+    m->api.emu_start(m->uc, (PROBE_BASE + offset) | 1u, 0, 0, 0);
+    m->probing = false;
+    uint32_t result = machine_register(m, UC_ARM_REG_R0);
+    machine_set_register(m, UC_ARM_REG_R0, r0);
+    machine_set_register(m, UC_ARM_REG_XPSR, xpsr);
+    machine_set_register(m, UC_ARM_REG_PC, pc | 1u);
+    return result;
+}
+
 uint32_t machine_stack_limit(struct machine *m) {
     if (m->stack_limit_stale) {
-        uint32_t pc = machine_register(m, UC_ARM_REG_PC), r0 = machine_register(m, UC_ARM_REG_R0);
         m->stack_limit_stale = false;
-        m->probing = true;
-        m->api.emu_start(m->uc, PROBE_BASE | 1u, 0, 0, 0);
-        m->probing = false;
-        m->stack_limit = machine_register(m, UC_ARM_REG_R0);
-        machine_set_register(m, UC_ARM_REG_R0, r0);
-        machine_set_register(m, UC_ARM_REG_PC, pc | 1u);
+        m->stack_limit = run_probe(m, PROBE_STACK_LIMIT);
     }
     return m->stack_limit;
+}
+
+void machine_clear_exclusive(struct machine *m) {
+    if (m->exclusive) {
+        m->exclusive = false;
+        run_probe(m, PROBE_CLEAR_EXCLUSIVE);
+    }
 }
 
 /* ---- memory ---- */
@@ -271,9 +289,10 @@ static void on_block(uc_engine *uc, uint64_t address64, uint32_t bytes, void *us
     m->fallthrough = address + bytes;
     m->taken = block->taken;
     m->current = block;
-    if ((block->flags & (BLOCK_SEV | BLOCK_STACK_LIMIT)) != 0) {
+    if ((block->flags & (BLOCK_SEV | BLOCK_STACK_LIMIT | BLOCK_EXCLUSIVE)) != 0) {
         m->event |= (block->flags & BLOCK_SEV) != 0;
         m->stack_limit_stale |= (block->flags & BLOCK_STACK_LIMIT) != 0;
+        m->exclusive |= (block->flags & BLOCK_EXCLUSIVE) != 0;
     }
 }
 
@@ -408,7 +427,10 @@ static bool build_core(struct machine *m, char *error, size_t error_bytes) {
         status = m->api.mem_map_ptr(m->uc, RAM_BASE, RAM_BYTES, UC_PROT_READ | UC_PROT_WRITE, m->ram);
     }
     if (status == 0) {
-        static const uint8_t k_probe[] = {0xEF, 0xF3, 0x0A, 0x80, 0x00, 0xDF}; /* MRS r0, MSPLIM; SVC #0 */
+        static const uint8_t k_probe[] = {
+            0xEF, 0xF3, 0x0A, 0x80, 0x00, 0xDF, 0x00, 0xBF, /* MRS r0, MSPLIM; SVC #0; NOP */
+            0xBF, 0xF3, 0x2F, 0x8F, 0x00, 0xDF,             /* CLREX; SVC #0 */
+        };
         memcpy(m->probe, k_probe, sizeof k_probe);
         status = m->api.mem_map_ptr(m->uc, PROBE_BASE, PAGE_BYTES, UC_PROT_READ | UC_PROT_EXEC, m->probe);
     }

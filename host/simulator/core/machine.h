@@ -80,7 +80,7 @@ struct block {
     uint8_t taken;         /* more, if execution does not go on behind the block */
     uint8_t flags;
 };
-enum { BLOCK_WFI = 1, BLOCK_WFE = 2, BLOCK_SEV = 4, BLOCK_FPU = 8, BLOCK_STACK_LIMIT = 16 };
+enum { BLOCK_WFI = 1, BLOCK_WFE = 2, BLOCK_SEV = 4, BLOCK_FPU = 8, BLOCK_STACK_LIMIT = 16, BLOCK_EXCLUSIVE = 32 };
 
 /* Why the emulation returned to the run loop. */
 enum stop {
@@ -113,8 +113,9 @@ struct machine {
     enum stop stop;
     uint32_t stop_cfsr, stop_address;
     bool sleeping, event, reset_requested;
-    uint8_t *probe;           /* a page with code that reads MSPLIM, which Unicorn does not give */
+    uint8_t *probe;           /* a page with code that does what Unicorn's interface does not offer */
     bool probing, stack_limit_stale, stacking_fault;
+    bool exclusive;           /* the monitor may wait for a store */
     uint32_t stack_limit;
     uint8_t enabled[EXCEPTIONS], pending[EXCEPTIONS], active[EXCEPTIONS], level[EXCEPTIONS];
     int16_t priority[EXCEPTIONS];
@@ -157,6 +158,8 @@ void machine_error(struct machine *m, uint32_t address, const char *format, ...)
 void machine_stop(struct machine *m, enum stop why);
 uint32_t machine_register(struct machine *m, int reg);
 void machine_set_register(struct machine *m, int reg, uint32_t value);
+/* Forgets an exclusive load, as an exception does on its way in and out. */
+void machine_clear_exclusive(struct machine *m);
 /* MSPLIM of the core. */
 uint32_t machine_stack_limit(struct machine *m);
 /* Host memory behind [address, +bytes), or NULL. */

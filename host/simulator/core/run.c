@@ -32,6 +32,7 @@ static void reset_core(struct machine *m) {
     m->deadline = 0;
     m->stack_limit = 0;
     m->stack_limit_stale = m->stacking_fault = false;
+    machine_clear_exclusive(m);
 }
 
 void simulator_reset(struct machine *m) {
