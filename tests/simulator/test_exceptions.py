@@ -224,6 +224,46 @@ def test_systick_wakes_from_wfi_at_its_rate_and_cyccnt_stands_still(boot):
     assert machine.sleep_cycles > 18000
 
 
+_SYSTICK_VALUES = """
+
+volatile uint32_t seen[8], ticks, at[3];
+void systick(void) { if (ticks < 3) at[ticks] = REG(0xE0001004); ticks++; }
+static void spin(int n) { for (volatile int i = 0; i < n; i++) { } }
+int main(void) {
+    REG(0xE000EDFC) = 1 << 24; REG(0xE0001004) = 0; REG(0xE0001000) = 1;
+    REG(0xE000E014) = 0xFFFF; REG(0xE000E018) = 0; REG(0xE000E010) = 5;
+    spin(100);
+    REG(0xE000E010) = 4;
+    seen[0] = REG(0xE000E018); spin(100); seen[1] = REG(0xE000E018);
+    REG(0xE000E010) = 5;
+    seen[2] = REG(0xE000E018);
+    REG(0xE000E014) = 0x1FFFF; seen[3] = REG(0xE000E018);
+    REG(0xE000E010) = 4; REG(0xE000E018) = 123; seen[4] = REG(0xE000E018);
+
+    REG(0xE000E014) = 1999; REG(0xE0001004) = 0; REG(0xE000E010) = 7;
+    spin(1); REG(0xE000E014) = 4999;
+    while (ticks < 2) { }
+    REG(0xE000E014) = 0;
+    while (ticks < 3) { }
+    spin(3000);
+    seen[5] = ticks; seen[6] = REG(0xE000E018);
+    return 0;
+}
+"""
+
+
+def test_systick_stands_while_it_is_off_and_takes_a_new_period_at_zero(boot):
+    machine = boot(_SYSTICK_VALUES)
+    finish(machine)
+    seen, at = words(machine, "seen", 7), words(machine, "at", 3)
+    assert 0xF000 < seen[0] < 0xFF00 and seen[1] == seen[0], "stopped, it keeps its value"
+    assert seen[0] - 40 < seen[2] <= seen[0], "and goes on from there"
+    assert seen[2] - 40 < seen[3] <= seen[2], "a new reload value does not move the counter"
+    assert seen[4] == 0, "any write clears it"
+    assert 1990 < at[0] < 2060 and 4990 < at[1] - at[0] < 5010 and 4990 < at[2] - at[1] < 5010
+    assert seen[5:] == [3, 0], "with a reload value of 0 it ends at 0"
+
+
 _SLEEP = """
 volatile uint32_t irqs, order[6], n;
 void systick(void) { irqs++; REG(0xE000E010) = 0; }

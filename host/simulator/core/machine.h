@@ -123,8 +123,8 @@ struct machine {
     uint32_t vtor, aircr_group, scr, ccr, shcsr, cfsr, hfsr, bfar, mmfar, cpacr, fpccr, fpcar, fpdscr, demcr;
     uint32_t mpu[8];
     uint32_t systick_csr, systick_reload;
-    uint64_t systick_start;   /* cycle at which the counter was reloaded */
-    bool systick_first;
+    uint32_t systick_count;   /* the counter at the cycle systick_start */
+    uint64_t systick_start;
     uint32_t dwt_ctrl;
     uint64_t cyccnt_base;
 

@@ -25,64 +25,77 @@ void system_space_reset(struct machine *m) {
     m->systick_csr = 0;
     m->systick_reload = 0;
     m->systick_start = m->cycles;
-    m->systick_first = true;
+    m->systick_count = 0;
     m->systick_next = NEVER;
     m->dwt_ctrl = 0;
     m->cyccnt_base = 0;
     m->flags_slow = 1;
 }
 
-/* ---- SysTick: counts core cycles, asleep too ---- */
+/* ---- SysTick: counts core cycles, asleep too ----
+ * The counter held systick_count at the cycle systick_start. It reaches 0 by counting with the flag and
+ * the interrupt, and takes the reload value a cycle later; a new reload value counts from there on. */
 
-static uint64_t systick_period(const struct machine *m) { return (uint64_t)m->systick_reload + 1u; }
-
-/* The cycle at which the counter next reaches 0. A cleared counter first takes a cycle to reload. */
-static uint64_t systick_zero(const struct machine *m) {
-    return m->systick_start + (uint64_t)m->systick_reload + (m->systick_first ? 1u : 0u);
-}
+static bool systick_enabled(const struct machine *m) { return (m->systick_csr & SYSTICK_ENABLE) != 0; }
 
 static void systick_plan(struct machine *m) {
     m->systick_next = NEVER;
-    if ((m->systick_csr & SYSTICK_ENABLE) != 0 && m->systick_reload != 0) {
-        uint64_t ahead = systick_zero(m) - m->clock_cycles;
+    if (systick_enabled(m) && (m->systick_count != 0 || m->systick_reload != 0)) {
+        uint64_t ticks = m->systick_count != 0 ? m->systick_count : 1u + (uint64_t)m->systick_reload;
+        uint64_t ahead = m->systick_start + ticks - m->clock_cycles;
         m->systick_next =
             m->clock_ps + (uint64_t)(((unsigned __int128)ahead * PS_PER_S + m->core_hz - 1u) / m->core_hz);
     }
 }
 
+static void systick_at_zero(struct machine *m) {
+    m->systick_csr |= SYSTICK_FLAG;
+    if ((m->systick_csr & SYSTICK_TICKINT) != 0) {
+        exception_pend(m, EXCEPTION_SYSTICK);
+    }
+}
+
 void systick_advance(struct machine *m) {
-    if ((m->systick_csr & SYSTICK_ENABLE) != 0 && m->systick_reload != 0) {
-        while (m->cycles >= systick_zero(m)) {
-            uint64_t late = m->cycles - systick_zero(m);
-            m->systick_start = systick_zero(m) + 1u + late / systick_period(m) * systick_period(m);
-            m->systick_first = false;
-            m->systick_csr |= SYSTICK_FLAG;
-            if ((m->systick_csr & SYSTICK_TICKINT) != 0) {
-                exception_pend(m, EXCEPTION_SYSTICK);
+    if (!systick_enabled(m)) {
+        m->systick_start = m->cycles; /* the counter stands */
+        systick_plan(m);
+        return;
+    }
+    uint64_t passed = m->cycles - m->systick_start;
+    if (m->systick_count != 0 && passed >= m->systick_count) {
+        passed -= m->systick_count;
+        m->systick_count = 0;
+        systick_at_zero(m);
+    }
+    if (m->systick_count == 0) {
+        if (m->systick_reload == 0) {
+            passed = 0; /* nothing to take: it stays at 0 */
+        } else if (passed != 0) { /* whole periods that begin and end at 0, and the rest of one */
+            uint64_t period = (uint64_t)m->systick_reload + 1u;
+            if (passed >= period) {
+                systick_at_zero(m);
+                passed %= period;
+            }
+            if (passed != 0) {
+                m->systick_count = m->systick_reload;
+                passed--;
             }
         }
     }
+    m->systick_count -= (uint32_t)passed;
+    m->systick_start = m->cycles;
     systick_plan(m);
 }
 
 static uint32_t systick_value(struct machine *m) {
     systick_advance(m);
-    if ((m->systick_csr & SYSTICK_ENABLE) == 0 || m->systick_reload == 0 ||
-        m->cycles < m->systick_start + (m->systick_first ? 1u : 0u)) {
-        return 0; /* just reached 0, or just cleared */
-    }
-    uint64_t left = systick_zero(m) - m->cycles;
-    return (uint32_t)(left & SYSTICK_MASK);
+    return m->systick_count;
 }
 
 static void systick_write(struct machine *m, uint32_t address, uint32_t value) {
+    systick_advance(m);
     switch (address & 0xFu) {
     case 0x0:
-        systick_advance(m);
-        if ((value & SYSTICK_ENABLE) != 0 && (m->systick_csr & SYSTICK_ENABLE) == 0) {
-            m->systick_start = m->cycles;
-            m->systick_first = true;
-        }
         m->systick_csr = (m->systick_csr & SYSTICK_FLAG) | (value & 7u);
         break;
     case 0x4:
@@ -90,8 +103,7 @@ static void systick_write(struct machine *m, uint32_t address, uint32_t value) {
         break;
     case 0x8:
         m->systick_csr &= ~SYSTICK_FLAG;
-        m->systick_start = m->cycles;
-        m->systick_first = true;
+        m->systick_count = 0;
         break;
     default:
         break;
