@@ -325,6 +325,81 @@ def test_bus_fault_reaches_the_handler_and_is_reported(boot):
     assert words(machine, "fault_pc", 1)[0] == caught.value.pc
 
 
+_USER_THREADS = """
+volatile uint32_t order[8], n, control[2];
+static uint32_t other[64];
+uint32_t thread_b;
+void svc(void) { order[n++] = 11; REG(0xE000ED04) = 1 << 28; }
+__attribute__((naked)) void pendsv(void) {
+    __asm volatile("mrs r0, psp\\n stmdb r0!, {r4-r11}\\n"
+                   "ldr r1, =thread_b\\n ldr r2, [r1]\\n str r0, [r1]\\n"
+                   "ldmia r2!, {r4-r11}\\n msr psp, r2\\n bx lr");
+}
+static void second(void) {
+    order[n++] = 2;
+    __asm volatile("svc #2" ::: "memory");
+    for (;;) { }
+}
+static uint32_t get_control(void) { uint32_t c; __asm volatile("mrs %0, control" : "=r"(c)); return c; }
+int main(void) {
+    uint32_t *frame = &other[64 - 16];
+    frame[14] = (uint32_t)second & ~1u; frame[15] = 1 << 24;
+    thread_b = (uint32_t)frame;
+    __asm volatile("msr psp, %0\\n msr msplim, %1\\n msr control, %2\\n isb\\n" ::
+                   "r"(0x20008000), "r"(0x2000F000), "r"(3) : "memory");
+    control[0] = get_control();
+    order[n++] = 1;
+    __asm volatile("msr primask, %0\\n msr basepri, %0\\n msr control, %1" :: "r"(0x41), "r"(0));
+    __asm volatile("svc #1" ::: "memory");
+    control[1] = get_control();
+    order[n++] = 3;
+    done = 1;
+    for (;;) WFI();
+}
+"""
+
+
+def test_threads_without_privileges(boot):
+    machine = boot(_USER_THREADS)
+    finish(machine)
+    assert words(machine, "control", 2) == [3, 3], "a thread does not give itself privileges"
+    assert words(machine, "order", 5) == [1, 11, 2, 11, 3]
+    assert 0x2000FF00 < machine.register(17) <= 0x20010000
+    assert 0x20007F00 < machine.register(18) <= 0x20008000
+
+
+_UNPRIVILEGED = """
+volatile uint32_t bfar, cfsr, seen, changed, trusted;
+void svc(void) { trusted = REG(0xE000ED08); }
+void irq60(void) { seen++; }
+void bus_fault(void) {
+    bfar = REG(0xE000ED38); cfsr = REG(0xE000ED28);
+    changed = REG(0xE000ED10);
+    done = 1;
+    for (;;) WFI();
+}
+int main(void) {
+    REG(0xE000ED24) = 1 << 17; REG(0xE000ED14) = 0x203;
+    enable_irq(60);
+    __asm volatile("msr control, %0\\n isb\\n svc #0" :: "r"(1) : "memory");
+    REG(0xE000EF00) = 60; __asm volatile("dsb\\n isb");
+    REG(0xE000ED10) = 4;
+    return 0;
+}
+"""
+
+
+def test_the_cores_registers_take_privileges(boot):
+    machine = boot(_UNPRIVILEGED)
+    with pytest.raises(SimulatorFault, match="write to 0xe000ed10, a register of the core, without priv"):
+        finish(machine)
+    machine.run(0.001)
+    assert words(machine, "bfar", 1) == [0xE000ED10] and words(machine, "cfsr", 1) == [0x8200]
+    assert words(machine, "changed", 1) == [0]
+    assert words(machine, "trusted", 1) == [0x08000000], "handlers have privileges"
+    assert words(machine, "seen", 1) == [1], "CCR lets anyone write STIR"
+
+
 def test_faults_can_be_only_recorded(boot):
     machine = boot(_FAULTS, stop_on_fault=False)
     finish(machine)

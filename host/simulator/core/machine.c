@@ -15,6 +15,8 @@
 /* Unicorn's pages. Its own choice for this core, 1 kB, makes address translation thrash and cuts most
  * direct jumps between blocks; 64 kB divides all memories here. */
 #define PAGE_BYTES 0x1000
+#define XPSR_EXCEPTION 0x1FFu
+#define CONTROL_NPRIV 1u
 #define XPSR_IT ((3u << 25) | (0x3Fu << 10))
 #define CPACR_FPU_ON (0xFu << 20)
 enum { INTR_UNDEFINED = 1, INTR_SVC = 2, INTR_FETCH = 3, INTR_DATA = 4, INTR_BREAKPOINT = 7, INTR_EXIT = 8, INTR_NOCP = 17,
@@ -22,14 +24,43 @@ enum { INTR_UNDEFINED = 1, INTR_SVC = 2, INTR_FETCH = 3, INTR_DATA = 4, INTR_BRE
 
 /* ---- registers and time ---- */
 
+/* Unicorn's interface to the special registers is MRS and MSR: in a thread without privileges they read as
+ * zero and are not written. So it is asked as if in a handler. False if that is not needed. */
+static bool borrow_privileges(struct machine *m, int reg, uint32_t *xpsr) {
+    if (reg != UC_ARM_REG_MSP && reg != UC_ARM_REG_PSP && reg != UC_ARM_REG_PRIMASK && reg != UC_ARM_REG_BASEPRI &&
+        reg != UC_ARM_REG_FAULTMASK && reg != UC_ARM_REG_CONTROL) {
+        return false;
+    }
+    uint32_t control = 0;
+    m->api.reg_read(m->uc, UC_ARM_REG_CONTROL, &control);
+    if ((control & CONTROL_NPRIV) == 0) {
+        return false;
+    }
+    *xpsr = machine_register(m, UC_ARM_REG_XPSR);
+    if ((*xpsr & XPSR_EXCEPTION) != 0) {
+        return false;
+    }
+    machine_set_register(m, UC_ARM_REG_XPSR, *xpsr | EXCEPTION_HARD);
+    return true;
+}
+
 uint32_t machine_register(struct machine *m, int reg) {
-    uint32_t value = 0;
+    uint32_t value = 0, xpsr = 0;
+    bool borrowed = borrow_privileges(m, reg, &xpsr);
     m->api.reg_read(m->uc, reg, &value);
+    if (borrowed) {
+        machine_set_register(m, UC_ARM_REG_XPSR, xpsr);
+    }
     return value;
 }
 
 void machine_set_register(struct machine *m, int reg, uint32_t value) {
+    uint32_t xpsr = 0;
+    bool borrowed = borrow_privileges(m, reg, &xpsr);
     m->api.reg_write(m->uc, reg, &value);
+    if (borrowed) {
+        machine_set_register(m, UC_ARM_REG_XPSR, xpsr);
+    }
     if (reg == UC_ARM_REG_XPSR) { /* of which Unicorn writes all but the GE bits */
         m->api.reg_write(m->uc, UC_ARM_REG_APSR_NZCVQG, &value);
     }
@@ -117,7 +148,7 @@ void machine_error(struct machine *m, uint32_t address, const char *format, ...)
 static uint32_t run_probe(struct machine *m, uint32_t offset) {
     uint32_t pc = machine_register(m, UC_ARM_REG_PC), r0 = machine_register(m, UC_ARM_REG_R0);
     uint32_t xpsr = machine_register(m, UC_ARM_REG_XPSR);
-    machine_set_register(m, UC_ARM_REG_XPSR, xpsr & ~XPSR_IT);
+    machine_set_register(m, UC_ARM_REG_XPSR, (xpsr & ~(XPSR_IT | XPSR_EXCEPTION)) | EXCEPTION_HARD);
     m->probing = true;
     m->api.emu_start(m->uc, (PROBE_BASE + offset) | 1u, 0, 0, 0);
     m->probing = false;
@@ -306,10 +337,26 @@ static void on_mmio_write(uc_engine *uc, uint64_t offset, unsigned bytes, uint64
     bus_write(user, 0x40000000u + (uint32_t)offset, bytes, (uint32_t)value, true);
 }
 
+/* Code without privileges reaches none of the core's registers, but STIR where CCR.USERSETMPEND lets it. */
+static bool may_access_system(struct machine *m, uint32_t address, const char *verb) {
+    if ((machine_register(m, UC_ARM_REG_CONTROL) & CONTROL_NPRIV) == 0 ||
+        (machine_register(m, UC_ARM_REG_IPSR) & XPSR_EXCEPTION) != 0 ||
+        (address == 0xE000EF00u && (m->ccr & 2u) != 0)) {
+        return true;
+    }
+    char text[96];
+    snprintf(text, sizeof text, "%s 0x%08x, a register of the core, without privileges", verb, address);
+    machine_fault(m, CFSR_PRECISERR | CFSR_BFARVALID, address, text);
+    return false;
+}
+
 static uint64_t on_system_read(uc_engine *uc, uint64_t offset, unsigned bytes, void *user) {
     (void)uc;
     struct machine *m = user;
     uint32_t address = SYSTEM_SPACE_BASE + (uint32_t)offset;
+    if (!may_access_system(m, address, "read from")) {
+        return 0;
+    }
     uint32_t word = system_space_read(m, address & ~3u) >> (8u * (address & 3u));
     return bytes == 4 ? word : word & ((1u << (8u * bytes)) - 1u);
 }
@@ -318,6 +365,9 @@ static void on_system_write(uc_engine *uc, uint64_t offset, unsigned bytes, uint
     (void)uc;
     struct machine *m = user;
     uint32_t address = SYSTEM_SPACE_BASE + (uint32_t)offset, word = (uint32_t)value;
+    if (!may_access_system(m, address, "write to")) {
+        return;
+    }
     if (bytes < 4) { /* byte and halfword writes exist for the priorities */
         uint32_t shift = 8u * (address & 3u), mask = ((1u << (8u * bytes)) - 1u) << shift;
         word = (system_space_read(m, address & ~3u) & ~mask) | ((word << shift) & mask);
