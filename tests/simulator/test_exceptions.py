@@ -465,6 +465,20 @@ def test_faults_without_a_handler_become_hard_faults(boot, action, message):
     assert words(machine, "hfsr", 1) == [1 << 30]
 
 
+@pytest.mark.parametrize("load", ["ldrex r1, [r0]", "ldrexh r1, [r0]", "ldaex r1, [r0]"])
+def test_unaligned_exclusive_access_is_a_usage_fault(boot, load):
+    action = f'__asm volatile("ldr r0, =0x20008001\\n {load}" ::: "r0", "r1")'
+    source = _ESCALATE.replace("ACTION", action).replace("CASE", "(void)0")
+    with pytest.raises(SimulatorFault, match="unaligned exclusive access") as caught:
+        finish(boot(source))
+    assert caught.value.report.cfsr == 1 << 24
+
+
+def test_default_floating_point_status_is_reported(boot):
+    with pytest.raises(SimulatorError, match="FPDSCR other than 0 is not modelled"):
+        finish(boot("int main(void) { REG(0xE000EF3C) = 0; REG(0xE000EF3C) = 1 << 24; return 0; }"))
+
+
 def test_fault_in_the_hard_fault_handler_is_a_lockup(boot):
     udf = '__asm volatile("udf #3")'
     source = _ESCALATE.replace("ACTION", udf).replace("CASE", udf)

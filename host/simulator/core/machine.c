@@ -393,7 +393,9 @@ static void on_interrupt(uc_engine *uc, uint32_t number, void *user) {
     case INTR_BREAKPOINT: machine_stop(m, STOP_BREAKPOINT); break;
     case INTR_UNDEFINED: machine_fault(m, CFSR_UNDEFINSTR, 0, "undefined instruction"); break;
     case INTR_FETCH: machine_fault(m, CFSR_IACCVIOL, 0, "jump to where nothing may execute"); break;
-    case INTR_DATA: machine_fault(m, CFSR_PRECISERR, 0, "forbidden data access"); break;
+    case INTR_DATA: /* of exclusive accesses alone; what else can be wrong comes to on_invalid_memory */
+        machine_fault(m, CFSR_UNALIGNED, 0, "unaligned exclusive access");
+        break;
     case INTR_NOCP: machine_fault(m, CFSR_NOCP, 0, "no such coprocessor"); break;
     case INTR_INVSTATE: machine_fault(m, CFSR_INVSTATE, 0, "not in Thumb state"); break;
     case INTR_STKOF: machine_fault(m, CFSR_STKOF, 0, "stack overflow (below the stack limit)"); break;

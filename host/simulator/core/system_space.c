@@ -13,6 +13,7 @@
 #define DWT_CYCCNTENA 1u
 #define CPACR_FPU 0xF00000u
 #define PRIORITY_MASK 0xF0u
+#define FPDSCR_MASK 0x07C00000u /* AHP, DN, FZ, RMode */
 
 void system_space_reset(struct machine *m) {
     m->vtor = FLASH_BASE;
@@ -335,7 +336,12 @@ void system_space_write(struct machine *m, uint32_t address, uint32_t value) {
     case 0xE000EF00u: exception_pend(m, EXCEPTION_IRQ0 + (value & 0x1FFu) % (EXCEPTIONS - 16u)); break;
     case 0xE000EF34u: m->fpccr = value; break;
     case 0xE000EF38u: m->fpcar = value; break;
-    case 0xE000EF3Cu: m->fpdscr = value; break;
+    case 0xE000EF3Cu:
+        m->fpdscr = value & FPDSCR_MASK;
+        if (m->fpdscr != 0) { /* Unicorn begins each floating-point context with zeroes */
+            machine_error(m, address, "an FPDSCR other than 0 is not modelled");
+        }
+        break;
     default: break;
     }
 }
