@@ -209,6 +209,28 @@ def test_calls_leave_a_booted_firmware_as_it_was(build_image):
     machine.run(0.001)
 
 
+def test_single_steps_count_what_they_run(build_image):
+    source = """
+    volatile uint32_t sum;
+    int main(void) {
+        for (uint32_t i = 0; i < 20; i++) {
+            uint32_t x = i * 3;
+            __asm volatile("cmp %0, #9\\n itt hi\\n addhi %0, %0, #1\\n eorhi %0, %0, #5" : "+r"(x) :: "cc");
+            sum += x;
+        }
+        return 0;
+    }
+    """
+    running, stepping = Machine(build_image(source)), Machine(build_image(source))
+    running.run(cycles=250)
+    while stepping.instructions < running.instructions:
+        before = stepping.instructions
+        assert stepping.debug_step() == "limit"
+        assert stepping.instructions - before <= 3, "an instruction, or an IT block as a whole"
+    state = [[m.instructions, m.cycles, *(m.register(i) for i in range(17))] for m in (running, stepping)]
+    assert state[0] == state[1]
+
+
 def test_a_closed_machine_says_so(build_image):
     machine = Machine(build_image(_INSTRUCTIONS))
     machine.close()

@@ -208,9 +208,13 @@ static int run(struct machine *m) {
             m->current = NULL;
             m->deadline = 0;
             int error = m->api.emu_start(m->uc, pc | 1u, NO_END, 0, m->single ? 1 : 0);
+            uint32_t from = pc;
             pc = machine_register(m, UC_ARM_REG_PC);
             stop = m->stop;
             if (stop == STOP_NONE) {
+                if (m->single && pc > from && pc < m->fallthrough) { /* the block was counted whole */
+                    give_back(m, pc);
+                }
                 if (error == 0 && m->current != NULL && (m->current->flags & BLOCK_WFI) != 0 &&
                     pc == m->fallthrough) {
                     stop = STOP_WFI;
