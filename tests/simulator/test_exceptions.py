@@ -97,6 +97,26 @@ def test_floating_point_frame_is_stacked_and_restored(boot):
     assert words(machine, "seen_control", 1)[0] & 6 == 0
 
 
+def test_the_state_of_exceptions_can_be_read(boot):
+    source = """
+    volatile uint32_t shcsr, icsr[2];
+    void unexpected_nmi(void) { shcsr = REG(0xE000ED24); icsr[1] = REG(0xE000ED04); }
+    static void *ram_vectors[92] __attribute__((aligned(512)));
+    int main(void) {
+        ram_vectors[2] = unexpected_nmi;
+        REG(0xE000ED08) = (uint32_t)ram_vectors;
+        pend(60);
+        icsr[0] = REG(0xE000ED04);
+        REG(0xE000ED04) = 1u << 31; __asm volatile("dsb\\n isb");
+        return 0;
+    }
+    """
+    machine = boot(source)
+    finish(machine)
+    assert words(machine, "shcsr", 1) == [1 << 5], "NMIACT"
+    assert words(machine, "icsr", 2) == [1 << 22 | 1 << 11, 1 << 22 | 1 << 11 | 2], "pending, not enabled"
+
+
 _FLAGS = """
 volatile uint32_t after[4], selected;
 void svc(void) {

@@ -170,8 +170,8 @@ static uint32_t icsr(struct machine *m) {
     for (uint32_t n = 2; n < EXCEPTIONS; n++) {
         if (m->pending[n] && m->enabled[n]) {
             first = first == 0 || m->priority[n] < m->priority[first] ? n : first;
-            irq |= n >= EXCEPTION_IRQ0;
         }
+        irq |= m->pending[n] && n >= EXCEPTION_IRQ0; /* ISRPENDING, enabled or not */
         others |= m->active[n] && n != active;
     }
     return active | (others ? 0 : 1u << 11) | first << 12 | (irq ? 1u << 22 : 0) |
@@ -182,6 +182,7 @@ static uint32_t icsr(struct machine *m) {
 static uint32_t shcsr(const struct machine *m) {
     return m->shcsr | (m->active[EXCEPTION_MEMORY] ? 1u : 0) | (m->active[EXCEPTION_BUS] ? 2u : 0) |
            (m->active[EXCEPTION_HARD] ? 4u : 0) | (m->active[EXCEPTION_USAGE] ? 8u : 0) |
+           (m->active[EXCEPTION_NMI] ? 1u << 5 : 0) |
            (m->active[EXCEPTION_SVC] ? 1u << 7 : 0) | (m->active[EXCEPTION_PENDSV] ? 1u << 10 : 0) |
            (m->active[EXCEPTION_SYSTICK] ? 1u << 11 : 0);
 }
