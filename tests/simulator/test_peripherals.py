@@ -327,6 +327,32 @@ def test_timer_overflows_wake_the_core(boot):
     assert words(machine, "count", 1)[0] < 40
 
 
+def test_timer_buffers_take_effect_at_the_overflow(boot):
+    source = """
+    volatile uint32_t seen[8], at[4], n;
+    void irq4(void) { if (n < 4) at[n] = REG(0xE0001004); n++; CLR(0x40048014) = 1; }
+    int main(void) {
+        REG(0xE000EDFC) = 1 << 24; REG(0xE0001000) = 1;
+        SET(0x40008064) = 1 << 4;
+        REG(0x40008120) = 3; /* FSRCO */
+        REG(0x40048060) = 2; REG(0x40048030) = 1;
+        REG(0x40048020) = 1999; seen[0] = REG(0x4004801C); /* stopped: at once */
+        REG(0x40048068) = 1000; REG(0x40048018) = 1; enable_irq(4);
+        REG(0x4004800C) = 1;
+        REG(0x40048020) = 999; REG(0x40048070) = 200;
+        seen[1] = REG(0x4004801C); seen[2] = REG(0x40048010); seen[3] = REG(0x40048068);
+        while (n < 3) { }
+        seen[4] = REG(0x4004801C); seen[5] = REG(0x40048010); seen[6] = REG(0x40048068);
+        return 0;
+    }
+    """
+    machine = boot(source)
+    finish(machine)
+    assert words(machine, "seen", 7) == [1999, 1999, 0x105, 1000, 999, 1, 200]
+    at = words(machine, "at", 3)
+    assert abs(at[1] - at[0] - 1000) < 10 and abs(at[2] - at[1] - 1000) < 10
+
+
 _FLASH = """
 volatile uint32_t status[6];
 static void wait(void) { while (REG(0x4003001C) & 0x21) { } }

@@ -9,10 +9,12 @@ enum { CFG = 0x004, CMD = 0x00C, STATUS = 0x010, IF = 0x014, IEN = 0x018, TOP = 
 enum { IF_OF = 1, IF_UF = 2 };
 #define CC_CFG(n) (CC + 0x20u * (n))
 #define CC_OC(n) (CC + 0x20u * (n) + 8u)
+#define CC_OCB(n) (CC + 0x20u * (n) + 16u)
+#define STATUS_TOPBV 4u
+#define STATUS_OCBV(n) (0x100u << (n))
 
 struct timer_state {
-    uint64_t start_ps, hz; /* the counter was `base` then */
-    uint64_t base;
+    uint64_t start_ps, hz; /* CNT is that of start_ps */
     bool down;
 };
 
@@ -30,17 +32,28 @@ static void update_irq(struct machine *m, struct peripheral *p) {
     irq_level(m, p->irq, (REGISTER(p, IF) & REGISTER(p, IEN)) != 0);
 }
 
-/* Counts up to now and raises what was passed on the way. */
-static void count(struct machine *m, struct peripheral *p) {
+/* What was written into TOPB and OCB takes effect. */
+static void load_buffers(struct peripheral *p) {
+    uint32_t status = REGISTER(p, STATUS);
+    if ((status & STATUS_TOPBV) != 0) {
+        REGISTER(p, TOP) = REGISTER(p, TOPB);
+    }
+    for (uint32_t n = 0; n < 3; n++) {
+        if ((status & STATUS_OCBV(n)) != 0) {
+            REGISTER(p, CC_OC(n)) = REGISTER(p, CC_OCB(n));
+        }
+    }
+    REGISTER(p, STATUS) = status & ~(STATUS_TOPBV | STATUS_OCBV(0) | STATUS_OCBV(1) | STATUS_OCBV(2));
+}
+
+static uint64_t ticks_to_wrap(const struct peripheral *p, bool down) {
+    uint64_t at = REGISTER(p, CNT);
+    return down ? at % period(p) + 1u : period(p) - at % period(p);
+}
+
+/* Moves the counter and raises what is passed on the way. */
+static void count_ticks(struct peripheral *p, uint64_t ticks) {
     struct timer_state *s = p->state;
-    if (!running(p) || s->hz == 0) {
-        s->start_ps = m->now_ps;
-        return;
-    }
-    uint64_t ticks = clock_ticks(s->start_ps, m->now_ps, s->hz);
-    if (ticks == 0) {
-        return;
-    }
     uint64_t from = REGISTER(p, CNT), total = s->down ? (period(p) - 1u - from % period(p)) + ticks : from + ticks;
     uint64_t position = total % period(p);
     bool wrapped = total >= period(p);
@@ -53,12 +66,38 @@ static void count(struct machine *m, struct peripheral *p) {
     }
     REGISTER(p, IF) |= wrapped ? (s->down ? IF_UF : IF_OF) : 0;
     REGISTER(p, CNT) = (uint32_t)(s->down ? period(p) - 1u - position : position);
+    if (wrapped) {
+        load_buffers(p);
+    }
     if (wrapped && (REGISTER(p, CFG) & 16u) != 0) { /* one shot */
         REGISTER(p, STATUS) &= ~1u;
         REGISTER(p, CNT) = s->down ? REGISTER(p, TOP) : 0;
     }
+}
+
+/* Counts up to now. */
+static void count(struct machine *m, struct peripheral *p) {
+    struct timer_state *s = p->state;
+    if (!running(p) || s->hz == 0) {
+        s->start_ps = m->now_ps;
+        return;
+    }
+    uint64_t ticks = clock_ticks(s->start_ps, m->now_ps, s->hz);
+    if (ticks == 0) {
+        return;
+    }
+    uint64_t first = ticks_to_wrap(p, s->down); /* what is buffered counts from there on */
+    bool buffered = (REGISTER(p, STATUS) & (STATUS_TOPBV | STATUS_OCBV(0) | STATUS_OCBV(1) | STATUS_OCBV(2))) != 0;
+    if (buffered && ticks >= first) {
+        count_ticks(p, first);
+        REGISTER(p, CNT) = s->down ? REGISTER(p, TOP) : 0;
+        if (running(p)) {
+            count_ticks(p, ticks - first);
+        }
+    } else {
+        count_ticks(p, ticks);
+    }
     /* The part of a tick that is left over is kept. */
-    s->base += ticks;
     s->start_ps = clock_after(s->start_ps, ticks, s->hz);
     update_irq(m, p);
 }
@@ -110,8 +149,12 @@ static void timer_write(struct machine *m, struct peripheral *p, uint32_t offset
         REGISTER(p, EN) = value & 1u;
         REGISTER(p, STATUS) &= (value & 1u) != 0 ? ~0u : ~1u;
         break;
-    case TOPB:
-        REGISTER(p, TOP) = REGISTER(p, TOPB) = value;
+    case TOPB: case CC_OCB(0): case CC_OCB(1): case CC_OCB(2):
+        REGISTER(p, offset) = value;
+        REGISTER(p, STATUS) |= offset == TOPB ? STATUS_TOPBV : STATUS_OCBV((offset - CC_OCB(0)) / 0x20u);
+        if (!running(p)) {
+            load_buffers(p);
+        }
         break;
     case LOCK:
         break;
