@@ -301,6 +301,21 @@ def test_dma_errors_are_flagged(boot):
         assert words(machine, "flags", 1) == [1 << 31]
 
 
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        ("REG(0x40044004) = 2 << 16", r"LDMAXBAR: requests of source 2, signal 0, are not modelled"),
+        ("REG(0x40044008) = 4 << 16 | 2", r"LDMAXBAR: requests of source 4, signal 2, are not modelled"),
+        ("REG(0x4B010008) = 2", "EUSART0: loop-back, .* are not modelled"),
+        ("REG(0x4B010014) = 0x1001", "EUSART0: other than 8 data bits are not modelled"),
+    ],
+)
+def test_settings_that_would_have_no_effect_are_reported(boot, write, message):
+    source = "int main(void) { SET(0x40008064) = 3; SET(0x40008068) = 1 << 22; %s; return 0; }"
+    with pytest.raises(SimulatorError, match=message):
+        finish(boot(source % write))
+
+
 _TIMER = """
 volatile uint32_t overflows, count;
 void irq4(void) { overflows++; CLR(0x40048014) = 1; }

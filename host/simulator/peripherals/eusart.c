@@ -13,6 +13,7 @@ enum { STATUS_RXENS = 1, STATUS_TXENS = 2, STATUS_TXC = 1 << 5, STATUS_TXFL = 1 
 enum { IF_TXC = 1, IF_TXFL = 1 << 1, IF_RXFL = 1 << 2, IF_RXFULL = 1 << 3, IF_RXOF = 1 << 4, IF_RXUF = 1 << 5,
        IF_TXOF = 1 << 6, IF_TXIDLE = 1 << 13 };
 #define IF_RX (IF_RXFL | IF_RXFULL | IF_RXOF | IF_RXUF | 0x700u | 1u << 25)
+#define CFG0_NOT_MODELLED (1u << 1 | 1u << 10 | 1u << 13 | 1u << 14 | 1u << 31)
 #define FIFO 16u
 #define ROUTE_RX 4u
 #define ROUTE_TX 16u
@@ -184,6 +185,12 @@ static void eusart_write(struct machine *m, struct peripheral *p, uint32_t offse
     }
     if (offset == CFG0 && (value & 1u) != 0) {
         machine_error(m, p->base + offset, "%s: the synchronous mode is not modelled", p->name);
+        return;
+    }
+    if ((offset == CFG0 && (value & CFG0_NOT_MODELLED) != 0) || (offset == FRAMECFG && (value & 15u) != 2u)) {
+        machine_error(m, p->base + offset, offset == CFG0
+                      ? "%s: loop-back, inverted lines, the most significant bit first and automatic baud rates are not modelled"
+                      : "%s: other than 8 data bits are not modelled", p->name);
         return;
     }
     switch (offset) {

@@ -21,6 +21,9 @@ enum { W_CFG, W_LOOP, W_CTRL, W_SRC, W_DST, W_LINK };
 #define LINK_NEXT 2u
 #define IF_ERROR (1u << 31)
 #define CYCLES_PER_UNIT 3u
+#define SOURCE_USART0 4u
+#define SOURCE_EUSART0 15u
+#define SOURCE_EUSART1 16u
 #define LINKS_AT_ONCE 1024u /* descriptors that need no request, before it is called a loop without end */
 
 struct ldma_state {
@@ -288,6 +291,11 @@ const struct peripheral_class ldma_class = {ldma_registers, ldma_read, ldma_writ
 
 static void ldmaxbar_write(struct machine *m, struct peripheral *p, uint32_t offset, uint32_t value, uint32_t written) {
     (void)written;
+    uint32_t source = value >> 16, signal = value & 15u;
+    if (source != 0 && !((source == SOURCE_USART0 || source == SOURCE_EUSART0 || source == SOURCE_EUSART1) && signal <= 1u)) {
+        machine_error(m, p->base + offset, "LDMAXBAR: requests of source %u, signal %u, are not modelled", source, signal);
+        return;
+    }
     REGISTER(p, offset) = value;
     usart_dma_changed(m);
 }
