@@ -301,6 +301,56 @@ def test_dma_errors_are_flagged(boot):
         assert words(machine, "flags", 1) == [1 << 31]
 
 
+_SERIAL_DMA = """
+static uint32_t descriptor[8] __attribute__((aligned(16)));
+static uint8_t text[120], heard[8];
+volatile uint32_t interrupts, left;
+void irq21(void) { interrupts++; CLR(0x40040050) = 3; }
+static void transfer(uint32_t channel, uint32_t select, uint32_t *first) {
+    REG(0x40044004 + 4 * channel) = 15 << 16 | select;
+    REG(0x40040070 + 0x30 * channel) = (uint32_t)first;
+    REG(0x40040048) = 1 << channel;
+}
+int main(void) {
+    SET(0x40008064) = 3 | 1 << 26; SET(0x40008068) = 1 << 22;
+    REG(0x40008128) = 3; /* FSRCO */
+    REG(0x40040004) = 1; SET(0x40040054) = 3; enable_irq(21);
+    REG(0x4003C034) = 0x04100000; REG(0x4003C4A4) = 6 << 16; REG(0x4003C4AC) = 5 << 16;
+    REG(0x4003C494) = 4 | 16;
+    REG(0x4B010004) = 1; REG(0x4B010030) = 256 * 9; /* 125 kBd */
+    for (int i = 0; i < 120; i++) text[i] = ' ' + i % 90;
+    descriptor[0] = 99 << 4 | 3 << 28; descriptor[1] = (uint32_t)text; descriptor[2] = 0x4B010044;
+    descriptor[3] = (uint32_t)&descriptor[4] | 2;
+    descriptor[4] = 19 << 4 | 3 << 28 | 1 << 20; descriptor[5] = (uint32_t)text + 100;
+    descriptor[6] = 0x4B010044;
+    transfer(0, 1, descriptor);
+    REG(0x4B010038) = 5; /* the port's switch comes last */
+    while (interrupts == 0) WFI();
+    while ((REG(0x4B010048) >> 5 & 1) == 0) { } /* TXC */
+    while ((REG(0x4B010048) >> 7 & 1) == 0) { } /* RXFL */
+    for (volatile int i = 0; i < 3000; i++) { }
+    descriptor[0] = 4 << 4 | 3 << 24 | 1 << 20; descriptor[1] = 0x4B01003C; descriptor[2] = (uint32_t)heard;
+    descriptor[3] = 0;
+    transfer(1, 0, descriptor); /* everything is there already */
+    while (interrupts == 1) WFI();
+    left = REG(0x4B010048) >> 7 & 1;
+    return 0;
+}
+"""
+
+
+def test_serial_port_through_dma(boot):
+    machine = boot(_SERIAL_DMA)
+    machine.uart_write(b"Hello")
+    finish(machine)
+    sent = machine.uart_read_timed()
+    assert bytes(byte for byte, _ in sent) == bytes(32 + i % 90 for i in range(120))
+    gaps = np.diff([second for _, second in sent])
+    assert np.allclose(gaps, 10 / 125000, atol=1e-9), "byte after byte, without a pause"
+    assert machine.read(machine.symbol("heard"), 8) == b"Hello\0\0\0"
+    assert words(machine, "left", 1) == [0]
+
+
 @pytest.mark.parametrize(
     ("write", "message"),
     [

@@ -225,6 +225,7 @@ uint64_t ldma_appetite(struct machine *m, uint32_t source, uint32_t signal);
 bool ldma_request(struct machine *m, uint32_t source, uint32_t signal);
 /* A channel has started to listen, or the level of a request line has gone up. */
 void usart_dma_changed(struct machine *m);
+void eusart_dma_changed(struct machine *m);
 void mvp_adapter_create(struct machine *m, struct peripheral *p);
 void devinfo_fill(uint8_t *info);
 void devinfo_part(uint8_t *info, uint32_t number);

@@ -23,7 +23,7 @@ enum { IF_TXC = 1, IF_TXFL = 1 << 1, IF_RXFL = 1 << 2, IF_RXFULL = 1 << 3, IF_RX
 struct eusart_state {
     uint8_t tx[FIFO], rx[FIFO];
     uint32_t tx_count, rx_count;
-    bool shifting;
+    bool shifting, offering;
     uint8_t shift;
     uint64_t tx_done; /* ps at which the byte in the shift register is out */
     uint64_t rx_next; /* ps at which the host's next byte is in, NEVER if none */
@@ -52,10 +52,28 @@ static uint64_t frame_ps(struct machine *m, struct peripheral *p) {
     return (uint64_t)((unsigned __int128)ticks * PS_PER_S / (512u * hz));
 }
 
+static uint32_t tx_watermark(const struct peripheral *p) { return (REGISTER(p, CFG1) >> 16 & 15u) + 1u; }
+static uint32_t rx_watermark(const struct peripheral *p) { return (REGISTER(p, CFG1) >> 27 & 15u) + 1u; }
+
+/* The DMA takes what was received and gives what to send, as long as it listens. */
+static void offer(struct machine *m, struct peripheral *p) {
+    struct eusart_state *s = p->state;
+    if (s->offering || (REGISTER(p, EN) & 1u) == 0) {
+        return; /* these are the DMA's own accesses */
+    }
+    s->offering = true;
+    for (bool moved = true; moved;) {
+        uint32_t rx = s->rx_count, tx = s->tx_count;
+        moved = (rx >= rx_watermark(p) && ldma_request(m, 15u + p->index, 0) && s->rx_count != rx) ||
+                (FIFO - tx >= tx_watermark(p) && ldma_request(m, 15u + p->index, 1) && s->tx_count != tx);
+    }
+    s->offering = false;
+}
+
 static void set_flags(struct machine *m, struct peripheral *p) {
     struct eusart_state *s = p->state;
     uint32_t status = REGISTER(p, STATUS) & (STATUS_RXENS | STATUS_TXENS | STATUS_TXC);
-    uint32_t tx_water = (REGISTER(p, CFG1) >> 16 & 15u) + 1u, rx_water = (REGISTER(p, CFG1) >> 27 & 15u) + 1u;
+    uint32_t tx_water = tx_watermark(p), rx_water = rx_watermark(p);
     status |= FIFO - s->tx_count >= tx_water ? STATUS_TXFL : 0;
     status |= s->rx_count >= rx_water ? STATUS_RXFL : 0;
     status |= s->rx_count == FIFO ? STATUS_RXFULL : 0;
@@ -81,8 +99,7 @@ static void load_shift_register(struct machine *m, struct peripheral *p, uint64_
     memmove(s->tx, s->tx + 1, --s->tx_count);
     s->shifting = true;
     s->tx_done = ps == NEVER ? NEVER : at + ps;
-    while (s->tx_count < FIFO && ldma_request(m, 15u + p->index, 1)) {
-    }
+    offer(m, p);
 }
 
 static void sent(struct machine *m, struct peripheral *p) {
@@ -112,8 +129,7 @@ static void received(struct machine *m, struct peripheral *p) {
     uint8_t byte = s->inbox[s->inbox_tail++ % INBOX];
     if (s->rx_count < FIFO) {
         s->rx[s->rx_count++] = byte;
-        while (s->rx_count > 0 && ldma_request(m, 15u + p->index, 0)) {
-        }
+        offer(m, p);
     } else {
         REGISTER(p, IF) |= IF_RXOF;
     }
@@ -136,7 +152,7 @@ static void advance(struct machine *m, struct peripheral *p) {
     }
     set_flags(m, p);
     /* Sending is watched only if somebody is to be told. */
-    bool told = (REGISTER(p, IEN) & (IF_TXC | IF_TXFL | IF_TXIDLE)) != 0;
+    bool told = (REGISTER(p, IEN) & (IF_TXC | IF_TXFL | IF_TXIDLE)) != 0 || ldma_appetite(m, 15u + p->index, 1) != NEVER;
     p->next = s->shifting && told && s->tx_done < s->rx_next ? s->tx_done : s->rx_next;
 }
 
@@ -204,6 +220,9 @@ static void eusart_write(struct machine *m, struct peripheral *p, uint32_t offse
             s->tx[s->tx_count++] = (uint8_t)value;
             REGISTER(p, STATUS) &= ~(uint32_t)STATUS_TXC;
         }
+        if (s->offering) {
+            return; /* of the DMA: what comes next is up to who asked it */
+        }
         break;
     case EN:
         REGISTER(p, EN) = value & 1u;
@@ -218,8 +237,21 @@ static void eusart_write(struct machine *m, struct peripheral *p, uint32_t offse
         REGISTER(p, offset) = value;
         break;
     }
+    offer(m, p);
     load_shift_register(m, p, m->now_ps);
     advance(m, p);
+}
+
+void eusart_dma_changed(struct machine *m) {
+    for (uint32_t i = 0; i < m->peripheral_count; i++) {
+        struct peripheral *p = &m->peripherals[i];
+        struct eusart_state *s = p->state;
+        if (p->class == &eusart_class && s != NULL && !s->offering) {
+            offer(m, p);
+            load_shift_register(m, p, m->now_ps);
+            advance(m, p);
+        }
+    }
 }
 
 static void eusart_reset(struct machine *m, struct peripheral *p) {
@@ -232,7 +264,7 @@ static void eusart_reset(struct machine *m, struct peripheral *p) {
         s->log_ps = malloc(LOG * sizeof *s->log_ps);
     }
     s->tx_count = s->rx_count = 0;
-    s->shifting = false;
+    s->shifting = s->offering = false;
     s->rx_next = NEVER;
 }
 

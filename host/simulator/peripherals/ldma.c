@@ -211,14 +211,19 @@ static void advance(struct machine *m, struct peripheral *p) {
     /* What the microphone has sent by now is in memory before anybody looks at the channels. */
     usart_class.advance(m, m->usart);
     uint64_t next = NEVER;
+    bool finished = false;
     for (uint32_t n = 0; n < CHANNELS; n++) {
         while (s->done_ps[n] <= m->now_ps) {
+            finished = true;
             s->done_ps[n] = NEVER;
             REGISTER(p, CHBUSY) &= ~(1u << n);
             *word(m, n, W_CTRL) &= ~(0x7FFu << 4);
             finish(m, n);
         }
         next = s->done_ps[n] < next ? s->done_ps[n] : next;
+    }
+    if (finished) {
+        eusart_dma_changed(m); /* a descriptor that waits for a port may be the next */
     }
     REGISTER(p, STATUS) = (REGISTER(p, STATUS) & ~1u) | (REGISTER(p, CHBUSY) != 0 ? 1u : 0);
     p->next = next;
@@ -273,6 +278,7 @@ static void ldma_write(struct machine *m, struct peripheral *p, uint32_t offset,
     }
     update_irq(m);
     usart_dma_changed(m);
+    eusart_dma_changed(m);
     advance(m, p);
 }
 
@@ -298,6 +304,7 @@ static void ldmaxbar_write(struct machine *m, struct peripheral *p, uint32_t off
     }
     REGISTER(p, offset) = value;
     usart_dma_changed(m);
+    eusart_dma_changed(m);
 }
 
 const struct peripheral_class ldmaxbar_class = {ldmaxbar_registers, NULL, ldmaxbar_write, NULL, NULL};
