@@ -418,6 +418,27 @@ def test_timer_buffers_take_effect_at_the_overflow(boot):
     assert abs(at[1] - at[0] - 1000) < 10 and abs(at[2] - at[1] - 1000) < 10
 
 
+def test_pins_that_the_firmware_drives_interrupt_it_too(boot):
+    source = """
+    volatile uint32_t even;
+    void irq26(void) { even++; CLR(0x4003C420) = 0xFFF; }
+    int main(void) {
+        SET(0x40008064) = 1 << 26;
+        REG(0x4003C064) = 4 << 8; REG(0x4003C400) = 1; REG(0x4003C408) = 2; /* line 0: PB2, push-pull */
+        REG(0x4003C410) = 1; REG(0x4003C424) = 1; enable_irq(26);
+        for (int i = 0; i < 3; i++) {
+            REG(0x4003C070) = 4; __asm volatile("dsb\\n isb"); REG(0x4003C070) = 0;
+        }
+        SET(0x4003C414) = 1; REG(0x4003C070) = 8 | 4; __asm volatile("dsb\\n isb"); REG(0x4003C070) = 0;
+        __asm volatile("dsb\\n isb");
+        return 0;
+    }
+    """
+    machine = boot(source)
+    finish(machine)
+    assert words(machine, "even", 1) == [5], "four rises and, once asked for, a fall"
+
+
 _FLASH = """
 volatile uint32_t status[6];
 static void wait(void) { while (REG(0x4003001C) & 0x21) { } }

@@ -1,5 +1,5 @@
 /* GPIO: pin modes and levels, routes of peripherals to pins, and edge interrupts of pins that the
- * outside drives. */
+ * outside drives or the firmware itself. */
 #include <stdlib.h>
 
 #include "../core/machine.h"
@@ -76,15 +76,8 @@ static void update_irq(struct machine *m, struct peripheral *p) {
     irq_level(m, IRQ_EVEN, (flags & 0x5555u) != 0);
 }
 
-void simulator_pin_drive(struct machine *m, uint32_t port, uint32_t pin, uint32_t level) {
-    struct peripheral *p = m->gpio;
-    struct gpio_state *s = p->state;
-    port &= 3u;
-    pin &= 15u;
-    uint32_t before = pin_level(m, p, port, pin);
-    s->driven[port] |= (uint16_t)(1u << pin);
-    s->level[port] = (uint16_t)((s->level[port] & ~(1u << pin)) | (level & 1u) << pin);
-    uint32_t after = pin_level(m, p, port, pin);
+/* What a pin's change of level raises. */
+static void note_edge(struct peripheral *p, uint32_t port, uint32_t pin, uint32_t before, uint32_t after) {
     for (uint32_t line = 0; line < 12 && before != after; line++) {
         uint32_t select = REGISTER(p, EXTIPSELL + (line / 8u) * 4u) >> (4u * (line & 7u)) & 3u;
         uint32_t offset = REGISTER(p, EXTIPINSELL + (line / 8u) * 4u) >> (4u * (line & 7u)) & 3u;
@@ -93,24 +86,44 @@ void simulator_pin_drive(struct machine *m, uint32_t port, uint32_t pin, uint32_
             REGISTER(p, EXTI_IF) |= 1u << line;
         }
     }
+}
+
+static uint32_t port_levels(struct machine *m, struct peripheral *p, uint32_t port) {
+    uint32_t bits = 0;
+    for (uint32_t pin = 0; pin < 16; pin++) {
+        bits |= pin_level(m, p, port, pin) << pin;
+    }
+    return bits;
+}
+
+void simulator_pin_drive(struct machine *m, uint32_t port, uint32_t pin, uint32_t level) {
+    struct peripheral *p = m->gpio;
+    struct gpio_state *s = p->state;
+    port &= 3u;
+    pin &= 15u;
+    uint32_t before = pin_level(m, p, port, pin);
+    s->driven[port] |= (uint16_t)(1u << pin);
+    s->level[port] = (uint16_t)((s->level[port] & ~(1u << pin)) | (level & 1u) << pin);
+    note_edge(p, port, pin, before, pin_level(m, p, port, pin));
     update_irq(m, p);
     m->deadline = 0;
 }
 
 static uint32_t gpio_read(struct machine *m, struct peripheral *p, uint32_t offset) {
     if (offset >= PORT(0) && offset < PORT(PORTS) && (offset - PORT(0)) % 0x30u == 0x14u) {
-        uint32_t bits = 0;
-        for (uint32_t pin = 0; pin < 16; pin++) {
-            bits |= pin_level(m, p, (offset - PORT(0)) / 0x30u, pin) << pin;
-        }
-        return bits;
+        return port_levels(m, p, (offset - PORT(0)) / 0x30u);
     }
     return REGISTER(p, offset);
 }
 
 static void gpio_write(struct machine *m, struct peripheral *p, uint32_t offset, uint32_t value, uint32_t written) {
     (void)written;
+    bool of_port = offset >= PORT(0) && offset < PORT(PORTS);
+    uint32_t port = of_port ? (offset - PORT(0)) / 0x30u : 0, before = of_port ? port_levels(m, p, port) : 0;
     REGISTER(p, offset) = value;
+    for (uint32_t pin = 0; of_port && pin < 16; pin++) {
+        note_edge(p, port, pin, before >> pin & 1u, pin_level(m, p, port, pin));
+    }
     update_irq(m, p);
 }
 
