@@ -11,7 +11,7 @@ from codegen.mvp.kernels import conv_2d as conv
 from codegen.mvp.kernels import depthwise_conv_2d as depthwise
 from codegen.mvp.kernels.conv_2d import VARIANTS, Conv2D
 from codegen.mvp.kernels.elementwise import Elementwise, elementwise
-from codegen.mvp.kernels.fully_connected import build_fully_connected, fully_connected
+from codegen.mvp.kernels.fully_connected import as_convolution, build_fully_connected, fully_connected
 from codegen.mvp.kernels.layer import ADDRESS_WORDS, NOMINAL, NOMINAL_FLASH, MvpLayer, Placement, Refusal
 from codegen.mvp.kernels.pool import Pool, pool
 from host.simulator.mvp import Machine, cycles, worst_cycles
@@ -255,6 +255,29 @@ def test_fully_connected(inputs, outputs):
     built = build_fully_connected(layer, variant, at)
     assert built.output_bytes == outputs + outputs % 2 and built.constants == nominal.constants
     close(execute(built, [x], at)[:outputs], convolved(layer, x))
+
+
+@pytest.mark.parametrize(
+    "inputs, rows",
+    [(256, 1), (257, 1), (258, 3), (512, 8), (1009, 1), (2018, 2), (2048, 32), (4000, 50), (1031, 0)],
+)
+def test_long_sums_are_made_of_short_ones(inputs, rows):
+    rng = np.random.default_rng(inputs)
+    layer = random_conv(rng, ic=inputs, oc=4, height=1, width=1, kernel=(1, 1), stride=(1, 1), same=False)
+    found = fully_connected(layer, worst_cycles)
+    if not rows:
+        assert isinstance(found, Refusal)
+        return
+    variant, _ = found
+    assert variant.by_rows == (rows > 1)
+    assert as_convolution(layer).input_shape == (rows, 1, inputs // rows)
+    at, errors = replace(PLACED, copy=None), []
+    for _ in range(25):
+        x = rng.integers(-128, 128, layer.input_shape, dtype=np.int8)
+        got = execute(build_fully_connected(layer, variant, at), [x], at)
+        errors.append(got - np.clip(np.floor(convolved(layer, x) + 0.5), -128, 127).ravel())
+    assert np.abs(errors).max() <= 1
+    assert np.mean(np.array(errors) == 0) > (0.9 if rows >= 8 else 0.75)
 
 
 @pytest.mark.parametrize(

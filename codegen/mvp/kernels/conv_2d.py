@@ -14,6 +14,7 @@ are stored that way.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -105,12 +106,14 @@ class Variant:
     paired: bool  # two taps a load
     band: int = 0  # output rows whose input is prescaled together; 0: all
     most_columns: int = MAX_COUNT  # of a 1x1 convolution's rows
+    by_rows: bool = False  # a window's rows are summed apart: less is lost to rounding; one output alone
 
     @property
     def name(self) -> str:
         lanes = "one output" if self.lanes == 1 else f"two {self.across}"
         band = f", bands of {self.band}" if self.band else ""
-        return f"{lanes}, {'paired' if self.paired else 'single'} taps{band}"
+        rows = ", rows apart" if self.by_rows else ""
+        return f"{lanes}, {'paired' if self.paired else 'single'} taps{rows}{band}"
 
 
 VARIANTS = tuple(
@@ -121,9 +124,10 @@ VARIANTS = tuple(
 
 
 def conv_2d(
-    layer: Conv2D, cycles: Cycles, *, copy: bool = True, scratch_limit: int | None = None
-) -> tuple[Variant, MvpLayer] | Refusal:
-    """The variant that costs the fewest cycles at nominal addresses, with no more scratch than
+    layer: Conv2D, cycles: Cycles, *, copy: bool = True, scratch_limit: int | None = None,
+    variants: Sequence[Variant] = VARIANTS,
+) -> tuple[Variant, MvpLayer] | Refusal:  # fmt: skip
+    """Of ``variants`` the one that costs the fewest cycles at nominal addresses, with no more scratch than
     ``scratch_limit``; or why there is none."""
     problem = refusal(layer)
     if problem:
@@ -131,7 +135,7 @@ def conv_2d(
     placement = NOMINAL if copy else NOMINAL_FLASH
     found: list[tuple[Variant, MvpLayer]] = []
     reason = ""
-    for most_columns, variant in product(_row_lengths(layer, scratch_limit), VARIANTS):
+    for most_columns, variant in product(_row_lengths(layer, scratch_limit), variants):
         flat = layer.flattened(most_columns)
         candidate = _banded(flat, replace(variant, most_columns=most_columns), scratch_limit)
         if candidate is None:
@@ -389,28 +393,33 @@ def _program(layer: Conv2D, variant: Variant, run: _Run, at: Placement) -> NDArr
             p.instruction(load0=table.to(_SUM[0], 0))
         with p.loop(r1 - r0, increment=[w.dim(2)]):
             inner = [a.dim(1) for a in x]
+            sums = _SUM[::-1] if variant.by_rows else _SUM
+            if variant.by_rows:
+                p.instruction("CLEAR", z=sums[0])
             if apart:
                 with p.loop(c1 - c0, increment=[*by_row, w.dim(1)]), p.loop(ic // unit, increment=inner):
-                    _multiply(p, variant, x, w)
+                    _multiply(p, variant, x, w, sums)
             else:
                 with p.loop(taps // unit, increment=[*inner, w.dim(1)]):
-                    _multiply(p, variant, x, w)
+                    _multiply(p, variant, x, w, sums)
+            if variant.by_rows:
+                p.instruction("ADDC", z=_SUM[0], x=sums[0], a=_SUM[0])
         _finish(p, table, out, run.lanes, clamped)
     return p.assemble()
 
 
-def _multiply(p: Program, variant: Variant, x: list[Array], w: Array) -> None:
+def _multiply(p: Program, variant: Variant, x: list[Array], w: Array, sums: tuple[int, ...]) -> None:
     if not variant.paired:
         for lane, array in enumerate(x):
             load_w = w.to(_W, 0) if lane == 0 else None
-            p.instruction("MACC", z=_SUM[lane], x=_X, y=_W, a=_SUM[lane], load0=array.to(_X, 0), load1=load_w)
+            p.instruction("MACC", z=sums[lane], x=_X, y=_W, a=sums[lane], load0=array.to(_X, 0), load1=load_w)
         return
     registers = (_X, _X2)
     for tap in (0, 1):
         for lane, array in enumerate(x):
             source = Source(registers[lane], real_zero=tap == 1, imag_zero=tap == 0)
             p.instruction(
-                "MACC", z=_SUM[lane], x=source, y=_W, a=_SUM[lane],
+                "MACC", z=sums[lane], x=source, y=_W, a=sums[lane],
                 load0=array.to(registers[lane], 0) if tap == 0 else None,
                 load1=w.to(_W, 0) if lane == 0 else None,
             )  # fmt: skip
