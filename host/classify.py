@@ -147,8 +147,8 @@ def _require_detections(pipeline: Pipeline, args: Any) -> None:
     """Refuses options with which the averaging window never holds as many inferences as are asked for."""
     given = (args.average_window_duration_ms, args.minimum_count, args.latency_ms)
     settings = pipeline.settings
-    step_ms = pipeline.frontend.settings.window_step_ms
-    reason = never_detects(settings.minimum_count, settings.average_window_ms, settings.latency_ms, step_ms)
+    frontend = pipeline.frontend.settings
+    reason = never_detects(settings.minimum_count, settings.average_window_ms, settings.latency_ms, frontend)
     if reason and any(value is not None for value in given):
         raise TokayError(reason, hint="a longer window (-w), a smaller count (-c) or more inferences (-l)")
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from codegen.frontend import FrontendSettings
 from host import native
 from host.errors import TokayError
 
@@ -15,21 +16,32 @@ MAX_CLASSES = 32
 MAX_SAMPLES = 64
 
 
-def most_samples(window_ms: int, period_ms: int) -> int:
-    """Scores that an averaging window can hold, with one inference in ``period_ms``."""
-    return min(1 + window_ms // period_ms, MAX_SAMPLES)
+def period_samples(frontend: FrontendSettings, latency_ms: int) -> int:
+    """Samples of audio between the moments at which the audio loop wants an inference."""
+    return max(latency_ms * frontend.sample_rate_hz // 1000, frontend.step_samples)
 
 
-def never_detects(minimum_count: int, window_ms: int, latency_ms: int, step_ms: int) -> str | None:
-    """Why a detector never detects anything: its window holds fewer scores than it waits for, with an
-    inference every ``latency_ms`` or, where that is longer, every step of the front end; else None."""
-    period_ms = max(latency_ms, step_ms)
-    most = most_samples(window_ms, period_ms)
+def most_samples(window_ms: int, latency_ms: int, frontend: FrontendSettings) -> int:
+    """Scores that an averaging window can hold at its fullest.
+
+    An inference runs on the first column at or after the moment it is wanted, so that n periods are
+    sometimes as short as the columns that fit whole into them.
+    """
+    period, step = period_samples(frontend, latency_ms), frontend.step_samples
+    spans = (n * period // step * step for n in range(MAX_SAMPLES))
+    return sum(span * 1000 // frontend.sample_rate_hz <= window_ms for span in spans)
+
+
+def never_detects(
+    minimum_count: int, window_ms: int, latency_ms: int, frontend: FrontendSettings
+) -> str | None:
+    """Why a detector never detects anything: its window holds fewer scores than it waits for; else None."""
+    most = most_samples(window_ms, latency_ms, frontend)
     if minimum_count <= most:
         return None
     return (
         f"nothing would ever be detected: minimum_count asks for {minimum_count} inferences, the averaging "
-        f"window of {window_ms} ms holds {most} at one in {period_ms} ms"
+        f"window of {window_ms} ms holds {most} at one in {max(latency_ms, frontend.window_step_ms)} ms"
     )
 
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from codegen.application import ApplicationSettings, check_types
 from codegen.frontend import FrontendSettings
-from host.detector import apply_gain
+from host.detector import apply_gain, period_samples
 from host.features import Frontend
 from host.metrics.streaming import Spoken
 from host.metrics.streams import Stream
@@ -66,7 +66,7 @@ class Scored:
 def inference_columns(frontend: FrontendSettings, latency_ms: int, columns: int) -> np.ndarray:
     """The columns (their count, from 1) on which the audio loop infers, among the first ``columns``."""
     window, step = frontend.window_samples, frontend.step_samples
-    period = max(latency_ms * frontend.sample_rate_hz // 1000, step)
+    period = period_samples(frontend, latency_ms)
     found, column = [], frontend.frames
     due = window + (column - 1) * step
     while column <= columns:

@@ -275,9 +275,8 @@ def _validate_detector(spec: Specification, require: Callable[[bool, str], None]
     require(detector.minimum_count >= 1, "minimum_count must be at least 1")
     require(detector.latency_ms >= 1, "latency_ms must be at least 1")
     reason = never_detects(
-        detector.minimum_count, detector.average_window_duration_ms, detector.latency_ms,
-        spec.frontend.window_step_ms,
-    )  # fmt: skip
+        detector.minimum_count, detector.average_window_duration_ms, detector.latency_ms, spec.frontend
+    )
     require(not reason, str(reason))
 
 

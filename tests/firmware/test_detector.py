@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from host.detector import MAX_SAMPLES, Detector, DetectorSettings, apply_gain
+from codegen.frontend import FrontendSettings
+from host.detector import MAX_SAMPLES, Detector, DetectorSettings, apply_gain, most_samples
 from host.errors import TokayError
+from host.metrics.scoring import inference_columns
 
 SETTINGS = DetectorSettings(("on", "off", "_unknown_"), (160, 170, 10), 300, 900, 3)
 ON, OFF, UNKNOWN = np.eye(3, dtype=np.int16) * 255 - 128
@@ -116,6 +118,22 @@ def test_more_samples_than_it_holds():
     low = np.full(3, -128)
     results = [detector.process(low, MAX_SAMPLES + 10 + i).score for i in range(MAX_SAMPLES)]
     assert results[0] == 255 * (MAX_SAMPLES - 1) // MAX_SAMPLES and results[-1] == 0
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    window=st.integers(0, 3000), latency=st.integers(0, 400), step=st.integers(1, 40),
+    rate=st.sampled_from([8000, 11025, 16000]),
+)  # fmt: skip
+def test_how_many_samples_a_window_holds_at_its_fullest(window, latency, step, rate):
+    frontend = FrontendSettings(
+        sample_rate_hz=rate, window_size_ms=40, window_step_ms=step, filterbank_upper_band_limit=3900.0
+    )
+    columns = inference_columns(frontend, latency, frontend.frames + 60000 // step)
+    ends = frontend.window_samples + (columns - 1) * frontend.step_samples
+    times = ends * 1000 // rate
+    held = np.arange(len(times)) - np.searchsorted(times, times - window) + 1
+    assert most_samples(window, latency, frontend) == min(held.max(), MAX_SAMPLES)
 
 
 @pytest.mark.parametrize("count", [0, 33])

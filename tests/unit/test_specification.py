@@ -99,8 +99,8 @@ def test_class_of() -> None:
         ({"detector": Detector(detection_threshold_list=(1, 2))}, "one for each class"),
         ({"detector": Detector(average_window_duration_ms=100, minimum_count=3)}, "nothing would ever be"),
         (  # an inference takes a new column, and one comes every 10 ms
-            {"detector": Detector(average_window_duration_ms=100, minimum_count=12, latency_ms=1)},
-            "asks for 12 inferences, .* holds 11 at one in 10 ms",
+            {"detector": Detector(average_window_duration_ms=50, minimum_count=7, latency_ms=5)},
+            "asks for 7 inferences, .* holds 6 at one in 10 ms",
         ),
         ({"augmentation": Augmentation(speed=(1.1, 0.9))}, "speed"),
         ({"augmentation": Augmentation(noise_probability=2.0)}, "noise_probability"),
