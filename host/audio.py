@@ -11,6 +11,7 @@ import numpy as np
 from host.errors import TokayError
 
 _UNKNOWN_LENGTH = 0x7FFFF000  # what programs that write to a pipe put for it: this or more, or 0
+_FLOATING = ("FLOAT", "DOUBLE", "VORBIS", "OPUS")  # kinds of samples
 _LOUDEST = 16.0  # of floating-point samples, 24 dB above full scale
 
 
@@ -59,9 +60,10 @@ def _stored(path: Path) -> tuple[np.ndarray, int]:
         raise TokayError(f"{path}: no such audio file")
     try:
         with soundfile.SoundFile(str(path)) as file:
-            if file.subtype not in ("FLOAT", "DOUBLE"):
+            if file.subtype not in _FLOATING:
                 return file.read(dtype="int16", always_2d=True), file.samplerate
-            # Asked for integers, libsndfile cuts floating-point samples of -1 to 1 down to 0.
+            # Asked for integers, libsndfile cuts floating-point samples of -1 to 1 down to 0, and wraps
+            # around what it decodes of the others and is louder than full scale.
             samples, rate = file.read(dtype="float64", always_2d=True), file.samplerate
     # The last two: what soundfile says of NAME.raw, and of a compression that it cannot seek in.
     except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError) as error:

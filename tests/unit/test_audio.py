@@ -36,6 +36,17 @@ def test_floating_point_samples_are_rounded_and_clipped(tmp_path: Path) -> None:
     assert read_audio(path, RATE).tolist() == [32767, 32767, -32768, 2, 0]
 
 
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+def test_what_is_decoded_louder_than_full_scale_is_clipped(subtype: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.ogg"
+    sound = np.clip(1.4 * np.sin(np.arange(2 * RATE) * 0.2), -1, 1)
+    soundfile.write(path, sound, RATE, format="OGG", subtype=subtype)
+    decoded, _ = soundfile.read(path)
+    assert np.abs(decoded).max() > 1
+    expected = np.clip(np.rint(decoded * 32768), -32768, 32767)
+    np.testing.assert_array_equal(read_audio(path, RATE), expected)
+
+
 def test_channels_of_floating_point_samples_are_averaged(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     soundfile.write(path, np.array([[0.25, 0.75]] * 10), RATE, subtype="FLOAT")
