@@ -229,16 +229,16 @@ class _Session:
     def on_target(
         self, where: target.Target, path: Path | None, samples: np.ndarray | None
     ) -> dict[str, Any]:
-        device = where.device
+        device, labels = where.device, self.pipeline.labels
         if samples is None:
             self._warn_of_slow_line()
             end_ms = None if self.args.seconds is None else int(self.args.seconds * 1000)
-            heard = listening.microphone(device, self.streams, end_ms)
+            heard = listening.microphone(device, self.streams, end_ms, labels=labels)
         elif where.kind in ("simulator", "renode") and self._fits_line():
             play = target.player(where, self.args.board, samples)
-            heard = listening.microphone(device, self.streams, self._ms(samples), play)
+            heard = listening.microphone(device, self.streams, self._ms(samples), play, labels=labels)
         else:
-            heard = listening.injected(device, samples, self.streams)
+            heard = listening.injected(device, samples, self.streams, labels=labels)
         return {**self._hear(path, samples, heard), **statistics(where)}
 
     def _hear(self, path: Path | None, samples: np.ndarray | None, events: Iterator[Heard]) -> dict[str, Any]:

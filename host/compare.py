@@ -158,7 +158,7 @@ def compare(
     if not settings.quantize_dynamic_scale_enable:
         streams |= m.Stream.FEATURES
     expected = Hearing().take(listening.on_pc(pipeline, samples, streams))
-    found = _hear(device, samples, streams)
+    found = _hear(device, samples, streams, pipeline.labels)
     time_of = _column_time(pipeline)
     scores = _scores(expected, found)
     at_ms = scores.first["time_ms"] if scores.first else _interesting(expected)
@@ -176,9 +176,9 @@ def compare(
     ]
 
 
-def _hear(device: Device, samples: np.ndarray, streams: m.Stream) -> Hearing:
+def _hear(device: Device, samples: np.ndarray, streams: m.Stream, labels: Sequence[str]) -> Hearing:
     for _ in range(_ATTEMPTS):
-        found = Hearing().take(listening.injected(device, samples, streams))
+        found = Hearing().take(listening.injected(device, samples, streams, labels=labels))
         if not found.lost:
             return found
     raise TokayError(

@@ -11,7 +11,7 @@ them does not know which it was:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 import numpy as np
@@ -35,6 +35,7 @@ _CHUNK_MS = 20
 _LEVEL_MS = 100
 _INJECTED = 224  # samples between two looks at what the device has reported
 _SILENT_S = 5.0
+_CUT_BYTES = 28  # a label of more may have been cut to the message's 32, by a character of 4 at most
 
 
 # ---- Settings ----
@@ -103,20 +104,28 @@ def applied(device: Device, settings: ApplicationSettings) -> Iterator[dict[str,
 
 
 def microphone(
-    device: Device, streams: m.Stream, end_ms: int | None = None, idle: Callable[[], None] | None = None
+    device: Device,
+    streams: m.Stream,
+    end_ms: int | None = None,
+    idle: Callable[[], None] | None = None,
+    *,
+    labels: Sequence[str] = (),
 ) -> Iterator[Heard]:
     """What a device hears with its microphone, up to ``end_ms`` of its audio (None: until it falls silent,
     which is an error for a board and the end of a recording). ``idle`` is called while the microphone is
-    off."""
+    off. ``labels`` are the model's classes: a message has no room for a long one."""
     device_streams = streams | m.Stream.LEVEL  # which tells when it is over
     _start(device, device_streams, m.Source.MICROPHONE, idle)
-    yield from _joined(device, _until(device, end_ms))
+    yield from _joined(device, _until(device, end_ms), labels)
 
 
-def injected(device: Device, samples: np.ndarray, streams: m.Stream) -> Iterator[Heard]:
-    """What a device makes of int16 samples that it is given over the link, as fast as it takes them."""
+def injected(
+    device: Device, samples: np.ndarray, streams: m.Stream, *, labels: Sequence[str] = ()
+) -> Iterator[Heard]:
+    """What a device makes of int16 samples that it is given over the link, as fast as it takes them;
+    ``labels`` as for :func:`microphone`."""
     _start(device, streams, m.Source.AUDIO)
-    yield from _joined(device, _fed(device, samples))
+    yield from _joined(device, _fed(device, samples), labels)
 
 
 def _fed(device: Device, samples: np.ndarray) -> Iterator[DeviceEvent]:
@@ -150,13 +159,22 @@ def _until(device: Device, end_ms: int | None) -> Iterator[DeviceEvent]:
     raise TokayError(f"{device.transport.name} stopped reporting", hint="reset the board")
 
 
-def _joined(device: Device, events: Iterator[DeviceEvent]) -> Iterator[Heard]:
+def _detection(event: m.Detection, labels: Sequence[str]) -> Detection:
+    """A detection with the label that was cut off in its message, whole."""
+    label = event.label
+    if len(label.encode()) > _CUT_BYTES and event.class_index < len(labels):
+        whole = labels[event.class_index]
+        label = whole if whole.startswith(label) else label
+    return Detection(event.class_index, label, event.score, event.time_ms)
+
+
+def _joined(device: Device, events: Iterator[DeviceEvent], labels: Sequence[str]) -> Iterator[Heard]:
     """Joins a detection with the scores before it, which are of the same inference."""
     waiting: m.Scores | None = None
     for event in events:
         if waiting is not None:
             heard = isinstance(event, m.Detection) and event.time_ms == waiting.time_ms
-            found = Detection(event.class_index, event.label, event.score, event.time_ms) if heard else None
+            found = _detection(event, labels) if heard else None
             yield Event(waiting.time_ms, tuple(waiting.values), found)
             waiting = None
             if heard:
@@ -165,8 +183,7 @@ def _joined(device: Device, events: Iterator[DeviceEvent]) -> Iterator[Heard]:
             waiting = event
         elif isinstance(event, m.Detection):
             # Its scores were lost: the detection is not.
-            found = Detection(event.class_index, event.label, event.score, event.time_ms)
-            yield Event(event.time_ms, (), found)
+            yield Event(event.time_ms, (), _detection(event, labels))
         elif isinstance(event, Restarted):
             raise TokayError(
                 f"{device.transport.name} started again while listening", hint="host.device info shows it"

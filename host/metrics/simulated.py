@@ -3,7 +3,7 @@ place, and its whole audio loop on injected audio."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -67,7 +67,7 @@ def hear(where: target.Target, pipeline: Pipeline, stream: Stream) -> Heard:
     """The stream's audio through the image's audio loop, and through the PC's for comparison."""
     pipeline.reset()
     expected = pipeline.process(stream.audio)
-    found = _events(where, stream.audio)
+    found = _events(where, stream.audio, pipeline.labels)
     scores = np.array([event.scores for event in found], np.uint8).reshape(len(found), len(pipeline.labels))
     times = np.array([event.time_ms for event in found], np.int64)
     duration_ms = 1000 * len(stream.audio) // pipeline.sample_rate_hz
@@ -77,9 +77,10 @@ def hear(where: target.Target, pipeline: Pipeline, stream: Stream) -> Heard:
     )
 
 
-def _events(where: target.Target, audio: np.ndarray) -> list[Event]:
+def _events(where: target.Target, audio: np.ndarray, labels: Sequence[str]) -> list[Event]:
+    streams = m.Stream.DETECTIONS | m.Stream.SCORES
     for _ in range(_ATTEMPTS):
-        heard = list(listening.injected(where.device, audio, m.Stream.DETECTIONS | m.Stream.SCORES))
+        heard = list(listening.injected(where.device, audio, streams, labels=labels))
         if not any(isinstance(event, Gap) for event in heard):
             return [event for event in heard if isinstance(event, Event)]
     raise TokayError(f"the simulated line lost reports, {_ATTEMPTS} times over")

@@ -371,6 +371,29 @@ def test_layers_are_compared_on_a_bad_line(built):
         assert device.counters.corrupt > 10 and device.transport.now() - start < 45
 
 
+def test_a_class_with_a_longer_name_than_a_message_has_room_for():
+    long = "ä" * 15 + "日本語"  # of which the message keeps 15 and no half letter
+    cut = ["ä" * 15, "b" * 32, "on"]
+
+    class Board:
+        transport = Namespace(name="board", now=lambda: 0.0)
+
+        def request(self, *_: object, **__: object) -> None: ...
+
+        def events(self, timeout_s: float) -> Iterator[object]:
+            if timeout_s:  # after what was on its way before
+                for number, text in enumerate(cut):
+                    yield m.Detection(time_ms=40, class_index=number, label=text)
+                yield m.Level(time_ms=100)
+
+    def labels(known: tuple[str, ...]) -> list[str]:
+        events = listening.microphone(Board(), m.Stream.DETECTIONS, 60, labels=known)  # type: ignore[arg-type]
+        return [e.detection.label for e in events if isinstance(e, Event) and e.detection]
+
+    assert labels((long, "b" * 40, "one")) == [long, "b" * 40, "on"]
+    assert labels((long[::-1],)) == labels(()) == cut
+
+
 def test_a_restart_while_listening_ends_in_one_line(where, speech):
     events = listening.microphone(where.device, listening.RESULTS, 6000)
     with pytest.raises(TokayError, match="simulator started again while listening"):
