@@ -165,6 +165,13 @@ def classify(args: Any, *, quiet: bool = False) -> dict[str, Any]:
             "of its own",
             hint="--dump-raw-spectrograms",
         )
+    channels = pipeline.frontend.settings.channels
+    if (args.target or args.replay) and listening.reported(folders.streams, channels) != folders.streams:
+        raise TokayError(
+            f"a target does not report spectrograms of {channels} channels: a column does not fit into a "
+            "message",
+            hint="dump them on the PC: --audio FILE without --simulate, --renode, --device and --replay",
+        )
     names = [path.stem for path in args.audio or ()]
     twice = next((name for name in names if names.count(name) > 1), None)
     if folders.streams and twice is not None:

@@ -158,15 +158,20 @@ def compare(
     if not settings.quantize_dynamic_scale_enable:
         streams |= m.Stream.FEATURES
     expected = Hearing().take(listening.on_pc(pipeline, samples, streams))
-    found = _hear(device, samples, streams, pipeline.labels)
+    told = listening.reported(streams, settings.channels)
+    found = _hear(device, samples, told, pipeline.labels)
     time_of = _column_time(pipeline)
     scores = _scores(expected, found)
     at_ms = scores.first["time_ms"] if scores.first else _interesting(expected)
     window = _window(pipeline, expected, at_ms, time_of)
     return [
         _settings(device, pipeline),
-        _columns("spectrogram", expected.spectrogram, found.spectrogram, time_of),
-        _columns("features", expected.features, found.features, time_of),
+        _columns("spectrogram", expected.spectrogram, found.spectrogram, time_of)
+        if told & m.Stream.SPECTROGRAM
+        else _untold("spectrogram", settings.channels),
+        _columns("features", expected.features, found.features, time_of)
+        if told & m.Stream.FEATURES or not streams & m.Stream.FEATURES
+        else _untold("features", settings.channels),
         _layers(
             device, pipeline.model, plan or pipeline.model.plan, window,
             f"window at {at_ms} ms", {"time_ms": at_ms},
@@ -252,6 +257,10 @@ def _columns(
             f"column {n} (at {time_of(n)} ms), channel {channel}: PC {pc[channel]}, target {other[channel]}"
         )
     return Level(name, len(numbers), len(different), first, text)
+
+
+def _untold(name: str, channels: int) -> Level:
+    return Level(name, 0, 0, text=f"none known: a column of {channels} channels does not fit into a message")
 
 
 def _layers(

@@ -4,7 +4,7 @@
 #include "application_state.h"
 
 #define LEVEL_MS 100u
-#define AUDIO_PIECE 224u
+#define CAPACITY(array) (sizeof(array) / sizeof(array)[0])
 
 static void send_scores(application_t *app, const audio_loop_result_t *result, uint32_t age_ms) {
     message_scores_t message = {
@@ -49,13 +49,16 @@ void events_column(application_t *app, const audio_loop_result_t *result) {
     const frontend_config_t *frontend = app->model->frontend;
     uint32_t channels = frontend->channels;
     uint32_t number = app->loop.statistics.columns - 1u;
-    if ((app->streams & STREAM_SPECTROGRAM) != 0 && channels <= AUDIO_PIECE) {
+    /* A column of more channels than a message holds is not reported. */
+    if ((app->streams & STREAM_SPECTROGRAM) != 0 &&
+        channels <= CAPACITY(((message_spectrogram_t *)0)->values)) {
         message_spectrogram_t message = {.column = number, .values_count = (uint16_t)channels};
         memcpy(message.values, result->column, channels * sizeof message.values[0]);
         channel_send(&app->channel, MESSAGE_SPECTROGRAM, &message_layout_spectrogram, &message);
     }
     /* Where features are scaled by the whole window, no column has its features by itself. */
-    if ((app->streams & STREAM_FEATURES) != 0 && frontend->dynamic_range == 0) {
+    if ((app->streams & STREAM_FEATURES) != 0 && frontend->dynamic_range == 0 &&
+        channels <= CAPACITY(((message_features_t *)0)->values)) {
         message_features_t message = {.column = number, .values_count = (uint16_t)channels};
         frontend_quantize(frontend, result->column, channels, message.values);
         channel_send(&app->channel, MESSAGE_FEATURES, &message_layout_features, &message);

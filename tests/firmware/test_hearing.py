@@ -9,10 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from host import board, classify, demo, image
+from codegen.frontend import FrontendSettings
+from codegen.parameters import write_parameters
+from host import board, classify, cli, compare, demo, image
 from host.audio import read_audio
+from host.media import wav
 from host.pipeline import Pipeline
 from tests.places import SHARED
+from tests.tflite_builder import NetworkBuilder
 
 CLIPS, VENDOR = SHARED / "data" / "speech_commands", SHARED / "models" / "keyword_spotting_on_off.tflite"
 RATE = 8000
@@ -40,6 +44,37 @@ def test_shipped_model_hears_the_dialogue(built):
         expected["keywords"], heard_alike(built.elf, "keyword_spotting_on_off", samples)
     )
     assert wrong == 0, rows
+
+
+@pytest.mark.parametrize("channels", [300, 500])
+def test_columns_that_do_not_fit_into_a_message(channels, tmp_path, capsys):
+    settings = FrontendSettings(
+        sample_rate_hz=RATE, window_size_ms=64, window_step_ms=40, sample_length_ms=64,
+        filterbank_n_channels=channels, filterbank_upper_band_limit=3900.0,
+    )  # fmt: skip
+    n, rng = NetworkBuilder(), np.random.default_rng(0)
+    x, flat = n.tensor((1, 1, channels, 1), scale=1.0), n.tensor((1, channels), scale=1.0)
+    n.operator("RESHAPE", [x], [flat], "ReshapeOptions", newShape=[1, channels])
+    kernel = n.tensor((2, channels), scale=1e-4, data=rng.integers(-127, 128, (2, channels)))
+    out = n.tensor((1, 2), scale=1 / 256)
+    n.operator("FULLY_CONNECTED", [flat, kernel], [out], "FullyConnectedOptions")
+    path, result = tmp_path / f"wide{channels}.tflite", tmp_path / "result.json"
+    path.write_bytes(
+        write_parameters(n.build([x], [out]), {**settings.to_parameters(), "classes": ["one", "two"]})
+    )
+    (tmp_path / "noise.wav").write_bytes(wav(rng.integers(-9000, 9000, RATE).astype(np.int16), RATE))
+    arguments = [str(path), "--audio", str(tmp_path / "noise.wav")]
+
+    elf = image.build(str(path), board.load("brd2601b"), tmp_path / "image").elf
+    assert cli.run(compare.main, [*arguments, "--image", str(elf), "--json", str(result)]) == 0
+    compared = {stage["name"]: stage["compared"] for stage in json.loads(result.read_text())["stages"]}
+    assert compared["spectrogram"] == 0 and compared["scores"] > 5
+    assert (compared["features"] > 0) == (channels == 300)
+    assert "does not fit into a message" in capsys.readouterr().out
+
+    dump = ["--simulate", "--dump-raw-spectrograms", str(tmp_path / "dumps")]
+    assert cli.run(classify.main, [*arguments, *dump]) == 2
+    assert "on the PC" in capsys.readouterr().err and not (tmp_path / "dumps").exists()
 
 
 def test_comparison_notices_what_is_missed_and_what_is_invented():
