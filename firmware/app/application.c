@@ -88,6 +88,12 @@ static void check_microphone(application_t *app) {
     }
 }
 
+/* Audio of a host waits until the line has room for all that a turn reports, so that nothing is left out: at most
+ * three long events and some short ones, beside what is kept free for an answer. */
+static bool line_is_full(const application_t *app) {
+    return app->source == SOURCE_AUDIO && hal_uart_space() < 4u * LINK_MAX_FRAME;
+}
+
 static bool fill_chunk(application_t *app) {
     app->chunk_used = 0;
     if (app->source == SOURCE_MICROPHONE) {
@@ -122,7 +128,7 @@ static void show(application_t *app, const audio_loop_result_t *result) {
 /* Hears at most one column's worth; false if there was no audio. */
 static bool listen(application_t *app) {
     audio_loop_result_t result;
-    if (!app->running || (app->chunk_used == app->chunk_count && !fill_chunk(app))) {
+    if (!app->running || line_is_full(app) || (app->chunk_used == app->chunk_count && !fill_chunk(app))) {
         return false;
     }
     const int16_t *samples = app->chunk + app->chunk_used;

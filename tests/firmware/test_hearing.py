@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,11 @@ import pytest
 
 from codegen.frontend import FrontendSettings
 from codegen.parameters import write_parameters
-from host import board, classify, cli, compare, demo, image
+from host import board, classify, cli, compare, demo, image, listening, target
 from host.audio import read_audio
+from host.device import messages as m
 from host.media import wav
-from host.pipeline import Pipeline
+from host.pipeline import Event, Pipeline
 from tests.places import SHARED
 from tests.tflite_builder import NetworkBuilder
 
@@ -46,35 +48,58 @@ def test_shipped_model_hears_the_dialogue(built):
     assert wrong == 0, rows
 
 
-@pytest.mark.parametrize("channels", [300, 500])
-def test_columns_that_do_not_fit_into_a_message(channels, tmp_path, capsys):
-    settings = FrontendSettings(
-        sample_rate_hz=RATE, window_size_ms=64, window_step_ms=40, sample_length_ms=64,
-        filterbank_n_channels=channels, filterbank_upper_band_limit=3900.0,
-    )  # fmt: skip
-    n, rng = NetworkBuilder(), np.random.default_rng(0)
-    x, flat = n.tensor((1, 1, channels, 1), scale=1.0), n.tensor((1, channels), scale=1.0)
-    n.operator("RESHAPE", [x], [flat], "ReshapeOptions", newShape=[1, channels])
-    kernel = n.tensor((2, channels), scale=1e-4, data=rng.integers(-127, 128, (2, channels)))
-    out = n.tensor((1, 2), scale=1 / 256)
-    n.operator("FULLY_CONNECTED", [flat, kernel], [out], "FullyConnectedOptions")
-    path, result = tmp_path / f"wide{channels}.tflite", tmp_path / "result.json"
-    path.write_bytes(
-        write_parameters(n.build([x], [out]), {**settings.to_parameters(), "classes": ["one", "two"]})
-    )
-    (tmp_path / "noise.wav").write_bytes(wav(rng.integers(-9000, 9000, RATE).astype(np.int16), RATE))
-    arguments = [str(path), "--audio", str(tmp_path / "noise.wav")]
+@pytest.fixture
+def compared(tmp_path) -> Callable[..., dict[str, dict]]:
+    """Compares a network of a single window of so many channels with its image, on a second of noise: the
+    stages, none of which differs."""
 
-    elf = image.build(str(path), board.load("brd2601b"), tmp_path / "image").elf
-    assert cli.run(compare.main, [*arguments, "--image", str(elf), "--json", str(result)]) == 0
-    compared = {stage["name"]: stage["compared"] for stage in json.loads(result.read_text())["stages"]}
-    assert compared["spectrogram"] == 0 and compared["scores"] > 5
-    assert (compared["features"] > 0) == (channels == 300)
+    def call(channels: int, **shape: int) -> dict[str, dict]:
+        settings = FrontendSettings(
+            sample_rate_hz=RATE, sample_length_ms=shape["window_size_ms"],
+            filterbank_n_channels=channels, filterbank_upper_band_limit=3900.0, **shape,
+        )  # fmt: skip
+        n, rng = NetworkBuilder(), np.random.default_rng(0)
+        x, flat = n.tensor((1, 1, channels, 1), scale=1.0), n.tensor((1, channels), scale=1.0)
+        n.operator("RESHAPE", [x], [flat], "ReshapeOptions", newShape=[1, channels])
+        kernel = n.tensor((2, channels), scale=1e-4, data=rng.integers(-127, 128, (2, channels)))
+        out = n.tensor((1, 2), scale=1 / 256)
+        n.operator("FULLY_CONNECTED", [flat, kernel], [out], "FullyConnectedOptions")
+        path, result = tmp_path / "wide.tflite", tmp_path / "result.json"
+        values = {**settings.to_parameters(), "classes": ["one", "two"]}
+        path.write_bytes(write_parameters(n.build([x], [out]), values))
+        (tmp_path / "noise.wav").write_bytes(wav(rng.integers(-9000, 9000, RATE).astype(np.int16), RATE))
+        elf = image.build(str(path), board.load("brd2601b"), tmp_path / "image").elf
+        audio = str(tmp_path / "noise.wav")
+        options = ["--audio", audio, "--image", str(elf), "--json", str(result)]
+        assert cli.run(compare.main, [str(path), *options]) == 0
+        return {stage["name"]: stage for stage in json.loads(result.read_text())["stages"]}
+
+    return call
+
+
+@pytest.mark.parametrize("channels", [300, 500])
+def test_columns_that_do_not_fit_into_a_message(channels, compared, tmp_path, capsys):
+    stages = compared(channels, window_size_ms=64, window_step_ms=40)
+    assert stages["spectrogram"]["compared"] == 0 and stages["scores"]["compared"] > 5
+    assert (stages["features"]["compared"] > 0) == (channels == 300)
     assert "does not fit into a message" in capsys.readouterr().out
 
-    dump = ["--simulate", "--dump-raw-spectrograms", str(tmp_path / "dumps")]
-    assert cli.run(classify.main, [*arguments, *dump]) == 2
+    arguments = [str(tmp_path / "wide.tflite"), "--audio", str(tmp_path / "noise.wav"), "--simulate"]
+    assert cli.run(classify.main, [*arguments, "--dump-raw-spectrograms", str(tmp_path / "dumps")]) == 2
     assert "on the PC" in capsys.readouterr().err and not (tmp_path / "dumps").exists()
+
+
+def test_firmware_leaves_out_what_does_not_fit_into_a_message(compared, tmp_path):
+    compared(500, window_size_ms=64, window_step_ms=40)
+    streams = m.Stream.SCORES | m.Stream.SPECTROGRAM | m.Stream.FEATURES
+    with target.simulate(tmp_path / "image" / "tokay.elf", "brd2601b") as where:
+        heard = list(listening.injected(where.device, read_audio(tmp_path / "noise.wav", RATE), streams))
+    assert heard and all(isinstance(event, Event) for event in heard)
+
+
+def test_columns_faster_than_the_line_are_all_reported(compared):
+    stages = compared(128, window_size_ms=16, window_step_ms=2)
+    assert stages["spectrogram"]["compared"] == stages["features"]["compared"] == 1 + (1000 - 16) // 2
 
 
 def test_comparison_notices_what_is_missed_and_what_is_invented():
