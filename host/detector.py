@@ -114,6 +114,9 @@ def c_settings(settings: DetectorSettings) -> CSettings:
     thresholds = list(settings.thresholds) * (count if len(settings.thresholds) == 1 else 1)
     if len(thresholds) != count:
         raise TokayError(f"{len(thresholds)} detection thresholds for {count} classes")
+    for threshold in thresholds:
+        if not 0 <= threshold <= 255:
+            raise TokayError(f"detection threshold {threshold} is outside 0..255")
     c = CSettings(
         count,
         (ctypes.c_char_p * max(count, 1))(*[label.encode() for label in settings.labels]),
@@ -159,8 +162,11 @@ class Detector:
         self._lib.detector_reset(self._detector)
 
     def process(self, output: np.ndarray, time_ms: int) -> Result:
-        """Takes the int8 output of one inference."""
-        scores = np.ascontiguousarray(output, dtype=np.int8).reshape(-1)
+        """Takes the int8 output of one inference, [classes]; TokayError for anything else."""
+        values = np.asarray(output)
+        scores = np.ascontiguousarray(values, dtype=np.int8).reshape(-1)
+        if not np.array_equal(scores, values.reshape(-1)):
+            raise TokayError("a detector takes int8 scores, -128 to 127")
         if scores.size != self._class_count:
             raise TokayError(f"{scores.size} scores for {self._class_count} classes")
         result = CResult()

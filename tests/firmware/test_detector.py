@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codegen.frontend import FrontendSettings
-from host.detector import MAX_SAMPLES, Detector, DetectorSettings, apply_gain, most_samples
+from host.detector import MAX_SAMPLES, Detector, DetectorSettings, apply_gain, most_samples, replay
 from host.errors import TokayError
 from host.metrics.scoring import inference_columns
 
@@ -140,6 +140,21 @@ def test_how_many_samples_a_window_holds_at_its_fullest(window, latency, step, r
 def test_refuses_impossible_class_counts(count):
     with pytest.raises(TokayError, match="1 to 32"):
         Detector(DetectorSettings(["x"] * count, [0] * count, 1, 1, 1))
+
+
+@pytest.mark.parametrize("threshold", [-1, 256, 300])
+def test_refuses_thresholds_that_no_score_has(threshold):
+    settings = DetectorSettings(["on", "off"], [100, threshold], 1, 1, 1)
+    with pytest.raises(TokayError, match=r"0\.\.255"):
+        Detector(settings)
+    with pytest.raises(TokayError, match=r"0\.\.255"):
+        replay(settings, np.zeros((1, 2), np.uint8), np.zeros(1))
+
+
+@pytest.mark.parametrize("scores", [[200, 0, 0], [0, -129, 0], [0.5, 0, 0]])
+def test_refuses_scores_that_are_not_int8(scores):
+    with pytest.raises(TokayError, match="int8"):
+        Detector(SETTINGS).process(np.array(scores), 0)
 
 
 def test_refuses_time_going_back():
