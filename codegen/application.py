@@ -40,6 +40,12 @@ class ApplicationSettings:
                 f"the model names {len(labels)} classes but its output has {class_count} values",
                 hint="update_params MODEL classes=...",
             )
+        # Labels go to the device as C strings and from it in lines of text.
+        unprintable = next((label for label in labels if any(ord(c) < 32 for c in label)), None)
+        if unprintable is not None:
+            raise TokayError(
+                f"class name {unprintable!r} has a control character", hint="update_params MODEL classes=..."
+            )
         if not 1 <= class_count <= MAX_CLASSES:
             raise TokayError(f"the model has {class_count} classes, the detector takes 1 to {MAX_CLASSES}")
         return cls(
