@@ -21,7 +21,7 @@ import numpy as np
 
 from host import cli, listening, model_files, target
 from host.audio import read_audio
-from host.detector import never_detects
+from host.detector import never_detects, period_samples
 from host.device import messages as m
 from host.display import Display
 from host.dumps import Folders, Recording
@@ -273,10 +273,13 @@ class _Session:
         return 1000 * samples.size // self.pipeline.sample_rate_hz
 
     def _bytes_a_second(self) -> float:
-        """What the dumps send, frames included."""
+        """What a target sends at most, frames included."""
         s, streams = self.pipeline.frontend.settings, self.folders.streams
         columns = 1000 / s.window_step_ms
-        total = 300.0  # scores, levels
+        labels = self.pipeline.labels
+        inference = (len(labels) + 22) + (max(len(label.encode()) for label in labels) + 20)
+        inferences = s.sample_rate_hz / period_samples(s, self.pipeline.settings.latency_ms)
+        total = 250.0 + inferences * inference  # levels; scores and detections
         total += 2.25 * s.sample_rate_hz if streams & m.Stream.AUDIO else 0
         total += columns * (2 * s.channels + 22) if streams & m.Stream.SPECTROGRAM else 0
         total += columns * (s.channels + 22) if streams & m.Stream.FEATURES else 0
@@ -288,7 +291,7 @@ class _Session:
     def _warn_of_slow_line(self) -> None:
         if not self._fits_line():
             print(
-                f"warning: these dumps need {self._bytes_a_second():.0f} bytes a second, more than the "
+                f"warning: dumps and scores need {self._bytes_a_second():.0f} bytes a second, more than the "
                 "serial line carries: parts will be lost (not with --audio FILE)",
                 file=sys.stderr,
             )

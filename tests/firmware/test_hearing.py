@@ -102,6 +102,20 @@ def test_columns_faster_than_the_line_are_all_reported(compared):
     assert stages["spectrogram"]["compared"] == stages["features"]["compared"] == 1 + (1000 - 16) // 2
 
 
+def test_inferences_faster_than_the_line_are_all_reported(compared, tmp_path, monkeypatch):
+    compared(8, window_size_ms=8, window_step_ms=2)
+    monkeypatch.setattr(target, "build_image", lambda *_, **__: tmp_path / "image" / "tokay.elf")
+    heard = []
+    for where in ([], ["--simulate"]):
+        options = ["-l", "0", "-w", "0", "-c", "1", "-s", "0", "-t", "0", "--json", tmp_path / "heard"]
+        arguments = [tmp_path / "wide.tflite", "--audio", tmp_path / "noise.wav", *options, *where]
+        assert cli.run(classify.main, [str(argument) for argument in arguments]) == 0
+        heard.append(json.loads((tmp_path / "heard").read_text())["files"][0])
+    pc, chip = heard
+    assert chip["inferences"] == pc["inferences"] and len(pc["inferences"]) == 497
+    assert chip["detections"] == pc["detections"] and pc["detections"]
+
+
 def test_comparison_notices_what_is_missed_and_what_is_invented():
     words = [
         {"word": "on", "start_ms": 1000, "end_ms": 1400},
