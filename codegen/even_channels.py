@@ -55,7 +55,9 @@ def _group(graph: Graph, first: Tensor) -> Group | None:
     while pending:
         index = pending.pop()
         tensor = graph.tensors[index]
-        if index in ends or tensor.constant or tensor.type != "int8" or tensor.shape[-1] % channels:
+        if index in ends or tensor.constant or tensor.type != "int8":
+            return None
+        if not tensor.shape or tensor.shape[-1] % channels:  # a single value may have no dimensions
             return None
         for op in graph.operators:
             if index not in (*op.inputs, *op.outputs):
@@ -81,7 +83,7 @@ def _others(graph: Graph, op: Operator, index: int, channels: int) -> set[int] |
     together = {
         **dict.fromkeys(_ANY_PLACE, len(shapes) == 1),
         **dict.fromkeys(_MOVING, True),
-        **dict.fromkeys(_BY_CHANNEL, all(shape[-1] == channels for shape in shapes)),
+        **dict.fromkeys(_BY_CHANNEL, all(shape[-1:] == (channels,) for shape in shapes)),
     }.get(op.name, False)
     if op.name == "depthwise_conv_2d":
         together = together and op.options["depth_multiplier"] == 1

@@ -152,6 +152,19 @@ def test_nothing_is_widened_on_the_core_or_without_gain():
     assert not any(tensor.widened for tensor in small.plan.graph.tensors)
 
 
+def test_a_single_channel_that_becomes_a_single_value():
+    n, rng = NetworkBuilder(), np.random.default_rng(0)
+    x, a = n.tensor((1, 3, 3, 4), scale=0.1), n.tensor((1, 1, 1, 1), scale=0.1)
+    b, c = n.tensor((), scale=0.1), n.tensor((), scale=1 / 256, zero_point=-128)
+    y = n.tensor((1,), scale=1 / 256, zero_point=-128)
+    weighted(n, rng, "CONV_2D", (1, 3, 3, 4), 1, x, a, **STEP, padding=1)
+    n.operator("RESHAPE", [a], [b], "ReshapeOptions")
+    n.operator("LOGISTIC", [b], [c])
+    n.operator("RESHAPE", [c], [y], "ReshapeOptions")
+    tflite, zeros = n.build([x], [y]), np.zeros((1, 3, 3, 4), np.int8)
+    np.testing.assert_array_equal(Model(tflite, "mvp").invoke(zeros), Model(tflite).invoke(zeros))
+
+
 @pytest.mark.parametrize("barrier", ["CONCATENATION", "SOFTMAX", "STRIDED_SLICE", "constant", "reshape"])
 def test_what_cannot_be_widened(barrier):
     """Whatever such a tensor meets besides layers that sum over channels or leave them apart."""
