@@ -18,10 +18,12 @@ _BY_KERNEL = {
     "max_pool_2d": (2.78, 4.0, 300),
     "average_pool_2d": (2.6, 0.0, 300),
     "add": (0.0, 21.0, 270),
+    "sub": (0.0, 105.0, 270),
     "mul": (0.0, 17.0, 270),
     "depthwise_conv_2d": (0.0, 27.0, 300),
 }
 _DEPTHWISE_CHANNEL = 480
+_REPEATED = {"add": 110.0, "sub": 110.0, "mul": 24.0}  # for each output, where an input is repeated
 _MEAN = (2.7, 23.0)  # for each input value: where channels are kept, and where they are summed too
 
 
@@ -33,5 +35,7 @@ def cortex_m33_cycles(layer: Layer, inputs: int, outputs: int, channels: int) ->
     if layer.kernel not in _BY_KERNEL:
         return None
     per_mac, per_output, fixed = _BY_KERNEL[layer.kernel]
+    if getattr(layer.options, "broadcast", 0):
+        per_output = _REPEATED[layer.kernel]
     extra = _DEPTHWISE_CHANNEL * channels if layer.kernel == "depthwise_conv_2d" else 0
     return round(per_mac * (layer.macs or layer.ops) + per_output * outputs + fixed + extra)

@@ -58,7 +58,7 @@ def select(
         return _simple(partial(pool.pool, from_graph.mean(graph, op)), "mean")
     if op.name == "reduce_max":
         return _simple(partial(pool.pool, from_graph.reduce_max(graph, op)), "reduce_max")
-    if op.name in ("add", "mul"):
+    if op.name in ("add", "sub", "mul"):
         return _simple(partial(elementwise.elementwise, from_graph.elementwise(graph, op)))
     return Refusal(f"the accelerator has no kernel for {op.name}")
 

@@ -357,30 +357,35 @@ def test_mean():
     close(execute(pool(layer, PLACED), [x], PLACED), x.mean(axis=(0, 1)) * 2.5 - 7)
 
 
-@pytest.mark.parametrize("operation, clamp", [("add", (-128, 127)), ("add", (-30, 90)), ("mul", (-128, 127))])
+@pytest.mark.parametrize(
+    "operation, clamp",
+    [("add", (-128, 127)), ("add", (-30, 90)), ("sub", (-128, 127)), ("sub", (-9, 9)), ("mul", (-128, 127))],
+)
 @pytest.mark.parametrize("elements", [1, 2, 17, 512, 2500])
 def test_elementwise(operation, clamp, elements):
     rng = np.random.default_rng(8)
-    scales, zero_points = (0.5, 0.3, 0.6 if operation == "add" else 20.0), (3, -20, 5)
+    scales, zero_points = (0.5, 0.3, 20.0 if operation == "mul" else 0.6), (3, -20, 5)
     layer = Elementwise(operation, elements, scales, zero_points, clamp)
     a, b = rng.integers(-128, 128, (2, elements), dtype=np.int8)
     x, y = (a - 3.0) * 0.5, (b + 20.0) * 0.3
-    real = (x + y if operation == "add" else x * y) / scales[2] + 5
+    real = {"add": x + y, "sub": x - y, "mul": x * y}[operation] / scales[2] + 5
     got = execute(elementwise(layer, PLACED), [a, b], PLACED)
     close(got[:elements], real, clamp, exact=0.9)
 
 
+@pytest.mark.parametrize("operation", ["add", "sub"])
 @pytest.mark.parametrize("factors", [(4.0, 4.0), (3.9, 2.7), (3.3, 0.4)])
-def test_additions_of_terms_that_cancel(factors):
+def test_terms_that_cancel(operation, factors):
     """Every pair of inputs at the largest factors: what is in the output's range is a small difference."""
     first, second = np.divmod(np.arange(1 << 16), 256) - np.array([[128], [128]])
     for zeros in ((0, 0, 0), (-128, 127, -128), (127, 127, 0), (-77, -128, 31)):
-        layer = Elementwise("add", 2048, (*(f / 16 for f in factors), 1 / 16), zeros)
+        layer = Elementwise(operation, 2048, (*(f / 16 for f in factors), 1 / 16), zeros)
         parts = [
             execute(elementwise(layer, PLACED), [x[at].astype(np.int8) for x in (first, second)], PLACED)
             for at in np.split(np.arange(1 << 16), 32)
         ]
-        real = (first - zeros[0]) * factors[0] + (second - zeros[1]) * factors[1] + zeros[2]
+        sign = -1 if operation == "sub" else 1
+        real = (first - zeros[0]) * factors[0] + sign * (second - zeros[1]) * factors[1] + zeros[2]
         close(np.concatenate(parts), real, exact=0.9)
 
 

@@ -377,7 +377,7 @@ def test_a_pointwise_convolution_larger_than_the_scratch():
     assert min(shares_of_exact_outputs(tflite, 2).values()) > 0.9
 
 
-@pytest.mark.parametrize("name", ["ADD", "MUL"])
+@pytest.mark.parametrize("name", ["ADD", "SUB", "MUL"])
 @pytest.mark.parametrize(
     "first, second, accelerated",
     [
@@ -413,7 +413,7 @@ def test_operands_that_are_repeated(name, first, second, accelerated):
         reduced = n.tensor(full, scale=0.05, zero_point=4)
         n.operator("REDUCE_MAX" if k else "MEAN", [x, ends], [reduced], "ReducerOptions", keepDims=True)
         n.operator("RESHAPE", [reduced], [operands[-1]], "ReshapeOptions")
-    y = n.tensor(shape, scale=0.13 if name == "ADD" else 0.41, zero_point=-7)
+    y = n.tensor(shape, scale=0.41 if name == "MUL" else 0.13, zero_point=-7)
     n.operator(name, operands, [y], f"{name.title()}Options")
     tflite = n.build([whole], [y])
     model = Model(tflite, "mvp")

@@ -1,4 +1,4 @@
-"""Addition and multiplication of two tensors: two elements at a time.
+"""Addition, subtraction and multiplication of two tensors: two elements at a time.
 
 Where one of them is repeated along some dimensions, its array stands still there: a step of 0.
 """
@@ -16,7 +16,7 @@ from codegen.mvp.isa import DIMENSIONS, MAX_COUNT, Type
 from codegen.mvp.kernels.layer import MvpLayer, Placement, Refusal, checked
 from codegen.mvp.kernels.tables import HALF_MIN_NORMAL
 
-LARGEST_FACTOR = {"add": 4.0, "mul": 64.0}
+LARGEST_FACTOR = {"add": 4.0, "sub": 4.0, "mul": 64.0}
 """Of inputs' units to the output's. Beyond it outputs can be more than 1 off: an addition's large terms may
 cancel and leave their rounding; a product that fits the output is small, and its rounding too."""
 
@@ -31,7 +31,7 @@ class Dimension:
 
 @dataclass(frozen=True)
 class Elementwise:
-    """Quantized ``add`` or ``mul``: scales and zero points of both inputs and of the output.
+    """Quantized ``add``, ``sub`` or ``mul``: scales and zero points of both inputs and of the output.
 
     ``repeated`` are the dimensions, innermost first, of a broadcast; none if the shapes are the same.
     """
@@ -46,7 +46,7 @@ class Elementwise:
 
 def refusal(layer: Elementwise) -> str | None:
     a, b, out = layer.scales
-    factors = (a / out, b / out) if layer.operation == "add" else (a * b / out,)
+    factors = (a * b / out,) if layer.operation == "mul" else (a / out, b / out)
     if not min(factors) >= HALF_MIN_NORMAL or not max(factors) <= LARGEST_FACTOR[layer.operation]:
         return f"factors {', '.join(f'{f:.3g}' for f in factors)} do not suit binary16"
     if layer.operation == "mul" and layer.clamp != (-128, 127):
@@ -89,7 +89,7 @@ def elementwise(layer: Elementwise, at: Placement) -> MvpLayer | Refusal:
             constants=b"",
             scratch_bytes=0,
             output_bytes=layer.elements + layer.elements % 2,
-            largest_sum=terms if layer.operation == "add" else 255.0 * 255.0,
+            largest_sum=255.0 * 255.0 if layer.operation == "mul" else terms,
         )
     )
 
@@ -113,18 +113,19 @@ def _program(layer: Elementwise, at: Placement, dimensions: list[Dimension]) -> 
             outer = [array.dim(k + 1) for array in (first, second, out)] if k + 1 < len(dimensions) else []
             loops.enter_context(p.loop(dimensions[k].count, increment=outer))
         loads = {"load0": first.to(1, 0), "load1": second.to(2, 0)}
-        if layer.operation == "add":
-            _add(p, layer, loads, None if clamped else store)
-        else:
+        if layer.operation == "mul":
             _multiply(p, layer, loads, None if clamped else store)
+        else:
+            _add(p, layer, loads, None if clamped else store)
         if clamped:
             p.instruction("CLIP2A", z=3, x=0, y=7, a=3, store=store)
     return p.assemble()
 
 
 def _add(p: Program, layer: Elementwise, loads: dict, store) -> None:
-    """out = x1 * f1 + (x2 * f2 + c)."""
+    """out = x1 * f1 + (x2 * f2 + c), f2 less than 0 to subtract."""
     f1, f2 = (np.float64(np.float16(s / layer.scales[2])) for s in layer.scales[:2])
+    f2 = -f2 if layer.operation == "sub" else f2
     p.set(4, f1)
     p.set(5, f2)
     p.set(6, layer.zero_points[2] - f1 * layer.zero_points[0] - f2 * layer.zero_points[1])
