@@ -89,7 +89,7 @@ def _m33_cycles(graph: Graph, layer: Layer) -> int | None:
 
 def described_as(own: tuple[Layer, ...], given: tuple[Layer, ...], graph: Graph) -> tuple[Layer, ...]:
     """The layers ``given``, with shapes and operations of the network's ``own``, which ``graph`` may have
-    widened."""
+    widened: the options say so."""
     return tuple(
         replace(
             layer,
@@ -97,15 +97,14 @@ def described_as(own: tuple[Layer, ...], given: tuple[Layer, ...], graph: Graph)
             ops=before.ops,
             input_shape=before.input_shape,
             output_shape=before.output_shape,
-            reason="; ".join(filter(None, (layer.reason, _widening(graph.tensors[layer.output])))),
+            options_text=" ".join(filter(None, (before.options_text, _stored(graph.tensors[layer.output])))),
         )
         for before, layer in zip(own, given, strict=True)
     )
 
 
-def _widening(tensor: Tensor) -> str:
-    widened = tensor.widened
-    return f"{widened.channels} channels are stored as {widened.channels + 1}" if widened else ""
+def _stored(tensor: Tensor) -> str:
+    return f"stored_channels:{tensor.widened.channels + 1}" if tensor.widened else ""
 
 
 def _compare(graph: Graph, layer: Layer, choice: Choice, cycles: Cycles) -> tuple[bool, str]:

@@ -127,7 +127,7 @@ def test_the_accelerator_gets_layers_of_odd_channels():
     plain = Model(tflite)
     told = [(layer.input_shape, layer.output_shape, layer.macs, layer.ops) for layer in model.layers]
     assert told == [(layer.input_shape, layer.output_shape, layer.macs, layer.ops) for layer in plain.layers]
-    stored = [layer.reason.endswith("7 channels are stored as 8") for layer in model.layers]
+    stored = [layer.options_text.endswith("stored_channels:8") for layer in model.layers]
     assert stored == [True] * 4 + [False]
     assert min(shares_of_exact_outputs(tflite, 4).values()) > 0.9
     zeros = np.zeros(model.input.shape, np.int8)
