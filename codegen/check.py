@@ -17,6 +17,7 @@ from codegen.graph import Graph, Operator, Tensor
 from codegen.lookups import (
     ACTIVATION_RULES_APPLY,
     DATA_INPUTS,
+    RESHAPERS,
     activation_of,
     bias_of,
     channel_axis,
@@ -129,7 +130,7 @@ def _is_int8(graph: Graph, op: Operator) -> str | None:
     """Data is int8, with one scale (positive) and one zero point (-128..127) a tensor; quantize and
     dequantize convert from and to float32; reshape takes any type."""
     types = {"quantize": ({"int8", "float32"}, {"int8"}), "dequantize": ({"int8"}, {"float32"})}
-    if op.name in ALIASES:
+    if op.name in RESHAPERS:
         a, b = graph.input(op, 0), graph.output(op)
         return None if a.type == b.type else f"the input is {a.type}, the output {b.type}"
     inputs, outputs = types.get(op.name, ({"int8"}, {"int8"}))
@@ -458,7 +459,6 @@ def _slices(graph: Graph, op: Operator) -> str | None:
 _WINDOW = (_image, _window_steps)
 _WEIGHTS = (_constant_weights, _constant_bias)
 _POOL = (*_WINDOW, _pool_channels, _output_matches_window, _same_scale)
-ALIASES = ("reshape", "squeeze", "expand_dims")
 
 CONSTRAINTS: dict[str, tuple[Constraint, ...]] = {
     "conv_2d": (_image, *_WEIGHTS, _window_steps, _conv_channels, _output_matches_window, _sums_fit),
@@ -475,9 +475,7 @@ CONSTRAINTS: dict[str, tuple[Constraint, ...]] = {
     "padv2": (_rank_at_most_4, _pads, _same_scale),
     "mean": (_rank_at_most_4, _reduces, _rescale),
     "reduce_max": (_rank_at_most_4, _reduces, _same_scale),
-    "reshape": (_same_elements,),
-    "squeeze": (_same_elements,),
-    "expand_dims": (_same_elements,),
+    **dict.fromkeys(RESHAPERS, (_same_elements,)),
     "softmax": (_same_elements, _softmax_scales, _softmax_depth),
     "quantize": (_same_elements, _rescale),
     "dequantize": (_same_elements,),

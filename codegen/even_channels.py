@@ -17,11 +17,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from codegen.graph import Graph, Operator, Quantization, Tensor, Widened
-from codegen.lookups import channel_axis, constant_ints, data_positions, reduced_axes
+from codegen.lookups import RESHAPERS, channel_axis, constant_ints, data_positions, reduced_axes
 
 _SUMMING = ("conv_2d", "fully_connected")  # over all channels: these begin and end groups
 _ANY_PLACE = ("relu", "relu6", "logistic", "leaky_relu", "hard_swish", "quantize", "add", "sub", "mul")
-_MOVING = ("reshape", "squeeze", "expand_dims")
 _BY_CHANNEL = ("depthwise_conv_2d", "max_pool_2d", "average_pool_2d", "pad", "padv2", "mean", "reduce_max")
 
 
@@ -82,7 +81,7 @@ def _others(graph: Graph, op: Operator, index: int, channels: int) -> set[int] |
     rank = len(graph.input(op, 0).shape)
     together = {
         **dict.fromkeys(_ANY_PLACE, len(shapes) == 1),
-        **dict.fromkeys(_MOVING, True),
+        **dict.fromkeys(RESHAPERS, True),
         **dict.fromkeys(_BY_CHANNEL, all(shape[-1:] == (channels,) for shape in shapes)),
     }.get(op.name, False)
     if op.name == "depthwise_conv_2d":

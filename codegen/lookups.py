@@ -19,6 +19,9 @@ DATA_INPUTS: dict[str, tuple[int, ...] | None] = {
     "concatenation": None,
 }
 
+RESHAPERS = ("reshape", "squeeze", "expand_dims")
+"""Operators that give their input another shape and leave its bytes alone."""
+
 ACTIVATION_RULES_APPLY = frozenset(
     name for name, options in schema.OPERATORS.values() if "activation" in options
 )

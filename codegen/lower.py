@@ -26,6 +26,7 @@ from codegen.graph import Graph, Operator, Tensor
 from codegen.layers import Layer
 from codegen.lookups import (
     DATA_INPUTS,
+    RESHAPERS,
     activation_of,
     bias_of,
     channel_scales,
@@ -460,9 +461,7 @@ LOWERINGS: dict[str, Callable[[Graph, Operator], Layer]] = {
     "padv2": _pad,
     "mean": _mean,
     "reduce_max": _reduce_max,
-    "reshape": _copy,
-    "squeeze": _copy,
-    "expand_dims": _copy,
+    **dict.fromkeys(RESHAPERS, _copy),
     "softmax": _softmax,
     "quantize": _quantize,
     "dequantize": _dequantize,

@@ -9,9 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from codegen.graph import Graph, Operator
-from codegen.lookups import DATA_INPUTS
-
-_SHAPE_IS_KNOWN = ("reshape", "squeeze", "expand_dims")
+from codegen.lookups import DATA_INPUTS, RESHAPERS
 
 
 def prune(graph: Graph) -> Graph:
@@ -23,7 +21,7 @@ def prune(graph: Graph) -> Graph:
             continue
         kept.append(operator)
         used = operator.inputs
-        if operator.name in _SHAPE_IS_KNOWN:
+        if operator.name in RESHAPERS:
             used = tuple(operator.inputs[k] for k in DATA_INPUTS[operator.name] if k < len(operator.inputs))
         needed.update(used)
     return replace(graph, operators=tuple(reversed(kept)))
