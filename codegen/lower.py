@@ -104,7 +104,7 @@ def lower_operator(graph: Graph, op: Operator) -> Layer:
     )
 
 
-def _layer(graph: Graph, op: Operator, kernel: str, options: Options, **more) -> Layer:
+def _layer(op: Operator, kernel: str, options: Options, **more) -> Layer:
     positions = data_positions(op)
     return Layer(
         index=op.index,
@@ -188,7 +188,7 @@ def _conv_2d(graph: Graph, op: Operator) -> Layer:
         channels=_channels(graph, op, pad=True),
     )
     scratch = conv_scratch_bytes(taps, len(weights), row_taps, options.input_width)
-    return _layer(graph, op, "conv_2d", options, scratch_bytes=scratch)
+    return _layer(op, "conv_2d", options, scratch_bytes=scratch)
 
 
 def _depthwise_conv_2d(graph: Graph, op: Operator) -> Layer:
@@ -203,7 +203,7 @@ def _depthwise_conv_2d(graph: Graph, op: Operator) -> Layer:
         channels=_channels(graph, op, pad=False),
     )
     scratch = depthwise_scratch_bytes(fields)
-    return _layer(graph, op, "depthwise_conv_2d", options, scratch_bytes=scratch)
+    return _layer(op, "depthwise_conv_2d", options, scratch_bytes=scratch)
 
 
 def _conv_of_one_channel(graph: Graph, op: Operator, weights: np.ndarray, fields: dict[str, int]) -> Layer:
@@ -216,7 +216,7 @@ def _conv_of_one_channel(graph: Graph, op: Operator, weights: np.ndarray, fields
         channels=_channels(graph, op, pad=True),
     )
     scratch = conv_scratch_bytes(taps, len(weights), fields["kernel_width"], fields["input_width"])
-    return _layer(graph, op, "conv_2d", options, scratch_bytes=scratch)
+    return _layer(op, "conv_2d", options, scratch_bytes=scratch)
 
 
 def _fully_connected(graph: Graph, op: Operator) -> Layer:
@@ -231,7 +231,7 @@ def _fully_connected(graph: Graph, op: Operator) -> Layer:
         **pack_weights(weights, taps, splits=True),
         channels=_channels(graph, op, pad=True),
     )
-    return _layer(graph, op, "fully_connected", options)
+    return _layer(op, "fully_connected", options)
 
 
 def _pool(graph: Graph, op: Operator) -> Layer:
@@ -239,7 +239,7 @@ def _pool(graph: Graph, op: Operator) -> Layer:
     options = Pool2DOptions(
         **_window(graph, op, kernel), **_clamp(graph, op), channels=graph.input(op, 0).shape[3]
     )
-    return _layer(graph, op, op.name, options)
+    return _layer(op, op.name, options)
 
 
 # --- element by element ----------------------------------------------------------------------------
@@ -281,7 +281,7 @@ def _add(graph: Graph, op: Operator) -> Layer:
         zero_point_2=b.zero_point, multiplier_2=m2, shift_2=s2,
         output_zero_point=output.zero_point, output_multiplier=m, output_shift=s,
     )  # fmt: skip
-    return _layer(graph, op, op.name, options, in_place=_in_place(graph, op))
+    return _layer(op, op.name, options, in_place=_in_place(graph, op))
 
 
 def _mul(graph: Graph, op: Operator) -> Layer:
@@ -292,7 +292,7 @@ def _mul(graph: Graph, op: Operator) -> Layer:
         zero_point_1=a.zero_point, zero_point_2=b.zero_point,
         output_zero_point=output.zero_point, output_multiplier=multiplier, output_shift=shift,
     )  # fmt: skip
-    return _layer(graph, op, "mul", options, in_place=_in_place(graph, op))
+    return _layer(op, "mul", options, in_place=_in_place(graph, op))
 
 
 def _requantize_layer(graph: Graph, op: Operator, factor: float, low: int, high: int) -> Layer:
@@ -307,7 +307,7 @@ def _requantize_layer(graph: Graph, op: Operator, factor: float, low: int, high:
         clamp_min=low,
         clamp_max=high,
     )
-    return _layer(graph, op, "requantize", options, in_place=(0,))
+    return _layer(op, "requantize", options, in_place=(0,))
 
 
 def _relu(graph: Graph, op: Operator) -> Layer:
@@ -328,14 +328,13 @@ def _quantize(graph: Graph, op: Operator) -> Layer:
     if source.type == "int8":
         return _requantize_layer(graph, op, source.q.scale / output.q.scale, -128, 127)
     options = QuantizeOptions(output.elements, output.q.scale, output.q.zero_point)
-    return _layer(graph, op, "quantize", options, in_place=(0,))
+    return _layer(op, "quantize", options, in_place=(0,))
 
 
 def _dequantize(graph: Graph, op: Operator) -> Layer:
     source = graph.input(op, 0)
-    return _layer(
-        graph, op, "dequantize", QuantizeOptions(source.elements, source.q.scale, source.q.zero_point)
-    )
+    options = QuantizeOptions(source.elements, source.q.scale, source.q.zero_point)
+    return _layer(op, "dequantize", options)
 
 
 def _softmax(graph: Graph, op: Operator) -> Layer:
@@ -343,7 +342,7 @@ def _softmax(graph: Graph, op: Operator) -> Layer:
     table = softmax_table(source.q.scale, float(op.options["beta"]))
     depth = source.shape[-1]
     options = SoftmaxOptions(source.elements // depth, depth, len(table), table)
-    return _layer(graph, op, "softmax", options, in_place=(0,))
+    return _layer(op, "softmax", options, in_place=(0,))
 
 
 def _logistic_table(graph: Graph, op: Operator, rounding: str) -> np.ndarray:
@@ -370,14 +369,14 @@ TABLES: dict[str, Callable[[Graph, Operator, str], np.ndarray]] = {
 
 def _table(graph: Graph, op: Operator) -> Layer:
     table = TABLES[op.name](graph, op, "double")
-    return _layer(graph, op, "table", TableOptions(graph.output(op).elements, table), in_place=(0,))
+    return _layer(op, "table", TableOptions(graph.output(op).elements, table), in_place=(0,))
 
 
 # --- movers and reducers ---------------------------------------------------------------------------
 
 
 def _copy(graph: Graph, op: Operator) -> Layer:
-    return _layer(graph, op, "copy", CopyOptions(graph.output(op).bytes), alias=True)
+    return _layer(op, "copy", CopyOptions(graph.output(op).bytes), alias=True)
 
 
 def _concatenation(graph: Graph, op: Operator) -> Layer:
@@ -385,7 +384,7 @@ def _concatenation(graph: Graph, op: Operator) -> Layer:
     axis = int(op.options["axis"]) % len(shape)
     blocks = [math.prod(graph.input(op, k).shape[axis:]) for k in range(len(op.inputs))]
     options = ConcatenationOptions(math.prod(shape[:axis]), np.array(blocks, np.int32))
-    return _layer(graph, op, "concatenation", options)
+    return _layer(op, "concatenation", options)
 
 
 def _pad(graph: Graph, op: Operator) -> Layer:
@@ -393,7 +392,7 @@ def _pad(graph: Graph, op: Operator) -> Layer:
     before = (constant_ints(graph, op, 1) or [])[::2]
     value = int(graph.input(op, 2).data.reshape(-1)[0]) if op.name == "padv2" else output.q.zero_point
     options = PadOptions(_quad(source.shape), _quad(output.shape), _quad(tuple(before), fill=0), value)
-    return _layer(graph, op, "pad", options)
+    return _layer(op, "pad", options)
 
 
 def _mean(graph: Graph, op: Operator) -> Layer:
@@ -420,7 +419,7 @@ def _mean(graph: Graph, op: Operator) -> Layer:
         output_multiplier=(multiplier << up) // count,
         output_shift=shift - up,
     )
-    return _layer(graph, op, "mean", options)
+    return _layer(op, "mean", options)
 
 
 def _reduce_max(graph: Graph, op: Operator) -> Layer:
@@ -434,7 +433,7 @@ def _reduce_max(graph: Graph, op: Operator) -> Layer:
         kernel_height=rows, kernel_width=columns, stride_height=rows, stride_width=columns,
         pad_top=0, pad_left=0, clamp_min=-128, clamp_max=127,
     )  # fmt: skip
-    return _layer(graph, op, "max_pool_2d", options)
+    return _layer(op, "max_pool_2d", options)
 
 
 def _strided_slice(graph: Graph, op: Operator) -> Layer:
@@ -445,7 +444,7 @@ def _strided_slice(graph: Graph, op: Operator) -> Layer:
         strides=_quad(tuple(axis.stride * n for axis, n in zip(axes, strides, strict=True)), fill=0),
         start=sum(axis.start * n for axis, n in zip(axes, strides, strict=True)),
     )
-    return _layer(graph, op, "strided_slice", options)
+    return _layer(op, "strided_slice", options)
 
 
 LOWERINGS: dict[str, Callable[[Graph, Operator], Layer]] = {

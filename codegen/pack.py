@@ -20,12 +20,6 @@ def pack_pairs(weights: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(padded.reshape(-1, 2, even(taps)).transpose(0, 2, 1)).reshape(-1)
 
 
-def unpack_pairs(packed: np.ndarray, channels: int, taps: int) -> np.ndarray:
-    """The inverse of :func:`pack_pairs`."""
-    pairs = packed.reshape(-1, even(taps), 2)
-    return pairs.transpose(0, 2, 1).reshape(-1, even(taps))[:channels, :taps]
-
-
 def join_pairs(packed: np.ndarray, taps: int, row_taps: int, *, splits: bool) -> np.ndarray | None:
     """Interleaved pairs, joined for the DSP instructions; None for weights that cannot be.
 

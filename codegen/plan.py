@@ -16,6 +16,11 @@ KERNELS = (
 )  # fmt: skip
 """The lines of nn_kernels.def, in order."""
 
+# Structures of nn.h on the chip, whose pointers have four bytes.
+_POINTER_BYTES = 4
+_TENSOR_BYTES, _LAYER_BYTES, _PLAN_BYTES = 12, 24, 44
+_INPUT_BYTES = 2  # of a layer, in its list
+
 
 @dataclass(frozen=True, eq=False)
 class Plan:
@@ -55,10 +60,14 @@ class Plan:
 
         constants = sum(self.graph.tensors[t].bytes for t in self.tensors if self.graph.tensors[t].constant)
         layers = sum(
-            layer.weights_bytes + options_bytes(type(layer.options), pointer=4) + 24 + 2 * len(layer.inputs)
+            layer.weights_bytes
+            + options_bytes(type(layer.options), pointer=_POINTER_BYTES)
+            + _LAYER_BYTES
+            + _INPUT_BYTES * len(layer.inputs)
             for layer in self.layers
         )
-        return constants + layers + 12 * len(self.tensors) + 44 + 4 * len(KERNELS)
+        kernels = _POINTER_BYTES * len(KERNELS)
+        return constants + layers + _TENSOR_BYTES * len(self.tensors) + _PLAN_BYTES + kernels
 
 
 def build_plan(

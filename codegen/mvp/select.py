@@ -14,7 +14,7 @@ from codegen.graph import Graph, Operator
 from codegen.lookups import data_positions
 from codegen.mvp import from_graph
 from codegen.mvp.kernels import conv_2d, depthwise_conv_2d, elementwise, fully_connected, pool
-from codegen.mvp.kernels.layer import NOMINAL, NOMINAL_FLASH, Cycles, MvpLayer, Placement, Refusal
+from codegen.mvp.kernels.layer import NOMINAL, Cycles, MvpLayer, Placement, Refusal
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +91,3 @@ def _simple(
 
     nominal = kernel(NOMINAL)
     return nominal if isinstance(nominal, Refusal) else Choice(build(NOMINAL), build, False, in_place=False)
-
-
-def nominal_placement(choice: Choice) -> Placement:
-    return NOMINAL if choice.copy else NOMINAL_FLASH
