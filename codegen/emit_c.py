@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import jinja2
 import numpy as np
 
+from codegen import c_text
 from codegen.layers import Layer
 from codegen.options import Options
 from codegen.plan import Plan
 
 _TEMPLATES = Path(__file__).resolve().parent / "templates"
+_INDENT = 4
 _C_TYPES = {
     "Int8Array": "int8_t",
     "Int32Array": "int32_t",
@@ -44,7 +46,7 @@ def emit_c(plan: Plan) -> dict[str, str]:
         keep_trailing_newline=True,
     )
     context = {
-        "name": ascii(plan.name).replace("*/", "* /"),
+        "name": c_text.quoted(plan.name),
         "sha256": plan.sha256,
         "accelerator": plan.accelerator,
         "arena_bytes": plan.memory.arena_bytes,
@@ -69,7 +71,8 @@ def _arrays(plan: Plan) -> Iterator[_Array]:
         tensor = plan.graph.tensors[index]
         if tensor.constant:
             data = tensor.data.reshape(-1).view(np.int8)
-            yield _Array("int8_t", _tensor_name(index), data.size, _rows(map(str, data.tolist())))
+            rows = c_text.rows(map(str, data.tolist()), _INDENT)
+            yield _Array("int8_t", _tensor_name(index), data.size, rows)
     for layer in plan.layers:
         for field in fields(layer.options):
             value = getattr(layer.options, field.name)
@@ -86,7 +89,7 @@ def _array(layer: Layer, field: str, kind: str, value: np.ndarray) -> _Array:
         words = map(_int32, value.tolist())
     commented = field in ("weights", "table", "programs")
     comment = f"{layer.index} {layer.name} {layer.output_shape}" if commented else ""
-    return _Array(_C_TYPES[kind], _array_name(layer, field), len(value), _rows(words), comment)
+    return _Array(_C_TYPES[kind], _array_name(layer, field), len(value), c_text.rows(words, _INDENT), comment)
 
 
 def _layer(plan: Plan, layer: Layer) -> dict[str, object]:
@@ -141,14 +144,3 @@ def _array_name(layer: Layer, field: str) -> str:
 def _int32(value: int) -> str:
     """A C constant; the most negative number has no literal of its own."""
     return "INT32_MIN" if value == -(1 << 31) else str(int(value))
-
-
-def _rows(words: Iterable[str], width: int = 96) -> str:
-    lines: list[str] = []
-    line = ""
-    for word in words:
-        if line and len(line) + len(word) + 2 > width:
-            lines.append(f"    {line}")
-            line = ""
-        line = f"{line} {word}," if line else f"{word},"
-    return "\n".join([*lines, f"    {line}"])

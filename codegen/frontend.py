@@ -13,12 +13,13 @@ import hashlib
 import json
 import math
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
 
+from codegen import c_text
 from codegen import frontend_tables as tables
 from codegen.errors import TokayError
 
@@ -386,15 +387,9 @@ def scalars(s: FrontendSettings) -> dict[str, int]:
     return values
 
 
-def _rows(items: Iterable[Any]) -> str:
-    words = [f"{{{{{x[0]}, {x[1]}}}}}" if isinstance(x, tuple) else str(x) for x in items]
-    lines, line = [], ""
-    for word in words:
-        if line and len(line) + len(word) + 2 > 98:
-            lines.append(line)
-            line = ""
-        line += (" " if line else "") + word + ","
-    return "\n".join(f"  {row}" for row in [*lines, line])
+def _elements(values: Iterable[Any]) -> Iterator[str]:
+    """A table's values as C initializers; a pair is the union frontend_complex_t."""
+    return (f"{{{{{x[0]}, {x[1]}}}}}" if isinstance(x, tuple) else str(x) for x in values)
 
 
 def emit_c(s: FrontendSettings) -> dict[str, str]:
@@ -421,9 +416,8 @@ def emit_c(s: FrontendSettings) -> dict[str, str]:
     for name, values in vars(design(s)).items():
         if not values:
             continue
-        arrays.append(
-            f"_Alignas(4) static const {ELEMENT[name]} {name}[{len(values)}] = {{\n{_rows(values)}\n}};\n"
-        )
+        rows = c_text.rows(_elements(values), 2)
+        arrays.append(f"_Alignas(4) static const {ELEMENT[name]} {name}[{len(values)}] = {{\n{rows}\n}};\n")
         initializers.append(f"  .{name} = {name},\n")
     initializers += [f"  .{name} = {value},\n" for name, value in scalars(s).items()]
     source = (
