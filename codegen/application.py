@@ -14,6 +14,8 @@ from codegen.frontend import FrontendSettings
 from codegen.graph import Graph, Tensor
 
 MAX_CLASSES = 32  # DETECTOR_MAX_CLASSES of detector.h
+MAX_SAMPLES = 64  # DETECTOR_MAX_SAMPLES
+MAX_MS, MAX_REAL = 1_000_000, 256  # of parameters, as firmware/app/parameters.c takes them
 _GAIN_ONE = 256
 
 
@@ -54,7 +56,7 @@ class ApplicationSettings:
             thresholds=_thresholds(parameters, class_count),
             average_window_ms=_integer(parameters, "average_window_duration_ms", cls.average_window_ms),
             suppression_ms=_integer(parameters, "suppression_ms", cls.suppression_ms),
-            minimum_count=_integer(parameters, "minimum_count", cls.minimum_count, 64),
+            minimum_count=_integer(parameters, "minimum_count", cls.minimum_count, MAX_SAMPLES),
             latency_ms=_integer(parameters, "latency_ms", cls.latency_ms),
             volume_gain_q8=_gain_q8(parameters),
             sensitivity_q8=_q8(parameters, "sensitivity", 0.5),
@@ -131,7 +133,7 @@ def settings_of(
     return settings, ApplicationSettings.from_parameters(parameters, classes)
 
 
-def _integer(parameters: Mapping[str, Any], name: str, default: int, high: int = 1_000_000) -> int:
+def _integer(parameters: Mapping[str, Any], name: str, default: int, high: int = MAX_MS) -> int:
     value = parameters.get(name, default)
     if not isinstance(value, int | float) or not 0 <= value <= high or value != int(value):
         raise TokayError(f"parameter {name}={value!r} is not an integer from 0 to {high}")
@@ -159,8 +161,8 @@ def _thresholds(parameters: Mapping[str, Any], count: int) -> tuple[int, ...]:
 def _q8(parameters: Mapping[str, Any], name: str, default: float) -> int:
     """A real parameter in 1/256, rounded as the device does."""
     value = parameters.get(name, default)
-    if not isinstance(value, int | float) or not 0 <= value <= 256:
-        raise TokayError(f"parameter {name}={value!r} is not a number from 0 to 256")
+    if not isinstance(value, int | float) or not 0 <= value <= MAX_REAL:
+        raise TokayError(f"parameter {name}={value!r} is not a number from 0 to {MAX_REAL}")
     return int(value * _GAIN_ONE + 0.5)
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from codegen.application import MAX_MS, MAX_REAL, MAX_SAMPLES
 from host import cli, listening, model_files, target
 from host.audio import read_audio
 from host.detector import never_detects, period_samples
@@ -30,7 +31,6 @@ from host.listening import Heard, on_pc
 from host.pipeline import Event, Pipeline
 
 _CHUNK_MS = 20
-_HIGHEST_MS = 1_000_000
 
 
 def main(argv: Sequence[str]) -> int:
@@ -70,13 +70,13 @@ def main(argv: Sequence[str]) -> int:
 
 def _detector_options(p: argparse.ArgumentParser) -> None:
     g = p.add_argument_group("instead of what the model says")
-    ms = _number(int, 0, _HIGHEST_MS)
+    ms = _number(int, 0, MAX_MS)
     g.add_argument(
         "-w", "--window_duration", "--window-duration", metavar="MS", type=ms,
         dest="average_window_duration_ms", help="averaging window of the scores",
     )  # fmt: skip
     g.add_argument(
-        "-c", "--count", metavar="N", dest="minimum_count", type=_number(int, 0, 64),
+        "-c", "--count", metavar="N", dest="minimum_count", type=_number(int, 0, MAX_SAMPLES),
         help="inferences that the window must hold",
     )  # fmt: skip
     g.add_argument(
@@ -91,11 +91,11 @@ def _detector_options(p: argparse.ArgumentParser) -> None:
         "-l", "--latency", metavar="MS", dest="latency_ms", type=ms, help="time between inferences"
     )
     g.add_argument(
-        "--volume", metavar="GAIN", dest="volume_gain", type=_number(float, 0, 256),
+        "--volume", metavar="GAIN", dest="volume_gain", type=_number(float, 0, MAX_REAL),
         help="samples are multiplied by it (0: as they come)",
     )  # fmt: skip
     g.add_argument(
-        "-i", "--sensitivity", metavar="CHANGE", type=_number(float, 0, 256),
+        "-i", "--sensitivity", metavar="CHANGE", type=_number(float, 0, MAX_REAL),
         help="the activity LED lights when a score changes by more than this in a millisecond",
     )  # fmt: skip
 

@@ -8,12 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from codegen.application import MAX_CLASSES, MAX_SAMPLES, ApplicationSettings
 from codegen.frontend import FrontendSettings
 from host import native
 from host.errors import TokayError
-
-MAX_CLASSES = 32
-MAX_SAMPLES = 64
 
 
 def period_samples(frontend: FrontendSettings, latency_ms: int) -> int:
@@ -54,6 +52,17 @@ class DetectorSettings:
     average_window_ms: int
     suppression_ms: int
     minimum_count: int
+
+
+def detector_settings(settings: ApplicationSettings) -> DetectorSettings:
+    """A model's detector, from its parameters."""
+    return DetectorSettings(
+        settings.labels,
+        settings.thresholds,
+        settings.average_window_ms,
+        settings.suppression_ms,
+        settings.minimum_count,
+    )
 
 
 @dataclass(frozen=True)

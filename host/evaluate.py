@@ -26,11 +26,12 @@ from host import cli
 from host.dataset import find
 from host.dataset.folder import SPLITS
 from host.dataset.store import Store
+from host.detector import detector_settings
 from host.errors import TokayError
 from host.metrics import clips, operating_point, recordings, simulated, streams, subject, tables, trials
 from host.metrics.streams import KeywordStream, Stream
 from host.metrics.subject import Subject, specification_of
-from host.metrics.sweep import Limits, Suggestion, detector_settings, keywords_of, suggest
+from host.metrics.sweep import Limits, Suggestion, keywords_of, suggest
 from host.pipeline import Pipeline
 from host.progress import progress
 from host.target import Target

@@ -140,15 +140,7 @@ class AudioLoop:
         self._lib = _library()
         self._keep = (frontend, nn)
         self.settings = settings
-        self._classes = detector.c_settings(
-            detector.DetectorSettings(
-                settings.labels,
-                settings.thresholds,
-                settings.average_window_ms,
-                settings.suppression_ms,
-                settings.minimum_count,
-            )
-        )
+        self._classes = detector.c_settings(detector.detector_settings(settings))
         self._config = _Config(
             frontend._config_address,
             ctypes.addressof(nn),

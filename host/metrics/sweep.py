@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from codegen.application import ApplicationSettings
 from host.detector import MAX_SAMPLES, DetectorSettings, replay
 from host.errors import TokayError
 from host.metrics.scoring import Scored
@@ -69,17 +68,6 @@ class Suggestion:
     best: Point
     feasible: bool
     points: tuple[Point, ...]  # the sweep with one threshold for all keywords
-
-
-def detector_settings(settings: ApplicationSettings) -> DetectorSettings:
-    """A model's detector, from its parameters."""
-    return DetectorSettings(
-        settings.labels,
-        settings.thresholds,
-        settings.average_window_ms,
-        settings.suppression_ms,
-        settings.minimum_count,
-    )
 
 
 def keywords_of(labels: Sequence[str]) -> tuple[str, ...]:

@@ -17,14 +17,14 @@ from typing import Any
 from codegen.application import ApplicationSettings
 from codegen.frontend import FrontendSettings
 from host.dataset.store import Store
-from host.detector import DetectorSettings
+from host.detector import DetectorSettings, detector_settings
 from host.errors import TokayError
 from host.features import Frontend
 from host.metrics import streams
 from host.metrics.scoring import FeatureStream, Network, Scored, feature_stream, streaming_scores
 from host.metrics.streaming import Heard, count, judge
 from host.metrics.streams import KeywordStream
-from host.metrics.sweep import Limits, Suggestion, detector_settings, hear, keywords_of, measure
+from host.metrics.sweep import Limits, Suggestion, hear, keywords_of, measure
 from host.metrics.sweep import suggest as suggest_from
 
 _BACKGROUND_MINUTES = 20.0  # of one stream without keywords

@@ -17,7 +17,7 @@ import numpy as np
 
 from codegen.application import ApplicationSettings
 from host.dataset.store import Store
-from host.detector import DetectorSettings
+from host.detector import DetectorSettings, detector_settings
 from host.errors import TokayError
 from host.metrics import sweep, trials
 from host.metrics.classification import balanced_accuracy
@@ -60,7 +60,7 @@ class Validator:
         self.clips = clips
         parameters = {**dataclasses.asdict(spec.detector), "classes": list(spec.classes)}
         settings = ApplicationSettings.from_parameters(parameters, len(spec.classes))
-        self._detector: DetectorSettings = sweep.detector_settings(settings)
+        self._detector: DetectorSettings = detector_settings(settings)
         self._trials = _streams(spec, store, settings)
 
     def in_float(self, logits: Logits, streams: bool = True) -> Validation:

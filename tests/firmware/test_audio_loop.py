@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from host.detector import Detector, DetectorSettings, apply_gain
+from host.detector import Detector, apply_gain, detector_settings
 from host.errors import TokayError
 from host.features import Frontend
 from host.pipeline import AudioLoop, Pipeline
@@ -30,9 +30,7 @@ def step_by_step(pipeline: Pipeline, audio: np.ndarray) -> list[tuple]:
     """Time, scores and detection of each inference, without the loop."""
     s, fe = pipeline.settings, pipeline.frontend.settings
     spectrogram = pipeline.frontend.spectrogram(apply_gain(audio, s.volume_gain_q8))
-    detector = Detector(
-        DetectorSettings(s.labels, s.thresholds, s.average_window_ms, s.suppression_ms, s.minimum_count)
-    )
+    detector = Detector(detector_settings(s))
     period = max(s.latency_ms * fe.sample_rate_hz // 1000, fe.step_samples)
     due, expected = None, []
     for last in range(fe.frames, len(spectrogram) + 1):

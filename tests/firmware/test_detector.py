@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from codegen.application import MAX_CLASSES, MAX_MS, MAX_REAL, MAX_SAMPLES
 from codegen.frontend import FrontendSettings
-from host.detector import MAX_SAMPLES, Detector, DetectorSettings, apply_gain, most_samples, replay
+from host.detector import Detector, DetectorSettings, apply_gain, most_samples, replay
 from host.errors import TokayError
 from host.metrics.scoring import inference_columns
+from tests.places import ROOT
 
 SETTINGS = DetectorSettings(("on", "off", "_unknown_"), (160, 170, 10), 300, 900, 3)
 ON, OFF, UNKNOWN = np.eye(3, dtype=np.int16) * 255 - 128
@@ -155,6 +157,15 @@ def test_refuses_thresholds_that_no_score_has(threshold):
 def test_refuses_scores_that_are_not_int8(scores):
     with pytest.raises(TokayError, match="int8"):
         Detector(SETTINGS).process(np.array(scores), 0)
+
+
+def test_python_and_the_firmware_have_the_same_limits():
+    header = (ROOT / "firmware/detector/detector.h").read_text()
+    assert f"#define DETECTOR_MAX_CLASSES {MAX_CLASSES}\n" in header
+    assert f"#define DETECTOR_MAX_SAMPLES {MAX_SAMPLES}\n" in header
+    parameters = (ROOT / "firmware/app/parameters.c").read_text()
+    assert parameters.count(f"_ms\", PARAMETER_KIND_INTEGER, {MAX_MS}}}") == 3
+    assert parameters.count(f"PARAMETER_KIND_REAL, {MAX_REAL}}}") == 2
 
 
 def test_refuses_time_going_back():

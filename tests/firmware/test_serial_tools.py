@@ -12,12 +12,11 @@ import serial
 
 from host import classify, cli, compare, demo, model_files, profile
 from host.audio import read_audio
-from host.detector import replay
+from host.detector import detector_settings, replay
 from host.device.__main__ import main as device_command
 from host.device.pty import PtyBridge
 from host.device.simulator import SimulatorTransport
 from host.media import wav
-from host.metrics.sweep import detector_settings
 from host.pipeline import Pipeline
 from host.simulator.machine import Machine
 

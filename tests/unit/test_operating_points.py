@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codegen.application import ApplicationSettings
-from host.detector import Detector, DetectorSettings, replay
+from host.detector import Detector, DetectorSettings, detector_settings, replay
 from host.errors import TokayError
 from host.features import Frontend
 from host.metrics import operating_point, subject, sweep
@@ -51,7 +51,7 @@ def test_scores_and_detections_are_the_pipelines(overrides: dict, accelerator: s
     scored = streaming_scores(int8_network(tflite, accelerator), [made])[0]
     assert scored.times_ms.tolist() == [event.time_ms for event in events]
     assert scored.scores.tolist() == [list(event.scores) for event in events]
-    found = replay(sweep.detector_settings(pipeline.settings), scored.scores, scored.times_ms)
+    found = replay(detector_settings(pipeline.settings), scored.scores, scored.times_ms)
     detections = [
         (i, e.detection.class_index, e.detection.score) for i, e in enumerate(events) if e.detection
     ]
@@ -80,7 +80,7 @@ def test_a_stream_too_short_for_a_window(dynamic: bool) -> None:
         assert len(made.ends) == 0
         scored = streaming_scores(network, [made])[0]
         assert len(scored.times_ms) == 0 and scored.scores.shape == (0, 4)
-        assert sweep.hear(scored, sweep.detector_settings(app)) == []
+        assert sweep.hear(scored, detector_settings(app)) == []
 
 
 def test_a_network_that_does_not_give_scores_is_refused() -> None:
