@@ -35,7 +35,7 @@ _INPUTS = 3  # random ones
 
 
 @dataclass(frozen=True)
-class Level:
+class Stage:
     """One stage of the pipeline: how much of it was compared, and the first thing that differs."""
 
     name: str
@@ -90,15 +90,15 @@ def main(argv: Sequence[str]) -> int:
         p.error("--image is for --simulate and --renode")
     if args.resample and args.audio is None:
         p.error("--resample is for --audio")
-    kind, levels = _compare_layers(args) if args.audio is None else _compare_audio(args)
-    value = result(levels) | {"target": kind, "audio": args.audio and str(args.audio)}
+    kind, stages = _compare_layers(args) if args.audio is None else _compare_audio(args)
+    value = result(stages) | {"target": kind, "audio": args.audio and str(args.audio)}
     if args.json != "-":
-        print(table(levels))
+        print(table(stages))
     cli.emit_json(args.json, value)
     return 0 if value["same"] else 1
 
 
-def _compare_audio(args: Any) -> tuple[str, list[Level]]:
+def _compare_audio(args: Any) -> tuple[str, list[Stage]]:
     plan = Model(args.model, args.accelerator).plan
     pipeline = Pipeline(args.model, accelerator=args.reference or args.accelerator)
     samples = read_audio(args.audio, pipeline.sample_rate_hz, resample=args.resample)
@@ -109,7 +109,7 @@ def _compare_audio(args: Any) -> tuple[str, list[Level]]:
             return where.kind, compare(where.device, pipeline, samples, plan)
 
 
-def _compare_layers(args: Any) -> tuple[str, list[Level]]:
+def _compare_layers(args: Any) -> tuple[str, list[Stage]]:
     plan = Model(args.model, args.accelerator).plan
     model = Model(args.model, args.reference or args.accelerator)
     if args.target != "device" and not args.replay and not args.image:
@@ -124,15 +124,15 @@ def _compare_layers(args: Any) -> tuple[str, list[Level]]:
             listening.stop(where.device)
 
 
-def compare_layers(device: Device, model: Model, plan: Plan) -> Level:
+def compare_layers(device: Device, model: Model, plan: Plan) -> Stage:
     """Every layer on the same few random inputs, the first of them extreme; ``plan`` is the target's."""
-    levels = [
+    stages = [
         _layers(device, model, plan, values, f"random input {k}", {"input": k})
         for k, values in enumerate(_random_inputs(model))
     ]
-    first = next((level for level in levels if level.different), levels[0])
-    compared, different = sum(v.compared for v in levels), sum(v.different for v in levels)
-    return Level("layers", compared, different, first.first, first.text)
+    first = next((stage for stage in stages if stage.different), stages[0])
+    compared, different = sum(v.compared for v in stages), sum(v.different for v in stages)
+    return Stage("layers", compared, different, first.first, first.text)
 
 
 def _random_inputs(model: Model) -> list[np.ndarray]:
@@ -145,7 +145,7 @@ def _random_inputs(model: Model) -> list[np.ndarray]:
 
 def compare(
     device: Device, pipeline: Pipeline, samples: np.ndarray, plan: Plan | None = None
-) -> list[Level]:
+) -> list[Stage]:
     """Runs int16 samples through both; the stages in their order, the settings first. ``plan`` is the
     target's, where it is not the pipeline's."""
     settings = pipeline.frontend.settings
@@ -218,7 +218,7 @@ def _window(pipeline: Pipeline, expected: Hearing, time_ms: int, time_of: Callab
 # ---- Stages ----
 
 
-def _settings(device: Device, pipeline: Pipeline) -> Level:
+def _settings(device: Device, pipeline: Pipeline) -> Stage:
     present = commands.parameters(device)
     wanted = listening.device_values(pipeline.settings)
     del wanted["sensitivity"]  # of an LED: it decides nothing
@@ -228,10 +228,10 @@ def _settings(device: Device, pipeline: Pipeline) -> Level:
         if present.get(name) != value
     }
     if not different:
-        return Level("settings", len(wanted), 0)
+        return Stage("settings", len(wanted), 0)
     name, values = next(iter(different.items()))
     text = f"{name} is {values['pc']} on the PC, {values['target']} on the target"
-    return Level("settings", len(wanted), len(different), {"name": name, **values, "all": different}, text)
+    return Stage("settings", len(wanted), len(different), {"name": name, **values, "all": different}, text)
 
 
 def _columns(
@@ -239,11 +239,11 @@ def _columns(
     expected: Mapping[int, tuple[int, ...]],
     found: Mapping[int, tuple[int, ...]],
     time_of: Callable[[int], int],
-) -> Level:
+) -> Stage:
     numbers = sorted(expected.keys() | found.keys())
     different = [n for n in numbers if expected.get(n) != found.get(n)]
     if not different:
-        return Level(name, len(numbers), 0)
+        return Stage(name, len(numbers), 0)
     n = different[0]
     pc, other = expected.get(n), found.get(n)
     first: dict[str, Any] = {"column": n, "time_ms": time_of(n)}
@@ -256,7 +256,7 @@ def _columns(
         text = (
             f"column {n} (at {time_of(n)} ms), channel {channel}: PC {pc[channel]}, target {other[channel]}"
         )
-    return Level(name, len(numbers), len(different), first, text)
+    return Stage(name, len(numbers), len(different), first, text)
 
 
 def _untold(name: str, channels: int) -> Level:
@@ -265,7 +265,7 @@ def _untold(name: str, channels: int) -> Level:
 
 def _layers(
     device: Device, model: Model, plan: Plan, values: np.ndarray, name: str, place: Mapping[str, int]
-) -> Level:
+) -> Stage:
     """Each layer on the PC's input of it, so that one wrong layer does not make all later ones look so.
     ``name`` and ``place`` tell which ``values`` the network was given."""
     device.request(m.StreamSet(events=m.Stream(0)))
@@ -290,7 +290,7 @@ def _layers(
                 f"layer {layer.index} ({layer.name}), {name}, element {first['element']}: "
                 f"PC {first['pc']}, target {first['target']}; {first['elements']} of {expected.size} differ"
             )
-    return Level("layers", len(outputs), different, first, text)
+    return Stage("layers", len(outputs), different, first, text)
 
 
 def _element(expected: np.ndarray, data: bytes) -> dict[str, Any]:
@@ -310,22 +310,22 @@ def _element(expected: np.ndarray, data: bytes) -> dict[str, Any]:
     }
 
 
-def _scores(expected: Hearing, found: Hearing) -> Level:
+def _scores(expected: Hearing, found: Hearing) -> Stage:
     times = sorted(expected.inferences.keys() | found.inferences.keys())
     different = [t for t in times if expected.inferences.get(t) != found.inferences.get(t)]
     if not different:
-        return Level("scores", len(times), 0)
+        return Stage("scores", len(times), 0)
     shared = [t for t in different if t in expected.inferences]
     t = shared[0] if shared else different[0]
     pc, other = expected.inferences.get(t), found.inferences.get(t)
     first = {"time_ms": t if shared else _interesting(expected), "pc": pc, "target": other}
-    return Level(
+    return Stage(
         "scores", len(times), len(different), first,
         f"inference at {t} ms: PC {_or_none(pc)}, target {_or_none(other)}",
     )  # fmt: skip
 
 
-def _decisions(expected: Sequence[Detection], found: Sequence[Detection]) -> Level:
+def _decisions(expected: Sequence[Detection], found: Sequence[Detection]) -> Stage:
     count = max(len(expected), len(found))
     pairs = [
         (expected[i] if i < len(expected) else None, found[i] if i < len(found) else None)
@@ -333,10 +333,10 @@ def _decisions(expected: Sequence[Detection], found: Sequence[Detection]) -> Lev
     ]
     different = [pair for pair in pairs if pair[0] != pair[1]]
     if not different:
-        return Level("decisions", count, 0)
+        return Stage("decisions", count, 0)
     pc, other = different[0]
     first = {"pc": asdict(pc) if pc else None, "target": asdict(other) if other else None}
-    return Level("decisions", count, len(different), first, f"PC: {_or_none(pc)}; target: {_or_none(other)}")
+    return Stage("decisions", count, len(different), first, f"PC: {_or_none(pc)}; target: {_or_none(other)}")
 
 
 def _or_none(value: object) -> str:
@@ -346,22 +346,22 @@ def _or_none(value: object) -> str:
 # ---- The result ----
 
 
-def result(levels: Sequence[Level]) -> dict[str, Any]:
+def result(stages: Sequence[Stage]) -> dict[str, Any]:
     """As ``--json`` gives it. ``first`` is the first stage that computes something else; other settings
     are the cause of what they change, and the first only if nothing shows them."""
-    computed = [level for level in levels if level.different and level.name != "settings"]
-    first = (computed or [level for level in levels if level.different] or [None])[0]
+    computed = [stage for stage in stages if stage.different and stage.name != "settings"]
+    first = (computed or [stage for stage in stages if stage.different] or [None])[0]
     return {
         "same": first is None,
         "first": None if first is None else {"stage": first.name, "text": first.text, **(first.first or {})},
-        "stages": [asdict(level) for level in levels],
+        "stages": [asdict(stage) for stage in stages],
     }
 
 
-def table(levels: Sequence[Level]) -> str:
+def table(stages: Sequence[Stage]) -> str:
     """The result for people."""
-    rows = [(level.name, level.compared, level.different, level.text) for level in levels]
-    first = result(levels)["first"]
+    rows = [(stage.name, stage.compared, stage.different, stage.text) for stage in stages]
+    first = result(stages)["first"]
     end = (
         "PC and target are the same"
         if first is None

@@ -215,7 +215,7 @@ def where(built) -> Iterator[target.Target]:
         yield opened
 
 
-def stages(levels: list[compare.Level]) -> dict[str, int]:
+def stages(levels: list[compare.Stage]) -> dict[str, int]:
     return {level.name: level.different for level in levels}
 
 
