@@ -123,7 +123,7 @@ class Frontend:
                 table = np.array(values, dtype=_NUMPY[design.ELEMENT[name]])
                 self._tables.append(table)
                 setattr(self._config, name, table.ctypes.data)
-        self._config_address = ctypes.addressof(self._config)
+        self.config_address = ctypes.addressof(self._config)  # for C; good while this lives
 
     def frames(self, samples: int) -> int:
         """Spectrogram columns that ``samples`` samples from silence make; 0 if they fill no window."""
@@ -195,7 +195,7 @@ class Frontend:
         out = np.empty(array.shape, np.int8)
         dynamic = self._config.dynamic_range > 0
         function = self._lib.frontend_quantize_dynamic if dynamic else self._lib.frontend_quantize
-        function(self._config_address, array.ctypes.data, array.size, out.ctypes.data)
+        function(self.config_address, array.ctypes.data, array.size, out.ctypes.data)
         return out
 
     def _clip(self, audio: Any, dimensions: int) -> npt.NDArray[np.int16]:
@@ -219,11 +219,11 @@ class Stream:
     def __init__(self, frontend: Frontend) -> None:
         self._frontend = frontend
         self._lib = frontend._lib
-        size = self._lib.frontend_state_bytes(frontend._config_address)
+        size = self._lib.frontend_state_bytes(frontend.config_address)
         self._memory = np.zeros(size // 8, np.uint64)
         self._address = self._memory.ctypes.data
         self._pending = 0  # samples that no column has been made of yet, with what windows share
-        self._lib.frontend_init(frontend._config_address, self._address, size)
+        self._lib.frontend_init(frontend.config_address, self._address, size)
 
     def process(self, chunk: npt.NDArray[np.int16]) -> npt.NDArray[np.uint16]:
         """Takes the next samples, int16 [n] (n may be 0); returns the columns that they complete,

@@ -142,14 +142,14 @@ class AudioLoop:
         self.settings = settings
         self._classes = detector.c_settings(detector.detector_settings(settings))
         self._config = _Config(
-            frontend._config_address,
+            frontend.config_address,
             ctypes.addressof(nn),
             ctypes.pointer(self._classes),
             settings.latency_ms,
             settings.volume_gain_q8,
             None,
         )
-        size = self._lib.audio_loop_bytes(frontend._config_address)
+        size = self._lib.audio_loop_bytes(frontend.config_address)
         self._memory = np.zeros((size + 7) // 8, np.uint64)
         self._loop = _Loop()
         self._check(
@@ -221,7 +221,7 @@ class Pipeline:
         frontend_parameters(parameters, "the model")
         features, self.settings = settings_of(self.model.plan.graph, parameters)
         self.frontend = Frontend(features)
-        self.loop = AudioLoop(self.frontend, self.model._nn, self.settings)
+        self.loop = AudioLoop(self.frontend, self.model.nn, self.settings)
 
     @property
     def sample_rate_hz(self) -> int:

@@ -79,11 +79,11 @@ class Model:
         self._library = _library(rounding)
         self._memory = MemoryPlan(self.plan)
         self._arena = _aligned(self.plan.memory.arena_bytes)
-        self._nn = Nn()
+        self.nn = Nn()  # bound below; for C, good while this lives
         self._mvp = Accelerator(timing) if accelerator == "mvp" else None
         kernels = (ctypes.c_void_p * 0).in_dll(self._library, "nn_native_kernels")
         status = self._library.nn_init(
-            self._nn, self._memory.c, ctypes.addressof(kernels), self._arena.ctypes.data,
+            self.nn, self._memory.c, ctypes.addressof(kernels), self._arena.ctypes.data,
             self._arena.nbytes, self._mvp.handle if self._mvp else None,
         )  # fmt: skip
         _check(status, "nn_init")
@@ -100,7 +100,7 @@ class Model:
     def invoke(self, x: np.ndarray) -> np.ndarray:
         """One inference: an array of the input's shape and type to one of the output's."""
         self._set_input(x)
-        self._check(self._library.nn_run(self._nn), "nn_run")
+        self._check(self._library.nn_run(self.nn), "nn_run")
         return self._read(self.plan.graph.outputs[0])
 
     def invoke_layers(self, x: np.ndarray) -> list[np.ndarray]:
@@ -108,7 +108,7 @@ class Model:
         self._set_input(x)
         outputs = []
         for position, layer in enumerate(self.layers):
-            self._check(self._library.nn_run_layer(self._nn, position), f"layer {layer.index}")
+            self._check(self._library.nn_run_layer(self.nn, position), f"layer {layer.index}")
             outputs.append(self._read(layer.output))
         return outputs
 

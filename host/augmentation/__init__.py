@@ -88,7 +88,7 @@ class Augmenter:
         self._source = layout.Source(
             settings=layout.settings(settings, rate),
             clip_samples=self._clips.shape[1],
-            frontend=frontend._config_address,
+            frontend=frontend.config_address,
             clips=self._clips.ctypes.data,
             clip_count=len(self._clips),
             recordings=ctypes.addressof(self._pointers),

@@ -129,9 +129,9 @@ def test_refuses_what_does_not_fit():
     pipeline = Pipeline(MODEL)
     narrow = Frontend(replace(pipeline.frontend.settings, filterbank_n_channels=20))
     with pytest.raises(TokayError, match="input does not fit"):
-        AudioLoop(narrow, model._nn, pipeline.settings)
+        AudioLoop(narrow, model.nn, pipeline.settings)
     fewer = replace(pipeline.settings, labels=("a", "b"), thresholds=(1, 2))
     with pytest.raises(TokayError, match="output does not fit"):
-        AudioLoop(pipeline.frontend, model._nn, fewer)
+        AudioLoop(pipeline.frontend, model.nn, fewer)
     with pytest.raises(TokayError, match="one channel of int16"):
         pipeline.process(np.zeros((2, 2), np.int16))

@@ -110,7 +110,7 @@ def layer_inputs(model: Model, x: np.ndarray, reference: list[np.ndarray]) -> li
             details = model.plan.graph.tensors[tensor]
             if not details.constant:
                 model._view(tensor)[...] = details.stored_of(known[tensor])
-        assert model._library.nn_run_layer(model._nn, position) == 0
+        assert model._library.nn_run_layer(model.nn, position) == 0
         outputs.append(model._read(layer.output))
     return outputs
 
