@@ -312,11 +312,9 @@ def statistics(where: target.Target) -> dict[str, Any]:
     return value
 
 
-def collect(
-    events: Iterator[Heard], say: Callable[[str], None] = print, verbose: bool = False
-) -> dict[str, Any]:
-    """Prints events as they come, in the vendor's format, and gathers them."""
-    return _gather(events, (Display((), say, verbose=verbose).show,))
+def collect(events: Iterator[Heard], say: Callable[[str], None] = print) -> dict[str, Any]:
+    """Prints detections as they come, in the vendor's format, and gathers them and the inferences."""
+    return _gather(events, (Display((), say).show,))
 
 
 def _gather(events: Iterator[Heard], sinks: Iterable[Callable[[Heard], None]]) -> dict[str, Any]:
@@ -377,14 +375,13 @@ def hear_simulated(
     samples: np.ndarray,
     sample_rate_hz: int,
     say: Callable[[str], None] = print,
-    verbose: bool = False,
 ) -> dict[str, Any]:
     """Plays int16 samples to an image in the simulator until it has heard all of them."""
     with target.simulate(elf, board) as where:
         end_ms = 1000 * samples.size // sample_rate_hz
         play = target.player(where, board, samples)
         heard = listening.microphone(where.device, listening.RESULTS, end_ms, play)
-        return {**collect(heard, say, verbose), **statistics(where)}
+        return {**collect(heard, say), **statistics(where)}
 
 
 if __name__ == "__main__":

@@ -259,8 +259,8 @@ def _columns(
     return Stage(name, len(numbers), len(different), first, text)
 
 
-def _untold(name: str, channels: int) -> Level:
-    return Level(name, 0, 0, text=f"none known: a column of {channels} channels does not fit into a message")
+def _untold(name: str, channels: int) -> Stage:
+    return Stage(name, 0, 0, text=f"none known: a column of {channels} channels does not fit into a message")
 
 
 def _layers(

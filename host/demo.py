@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from host import board as boards
-from host import classify, cli, profile
+from host import classify, cli, listening, profile
 from host import image as images
 from host.audio import read_audio
 from host.errors import TokayError
@@ -58,7 +58,7 @@ def main(argv: Sequence[str]) -> int:
     wall = time.perf_counter() - started
     rows, wrong = compare(expected["keywords"], heard["detections"])
     say("\n" + text_table(("word", "said at ms", "heard at ms", "label", "score", ""), rows))
-    on_pc = classify.collect(classify.on_pc(pipeline, samples), lambda _: None)
+    on_pc = classify.collect(listening.on_pc(pipeline, samples), lambda _: None)
     same = on_pc["detections"] == heard["detections"] and on_pc["inferences"] == heard["inferences"]
     counts, simulator = heard["statistics"], heard["simulator"]
     say(

@@ -62,10 +62,6 @@ class Header:
     def is_proven(self) -> bool:
         return self.proven == 0
 
-    @property
-    def is_tried(self) -> bool:
-        return self.tried != BLANK
-
 
 def read_header(data: bytes) -> Header | None:
     """The header that a slot begins with, None where there is none."""

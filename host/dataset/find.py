@@ -47,8 +47,3 @@ def load(given: str | None, spec: Specification) -> Store:
     if len(loaded.skipped) > 10:
         print(f"skipped {len(loaded.skipped) - 10} more clips", file=sys.stderr)
     return loaded
-
-
-def data_of(path: Path) -> str:
-    """How a model card names a dataset: its folder's name and not where this machine keeps it."""
-    return path.resolve().name

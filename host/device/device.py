@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import TypeVar
 
 from host.device import messages as m
 from host.device.codec import Message
@@ -16,7 +15,6 @@ from host.device.framing import Counters, Damaged, Decoder, Encoder, Frame, Mism
 from host.device.transport import Transport
 from host.errors import TokayError
 
-A = TypeVar("A", bound=Message)
 _BUSY_WAIT_S = 0.02
 
 

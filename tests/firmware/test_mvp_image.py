@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from host import board, classify, demo, image, profile, target
+from host import board, classify, demo, image, listening, profile, target
 from host.audio import read_audio
 from host.device import commands
 from host.device import messages as m
@@ -136,7 +136,7 @@ def test_the_dialogue_is_heard_as_on_the_pc(built):
     rate = 8000
     samples = read_audio(demo.DEMO.with_suffix(".wav"), rate)
     on_chip = classify.hear_simulated(built.elf, "brd2601b", samples, rate, lambda text: None)
-    on_pc = classify.collect(classify.on_pc(Pipeline(MODEL, accelerator="mvp"), samples), lambda text: None)
+    on_pc = classify.collect(listening.on_pc(Pipeline(MODEL, accelerator="mvp"), samples), lambda text: None)
     assert on_chip["inferences"] == on_pc["inferences"]
     assert on_chip["detections"] == on_pc["detections"] != []
     counts = on_chip["statistics"]
