@@ -62,6 +62,11 @@ class Board:
         """Bits a second on the serial port of its debugger."""
         return int(self.sections["vcom"]["baud"])
 
+    def require(self, accelerator: str) -> None:
+        """Refuses to run layers on an accelerator ("none" or "mvp") that the board does not have."""
+        if accelerator not in ("none", self.accelerator):
+            raise TokayError(f"{self.name} has no {accelerator}", hint="use --accelerator none")
+
     def microphone_misfit(self, sample_rate_hz: int) -> str | None:
         """Why the microphone does not run at a model's rate; None if it does, or if there is none. It is
         clocked by a whole divider of the peripheral bus, 64 bits a sample, as hal_microphone_start has it."""

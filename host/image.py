@@ -89,13 +89,12 @@ def build(
     """Builds the image of `model` (None: the bring-up image) for `board` in `output`.
 
     Nothing is done where the folder holds an image made of these very inputs. With `listens` a network
-    that no front end feeds is refused; without, its image says so at start and can still be profiled; the
-    summary's `unused_frontend` says why a front end that the model describes does not feed it, and its
-    `unused_microphone` why the board's microphone cannot feed that.
+    that no front end feeds is refused; without, its image says so at start and can still be profiled. The
+    image's summary is that of host.summary and three more: `listens`, `unused_frontend` (why a front end
+    that the model describes does not feed it) and `unused_microphone` (why the board's cannot feed that).
     With `swappable` the image has all kernels and takes models from the flash behind it.
     """
-    if accelerator != "none" and board.accelerator != accelerator:
-        raise TokayError(f"{board.name} has no {accelerator}", hint="use --accelerator none")
+    board.require(accelerator)
     name = "bringup" if model is None else model_files.read(model).name
     variant = name if accelerator == "none" else f"{name}-{accelerator}"
     variant += "-flash" if accelerator == "mvp" and mvp_weights == "flash" else ""
@@ -116,20 +115,11 @@ def build(
             raise TokayError(f"cannot build in {folder}: {error.strerror}") from error
         described = None
         if model is not None:
-            from codegen.frontend import FrontendSettings, has_frontend
             from host import generation
-            from host.summary import summary
 
             generated, misfit = generate(model, accelerator, mvp_weights, listens)
             generation.write(generated.files, folder / "model")
-            described = summary(generated.plan, generated.parameters, generated.model_bytes)
-            described["listens"] = misfit is None
-            unused = misfit is not None and has_frontend(generated.parameters)
-            described["unused_frontend"] = str(misfit) if unused else None
-            described["unused_microphone"] = None
-            if misfit is None:
-                rate = FrontendSettings.from_parameters(generated.parameters).sample_rate_hz
-                described["unused_microphone"] = board.microphone_misfit(rate)
+            described = _described(generated, misfit, board)
         _write_if_changed(folder / "board" / "board_config.h", boards.header(board))
         swap = [f"-DTOKAY_SWAPPABLE={int(swappable)}"]
         cmake(folder, board, None if model is None else folder / "model", accelerator, verbose, swap)
@@ -260,6 +250,25 @@ def generate(
         if listens:
             raise
         return generation.with_stand_in(generated), error
+
+
+def _described(generated: Any, misfit: TokayError | None, board: boards.Board) -> dict[str, Any]:
+    """The summary of a model in an image: what it is, whether it listens there, and what it leaves unused.
+    ``misfit`` is what `generate` gave beside it."""
+    from codegen.frontend import FrontendSettings, has_frontend
+    from host.summary import summary
+
+    microphone = None
+    if misfit is None:
+        rate = FrontendSettings.from_parameters(generated.parameters).sample_rate_hz
+        microphone = board.microphone_misfit(rate)
+    unused = misfit is not None and has_frontend(generated.parameters)
+    return {
+        **summary(generated.plan, generated.parameters, generated.model_bytes),
+        "listens": misfit is None,
+        "unused_frontend": str(misfit) if unused else None,
+        "unused_microphone": microphone,
+    }
 
 
 def _write_if_changed(path: Path, text: str) -> None:

@@ -48,8 +48,7 @@ def build(
     verbose: bool = False,
 ) -> ModelImage:
     """Compiles `model` and links it for every slot, in `output`."""
-    if accelerator != "none" and board.accelerator != accelerator:
-        raise TokayError(f"{board.name} has no {accelerator}", hint="use --accelerator none")
+    board.require(accelerator)
     image.require_compiler()
     name = model_files.read(model).name
     variant = accelerator + ("-flash" if accelerator == "mvp" and mvp_weights == "flash" else "")
