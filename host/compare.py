@@ -102,7 +102,7 @@ def _compare_audio(args: Any) -> tuple[str, list[Stage]]:
     plan = Model(args.model, args.accelerator).plan
     pipeline = Pipeline(args.model, accelerator=args.reference or args.accelerator)
     samples = read_audio(args.audio, pipeline.sample_rate_hz, resample=args.resample)
-    with target.connect(args, plan.sha256) as where:
+    with target.connect(args, plan.sha256, args.image) as where:
         target.require_accelerator(where.device, args.accelerator)
         # A board may still have the options of an earlier command: both sides get the model's settings.
         with listening.applied(where.device, pipeline.settings):
@@ -112,11 +112,12 @@ def _compare_audio(args: Any) -> tuple[str, list[Stage]]:
 def _compare_layers(args: Any) -> tuple[str, list[Stage]]:
     plan = Model(args.model, args.accelerator).plan
     model = Model(args.model, args.reference or args.accelerator)
-    if args.target != "device" and not args.replay and not args.image:
-        args.image = target.build_image(
+    elf = args.image
+    if args.target != "device" and not args.replay and elf is None:
+        elf = target.build_image(
             args.model, args.board, args.accelerator, listens=False, verbose=args.verbose
         )
-    with target.connect(args, plan.sha256) as where:
+    with target.connect(args, plan.sha256, elf) as where:
         target.require_accelerator(where.device, args.accelerator)
         try:
             return where.kind, [compare_layers(where.device, model, plan)]

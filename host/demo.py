@@ -69,14 +69,12 @@ def main(argv: Sequence[str]) -> int:
     )
 
     say("\n3. Profile the same image\n")
-    options = argparse.Namespace(**vars(args), target="simulator", repetitions=1)
-    profiled = profile.profile(options)
+    profiled = _profile(args, args.accelerator)
     say(profile.table(profiled))
     accelerated = None
     if args.accelerator == "none" and board.accelerator != "none":
         say(f"\n4. The same model with its layers on the {board.accelerator.upper()}\n")
-        options.accelerator = board.accelerator
-        accelerated = profile.profile(options)
+        accelerated = _profile(args, board.accelerator)
         say(profile.table(accelerated))
     cli.emit_json(
         args.json,
@@ -92,6 +90,12 @@ def main(argv: Sequence[str]) -> int:
         print("error: the image did not hear exactly what was said", file=sys.stderr)
         return 1
     return 0
+
+
+def _profile(args: argparse.Namespace, accelerator: str) -> dict[str, Any]:
+    """One run of each layer in the simulator, as host.profile gives it."""
+    options = [args.model, "--simulate", "-n", "1", "--board", args.board, "-a", accelerator]
+    return profile.profile(profile.arguments([*options, *(["--verbose"] if args.verbose else [])]))
 
 
 def compare(expected: Sequence[dict[str, Any]], heard: Sequence[dict[str, Any]]) -> tuple[list[tuple], int]:

@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from host import board as boards
@@ -29,6 +31,16 @@ _ESTIMATES = {
 
 def main(argv: Sequence[str]) -> int:
     """The command."""
+    args = arguments(argv)
+    value = profile(args)
+    if args.json != "-":
+        print(table(value))
+    cli.emit_json(args.json, value)
+    return 0
+
+
+def arguments(argv: Sequence[str]) -> argparse.Namespace:
+    """The command's arguments, as :func:`profile` takes them."""
     p = cli.parser("profile", __doc__.splitlines()[0])
     p.add_argument("model", metavar="MODEL", help="a model's name or the path of a .tflite")
     target.add_options(p)
@@ -47,17 +59,13 @@ def main(argv: Sequence[str]) -> int:
     target.check_options(p, args)
     if not 1 <= args.repetitions <= 1000:
         p.error("--repetitions takes 1 to 1000")
-    value = profile(args)
-    if args.json != "-":
-        print(table(value))
-    cli.emit_json(args.json, value)
-    return 0
+    return args
 
 
-def profile(args: Any) -> dict[str, Any]:
+def profile(args: argparse.Namespace) -> dict[str, Any]:
     """Runs the profile and returns the result as ``--json`` gives it."""
-    static = _static(args)
-    with target.connect(args, static["sha256"]) as where:
+    static, elf = _static(args)
+    with target.connect(args, static["sha256"], elf, args.timing) as where:
         target.require_accelerator(where.device, args.accelerator)
         measured, verdict = measure(where, args, max(1.0, static["macs"] * _MOST_CYCLES_A_MAC / _CLOCK_HZ))
     if len(measured.layers) != len(static["layers"]):
@@ -68,23 +76,22 @@ def profile(args: Any) -> dict[str, Any]:
         )
     value = result(static, where.kind, measured)
     if args.accelerator == "mvp" and where.kind in _ESTIMATES:
-        value["timing"] = getattr(args, "timing", "ports")
+        value["timing"] = args.timing
     return {**value, "verdict": verdict.verdict, "reasons": list(verdict.reasons)}
 
 
-def _static(args: Any) -> dict[str, Any]:
-    """What is known of the model without running it. An image for the simulator is built on the way,
-    which is what ``target.connect`` will find; so that nothing is compiled twice or in vain."""
-    if args.target != "device" and not getattr(args, "replay", None):
+def _static(args: argparse.Namespace) -> tuple[dict[str, Any], Path | None]:
+    """What is known of the model without running it, and its image where one is to be simulated: that knows
+    as much, so that nothing is compiled twice or in vain."""
+    if args.target != "device" and not args.replay:
         built = image.build(
             args.model, boards.load(args.board), accelerator=args.accelerator,
-            mvp_weights=getattr(args, "mvp_weights", "ram"), listens=False, verbose=args.verbose,
+            mvp_weights=args.mvp_weights, listens=False, verbose=args.verbose,
         )  # fmt: skip
         assert built.summary is not None
-        args.image = built.elf
         if (reason := built.summary["unused_frontend"]) is not None:
             print(f"warning: the network is profiled without its front end: {reason}", file=sys.stderr)
-        return built.summary
+        return built.summary, built.elf
     from codegen.parameters import read_parameters
     from codegen.pipeline import compile_model
     from host.simulator.mvp import worst_cycles
@@ -93,9 +100,9 @@ def _static(args: Any) -> dict[str, Any]:
     file = model_files.read(args.model)
     plan = compile_model(
         file.tflite, name=file.name, accelerator=args.accelerator,
-        mvp_weights=getattr(args, "mvp_weights", "ram"), mvp_cycles=worst_cycles,
+        mvp_weights=args.mvp_weights, mvp_cycles=worst_cycles,
     )  # fmt: skip
-    return summary(plan, read_parameters(file.tflite), len(file.tflite))
+    return summary(plan, read_parameters(file.tflite), len(file.tflite)), None
 
 
 def measure(where: target.Target, args: Any, run_s: float = 1.0) -> tuple[commands.Profile, Verdict]:

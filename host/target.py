@@ -96,18 +96,20 @@ def build_image(
     return images.build(model, loaded, accelerator=accelerator, listens=listens, verbose=verbose).elf
 
 
-def connect(args: Any, model_sha256: str) -> Target:
+def connect(args: Any, model_sha256: str, image: Path | None = None, timing: str = "ports") -> Target:
     """The target that the options of :func:`add_options` name; the simulator if they name none. Refuses one
-    that runs another model, or on another board."""
-    record, board = getattr(args, "record", None), boards.load(args.board).key
-    if getattr(args, "replay", None):
+    that runs another model, or on another board.
+
+    The simulator and Renode run ``image`` (None: that of ``args.model``, which is built); ``timing`` is
+    their rule for the accelerator's cycles."""
+    board = boards.load(args.board).key
+    if args.replay:
         return replay(args.replay, model_sha256, board)
     if args.target == "device":
-        return attach(args.port, line_rate(args), model_sha256, board, record)
-    image = getattr(args, "image", None)
+        return attach(args.port, line_rate(args), model_sha256, board, args.record)
     elf = image or build_image(args.model, args.board, args.accelerator, verbose=args.verbose)
     boot = in_renode if args.target == "renode" else simulate
-    where = boot(elf, args.board, record, getattr(args, "timing", "ports"))
+    where = boot(elf, args.board, args.record, timing)
     try:
         _check(where.device, model_sha256, board)
     except BaseException:

@@ -201,9 +201,9 @@ def test_ctrl_c_in_one_of_several_files_is_the_end_of_all(speech, audio, monkeyp
 
 @pytest.mark.parametrize("weights", ["ram", "flash"])
 def test_memory_of_a_board_is_that_of_its_weights(weights):
-    asked = Namespace(target="device", model=MODEL, accelerator="mvp", mvp_weights=weights)
+    asked = profile.arguments([MODEL, "--device", "-a", "mvp", "--mvp-weights", weights])
     plan = Model(MODEL, "mvp", mvp_weights=weights).plan
-    assert profile._static(asked)["arena_bytes"] == plan.memory.arena_bytes
+    assert profile._static(asked)[0]["arena_bytes"] == plan.memory.arena_bytes
 
 
 # ---- compare ----
