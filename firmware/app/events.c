@@ -4,7 +4,7 @@
 #include "application_state.h"
 
 #define LEVEL_MS 100u
-#define CAPACITY(array) (sizeof(array) / sizeof(array)[0])
+#define ROOM(array) (sizeof(array) / sizeof(array)[0])
 
 static void send_scores(application_t *app, const audio_loop_result_t *result, uint32_t age_ms) {
     message_scores_t message = {
@@ -45,23 +45,32 @@ void events_inference(application_t *app, const audio_loop_result_t *result, uin
     }
 }
 
-void events_column(application_t *app, const audio_loop_result_t *result) {
-    const frontend_config_t *frontend = app->model->frontend;
-    uint32_t channels = frontend->channels;
-    uint32_t number = app->loop.statistics.columns - 1u;
-    /* A column of more channels than a message holds is not reported. */
-    if ((app->streams & STREAM_SPECTROGRAM) != 0 &&
-        channels <= CAPACITY(((message_spectrogram_t *)0)->values)) {
-        message_spectrogram_t message = {.column = number, .values_count = (uint16_t)channels};
-        memcpy(message.values, result->column, channels * sizeof message.values[0]);
+/* A column that a message does not hold is not sent. */
+static void send_spectrogram(application_t *app, const uint16_t *column, uint32_t channels, uint32_t number) {
+    message_spectrogram_t message = {.column = number, .values_count = (uint16_t)channels};
+    if (channels <= ROOM(message.values)) {
+        memcpy(message.values, column, channels * sizeof message.values[0]);
         channel_send(&app->channel, MESSAGE_SPECTROGRAM, &message_layout_spectrogram, &message);
     }
-    /* Where features are scaled by the whole window, no column has its features by itself. */
-    if ((app->streams & STREAM_FEATURES) != 0 && frontend->dynamic_range == 0 &&
-        channels <= CAPACITY(((message_features_t *)0)->values)) {
-        message_features_t message = {.column = number, .values_count = (uint16_t)channels};
-        frontend_quantize(frontend, result->column, channels, message.values);
+}
+
+static void send_features(application_t *app, const uint16_t *column, uint32_t channels, uint32_t number) {
+    message_features_t message = {.column = number, .values_count = (uint16_t)channels};
+    if (channels <= ROOM(message.values)) {
+        frontend_quantize(app->model->frontend, column, channels, message.values);
         channel_send(&app->channel, MESSAGE_FEATURES, &message_layout_features, &message);
+    }
+}
+
+void events_column(application_t *app, const audio_loop_result_t *result) {
+    const frontend_config_t *frontend = app->model->frontend;
+    uint32_t number = app->loop.statistics.columns - 1u;
+    if ((app->streams & STREAM_SPECTROGRAM) != 0) {
+        send_spectrogram(app, result->column, frontend->channels, number);
+    }
+    /* Where features are scaled by the whole window, no column has its features by itself. */
+    if ((app->streams & STREAM_FEATURES) != 0 && frontend->dynamic_range == 0) {
+        send_features(app, result->column, frontend->channels, number);
     }
 }
 

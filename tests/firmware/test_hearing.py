@@ -31,7 +31,7 @@ pytestmark = pytest.mark.skipif(
 def heard_alike(elf: Path, model: str | Path, samples: np.ndarray) -> list[dict]:
     """Plays the samples to both; the detections, which must not differ in anything."""
     on_chip = classify.hear_simulated(elf, "brd2601b", samples, RATE, lambda text: None)
-    on_pc = listening.collect(listening.on_pc(Pipeline(model), samples), lambda text: None)
+    on_pc = classify.collect(listening.on_pc(Pipeline(model), samples), lambda text: None)
     assert on_chip["inferences"] == on_pc["inferences"]
     assert on_chip["detections"] == on_pc["detections"]
     counts = on_chip["statistics"]

@@ -7,14 +7,17 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from host import demo
+from codegen.parameters import write_parameters
+from host import board, demo
 from host.audio import read_audio
 from host.device import commands
 from host.device import messages as m
 from host.device.device import Device, DeviceError
 from host.device.simulator import SimulatorTransport
+from host.image import build
 from host.pipeline import Pipeline
 from host.simulator.machine import Machine
+from tests.tflite_builder import NetworkBuilder
 
 MODEL = "keyword_spotting_on_off"
 WAKE_UP = 4096
@@ -271,3 +274,29 @@ def test_a_device_that_sends_more_than_the_line_carries_still_answers(device):
     for _ in range(20):
         assert device.request(m.HelloGet(), timeout_s=1.0, retries=0).board == "brd2601b"
         assert commands.parameters(device)["latency_ms"] >= 0
+
+
+def test_columns_that_no_message_holds_are_not_sent(tmp_path):
+    """More channels than a message has room for: the device goes on listening, without them."""
+    channels, frames = 600, 2
+    n = NetworkBuilder()
+    x = n.tensor((1, frames * channels), scale=1.0)
+    y = n.tensor((1, 2), scale=8.0)
+    weights = n.tensor((2, frames * channels), scale=0.01, data=np.ones((2, frames * channels)))
+    n.operator("FULLY_CONNECTED", [x, weights], [y], "FullyConnectedOptions")
+    parameters = {
+        "classes": ["on", "off"], "fe.sample_rate_hz": 8000, "fe.sample_length_ms": 50,
+        "fe.window_size_ms": 30, "fe.window_step_ms": 20, "fe.filterbank_n_channels": channels,
+        "fe.filterbank_upper_band_limit": 3900.0,
+    }  # fmt: skip
+    model = tmp_path / "wide.tflite"
+    model.write_bytes(write_parameters(n.build([x], [y]), parameters))
+    image = build(str(model), board.load("brd2601b"), tmp_path / "image")
+    with Device(SimulatorTransport(Machine(image.elf)), session_id=1) as device:
+        device.connect()
+        device.request(m.StreamSet(events=m.Stream.SCORES | m.Stream.FEATURES | m.Stream.SPECTROGRAM))
+        device.request(m.SourceSet(source=m.Source.AUDIO))
+        commands.inject_audio(device, noise(2000))
+        found = collect(device, m.Message, 1.0)
+    assert any(isinstance(event, m.Scores) for event in found)
+    assert not any(isinstance(event, m.Features | m.Spectrogram) for event in found)
