@@ -31,7 +31,7 @@ static const nn_kernel_fn k_kernels[NN_KERNEL_COUNT] = {
 
 extern const model_taker_t model_taker;
 const model_taker_t model_taker __attribute__((section(".taker"), used)) = {
-    .magic = {'T', 'o', 'k', 'a', 'y', 'S', 'w', 'p'},
+    .magic = MODEL_TAKER_MAGIC,
     .layout = TOKAY_MODEL_LAYOUT,
     .kernels = (BIT_OF(NN_KERNEL_COUNT) - 1u) & ~LEFT_OUT,
     .memory_bytes = model_memory_bytes,

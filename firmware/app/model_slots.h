@@ -29,7 +29,7 @@ typedef struct model_header {
 } model_header_t;
 
 /* What a firmware that takes model images says of itself, near the start of flash, for the host. */
-#define MODEL_TAKER_MAGIC "TokaySwp"
+#define MODEL_TAKER_MAGIC {'T', 'o', 'k', 'a', 'y', 'S', 'w', 'p'}
 typedef struct model_taker {
     char magic[8];
     uint32_t layout;

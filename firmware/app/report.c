@@ -228,6 +228,7 @@ void report_statistics(report_t *report, const audio_loop_statistics_t *statisti
 
 /* ---- The accelerator's last fault ---- */
 
+/* Flags of the MVP's IF. */
 static const struct {
     uint32_t flag;
     const char *text;
@@ -235,6 +236,11 @@ static const struct {
     {1u << 24, "loop fault"},      {1u << 25, "bus error"},   {1u << 26, "misaligned access"},
     {1u << 27, "ALU fault"},       {1u << 28, "array fault"},
 };
+
+/* Fields of its FAULTSTATUS. */
+#define FAULT_INSTRUCTION(status) ((status) & 7u)
+#define FAULT_ARRAY(status) ((status) >> 8 & 7u)
+#define FAULT_BUS(status) ((status) >> 12 & 3u)
 
 static const char *const k_buses[] = {"", ", load stream 0", ", load stream 1", ", store stream"};
 
@@ -259,9 +265,9 @@ void report_accelerator_fault(report_t *report, const nn_t *nn) {
     if (fault->flags == 0) {
         format_text(&out, " did not end");
     }
-    named(&out, " at instruction ", fault->status & 7u);
-    named(&out, ", array ", fault->status >> 8 & 7u);
-    format_text(&out, k_buses[fault->status >> 12 & 3u]);
+    named(&out, " at instruction ", FAULT_INSTRUCTION(fault->status));
+    named(&out, ", array ", FAULT_ARRAY(fault->status));
+    format_text(&out, k_buses[FAULT_BUS(fault->status)]);
     format_text(&out, ", address 0x");
     format_hex(&out, fault->address, 8);
     send(report, &out);

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-/* Element `k` of a structure's array as a number, whatever its size. */
+/* A number of `bytes` bytes in a structure, in the byte order of this machine; put and get are for the wire. */
 static uint64_t load(const uint8_t *at, uint32_t bytes)
 {
     switch (bytes) {

@@ -23,7 +23,8 @@ extern "C" {
 typedef enum {
     NN_OK = 0,
     NN_ERROR_VERSION,     /* the plan was generated for another layout of these structures */
-    NN_ERROR_ARENA,       /* arena missing, misaligned or smaller than plan->arena_bytes */
+    NN_ERROR_ARENA,       /* arena missing, misaligned or smaller than plan->arena_bytes, or a plan that
+                             leads outside of it or of its own tensors */
     NN_ERROR_KERNEL,      /* a layer names a kernel that the table does not have */
     NN_ERROR_ACCELERATOR, /* the accelerator reported a fault, or a layer wants one and there is none */
 } nn_status_t;

@@ -9,8 +9,8 @@
  * in the range the vendor uses. */
 #define DPLL_N 3839u
 #define DPLL_M 1919u
-/* HFRCO settings for the band around 80 MHz, without the tuning that the factory wrote. */
 #define PLL_HZ ((uint32_t)((uint64_t)BOARD_HFXO_HZ * (DPLL_N + 1u) / (DPLL_M + 1u)))
+/* HFRCO settings for the band around 80 MHz, without the tuning that the factory wrote. */
 #define HFRCO_CAL_80MHZ 0xCCF09F00u
 #define HFRCO_CAL_BAND_MASK (0x1Fu << 16)
 /* On this part XO needs this much more tuning capacitance than XI. */
@@ -48,7 +48,7 @@ static bool crystal_start(void) {
     }
     /* Start-up bias 32/32, no start-up capacitance, time-outs of 416 and 833 us for a cold crystal. */
     HFXO_XTALCFG = (11u << 24) | (12u << 20) | (32u << 6) | 32u;
-    HFXO_XTALCTRL = (3u << 24) | (xo << 16) | (xi << 8) | 60u;
+    HFXO_XTALCTRL = HFXO_XTALCTRL_CTUNEFIXANA | (xo << 16) | (xi << 8) | HFXO_XTALCTRL_COREBIASANA;
     HFXO_CFG &= ~3u; /* a crystal, not an external clock */
     REG_CLR(HFXO_CTRL) = HFXO_CTRL_DISONDEMAND;
     REG_SET(HFXO_CTRL) = HFXO_CTRL_FORCEEN;
@@ -59,7 +59,7 @@ static bool crystal_start(void) {
     /* The bias is found now: later starts may be quick, on demand. */
     REG_SET(HFXO_CTRL) = HFXO_CTRL_DISONDEMAND;
     HFXO_XTALCFG = (11u << 24) | (3u << 20) | (32u << 6) | 32u;
-    REG_SET(HFXO_XTALCTRL) = BIT(31);
+    REG_SET(HFXO_XTALCTRL) = HFXO_XTALCTRL_SKIPCOREBIASOPT;
     REG_CLR(HFXO_CTRL) = HFXO_CTRL_DISONDEMAND;
     /* FORCEEN stays until the PLL asks for the crystal, so that it does not stop in between. */
     return true;

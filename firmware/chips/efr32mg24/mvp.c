@@ -8,7 +8,7 @@
 #include "nn_mvp.h"
 #include "registers.h"
 
-/* Far beyond any program: they take a millisecond or so. */
+/* A second, far beyond any program: they take a millisecond or so. */
 #define TIMEOUT_CYCLES 78000000u
 #define DISABLING_POLLS 10000u
 

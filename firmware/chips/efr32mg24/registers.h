@@ -6,10 +6,9 @@
 #include <stdint.h>
 
 #define REG32(address) (*(volatile uint32_t *)(uintptr_t)(address))
-/* Every peripheral register has aliases whose written ones set, clear or toggle its bits. */
+/* Every peripheral register has aliases whose written ones set or clear its bits. */
 #define REG_SET(reg) (*(volatile uint32_t *)((uintptr_t)&(reg) + 0x1000u))
 #define REG_CLR(reg) (*(volatile uint32_t *)((uintptr_t)&(reg) + 0x2000u))
-#define REG_TGL(reg) (*(volatile uint32_t *)((uintptr_t)&(reg) + 0x3000u))
 #define BIT(n) (1u << (n))
 
 /* ---- Cortex-M33 ---- */
@@ -40,7 +39,6 @@
 #define SCB_CFSR_BUS_FAULTS (0xFFu << 8)
 #define SCB_CFSR_STKERR BIT(12)
 #define SCB_CFSR_BFARVALID BIT(15)
-#define SCB_CFSR_STKOF BIT(20)
 #define SCB_HFSR REG32(0xE000ED2Cu)
 #define SCB_MMFAR REG32(0xE000ED34u)
 #define SCB_BFAR REG32(0xE000ED38u)
@@ -70,7 +68,6 @@ enum {
 #define CMU_CLKEN0_DPLL0 BIT(17)
 #define CMU_CLKEN0_HFRCO0 BIT(18)
 #define CMU_CLKEN0_HFXO0 BIT(20)
-#define CMU_CLKEN0_FSRCO BIT(21)
 #define CMU_CLKEN0_GPIO BIT(26)
 #define CMU_CLKEN1 REG32(CMU_BASE + 0x068u)
 #define CMU_CLKEN1_MSC BIT(16)
@@ -93,6 +90,9 @@ enum {
 #define HFXO_BASE 0x4A004000u
 #define HFXO_XTALCFG REG32(HFXO_BASE + 0x010u)
 #define HFXO_XTALCTRL REG32(HFXO_BASE + 0x018u)
+#define HFXO_XTALCTRL_COREBIASANA 60u          /* the core's bias to begin with, as after reset */
+#define HFXO_XTALCTRL_CTUNEFIXANA (3u << 24)   /* fixed capacitance on both pins, as after reset */
+#define HFXO_XTALCTRL_SKIPCOREBIASOPT BIT(31)
 #define HFXO_CFG REG32(HFXO_BASE + 0x020u)
 #define HFXO_CTRL REG32(HFXO_BASE + 0x028u)
 #define HFXO_CTRL_FORCEEN BIT(16)
@@ -109,7 +109,6 @@ enum {
 #define HFRCO_BASE 0x40010000u
 #define HFRCO_CAL REG32(HFRCO_BASE + 0x008u)
 #define HFRCO_STATUS REG32(HFRCO_BASE + 0x00Cu)
-#define HFRCO_STATUS_RDY BIT(0)
 #define HFRCO_STATUS_FREQBSY BIT(1)
 #define HFRCO_STATUS_SYNCBUSY BIT(2)
 #define DPLL_BASE 0x4001C000u
@@ -170,7 +169,6 @@ enum {
 #define EUSART0_BASE 0x4B010000u
 #define EUSART0_EN REG32(EUSART0_BASE + 0x004u)
 #define EUSART0_CFG0 REG32(EUSART0_BASE + 0x008u)
-#define EUSART0_CFG1 REG32(EUSART0_BASE + 0x00Cu)
 #define EUSART0_FRAMECFG REG32(EUSART0_BASE + 0x014u)
 #define EUSART0_FRAMECFG_8N1 0x1002u
 #define EUSART0_CLKDIV REG32(EUSART0_BASE + 0x030u)
