@@ -55,9 +55,9 @@ bool hal_microphone_failed(void);
 /* UART to the host. Writes queue into a buffer and return how many bytes were taken. */
 size_t hal_uart_write(const uint8_t *bytes, size_t count);
 size_t hal_uart_space(void); /* bytes that hal_uart_write would take now */
+/* Takes at most `count` received bytes; returns how many. What comes while nobody reads is dropped, which
+ * the link notices by its frames. */
 size_t hal_uart_read(uint8_t *bytes, size_t count);
-/* Received bytes lost because nobody read them in time, since start. */
-uint32_t hal_uart_lost(void);
 /* Waits until everything queued is on the wire (for fault messages and the profiler). */
 void hal_uart_flush(void);
 

@@ -10,7 +10,6 @@
 
 static uint8_t s_tx[TX_RING_BYTES], s_rx[RX_RING_BYTES];
 static volatile uint32_t s_tx_head, s_tx_tail, s_rx_head, s_rx_tail;
-static volatile uint32_t s_rx_lost;
 
 void eusart_init(void) {
     REG_SET(CMU_CLKEN1) = CMU_CLKEN1_EUSART0;
@@ -72,13 +71,7 @@ void eusart_rx_interrupt(void) {
         if (s_rx_head - s_rx_tail < RX_RING_BYTES) {
             s_rx[s_rx_head % RX_RING_BYTES] = byte;
             s_rx_head++;
-        } else {
-            s_rx_lost++;
         }
-    }
-    if ((EUSART0_IF & EUSART0_IF_RXOF) != 0) {
-        REG_CLR(EUSART0_IF) = EUSART0_IF_RXOF;
-        s_rx_lost++; /* at least one: the FIFO does not count */
     }
     time_wake();
 }
@@ -110,8 +103,6 @@ size_t hal_uart_read(uint8_t *bytes, size_t count) {
     s_rx_tail = tail;
     return taken;
 }
-
-uint32_t hal_uart_lost(void) { return s_rx_lost; }
 
 static bool is_ready(void) { return (CMU_CLKEN1 & CMU_CLKEN1_EUSART0) != 0 && EUSART0_EN != 0; }
 
