@@ -5,6 +5,13 @@
 #define PROFILED_COLUMNS 50u
 #define PROFILED_DETECTIONS 16u
 
+/* What is measured of the whole, beside its layers. */
+typedef struct totals {
+    profiler_record_t network, frontend;
+    uint32_t detector_cycles; /* a call */
+} totals_t;
+
+/* Of a detector that is empty before; it is not afterwards. */
 static uint32_t detector_cycles(application_t *app) {
     int8_t output[DETECTOR_MAX_CLASSES] = {0};
     detector_result_t result;
@@ -57,8 +64,8 @@ static void send_layer(application_t *app, uint16_t request, uint32_t index, con
     channel_send(&app->channel, MESSAGE_PROFILE_LAYER, &message_layout_profile_layer, &message);
 }
 
-static void send_end(application_t *app, uint16_t request, bool complete, uint32_t records,
-                     const profiler_record_t *network, const profiler_record_t *frontend) {
+static void send_end(application_t *app, uint16_t request, bool complete, uint32_t records, const totals_t *totals) {
+    const profiler_record_t *network = &totals->network, *frontend = &totals->frontend;
     const frontend_config_t *model = app->model->frontend;
     if (request != 0) {
         message_profile_end_t message = {
@@ -68,7 +75,7 @@ static void send_end(application_t *app, uint16_t request, bool complete, uint32
             .frontend_cycles = frontend->mean,
             .frontend_cycles_max = frontend->maximum,
             .frontend_step_ms = (uint16_t)(app->ready ? model->step_samples * 1000u / model->sample_rate_hz : 0u),
-            .detector_cycles = app->ready ? detector_cycles(app) : 0,
+            .detector_cycles = totals->detector_cycles,
             .records = (uint16_t)records,
         };
         bool disturbed = network->disturbances != 0 || frontend->disturbances != 0;
@@ -92,7 +99,8 @@ void profile_run(application_t *app, uint16_t request, uint32_t first, uint32_t 
     uint32_t done = 0;
     nn_status_t status = NN_OK;
     static const profiler_meter_t k_meter = {hal_cycles, hal_interrupts};
-    profiler_record_t layer, network = {0}, frontend = {0};
+    profiler_record_t layer;
+    totals_t totals = {0};
 
     /* Its interrupts would be measured, and its audio lost. */
     application_stop(app);
@@ -107,21 +115,18 @@ void profile_run(application_t *app, uint16_t request, uint32_t first, uint32_t 
     }
     report_flush(&app->report);
     if (status == NN_OK) {
-        status = profiler_network(&app->nn, repetitions, &k_meter, &network);
+        status = profiler_network(&app->nn, repetitions, &k_meter, &totals.network);
     }
     if (app->ready) {
-        profiler_frontend(app->loop.frontend, app->model->frontend, PROFILED_COLUMNS, &k_meter, &frontend);
+        profiler_frontend(app->loop.frontend, app->model->frontend, PROFILED_COLUMNS, &k_meter, &totals.frontend);
+        audio_loop_reset(&app->loop);
+        totals.detector_cycles = detector_cycles(app);
+        audio_loop_reset(&app->loop);
     }
     if (status == NN_ERROR_ACCELERATOR) {
         report_accelerator_fault(&app->report, &app->nn);
     }
-    if (app->ready) {
-        audio_loop_reset(&app->loop);
-    }
-    send_end(app, request, status == NN_OK, done, &network, &frontend);
-    if (app->ready) {
-        audio_loop_reset(&app->loop);
-    }
+    send_end(app, request, status == NN_OK, done, &totals);
     if (was_running) {
         (void)application_listen(app, source);
     }

@@ -1,4 +1,4 @@
-"""Folders of spoken words: fetching, scanning, splits, cached PCM, synthetic voices, augmentation."""
+"""Folders of spoken words: fetching, scanning, splits, cached PCM, synthetic voices."""
 
 from __future__ import annotations
 
