@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +12,7 @@ from codegen.layers import Layer
 from codegen.lower import lower_operator
 from codegen.mvp import isa, stream
 from codegen.mvp.kernels.copy import copy
-from codegen.mvp.kernels.layer import LAYER_CPU_CYCLES, Cycles, MvpLayer, Placement, Refusal
+from codegen.mvp.kernels.layer import LAYER_CPU_CYCLES, Cycles, Kernel, Placement, Refusal
 from codegen.mvp.m33_cost import cortex_m33_cycles
 from codegen.mvp.select import Choice, select
 from codegen.options import MvpOptions
@@ -31,16 +30,14 @@ programs, lest one wide layer sets the RAM of the whole network."""
 
 _WORTH_A_LOOK = 0.08  # share of a layer's cycles that copying its weights takes
 
-Build = Callable[[Placement], MvpLayer]
-
 
 def give_to_mvp(
     graph: Graph, layers: tuple[Layer, ...], weights: str, cycles: Cycles
-) -> tuple[tuple[Layer, ...], dict[int, Build]]:
+) -> tuple[tuple[Layer, ...], dict[int, Kernel]]:
     """The layers, those of the accelerator at nominal addresses, and how to build these for others.
     ``cycles`` tells what programs take."""
     given: list[Layer] = []
-    builds: dict[int, Build] = {}
+    builds: dict[int, Kernel] = {}
     for op, layer in zip(graph.operators, layers, strict=True):
         if layer.alias:  # nothing to do
             given.append(layer)
@@ -144,7 +141,7 @@ def _accelerated(layer: Layer, choice: Choice) -> Layer:
 
 
 def build_programs(
-    layers: tuple[Layer, ...], builds: dict[int, Build], memory: MemoryPlan
+    layers: tuple[Layer, ...], builds: dict[int, Kernel], memory: MemoryPlan
 ) -> tuple[Layer, ...]:
     """The layers with programs for their places in the arena."""
     return tuple(
@@ -152,7 +149,7 @@ def build_programs(
     )
 
 
-def _built(layer: Layer, build: Build, memory: MemoryPlan) -> Layer:
+def _built(layer: Layer, build: Kernel, memory: MemoryPlan) -> Layer:
     assert layer.mvp is not None
     copied = layer.scratch_bytes != 0
     built = build(

@@ -14,7 +14,7 @@ from codegen.graph import Graph, Operator
 from codegen.lookups import data_positions
 from codegen.mvp import from_graph
 from codegen.mvp.kernels import conv_2d, depthwise_conv_2d, elementwise, fully_connected, pool
-from codegen.mvp.kernels.layer import NOMINAL, Cycles, MvpLayer, Placement, Refusal
+from codegen.mvp.kernels.layer import NOMINAL, Cycles, Kernel, MvpLayer, Placement, Refusal
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +23,7 @@ class Choice:
     ``in_place``: the scratch may be the input tensor's memory."""
 
     nominal: MvpLayer
-    build: Callable[[Placement], MvpLayer]
+    build: Kernel
     copy: bool
     in_place: bool
 

@@ -91,6 +91,7 @@ class Refusal:
 
 
 Kernel = Callable[[Placement], MvpLayer]
+"""Makes a layer's programs for addresses, the same ones for any."""
 
 
 def checked(layer: MvpLayer) -> MvpLayer:
