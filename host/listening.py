@@ -34,7 +34,7 @@ Heard = Event | m.Level | m.Audio | m.Spectrogram | m.Features | m.Log | Gap
 RESULTS = m.Stream.DETECTIONS | m.Stream.SCORES | m.Stream.LEVEL
 _CHUNK_MS = 20
 _LEVEL_MS = 100
-_INJECTED = 224  # samples between two looks at what the device has reported
+_INJECTED = m.InjectAudio.room("samples")  # between two looks at what the device has reported
 _SILENT_S = 5.0
 _CUT_BYTES = 28  # a label of more may have been cut to the message's 32, by a character of 4 at most
 

@@ -140,6 +140,11 @@ class Message:
     REPEATABLE: ClassVar[bool] = True
     LAYOUT: ClassVar[Layout]
 
+    @classmethod
+    def room(cls, name: str) -> int:
+        """How many elements the message's list or text of this name holds."""
+        return next(field.maximum for field in cls.LAYOUT if field.name == name)
+
     def encode(self) -> bytes:
         """The payload; raises ValueError if a value does not fit its field."""
         return b"".join(field.encode(getattr(self, field.name)) for field in self.LAYOUT)

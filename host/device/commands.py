@@ -16,8 +16,6 @@ from host.errors import TokayError
 
 A = TypeVar("A", bound=Message)
 Value = bool | int | float | str | tuple[int, ...]
-_PIECE = 448  # bytes of a tensor in one message
-_SAMPLES = 224  # samples in one message
 _BEGIN_S = 2.0  # after which a profile that has not begun is asked for again
 _AGAIN_S = 0.5  # after which audio without an answer is sent again
 
@@ -83,7 +81,7 @@ def read_tensor(device: Device, tensor: int) -> bytes:
     """All bytes of a tensor (source must be ``none`` for an activation)."""
     data = b""
     while True:
-        wanted = m.TensorRead(tensor=tensor, offset=len(data), count=_PIECE)
+        wanted = m.TensorRead(tensor=tensor, offset=len(data), count=m.TensorData.room("data"))
         piece = _expect(device.request(wanted), m.TensorData)
         stuck = not piece.data and len(data) < piece.total
         if stuck or (piece.tensor, piece.offset) != (tensor, len(data)):
@@ -95,15 +93,17 @@ def read_tensor(device: Device, tensor: int) -> bytes:
 
 def write_tensor(device: Device, tensor: int, data: bytes) -> None:
     """Overwrites an activation from its start (source must be ``none``)."""
-    for at in range(0, len(data), _PIECE):
-        device.request(m.TensorWrite(tensor=tensor, offset=at, data=data[at : at + _PIECE]))
+    room = m.TensorWrite.room("data")
+    for at in range(0, len(data), room):
+        device.request(m.TensorWrite(tensor=tensor, offset=at, data=data[at : at + room]))
 
 
 def inject_features(device: Device, features: NDArray[np.int8]) -> None:
     """Puts the network's whole input in place (source must be ``none``)."""
     values = np.ascontiguousarray(features, dtype=np.int8).ravel()
-    for at in range(0, values.size, _PIECE):
-        device.request(m.InjectFeatures(offset=at, values=tuple(values[at : at + _PIECE].tolist())))
+    room = m.InjectFeatures.room("values")
+    for at in range(0, values.size, room):
+        device.request(m.InjectFeatures(offset=at, values=tuple(values[at : at + room].tolist())))
 
 
 def run_network(device: Device, timeout_s: float = 5.0) -> NDArray[np.int8]:
@@ -121,11 +121,12 @@ def inject_audio(
     work on them, not in real time. Raises DeviceTimeout if it takes none for ``timeout_s``.
     """
     samples = np.asarray(samples, dtype=np.int16)
-    for at in range(0, max(1, samples.size), _SAMPLES):
-        piece = samples[at : at + _SAMPLES]
+    room = m.InjectAudio.room("samples")
+    for at in range(0, max(1, samples.size), room):
+        piece = samples[at : at + room]
         message = m.InjectAudio(
             index=(start + at) & 0xFFFFFFFF,
-            last=last and at + _SAMPLES >= samples.size,
+            last=last and at + room >= samples.size,
             samples=tuple(piece.tolist()),
         )
         # Samples that come twice are taken once, so a piece that was lost need not cost the whole time.
