@@ -136,14 +136,6 @@ def judge(
     return verdicts
 
 
-def match(
-    detections: Iterable[tuple[str, int]], spoken: Sequence[Spoken], keywords: Sequence[str],
-    duration_ms: int, patience_ms: int = PATIENCE_MS,
-) -> StreamResult:  # fmt: skip
-    """Counts hits and alarms among detections (label, time) in the order of their times; see judge."""
-    return count(judge(detections, spoken, keywords, patience_ms), spoken, keywords, duration_ms)
-
-
 def count(
     verdicts: Sequence[Heard], spoken: Sequence[Spoken], keywords: Sequence[str], duration_ms: int
 ) -> StreamResult:

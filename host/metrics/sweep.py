@@ -130,18 +130,6 @@ def suggest(
     return Suggestion(best, within(best, limits), points)
 
 
-def mean_miss_rate(points: Sequence[Point], limits: Sequence[float] = (0.5, 1, 2, 4, 8)) -> float:
-    """Misses that a network costs at several limits of false accepts an hour without keywords, averaged.
-
-    Less of a draw than the misses at one limit, so what a checkpoint is chosen by.
-    """
-    best = []
-    for limit in limits:
-        rates = [p.keywords.miss_rate for p in points if p.background.false_accepts_per_hour <= limit]
-        best.append(min(rates, default=1.0))
-    return float(np.mean(best))
-
-
 def within(point: Point, limits: Limits) -> bool:
     return (
         point.background.false_accepts_per_hour <= limits.background

@@ -17,15 +17,14 @@ from typing import Any
 from codegen.application import ApplicationSettings
 from codegen.frontend import FrontendSettings
 from host.dataset.store import Store
-from host.detector import DetectorSettings, detector_settings
+from host.detector import DetectorSettings
 from host.errors import TokayError
 from host.features import Frontend
 from host.metrics import streams
 from host.metrics.scoring import FeatureStream, Network, Scored, feature_stream, streaming_scores
 from host.metrics.streaming import Heard, count, judge
 from host.metrics.streams import KeywordStream
-from host.metrics.sweep import Limits, Suggestion, hear, keywords_of, measure
-from host.metrics.sweep import suggest as suggest_from
+from host.metrics.sweep import hear, keywords_of, measure
 
 _BACKGROUND_MINUTES = 20.0  # of one stream without keywords
 _HELD_MS = 1500  # the features' second and then the detector's average know a word for about so long
@@ -155,16 +154,6 @@ def report(scored: ScoredTrials, settings: DetectorSettings) -> dict[str, Any]:
         "background": measure(scored.without, settings).as_json(),
         "confusions": confusions([*streams, *without]),
     }
-
-
-def suggest(
-    network: Network, store: Store, classes: Sequence[str], frontend: FrontendSettings,
-    settings: ApplicationSettings, plan: Plan | None = None, limits: Limits | None = None,
-    split: str = "validation",
-) -> Suggestion:  # fmt: skip
-    """The operating point for a network, from a split's streams; everything in one call."""
-    scored = score(prepare(store, split, classes, frontend, settings, plan), network)
-    return suggest_from(scored.with_keywords, scored.without, detector_settings(settings), limits)
 
 
 def _pieces(hours: float) -> list[float]:

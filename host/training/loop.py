@@ -93,8 +93,8 @@ def learn(
     validate: Callable[[bool], Validation], report: Report | None = None, resumed: Report | None = None,
 ) -> Outcome:  # fmt: skip
     """Trains ``network`` for a stage, from where an earlier process left it; ``resumed`` is called with the
-    last epoch of that process; ``validate`` is told
-    whether the epoch may be the best one. The network is left with the weights of the best epoch."""
+    last epoch of that process. ``validate`` is told whether the epoch may be the best one. The network is
+    left with the weights of the best epoch."""
     learner = _Learner(stage, network, batches, input_scale)
     state = work.load(stage.name) if work else None
     if state:

@@ -189,19 +189,6 @@ def test_repeats_count_as_misses_do() -> None:
     assert sweep.rank(second, Limits()) < sweep.rank(first, Limits())
 
 
-def test_mean_miss_rate() -> None:
-    def point(misses: int, alarms: int) -> sweep.Point:
-        return sweep.Point(
-            DETECTOR, sweep.StreamResult(10, 10 - misses, misses, hours=1.0),
-            sweep.StreamResult(false_accepts=alarms, hours=1.0),
-        )  # fmt: skip
-
-    assert sweep.mean_miss_rate([point(8, 0), point(2, 1), point(0, 5)], (0.5, 1, 2, 4, 8)) == pytest.approx(
-        (0.8 + 0.2 + 0.2 + 0.2 + 0.0) / 5
-    )
-    assert sweep.mean_miss_rate([point(1, 9)], (0.5,)) == 1.0
-
-
 def test_the_sweep_is_the_detector_at_each_setting() -> None:
     rng = np.random.default_rng(5)
     stream = scored(60, [("on", 5, 5, 190), ("off", 20, 4, 210), ("on", 40, 9, 150)])

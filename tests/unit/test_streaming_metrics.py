@@ -13,7 +13,7 @@ from host.dataset.store import Store
 from host.errors import TokayError
 from host.metrics import streams, trials
 from host.metrics.scoring import Scored
-from host.metrics.streaming import Spoken, StreamResult, judge, match
+from host.metrics.streaming import Spoken, StreamResult, count, judge
 from host.metrics.streams import KeywordStream, compose
 from tests import tone_words
 
@@ -26,9 +26,13 @@ SPOKEN = [
 KEYWORDS = ("on", "off")
 
 
+def figures(detections: list[tuple[str, int]], duration_ms: int) -> StreamResult:
+    return count(judge(detections, SPOKEN, KEYWORDS), SPOKEN, KEYWORDS, duration_ms)
+
+
 def test_hits_misses_alarms_and_repeats() -> None:
     heard = [("on", 1800), ("on", 2700), ("off", 3900), ("on", 5900), ("on", 9750), ("on", 9751)]
-    result = match(heard, SPOKEN, KEYWORDS, 3_600_000)
+    result = figures(heard, 3_600_000)
     assert (result.spoken, result.hits, result.false_rejects) == (3, 2, 1)
     assert result.repeats == 1  # 2700
     assert result.false_accepts == 3  # "off" in "tree", "on" in "off", and one too late
@@ -38,7 +42,7 @@ def test_hits_misses_alarms_and_repeats() -> None:
 
 
 def test_a_word_is_not_heard_before_it_is_said() -> None:
-    result = match([("on", 1000)], SPOKEN, KEYWORDS, 10_000)
+    result = figures([("on", 1000)], 10_000)
     assert result.hits == 0 and result.false_accepts == 1
 
 
@@ -53,8 +57,8 @@ def test_two_words_close_together_are_two_words() -> None:
 
 
 def test_results_add_up() -> None:
-    one = match([("on", 1800)], SPOKEN, KEYWORDS, 3_600_000)
-    two = match([("off", 100)], SPOKEN, KEYWORDS, 1_800_000)
+    one = figures([("on", 1800)], 3_600_000)
+    two = figures([("off", 100)], 1_800_000)
     both = StreamResult() + one + two
     assert (both.spoken, both.hits, both.false_accepts, both.hours) == (6, 1, 1, 1.5)
     assert both.by_label == {"on": (4, 1, 0), "off": (2, 0, 1)}
