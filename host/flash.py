@@ -106,12 +106,6 @@ def _arguments(argv: Sequence[str]) -> Any:
     return args
 
 
-def _frequency(args: Any) -> int:
-    from host.flashing import connection
-
-    return args.frequency or connection.FREQUENCY_HZ
-
-
 def _address(text: str) -> int:
     try:
         return int(text, 0)
@@ -169,9 +163,7 @@ def _check_board(path: Path, image: images.FlashImage, board: boards.Board) -> N
 def _flash(probe: Any, image: images.FlashImage, part: str, args: Any) -> dict[str, Any]:
     from host.flashing import connection, programmer
 
-    opened = connection.connect(
-        probe, part, pack=args.pack, frequency=_frequency(args), unlocking=args.unlock
-    )
+    opened = connection.connect(probe, part, pack=args.pack, frequency=args.frequency, unlocking=args.unlock)
     with opened as chip, progress("flash") as report:
         outcome = programmer.program(chip, image, report)
     return {"target": "device", "probe": probe.unique_id, "verified": True, **dataclasses.asdict(outcome)}

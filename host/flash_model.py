@@ -38,9 +38,7 @@ def run(args: Any, board: boards.Board) -> int:
 
 
 def _place(probe: Any, model: model_image.ModelImage, part: str, args: Any) -> slots.Placed:
-    opened = connection.connect(
-        probe, part, pack=args.pack, frequency=args.frequency or connection.FREQUENCY_HZ
-    )
+    opened = connection.connect(probe, part, pack=args.pack, frequency=args.frequency)
     with opened as chip, progress("flash") as report:
         return slots.place(chip, model, report)
 
@@ -59,9 +57,7 @@ def _simulated(model: model_image.ModelImage, board: boards.Board, part: str, ar
     firmware = images.read(args.firmware or _firmware(board, args))
     with contextlib.closing(Machine(board=args.board)) as machine:
         probe = SimulatedProbe(machine)
-        with connection.connect(
-            probe, part, pack=args.pack, frequency=args.frequency or connection.FREQUENCY_HZ
-        ) as chip:
+        with connection.connect(probe, part, pack=args.pack, frequency=args.frequency) as chip:
             programmer.program(chip, images.firmware_image(firmware), lambda done, steps: None)
         placed = _place(probe, model, part, args)
         with Device(SimulatorTransport(machine), session_id=1) as device:

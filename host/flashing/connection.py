@@ -65,12 +65,12 @@ def connect(
     part: str,
     *,
     pack: Path | None = None,
-    frequency: int = FREQUENCY_HZ,
+    frequency: int | None = None,
     unlocking: bool = False,
 ) -> Iterator[Any]:
     """A connected pyOCD target, its core halted. When done, the core is reset and runs. With ``unlocking`` a
-    locked part is erased first."""
-    options: dict[str, Any] = {"frequency": frequency, "project_dir": os.getcwd()}
+    locked part is erased first. ``frequency`` is that of the wire in Hz (None: FREQUENCY_HZ)."""
+    options: dict[str, Any] = {"frequency": frequency or FREQUENCY_HZ, "project_dir": os.getcwd()}
     if isinstance(probe, SimulatedProbe):
         options |= {"reset.post_delay": 0.0, "reset.hold_time": 0.0}  # nothing there has to settle
     _quieten()
