@@ -30,13 +30,11 @@ from host.detector import detector_settings
 from host.errors import TokayError
 from host.metrics import clips, operating_point, recordings, simulated, streams, subject, tables, trials
 from host.metrics.streams import KeywordStream, Stream
-from host.metrics.subject import Subject, specification_of
+from host.metrics.subject import Subject
 from host.metrics.sweep import Limits, Suggestion, keywords_of, suggest
 from host.pipeline import Pipeline
 from host.progress import progress
 from host.target import Target
-
-__all__ = ["main", "specification_of"]
 
 _SIMULATED_CLIPS, _SIMULATED_SECONDS = 100, 60.0
 _ERRORS = "errors.csv"

@@ -18,9 +18,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from codegen.application import MAX_CLASSES
 from codegen.frontend import FrontendSettings
 from host.detector import never_detects
 from host.errors import TokayError
+from host.model_files import MODELS_FOLDER
 from host.training import recipe
 from host.training.recipe import (
     Auxiliary,
@@ -34,7 +36,6 @@ from host.training.recipe import (
 )
 from host.training.typed import mistyped
 
-MODELS_FOLDER = Path(__file__).resolve().parent.parent / "models"
 _EXAMPLE = "host/models/keyword_spotting_on_off.py"
 UNKNOWN, SILENCE = "_unknown_", "_silence_"
 
@@ -249,7 +250,8 @@ def _validate(spec: Specification) -> None:
     wrong = mistyped(spec)
     require(not wrong, str(wrong))
     require(bool(re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", spec.name)), "a name is letters, digits, _ and -")
-    require(2 <= len(spec.classes) <= 32, f"{len(spec.classes)} classes, between 2 and 32 are possible")
+    possible = f"between 2 and {MAX_CLASSES} are possible"
+    require(2 <= len(spec.classes) <= MAX_CLASSES, f"{len(spec.classes)} classes, {possible}")
     require(len(set(spec.classes)) == len(spec.classes), "a class is listed twice")
     require(bool(spec.keywords), "no class is a keyword (labels that start with _ are never detected)")
     for label in spec.classes:

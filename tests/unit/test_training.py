@@ -25,6 +25,7 @@ from host import cli, evaluate, quantize, train, view_audio
 from host.dataset import find
 from host.dataset.synthesizers.espeak import Espeak
 from host.errors import TokayError
+from host.metrics import subject
 from host.training import specification, work
 from host.training.recipe import Auxiliary, Transfer
 
@@ -128,7 +129,7 @@ def test_parameters_inside(built: Path) -> None:
     assert params["detection_threshold"] == spec.detector.detection_threshold
     assert params.types["average_window_duration_ms"] == "u16" and len(params["hash"]) == 32  # type: ignore[arg-type]
     # Settings are stored as 32-bit floats; what the firmware computes with is the same.
-    stored = evaluate.specification_of(built.read_bytes(), "x").frontend
+    stored = subject.specification_of(built.read_bytes(), "x").frontend
     assert frontend.design(stored) == frontend.design(spec.frontend)
     assert frontend.scalars(stored) == frontend.scalars(spec.frontend)
 
