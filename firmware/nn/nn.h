@@ -84,7 +84,8 @@ typedef struct nn {
     void *accelerator;
 } nn_t;
 
-/* Binds a plan to memory. Checks everything that can be checked, so that nn_run cannot fail for a
+/* Binds a plan to memory and, where layers are the accelerator's, to its driver (an nn_mvp_t, see
+ * kernels/mvp/nn_mvp.h), else NULL. Checks everything that can be checked, so that nn_run cannot fail for a
  * reason known here. */
 nn_status_t nn_init(nn_t *nn, const nn_plan_t *plan, const nn_kernel_fn *kernels, uint8_t *arena,
                     uint32_t arena_bytes, void *accelerator);
