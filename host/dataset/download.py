@@ -21,7 +21,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from host.dataset.folder import SPEECH_COMMANDS_URL
 from host.errors import TokayError
 from host.places import cache_folder
 
@@ -53,7 +52,7 @@ class Archive:
 
 SPEECH_COMMANDS = Archive(
     "speech_commands",
-    SPEECH_COMMANDS_URL,
+    "https://storage.googleapis.com/download.tensorflow.org/data/speech_commands_v0.02.tar.gz",
     2_428_923_189,
     "af14739ee7dc311471de98f5f9d2c9191b18aedfe957f4a6ff791c709868ff58",
     3_700_000_000,

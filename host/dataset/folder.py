@@ -24,7 +24,6 @@ from pathlib import Path
 from host.errors import TokayError
 
 SPLITS = ("training", "validation", "testing")
-SPEECH_COMMANDS_URL = "https://storage.googleapis.com/download.tensorflow.org/data/speech_commands_v0.02.tar.gz"
 LISTS = {"validation": "validation_list.txt", "testing": "testing_list.txt"}
 _SUFFIXES = {".wav", ".flac"}
 _OTHER_AUDIO = {".mp3", ".ogg", ".opus", ".m4a", ".aac", ".wma", ".aif", ".aiff"}

@@ -131,16 +131,6 @@ def say(text: str, voice: Voice, sample_rate_hz: int) -> np.ndarray:
     return np.rint(kept).astype(np.int16)
 
 
-def clips(
-    words: Sequence[str], voices: Sequence[Voice], sample_rate_hz: int, samples: int,
-    cache: Path | None = None, progress: Callable[[int, int], None] | None = None,
-) -> np.ndarray:  # fmt: skip
-    """int16[words, voices, samples]: every word by every voice, from the cache where it has them."""
-    jobs = [(word, voice) for word in words for voice in voices]
-    result = spoken(jobs, sample_rate_hz, samples, cache, progress)
-    return result.reshape(len(words), len(voices), samples)
-
-
 def spoken(
     jobs: Sequence[tuple[str, Voice]], sample_rate_hz: int, samples: int, cache: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
