@@ -13,7 +13,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -32,7 +32,6 @@ __all__ = [
 
 _CHUNK = 128  # examples of one call
 NOISE_ROWS, _NOISE_SAMPLES = 12, 1 << 17
-Progress = Callable[[int, int], None]
 
 
 @functools.cache
@@ -103,9 +102,7 @@ class Augmenter:
         self._source.noise_rows, self._source.noise_samples = self._noises.shape
         self._scratch_bytes = self._lib.augmentation_scratch_bytes(self._address)
 
-    def features(
-        self, jobs: np.ndarray, key: Sequence[int], progress: Progress | None = None
-    ) -> np.ndarray:
+    def features(self, jobs: np.ndarray, key: Sequence[int]) -> np.ndarray:
         """int8 [jobs, frames, channels]. ``jobs``: int32 [n, 2], a clip's index (or -1: noise alone) and
         KEYWORD, UNKNOWN or SILENCE."""
         jobs = self._checked(jobs)
@@ -113,19 +110,16 @@ class Augmenter:
         out = np.empty((len(jobs), frames, self._frontend.settings.channels), np.int8)
         number = _key(key)
 
-        def make(start: int) -> int:
+        def make(start: int) -> None:
             part = jobs[start : start + _CHUNK]
             scratch = self._scratch()
             self._lib.augmentation_examples(
                 self._address, part.ctypes.data, len(part), number, start, frames, scratch.ctypes.data,
                 out[start:].ctypes.data,
             )  # fmt: skip
-            return start + len(part)
 
         with ThreadPoolExecutor(self._threads, thread_name_prefix="augmentation") as pool:
-            for done in pool.map(make, range(0, len(jobs), _CHUNK)):
-                if progress:
-                    progress(done, len(jobs))
+            list(pool.map(make, range(0, len(jobs), _CHUNK)))  # raises what a thread did
         return out
 
     def draw(self, job: Job, key: Sequence[int], index: int) -> Draw:

@@ -13,7 +13,7 @@ import io
 import os
 import sys
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -132,9 +132,8 @@ def say(text: str, voice: Voice, sample_rate_hz: int) -> np.ndarray:
 
 
 def spoken(
-    jobs: Sequence[tuple[str, Voice]], sample_rate_hz: int, samples: int, cache: Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> np.ndarray:  # fmt: skip
+    jobs: Sequence[tuple[str, Voice]], sample_rate_hz: int, samples: int, cache: Path | None = None
+) -> np.ndarray:
     """int16[jobs, samples]: words, each by a voice, from the cache where it has them."""
     folder = (cache or cache_folder()) / "synthetic"
     result = np.empty((len(jobs), samples), np.int16)
@@ -152,8 +151,6 @@ def spoken(
         said = pool.map(lambda job: _cached(folder, *job, sample_rate_hz), jobs)
         for i, audio in enumerate(said):
             result[i] = fit_length(audio, samples)
-            if progress:
-                progress(i + 1, len(jobs))
     return result
 
 

@@ -6,7 +6,7 @@ native library on all cores.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,8 +18,6 @@ from host.dataset.store import Store
 from host.errors import TokayError
 from host.features import Frontend
 from host.training.specification import SILENCE, UNKNOWN, Specification
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -84,12 +82,12 @@ class Source:
         """Examples of an epoch."""
         return len(self._plan.labels)
 
-    def epoch(self, number: int, progress: Progress | None = None) -> Examples:
+    def epoch(self, number: int) -> Examples:
         """The examples of epoch ``number``, 0 or more."""
         if number < 0:
             raise ValueError(f"epoch {number} is negative")
         plan = self._plan
-        features = self._augmenter.features(plan.jobs, (self._seed, 2, number), progress)
+        features = self._augmenter.features(plan.jobs, (self._seed, 2, number))
         order = np.random.default_rng([self._seed, 1, number]).permutation(len(plan.labels))
         return Examples(features[order], plan.labels[order], plan.words[order], self.word_names)
 
@@ -111,9 +109,9 @@ def recorded(spec: Specification, store: Store, split: str) -> Examples:
     return Examples(Frontend(spec.frontend).features_batch(clips.audio), clips.labels, clips.words, names)
 
 
-def augmented(spec: Specification, store: Store, seed: int, progress: Progress | None = None) -> Examples:
+def augmented(spec: Specification, store: Store, seed: int) -> Examples:
     """The first epoch of the training split."""
-    return Source(spec, store, seed).epoch(0, progress)
+    return Source(spec, store, seed).epoch(0)
 
 
 def validation(spec: Specification, store: Store, seed: int) -> Examples:
