@@ -54,9 +54,7 @@ def _group(graph: Graph, first: Tensor) -> Group | None:
     while pending:
         index = pending.pop()
         tensor = graph.tensors[index]
-        if index in ends or tensor.constant or tensor.type != "int8":
-            return None
-        if not tensor.shape or tensor.shape[-1] % channels:  # a single value may have no dimensions
+        if index in ends or tensor.constant or tensor.type != "int8" or _last(tensor) % channels:
             return None
         for op in graph.operators:
             if index not in (*op.inputs, *op.outputs):
@@ -77,12 +75,13 @@ def _others(graph: Graph, op: Operator, index: int, channels: int) -> set[int] |
         if index == output.index:
             return set() if output.shape[-1] == channels else None
         return set() if graph.input(op, 1).shape[-1] % channels == 0 else None
-    shapes = {graph.tensors[i].shape for i in (*inputs, output.index)}
+    tensors = [graph.tensors[i] for i in (*inputs, output.index)]
+    shapes = {tensor.shape for tensor in tensors}
     rank = len(graph.input(op, 0).shape)
     together = {
         **dict.fromkeys(_ANY_PLACE, len(shapes) == 1),
         **dict.fromkeys(RESHAPERS, True),
-        **dict.fromkeys(_BY_CHANNEL, all(shape[-1:] == (channels,) for shape in shapes)),
+        **dict.fromkeys(_BY_CHANNEL, all(_last(tensor) == channels for tensor in tensors)),
     }.get(op.name, False)
     if op.name == "depthwise_conv_2d":
         together = together and op.options["depth_multiplier"] == 1
@@ -93,12 +92,17 @@ def _others(graph: Graph, op: Operator, index: int, channels: int) -> set[int] |
     return {*inputs, output.index} if together else None
 
 
+def _last(tensor: Tensor) -> int:
+    """The last dimension's size; a single value without dimensions is one of one channel."""
+    return tensor.shape[-1] if tensor.shape else 1
+
+
 def widen(graph: Graph, group: Group) -> Graph:
     """The graph with one more channel in a group's tensors. Indices of tensors and operators stay."""
     tensors = list(graph.tensors)
     for index in group.tensors:
         tensor = tensors[index]
-        shape = (*tensor.shape[:-1], tensor.shape[-1] // group.channels * (group.channels + 1))
+        shape = (*tensor.shape[:-1], _last(tensor) // group.channels * (group.channels + 1))
         tensors[index] = replace(tensor, shape=shape, widened=Widened(tensor.shape, group.channels))
     operators = []
     for op in graph.operators:

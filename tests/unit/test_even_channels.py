@@ -140,6 +140,30 @@ def test_the_output_of_a_network_stays_as_it_is():
     assert model.invoke(np.zeros(model.input.shape, np.int8)).shape == (1, 10, 8, 7)
 
 
+@pytest.mark.parametrize("channels", [1, 7])
+def test_values_without_dimensions(channels):
+    """A mean over all dimensions has none, nor has what a single value is reshaped to."""
+    n, rng = NetworkBuilder(), np.random.default_rng(0)
+    x, a = n.tensor((1, 6, 5, 4), scale=0.1), n.tensor((1, 6, 5, channels), scale=0.1)
+    weighted(n, rng, "CONV_2D", (channels, 3, 3, 4), channels, x, a, **STEP)
+    axes = [1, 2] if channels == 1 else [0, 1, 2, 3]
+    mean = n.tensor((1, 1) if channels == 1 else (), scale=0.05)
+    n.operator("MEAN", [a, n.tensor((len(axes),), "int32", data=np.array(axes))], [mean], "ReducerOptions")
+    value, flat, y = n.tensor((), scale=0.05), n.tensor((1, 1), scale=0.05), n.tensor((1, 2), scale=0.1)
+    n.operator("RESHAPE", [mean], [value], "ReshapeOptions")
+    n.operator("RESHAPE", [value], [flat], "ReshapeOptions")
+    weighted(n, rng, "FULLY_CONNECTED", (2, 1), 2, flat, y)
+    tflite = n.build([x], [y])
+    assert min(shares_of_exact_outputs(tflite, 4).values(), default=1) > 0.9
+    graph = read_model(tflite)
+    assert len(list(groups(graph))) == (channels == 1)
+    for group in groups(graph):
+        graph = widen(graph, group)
+    assert [graph.tensors[t].shape for t in (a, mean, value, flat)] == (
+        [(1, 6, 5, 2), (1, 2), (2,), (1, 2)] if channels == 1 else [(1, 6, 5, 7), (), (), (1, 1)]
+    )
+
+
 def test_nothing_is_widened_on_the_core_or_without_gain():
     plan = compile_model(odd_network(), name="n")
     assert not any(tensor.widened for tensor in plan.graph.tensors)
