@@ -331,6 +331,53 @@ def test_a_mean_over_other_dimensions():
         assert min(shares_of_exact_outputs(tflite, 8).values(), default=1) > 0.85, shape
 
 
+@pytest.mark.parametrize("taps", [31, 64, 101, 251, 499, 997, 1009, 2017])
+@pytest.mark.parametrize("ratio, zero_point", [(1, 0), (1, -128), (3, -128)])
+def test_a_mean_of_any_number_of_values(taps, ratio, zero_point):
+    """Also of many that do not divide into lines: each of them alone would be lost in the sum's rounding."""
+    n = NetworkBuilder()
+    x = n.tensor((1, taps, 16), scale=0.05, zero_point=zero_point)
+    y = n.tensor((1, 16), scale=0.05 / ratio, zero_point=zero_point)
+    n.operator("MEAN", [x, n.tensor((1,), "int32", data=np.array([1]))], [y], "ReducerOptions")
+    tflite = n.build([x], [y])
+    model = Model(tflite, "mvp")
+    assert model.layers[0].kernel == "mvp"
+    rng = np.random.default_rng(taps)
+    for centre in (-100, -60, 20, 100):
+        values = rng.normal(centre, 8, model.input.shape).clip(-128, 127).astype(np.int8)
+        values[..., :8] = centre
+        difference = model.invoke(values).astype(int) - Model(tflite).invoke(values)
+        assert np.abs(difference).max() <= 1, centre
+
+
+@pytest.mark.parametrize(
+    "image, window, step, accelerated",
+    [
+        ((1, 1, 503, 6), (1, 251), (1, 252), True),
+        ((1, 503, 3, 6), (251, 1), (252, 1), True),
+        ((1, 251, 2, 6), (251, 2), (1, 1), True),
+        ((1, 50, 4, 258), (50, 4), (1, 1), True),  # lines of 25 would be too far from each other
+        ((1, 20, 90, 6), (10, 80), (10, 10), True),
+        ((1, 60, 70, 6), (40, 45), (20, 25), False),
+        ((1, 400, 4, 6), (300, 3), (100, 1), False),
+    ],
+)
+def test_large_windows_of_average_pools(image, window, step, accelerated):
+    n = NetworkBuilder()
+    left = tuple((size - k) // s + 1 for size, k, s in zip(image[1:3], window, step, strict=True))
+    x, y = (n.tensor(shape, scale=0.05) for shape in (image, (1, *left, image[3])))
+    n.operator("AVERAGE_POOL_2D", [x], [y], "Pool2DOptions", padding=1, strideH=step[0], strideW=step[1],
+               filterHeight=window[0], filterWidth=window[1])  # fmt: skip
+    tflite = n.build([x], [y])
+    plain, model = Model(tflite), Model(tflite, "mvp")
+    assert (model.layers[0].kernel == "mvp") == accelerated, model.layers[0].reason
+    rng = np.random.default_rng(0)
+    for centre in (-100, 60, 100):
+        values = rng.normal(centre, 8, image).clip(-128, 127).astype(np.int8)
+        values[..., :2] = centre
+        assert np.abs(model.invoke(values).astype(int) - plain.invoke(values)).max() <= 1, centre
+
+
 DEAD = [1e-8, 6e-9, 1e-38]
 """Scales of weights that training has left behind."""
 

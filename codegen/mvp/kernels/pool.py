@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from codegen.errors import TokayError
 from codegen.mvp.assembler import Array, Program
-from codegen.mvp.isa import MAX_COUNT, Type
+from codegen.mvp.isa import MAX_COUNT, MAX_STRIDE, Type
 from codegen.mvp.kernels import tables
 from codegen.mvp.kernels.layer import MvpLayer, Placement, Refusal, checked
 
 EXACT_TAPS = 32  # sums of so many int8 are rounded to a multiple of 2 at most
+FEW_LINES, MAX_LINES = 64, 256  # of a window; each line's part of an average is rounded
 MAX_PROGRAMS = 128  # more cost the processor more than pooling itself
 
 
@@ -66,6 +67,7 @@ def pool(layer: Pool, at: Placement) -> MvpLayer | Refusal:
     problem = refusal(layer)
     if problem:
         return Refusal(problem)
+    taps = layer.window[0] * layer.window[1]
     try:
         whole = _is_whole(layer)
         programs = _whole(layer, at) if whole else [_program(layer, run, at) for run in _runs(layer)]
@@ -81,7 +83,7 @@ def pool(layer: Pool, at: Placement) -> MvpLayer | Refusal:
             constants=b"",
             scratch_bytes=0,
             output_bytes=int(np.prod(layer.output_shape)),
-            largest_sum=128.0 if layer.operation == "max" else 128.0 * layer.window[1],
+            largest_sum=128.0 * (1 if layer.operation == "max" else min(taps, EXACT_TAPS)),
         )
     )
 
@@ -169,11 +171,15 @@ def _program(layer: Pool, run: _Run, at: Placement) -> NDArray[np.uint32]:
     _, width, channels = layer.input_shape
     pairs = channels // 2
     p = Program(f"{layer.operation}_pool_2d")
-    columns, rows = (run.columns, pairs), (run.rows, width * pairs)
-    if layer.operation == "average" and run.columns < run.rows <= EXACT_TAPS and run.columns > 1:
-        columns, rows = rows, columns  # each line of the window has its epilogue: fewer, longer lines
-    dims = [columns, rows, (run.count, run.source_step)]
-    x = p.array("input", at.inputs[0] + run.source, Type.INT8, dims, complex=True)
+    line, lines, left = (run.columns, pairs), (run.rows, width * pairs), 0
+    if layer.operation == "average":
+        line, lines, left = _lines(run, pairs, width)
+    source, outputs = at.inputs[0] + run.source, (run.count, run.source_step)
+    x = p.array("input", source, Type.INT8, [line, lines, outputs], complex=True)
+    rest = None
+    if left:
+        source += 2 * lines[0] * lines[1]
+        rest = p.array("rest", source, Type.INT8, [(left, line[1]), (1, 0), outputs], complex=True)
     out = p.array(
         "output", at.output + run.target, Type.INT8, [(run.count, run.target_step)], complex=True
     )
@@ -183,8 +189,31 @@ def _program(layer: Pool, run: _Run, at: Placement) -> NDArray[np.uint32]:
         else:
             p.set(6, layer.offset)
             p.set(7, layer.scale / (run.rows * run.columns))
-            _average(p, columns[0], rows[0], x, out)
+            _average(p, x, rest, out)
     return p.assemble()
+
+
+def _lines(run: _Run, pairs: int, width: int) -> tuple[tuple[int, int], tuple[int, int], int]:
+    """How a window is summed: the taps of a line and the lines, each with its step in pairs, and how many
+    taps are left after them. Lines are short enough for exact sums, and few, lest what they add to an average
+    is lost in its rounding."""
+    line, lines = (run.columns, pairs), (run.rows, width * pairs)
+    if 1 < run.columns < run.rows <= EXACT_TAPS:
+        line, lines = lines, line  # each line has its epilogue: fewer, longer lines
+    if line[0] <= EXACT_TAPS and lines[0] <= FEW_LINES and lines[1] <= MAX_STRIDE:
+        return line, lines, 0
+    if 1 in (run.rows, run.columns) or run.columns == width:  # all taps are in one line
+        step = pairs if run.columns > 1 else width * pairs
+        taps = max(1, min(EXACT_TAPS, MAX_STRIDE // step))
+        count, left = divmod(run.rows * run.columns, taps)
+        line, lines = (taps, step), (count, taps * step)
+    else:
+        left = 0
+        if line[0] > EXACT_TAPS >= run.rows:
+            line, lines = lines, line
+    if line[0] > EXACT_TAPS or lines[0] > MAX_LINES:
+        raise TokayError(f"an average of {run.rows}x{run.columns} values loses bits in binary16")
+    return line, lines, left
 
 
 def _maximum(p: Program, run: _Run, x: Array, out: Array) -> None:
@@ -205,15 +234,23 @@ def _maximum(p: Program, run: _Run, x: Array, out: Array) -> None:
     p.instruction("COPY", z=1, a=1, load0=x.to(2, 2), store=out.of(1, 0))
 
 
-def _average(p: Program, columns: int, rows: int, x: Array, out: Array) -> None:
+def _average(p: Program, x: Array, rest: Array | None, out: Array) -> None:
     """Sums of lines of up to EXACT_TAPS are exact or nearly so; their multiples of 1 / taps stay small."""
     p.instruction("COPY", z=3, a=6)
-    with p.loop(rows):
-        if columns == 1:
-            p.instruction("MACR2A", z=3, x=1, y=7, a=3, load0=x.to(1, 1))
-        else:
-            p.instruction(load0=x.to(1, 0))
-            with p.loop(columns - 1, increment=[x.dim(1)]):
-                p.instruction("ADDC", z=1, x=2, a=1, load0=x.to(2, 0))
-            p.instruction("MACR2A", z=3, x=1, y=7, a=3)
+    with p.loop(x.dims[1][0]):
+        _add_line(p, x, 1)
+    if rest is not None:
+        _add_line(p, rest, 2)
     p.instruction("COPY", z=3, a=3, load0=x.to(1, 2), store=out.of(3, 0))
+
+
+def _add_line(p: Program, x: Array, then: int) -> None:
+    """Adds a multiple of a line's sum; ``then`` is the dimension that moves on after it."""
+    taps = x.dims[0][0]
+    if taps == 1:
+        p.instruction("MACR2A", z=3, x=1, y=7, a=3, load0=x.to(1, then))
+        return
+    p.instruction(load0=x.to(1, 0))
+    with p.loop(taps - 1, increment=[x.dim(then)]):
+        p.instruction("ADDC", z=1, x=2, a=1, load0=x.to(2, 0))
+    p.instruction("MACR2A", z=3, x=1, y=7, a=3)
