@@ -80,8 +80,7 @@ def _touched(graph: Graph, group: Group, weights: str, cycles: Cycles) -> int:
 
 
 def _m33_cycles(graph: Graph, layer: Layer) -> int | None:
-    source, output = graph.tensors[layer.inputs[0]], graph.tensors[layer.output]
-    return cortex_m33_cycles(layer, source.elements, output.elements, output.shape[-1] if output.shape else 1)
+    return cortex_m33_cycles(layer, graph.tensors[layer.inputs[0]].elements)
 
 
 def described_as(own: tuple[Layer, ...], given: tuple[Layer, ...], graph: Graph) -> tuple[Layer, ...]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from codegen.mvp.m33_cost import cortex_m33_cycles
 from codegen.pipeline import compile_model
 from host.runtime import Model
 from tests.firmware import m33_rig
 from tests.golden import test_single_operators as operators
 from tests.places import ROOT, SHARED
 from tests.tflite_builder import NetworkBuilder
+from tests.unit.test_mvp_plan import weighted
 
 pytestmark = pytest.mark.skipif(m33_rig.available() is not None, reason=str(m33_rig.available()))
 
@@ -111,6 +113,37 @@ def test_tables_of_any_length(bench, elements):
     model = Model(n.build([x], [y]))
     for values in inputs(model, 4):
         np.testing.assert_array_equal(bench.run(model.plan, values)[0].output, model.invoke(values))
+
+
+@pytest.mark.parametrize(
+    "name, shape, kernel, step, activation",
+    [
+        ("CONV_2D", (1, 12, 9, 8), (8, 3, 3, 8), (1, 1), 0),
+        ("CONV_2D", (1, 12, 9, 8), (8, 3, 3, 8), (1, 1), 3),
+        ("CONV_2D", (1, 20, 16, 1), (8, 3, 3, 1), (2, 1), 0),
+        ("CONV_2D", (1, 14, 3, 2), (2, 2, 3, 2), (1, 1), 3),
+        ("DEPTHWISE_CONV_2D", (1, 16, 12, 6), (1, 3, 3, 6), (1, 1), 0),
+        ("DEPTHWISE_CONV_2D", (1, 16, 12, 6), (1, 3, 3, 6), (1, 1), 3),
+        ("DEPTHWISE_CONV_2D", (1, 49, 1, 8), (1, 9, 1, 8), (1, 1), 0),
+        ("DEPTHWISE_CONV_2D", (1, 21, 11, 4), (1, 3, 2, 4), (1, 3), 0),
+        ("FULLY_CONNECTED", (1, 1218), (1, 1218), (1, 1), 0),
+        ("FULLY_CONNECTED", (1, 1216), (8, 1216), (1, 1), 1),
+    ],
+)
+def test_estimates_of_cycles(bench, name, shape, kernel, step, activation):
+    """What decides between the core and the accelerator knows which of a kernel's ways a layer takes."""
+    rng = np.random.default_rng(0)
+    n = NetworkBuilder()
+    by_channel = name == "DEPTHWISE_CONV_2D"
+    channels = kernel[3 if by_channel else 0]
+    left = [-(-size // by) for size, by in zip(shape[1:-1], step, strict=False)]
+    x, y = n.tensor(shape, scale=0.05), n.tensor((1, *left, channels), scale=0.3)
+    steps = {"strideH": step[0], "strideW": step[1]} if len(shape) == 4 else {}
+    weighted(n, rng, name, kernel, channels, x, y, **steps, fusedActivationFunction=activation,
+             **({"depthMultiplier": 1} if by_channel else {}))  # fmt: skip
+    model = Model(n.build([x], [y]))
+    measured = bench.run(model.plan, inputs(model, 1)[0])[0].cycles
+    assert 0.6 <= cortex_m33_cycles(model.layers[0], int(np.prod(shape))) / measured <= 1.6
 
 
 # Exact instruction counts of the shipped model's layers, by the compiler that this is developed with.

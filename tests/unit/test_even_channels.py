@@ -168,9 +168,9 @@ def test_nothing_is_widened_on_the_core_or_without_gain():
     plan = compile_model(odd_network(), name="n")
     assert not any(tensor.widened for tensor in plan.graph.tensors)
     n, rng = NetworkBuilder(), np.random.default_rng(0)
-    x, a, y = (n.tensor((1, count), scale=0.1) for count in (4, 3, 2))
-    weighted(n, rng, "FULLY_CONNECTED", (3, 4), 3, x, a)
-    weighted(n, rng, "FULLY_CONNECTED", (2, 3), 2, a, y)
+    x, a, y = (n.tensor((1, count), scale=0.1) for count in (4, 1, 2))
+    weighted(n, rng, "FULLY_CONNECTED", (1, 4), 1, x, a)
+    weighted(n, rng, "FULLY_CONNECTED", (2, 1), 2, a, y)
     small = Model(n.build([x], [y]), "mvp")
     assert len(list(groups(small.plan.graph))) == 1  # it could be
     assert not any(tensor.widened for tensor in small.plan.graph.tensors)
