@@ -357,6 +357,7 @@ def test_a_mean_of_any_number_of_values(taps, ratio, zero_point):
         ((1, 503, 3, 6), (251, 1), (252, 1), True),
         ((1, 251, 2, 6), (251, 2), (1, 1), True),
         ((1, 50, 4, 258), (50, 4), (1, 1), True),  # lines of 25 would be too far from each other
+        ((1, 4, 900, 6), (1, 9), (1, 9), True),  # one line, however far it is to the next
         ((1, 20, 90, 6), (10, 80), (10, 10), True),
         ((1, 60, 70, 6), (40, 45), (20, 25), False),
         ((1, 400, 4, 6), (300, 3), (100, 1), False),

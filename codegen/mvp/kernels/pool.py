@@ -200,11 +200,12 @@ def _lines(run: _Run, pairs: int, width: int) -> tuple[tuple[int, int], tuple[in
     line, lines = (run.columns, pairs), (run.rows, width * pairs)
     if 1 < run.columns < run.rows <= EXACT_TAPS:
         line, lines = lines, line  # each line has its epilogue: fewer, longer lines
-    if line[0] <= EXACT_TAPS and lines[0] <= FEW_LINES and lines[1] <= MAX_STRIDE:
+    apart = lines[0] > 1 and lines[1] > MAX_STRIDE
+    if line[0] <= EXACT_TAPS and lines[0] <= FEW_LINES and not apart:
         return line, lines, 0
     if 1 in (run.rows, run.columns) or run.columns == width:  # all taps are in one line
         step = pairs if run.columns > 1 else width * pairs
-        taps = max(1, min(EXACT_TAPS, MAX_STRIDE // step))
+        taps = max(1, min(run.rows * run.columns, EXACT_TAPS, MAX_STRIDE // step))
         count, left = divmod(run.rows * run.columns, taps)
         line, lines = (taps, step), (count, taps * step)
     else:
