@@ -20,7 +20,8 @@ from codegen.graph import Graph, Operator, Quantization, Tensor, Widened
 from codegen.lookups import RESHAPERS, channel_axis, constant_ints, data_positions, reduced_axes
 
 _SUMMING = ("conv_2d", "fully_connected")  # over all channels: these begin and end groups
-_ANY_PLACE = ("relu", "relu6", "logistic", "leaky_relu", "hard_swish", "quantize", "add", "sub", "mul")
+_ANY_PLACE = ("relu", "relu6", "logistic", "leaky_relu", "hard_swish", "quantize")
+_PAIRING = ("add", "sub", "mul")  # alike, or where an operand is repeated for each pixel, by channel
 _BY_CHANNEL = ("depthwise_conv_2d", "max_pool_2d", "average_pool_2d", "pad", "padv2", "mean", "reduce_max")
 
 
@@ -78,10 +79,12 @@ def _others(graph: Graph, op: Operator, index: int, channels: int) -> set[int] |
     tensors = [graph.tensors[i] for i in (*inputs, output.index)]
     shapes = {tensor.shape for tensor in tensors}
     rank = len(graph.input(op, 0).shape)
+    alike, by_channel = len(shapes) == 1, all(_last(tensor) == channels for tensor in tensors)
     together = {
-        **dict.fromkeys(_ANY_PLACE, len(shapes) == 1),
+        **dict.fromkeys(_ANY_PLACE, alike),
+        **dict.fromkeys(_PAIRING, alike or by_channel),
         **dict.fromkeys(RESHAPERS, True),
-        **dict.fromkeys(_BY_CHANNEL, all(_last(tensor) == channels for tensor in tensors)),
+        **dict.fromkeys(_BY_CHANNEL, by_channel),
     }.get(op.name, False)
     if op.name == "depthwise_conv_2d":
         together = together and op.options["depth_multiplier"] == 1

@@ -189,7 +189,35 @@ def test_a_single_channel_that_becomes_a_single_value():
     np.testing.assert_array_equal(Model(tflite, "mvp").invoke(zeros), Model(tflite).invoke(zeros))
 
 
-@pytest.mark.parametrize("barrier", ["CONCATENATION", "SOFTMAX", "STRIDED_SLICE", "constant", "reshape"])
+@pytest.mark.parametrize("name", ["ADD", "SUB", "MUL"])
+@pytest.mark.parametrize("axes", [[1], [2], [1, 2]])
+def test_operands_that_are_repeated_by_channel(name, axes, monkeypatch):
+    """Squeeze and excite, and additions of a mean over one side of the image."""
+    rng, n = np.random.default_rng(0), NetworkBuilder()
+    x, a = n.tensor((1, 9, 8, 4), scale=0.1), n.tensor((1, 9, 8, 7), scale=0.1)
+    weighted(n, rng, "CONV_2D", (7, 3, 3, 4), 7, x, a, **STEP)
+    shape = tuple(1 if d in axes else size for d, size in enumerate((1, 9, 8, 7)))
+    mean, both = n.tensor(shape, scale=0.043), n.tensor((1, 9, 8, 7), scale=0.2)
+    n.operator("MEAN", [a, n.tensor((len(axes),), "int32", data=np.array(axes))], [mean], "ReducerOptions",
+               keepDims=True)  # fmt: skip
+    n.operator(name, [mean, a], [both], f"{name.title()}Options")
+    y = n.tensor((1, 9, 8, 2), scale=0.3)
+    weighted(n, rng, "CONV_2D", (2, 3, 3, 7), 2, both, y, **STEP)
+    tflite = n.build([x], [y])
+    assert all(layer.mvp for layer in Model(tflite, "mvp").layers)
+    shares = shares_of_exact_outputs(tflite, 4)
+    shares.pop(1)  # the reference rounds means twice: 2.3 is 5 / 2, which is 3
+    assert min(shares.values()) > 0.85
+    narrow, wide = Model(tflite), on_the_core(tflite, monkeypatch)
+    assert wide.plan.graph.tensors[mean].shape == (*shape[:3], 8)
+    x = rng.integers(-128, 128, narrow.input.shape, np.int8)
+    for a, b in zip(narrow.invoke_layers(x), wide.invoke_layers(x), strict=True):
+        np.testing.assert_array_equal(b, a)
+
+
+@pytest.mark.parametrize(
+    "barrier", ["CONCATENATION", "SOFTMAX", "STRIDED_SLICE", "constant", "reshape", "by place"]
+)
 def test_what_cannot_be_widened(barrier):
     """Whatever such a tensor meets besides layers that sum over channels or leave them apart."""
     rng, n = np.random.default_rng(0), NetworkBuilder()
@@ -205,6 +233,11 @@ def test_what_cannot_be_widened(barrier):
     elif barrier == "STRIDED_SLICE":
         ends = [n.tensor((4,), "int32", data=np.array(v)) for v in ([0] * 4, shape, [1] * 4)]
         n.operator(barrier, [a, *ends], [y], "StridedSliceOptions")
+    elif barrier == "by place":
+        mean = n.tensor((1, 5, 4, 1), scale=0.1)
+        n.operator("MEAN", [a, n.tensor((1,), "int32", data=np.array([3]))], [mean], "ReducerOptions",
+                   keepDims=True)  # fmt: skip
+        n.operator("MUL", [a, mean], [y], "MulOptions")
     elif barrier == "constant":
         values = n.tensor((7,), scale=0.1, data=rng.integers(-9, 9, 7))
         n.operator("ADD", [a, values], [y], "AddOptions")
