@@ -11,7 +11,7 @@ from codegen.graph import Graph, Operator
 from codegen.lookups import activation_of, bias_of, channel_scales, padding_of, reduced_axes
 from codegen.mvp.kernels.conv_2d import Conv2D
 from codegen.mvp.kernels.elementwise import Dimension, Elementwise
-from codegen.mvp.kernels.pool import EXACT_TAPS, Pool
+from codegen.mvp.kernels.pool import Pool
 from codegen.windows import pad_before, reduction_window
 
 
@@ -91,12 +91,19 @@ def pool(graph: Graph, op: Operator) -> Pool:
     )
 
 
+LARGEST_OFFSET = 320
+"""In units of a mean's output: what summing values without their zero point adds to it. Beyond, the rounding
+of binary16 shows in the result."""
+
+
 def mean(graph: Graph, op: Operator) -> Pool:
     """As average pooling of the same bytes."""
     x, y = graph.input(op, 0), graph.output(op)
-    scale = x.q.scale / y.q.scale
-    whole = _in_lines(_reduction(graph, op, "average"))
-    return replace(whole, scale=scale, offset=y.q.zero_point - scale * x.q.zero_point)
+    whole = replace(_reduction(graph, op, "average"), scale=x.q.scale / y.q.scale)
+    offset = whole.scale * x.q.zero_point
+    if abs(offset) > LARGEST_OFFSET:
+        return _in_lines(replace(whole, offset=y.q.zero_point, centre=x.q.zero_point))
+    return _in_lines(replace(whole, offset=y.q.zero_point - offset))
 
 
 def _in_lines(layer: Pool) -> Pool:
@@ -104,7 +111,7 @@ def _in_lines(layer: Pool) -> Pool:
     if layer.output_shape[:2] != (1, 1):
         return layer
     taps = layer.window[0] * layer.window[1]
-    line = max(d for d in range(1, EXACT_TAPS + 1) if taps % d == 0)
+    line = max(d for d in range(1, layer.line_taps + 1) if taps % d == 0)
     window = (taps // line, line)
     return replace(layer, input_shape=(*window, layer.input_shape[2]), window=window, stride=window)
 

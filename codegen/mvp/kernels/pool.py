@@ -20,6 +20,7 @@ from codegen.mvp.kernels import tables
 from codegen.mvp.kernels.layer import MvpLayer, Placement, Refusal, checked
 
 EXACT_TAPS = 32  # sums of so many int8 are rounded to a multiple of 2 at most
+CENTRED_TAPS = 16  # sums of so many differences to a zero point are exact while they are below 2,048
 FEW_LINES, MAX_LINES = 64, 256  # of a window; each line's part of an average is rounded
 MAX_PROGRAMS = 128  # more cost the processor more than pooling itself
 
@@ -37,6 +38,12 @@ class Pool:
     clamp: tuple[int, int] = (-128, 127)
     scale: float = 1.0  # of an average: output = average * scale + offset
     offset: float = 0.0
+    centre: int | None = None  # subtracted from each value of an average, so that small sums are exact
+
+    @property
+    def line_taps(self) -> int:
+        """Most values of an average that are added up before they are scaled."""
+        return EXACT_TAPS if self.centre is None else CENTRED_TAPS
 
 
 @dataclass(frozen=True)
@@ -83,7 +90,7 @@ def pool(layer: Pool, at: Placement) -> MvpLayer | Refusal:
             constants=b"",
             scratch_bytes=0,
             output_bytes=int(np.prod(layer.output_shape)),
-            largest_sum=128.0 * (1 if layer.operation == "max" else min(taps, EXACT_TAPS)),
+            largest_sum=128.0 * (1 if layer.operation == "max" else min(taps, layer.line_taps)),
         )
     )
 
@@ -173,7 +180,7 @@ def _program(layer: Pool, run: _Run, at: Placement) -> NDArray[np.uint32]:
     p = Program(f"{layer.operation}_pool_2d")
     line, lines, left = (run.columns, pairs), (run.rows, width * pairs), 0
     if layer.operation == "average":
-        line, lines, left = _lines(run, pairs, width)
+        line, lines, left = _lines(run, pairs, width, layer.line_taps)
     source, outputs = at.inputs[0] + run.source, (run.count, run.source_step)
     x = p.array("input", source, Type.INT8, [line, lines, outputs], complex=True)
     rest = None
@@ -189,30 +196,32 @@ def _program(layer: Pool, run: _Run, at: Placement) -> NDArray[np.uint32]:
         else:
             p.set(6, layer.offset)
             p.set(7, layer.scale / (run.rows * run.columns))
-            _average(p, x, rest, out)
+            _average(p, layer.centre, x, rest, out)
     return p.assemble()
 
 
-def _lines(run: _Run, pairs: int, width: int) -> tuple[tuple[int, int], tuple[int, int], int]:
+def _lines(
+    run: _Run, pairs: int, width: int, most: int
+) -> tuple[tuple[int, int], tuple[int, int], int]:
     """How a window is summed: the taps of a line and the lines, each with its step in pairs, and how many
-    taps are left after them. Lines are short enough for exact sums, and few, lest what they add to an average
-    is lost in its rounding."""
+    taps are left after them. Lines are short enough for exact sums (``most``), and few, lest what they add to
+    an average is lost in its rounding."""
     line, lines = (run.columns, pairs), (run.rows, width * pairs)
-    if 1 < run.columns < run.rows <= EXACT_TAPS:
+    if 1 < run.columns < run.rows <= most:
         line, lines = lines, line  # each line has its epilogue: fewer, longer lines
     apart = lines[0] > 1 and lines[1] > MAX_STRIDE
-    if line[0] <= EXACT_TAPS and lines[0] <= FEW_LINES and not apart:
+    if line[0] <= most and lines[0] <= FEW_LINES and not apart:
         return line, lines, 0
     if 1 in (run.rows, run.columns) or run.columns == width:  # all taps are in one line
         step = pairs if run.columns > 1 else width * pairs
-        taps = max(1, min(run.rows * run.columns, EXACT_TAPS, MAX_STRIDE // step))
+        taps = max(1, min(run.rows * run.columns, most, MAX_STRIDE // step))
         count, left = divmod(run.rows * run.columns, taps)
         line, lines = (taps, step), (count, taps * step)
     else:
         left = 0
-        if line[0] > EXACT_TAPS >= run.rows:
+        if line[0] > most >= run.rows:
             line, lines = lines, line
-    if line[0] > EXACT_TAPS or lines[0] > MAX_LINES:
+    if line[0] > most or lines[0] > MAX_LINES:
         raise TokayError(f"an average of {run.rows}x{run.columns} values loses bits in binary16")
     return line, lines, left
 
@@ -235,23 +244,28 @@ def _maximum(p: Program, run: _Run, x: Array, out: Array) -> None:
     p.instruction("COPY", z=1, a=1, load0=x.to(2, 2), store=out.of(1, 0))
 
 
-def _average(p: Program, x: Array, rest: Array | None, out: Array) -> None:
-    """Sums of lines of up to EXACT_TAPS are exact or nearly so; their multiples of 1 / taps stay small."""
+def _average(p: Program, centre: int | None, x: Array, rest: Array | None, out: Array) -> None:
+    """Sums of lines are exact or nearly so; their multiples of 1 / taps stay small."""
     p.instruction("COPY", z=3, a=6)
     with p.loop(x.dims[1][0]):
-        _add_line(p, x, 1)
+        _add_line(p, centre, x, 1, 4)
     if rest is not None:
-        _add_line(p, rest, 2)
+        _add_line(p, centre, rest, 2, 5)
     p.instruction("COPY", z=3, a=3, load0=x.to(1, 2), store=out.of(3, 0))
 
 
-def _add_line(p: Program, x: Array, then: int) -> None:
-    """Adds a multiple of a line's sum; ``then`` is the dimension that moves on after it."""
+def _add_line(p: Program, centre: int | None, x: Array, then: int, register: int) -> None:
+    """Adds a multiple of a line's sum; ``then`` is the dimension that moves on after it, ``register`` holds
+    what centres the sum."""
     taps = x.dims[0][0]
-    if taps == 1:
-        p.instruction("MACR2A", z=3, x=1, y=7, a=3, load0=x.to(1, then))
-        return
-    p.instruction(load0=x.to(1, 0))
-    with p.loop(taps - 1, increment=[x.dim(then)]):
-        p.instruction("ADDC", z=1, x=2, a=1, load0=x.to(2, 0))
-    p.instruction("MACR2A", z=3, x=1, y=7, a=3)
+    first = x.to(1, then if taps == 1 else 0)
+    if centre is not None:
+        p.set(register, -centre * taps)
+        p.instruction("ADDC", z=1, x=1, a=register, load0=first)
+    elif taps > 1:
+        p.instruction(load0=first)
+    if taps > 1:
+        with p.loop(taps - 1, increment=[x.dim(then)]):
+            p.instruction("ADDC", z=1, x=2, a=1, load0=x.to(2, 0))
+    alone = taps == 1 and centre is None
+    p.instruction("MACR2A", z=3, x=1, y=7, a=3, load0=first if alone else None)
