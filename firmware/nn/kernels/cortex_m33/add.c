@@ -1,4 +1,4 @@
-/* add for the Cortex-M33, in 14 instructions an element where shapes are equal.
+/* add for the Cortex-M33, in 14 instructions an element.
  *
  * The scalings' common factor is twice the larger input scale, so that the input with that scale is
  * multiplied by exactly a half: (value - zero point) << 19, with no rounding, and its zero point can go
@@ -36,13 +36,14 @@ static bool prepare(scaled_add_t *s, const nn_add_options_t *o, bool swapped)
            m33_prepare_channel(&s->sum, &sum, (1 << 29) - 1, o->output_zero_point);
 }
 
-/* `rounded`: the smaller input is shifted after its multiplication. */
+/* `rounded`: the smaller input is shifted after its multiplication. The next elements are steps on. */
 static inline __attribute__((always_inline)) void add_all(scaled_add_t s, const int8_t *half,
-                                                          const int8_t *other, int8_t *output, int32_t count,
+                                                          int32_t half_step, const int8_t *other,
+                                                          int32_t other_step, int8_t *output, int32_t count,
                                                           bool rounded)
 {
-    for (const int8_t *const end = output + count; output != end;) {
-        const int32_t doubled = s.offset + (*other++) * (1 << (LEFT_SHIFT + 1));
+    for (const int8_t *const end = output + count; output != end; half += half_step, other += other_step) {
+        const int32_t doubled = s.offset + *other * (1 << (LEFT_SHIFT + 1));
         int32_t scaled;
         if (!rounded) {
             scaled = m33_multiply_high_round_add(doubled, s.multiplier, 0);
@@ -54,7 +55,7 @@ static inline __attribute__((always_inline)) void add_all(scaled_add_t s, const 
             scaled = m33_multiply_high_round_add(doubled, s.multiplier, rounding) >> s.bits;
 #endif
         }
-        scaled += (*half++) * (1 << (LEFT_SHIFT - 1));
+        scaled += *half * (1 << (LEFT_SHIFT - 1));
         *output++ = (int8_t)m33_requantize(scaled, &s.sum);
     }
 }
@@ -62,13 +63,34 @@ static inline __attribute__((always_inline)) void add_all(scaled_add_t s, const 
 static __attribute__((noinline)) void add_rounded(const scaled_add_t *s, const int8_t *half,
                                                   const int8_t *other, int8_t *output, int32_t count)
 {
-    add_all(*s, half, other, output, count, true);
+    add_all(*s, half, 1, other, 1, output, count, true);
 }
 
 static __attribute__((noinline)) void add_exact(const scaled_add_t *s, const int8_t *half,
                                                 const int8_t *other, int8_t *output, int32_t count)
 {
-    add_all(*s, half, other, output, count, false);
+    add_all(*s, half, 1, other, 1, output, count, false);
+}
+
+/* A row of a broadcast. */
+typedef struct add_row {
+    scaled_add_t scaled;
+    bool swapped;
+} add_row_t;
+
+static __attribute__((noinline)) void add_row(const void *context, const int8_t *a, int32_t step_1,
+                                              const int8_t *b, int32_t step_2, int8_t *output, int32_t count)
+{
+    const add_row_t *const row = context;
+    const int8_t *const half = row->swapped ? b : a;
+    const int8_t *const other = row->swapped ? a : b;
+    const int32_t half_step = row->swapped ? step_2 : step_1;
+    const int32_t other_step = row->swapped ? step_1 : step_2;
+    if (row->scaled.bits > 0) {
+        add_all(row->scaled, half, half_step, other, other_step, output, count, true);
+    } else {
+        add_all(row->scaled, half, half_step, other, other_step, output, count, false);
+    }
 }
 
 nn_status_t nn_kernel_add(const nn_call_t *call)
@@ -79,19 +101,17 @@ nn_status_t nn_kernel_add(const nn_call_t *call)
     int8_t *const output = nn_call_output(call);
     const bool swapped = !is_half(o->multiplier_1, o->shift_1);
     const bool half = !swapped || is_half(o->multiplier_2, o->shift_2);
-    scaled_add_t scaled;
-    if (o->broadcast) {
+    add_row_t row = {.swapped = swapped};
+    const scaled_add_t *const scaled = &row.scaled;
+    if (!half || !prepare(&row.scaled, o, swapped)) {
+        /* also where the shapes are equal: the strides are those of the shape then */
         elementwise_broadcast(elementwise_add, o, o->shape, o->strides_1, o->strides_2, a, b, output);
-    } else if (half && prepare(&scaled, o, swapped)) {
-        if (scaled.bits > 0) {
-            add_rounded(&scaled, swapped ? b : a, swapped ? a : b, output, o->elements);
-        } else {
-            add_exact(&scaled, swapped ? b : a, swapped ? a : b, output, o->elements);
-        }
+    } else if (o->broadcast) {
+        elementwise_rows(add_row, &row, o->shape, o->strides_1, o->strides_2, a, b, output);
+    } else if (scaled->bits > 0) {
+        add_rounded(scaled, swapped ? b : a, swapped ? a : b, output, o->elements);
     } else {
-        for (int32_t i = 0; i < o->elements; i++) {
-            output[i] = elementwise_add(o, a[i], b[i]);
-        }
+        add_exact(scaled, swapped ? b : a, swapped ? a : b, output, o->elements);
     }
     return NN_OK;
 }

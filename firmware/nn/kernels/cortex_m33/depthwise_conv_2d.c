@@ -97,11 +97,15 @@ static int8_t clamp(const depthwise_t *d, int32_t value)
     return (int8_t)nn_clamp(value, d->options->clamp_min, d->options->clamp_max);
 }
 
-/* One channel by any kernel, and with multipliers that m33_requantize cannot do. */
+/* One channel by any kernel. `prepared` is NULL for what m33_requantize cannot do. */
 static __attribute__((noinline)) void filter_general(const depthwise_t *d, const int8_t *weights,
-                                                     const nn_channel_t *channel, int8_t *output)
+                                                     const nn_channel_t *channel,
+                                                     const m33_channel_t *prepared, int8_t *output)
 {
     const axis_t along = d->along;
+    const bool is_short = prepared != NULL;
+    const m33_channel_t scaling = is_short ? *prepared : (m33_channel_t){0, 0, 0, 0};
+    const int32_t bias = is_short ? 0 : channel->bias;
     for (int32_t y = 0; y < d->across.outputs; y++, output += d->across.output_step) {
         const int16_t *from = d->image + y * d->across.stride * d->pitch;
         int8_t *to = output;
@@ -109,7 +113,7 @@ static __attribute__((noinline)) void filter_general(const depthwise_t *d, const
         for (int32_t x = 0; x < along.outputs; x += 4) {
             const int32_t back = x + 4 > along.outputs && along.outputs >= 4 ? x + 4 - along.outputs : 0;
             const int16_t *row = from + (x - back) * along.stride;
-            int32_t sums[4] = {channel->bias, channel->bias, channel->bias, channel->bias};
+            int32_t sums[4] = {bias, bias, bias, bias};
             for (int32_t r = 0; r < d->across.kernel; r++, row += d->across.dilation * d->pitch) {
                 const int8_t *weight = weights + r * d->across.weight_step;
                 const int16_t *tap = row;
@@ -125,8 +129,12 @@ static __attribute__((noinline)) void filter_general(const depthwise_t *d, const
             }
             to = output + (x - back) * along.output_step;
             for (int32_t i = 0; i < 4 && x - back + i < along.outputs; i++, to += along.output_step) {
-                const int32_t value = nn_requantize(sums[i], channel->multiplier, channel->shift);
-                *to = clamp(d, value + d->options->output_zero_point);
+                if (is_short) {
+                    *to = (int8_t)m33_requantize(sums[i], &scaling);
+                } else {
+                    const int32_t value = nn_requantize(sums[i], channel->multiplier, channel->shift);
+                    *to = clamp(d, value + d->options->output_zero_point);
+                }
             }
         }
     }
@@ -187,8 +195,8 @@ static void filter_3x3(const depthwise_t *d, m33_row_t *row, const int8_t *weigh
 static bool is_3x3(const nn_depthwise_conv_2d_options_t *o)
 {
     return o->kernel_height == 3 && o->kernel_width == 3 && o->dilation_height == 1 &&
-           o->dilation_width == 1 && o->stride_height <= 2 && o->stride_width <= 2 && o->stride_height == o->stride_width &&
-           o->clamp_min == INT8_MIN && o->clamp_max == INT8_MAX;
+           o->dilation_width == 1 && o->stride_height <= 2 && o->stride_width <= 2 &&
+           o->stride_height == o->stride_width;
 }
 
 nn_status_t nn_kernel_depthwise_conv_2d(const nn_call_t *call)
@@ -199,6 +207,7 @@ nn_status_t nn_kernel_depthwise_conv_2d(const nn_call_t *call)
     const depthwise_t d = describe(o, nn_call_scratch(call));
     const bool three = is_3x3(o);
     const int32_t taps = o->kernel_height * o->kernel_width;
+    const bool bounded = o->clamp_min != INT8_MIN || o->clamp_max != INT8_MAX || taps >= 1 << 15;
     const int32_t elements = span(&d.across) * d.pitch;
     const int8_t *weights = o->weights;
     m33_row_t row;
@@ -214,10 +223,12 @@ nn_status_t nn_kernel_depthwise_conv_2d(const nn_call_t *call)
         }
         copies--;
         const nn_channel_t *const channel = &o->channels[c];
-        if (three && m33_prepare_channel(&row.channel, channel, taps << 14, o->output_zero_point)) {
+        const bool prepared =
+            !bounded && m33_prepare_channel(&row.channel, channel, taps << 14, o->output_zero_point);
+        if (three && prepared) {
             filter_3x3(&d, &row, weights, output + c);
         } else {
-            filter_general(&d, weights, channel, output + c);
+            filter_general(&d, weights, channel, prepared ? &row.channel : NULL, output + c);
         }
     }
     return NN_OK;
