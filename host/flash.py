@@ -146,11 +146,12 @@ def _image_path(args: Any) -> Path:
 
 
 def _check_board(path: Path, image: images.FlashImage, board: boards.Board) -> None:
-    """Refuses firmware of ours for another of our boards, by what it would answer to who it is."""
+    """Refuses firmware of ours for another of our boards, by what it would answer to who it is. A board of
+    the user's own is asked first: its key may end in that of the board it was copied from."""
     data = b"".join(image.sectors.values())
     made_for = [
         known.key
-        for known in map(boards.load, boards.names())
+        for known in (board, *map(boards.load, boards.names()))
         if all(f"{text}\0".encode() in data for text in (known.key, known.name, known.part))
     ]
     if made_for and board.key not in made_for:

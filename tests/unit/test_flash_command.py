@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import struct
 import sys
 from collections.abc import Callable
@@ -256,6 +257,19 @@ def test_firmware_for_another_board_is_refused(capsys, tmp_path):
     line = failure(capsys, str(path), "--simulate")
     assert "firmware for board brd2703a, not for brd2601b (--board brd2703a" in line
     assert "does not start" in failure(capsys, str(path), "--simulate", "--board", other.key)
+
+
+def test_firmware_for_a_copy_of_a_board_is_not_that_boards(capsys, tmp_path):
+    """A user's own board, whose folder's name ends in the name of ours."""
+    pytest.importorskip("pyocd", reason="pyOCD is not installed (extra flash)")
+    shutil.copytree(boards.folder("brd2601b"), tmp_path / "my_brd2601b")
+    own = boards.load(str(tmp_path / "my_brd2601b"))
+    path = tmp_path / "a.bin"
+    path.write_bytes(FIRMWARE + "".join(f"{text}\0" for text in (own.key, own.name, own.part)).encode())
+    option = ("--simulate", "--board", str(tmp_path / own.key))
+    assert "does not start" in failure(capsys, str(path), *option)
+    path.write_bytes(FIRMWARE + "".join(f"{text}\0" for text in ("brd2601b", own.name, own.part)).encode())
+    assert "firmware for board brd2601b, not for my_brd2601b" in failure(capsys, str(path), *option)
 
 
 def test_every_board_has_a_part_we_can_flash():
