@@ -32,6 +32,12 @@ _ALLOCATED = 2  # SHF_ALLOC
 _RECORD = "image.json"
 _COMPILED_BY = "compiler.txt"  # what _compiler said when the folder was begun
 _SPACE = 1 << 20  # a build that failed with less than this left failed for want of it
+# By these Conda, say, or a distribution's packager tells the PC's compiler what suits the PC; CMake and GCC
+# would take them for the board's compiler too.
+_OF_THE_PC = (
+    "CFLAGS", "CPPFLAGS", "ASMFLAGS", "LDFLAGS", "CPATH", "C_INCLUDE_PATH", "LIBRARY_PATH", "COMPILER_PATH",
+    "GCC_EXEC_PREFIX", "DEPENDENCIES_OUTPUT", "SUNPRO_DEPENDENCIES",
+)  # fmt: skip
 _NOT_IN_PATHS = re.compile(r'[;,%|"\[\]\\\n]')  # CMake, Ninja or the linker take it for more than a name
 # What images are made of and by, as files.
 _INPUTS = (
@@ -196,9 +202,14 @@ def _compiler() -> str | None:
 def _output(compiler: str, option: str) -> str:
     """What the compiler says to an option."""
     try:
-        return subprocess.run([compiler, option], capture_output=True, text=True).stdout
+        return subprocess.run([compiler, option], capture_output=True, text=True, env=_environment()).stdout
     except OSError as error:
         raise TokayError(f"cannot run {compiler}: {error.strerror}") from error
+
+
+def _environment() -> dict[str, str]:
+    """The environment that the board's compiler runs in."""
+    return {name: value for name, value in os.environ.items() if name not in _OF_THE_PC}
 
 
 def _digests(elf: Path) -> dict[str, str]:
@@ -336,7 +347,8 @@ def _run(command: list[str], folder: Path, verbose: bool) -> None:
     """Runs a build tool for what is built in `folder`."""
     command = [_tool(command[0]), *command[1:]]
     path = os.environ.get("PATH", os.defpath)  # where shutil.which looks as well
-    environment = {**os.environ, "PATH": f"{Path(_tool('ninja')).parent}{os.pathsep}{path}"}
+    environment = _environment()
+    environment["PATH"] = f"{Path(_tool('ninja')).parent}{os.pathsep}{path}"
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if verbose:
         print(done.stdout + done.stderr, end="", file=sys.stderr)  # stdout may be for --json -

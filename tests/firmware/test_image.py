@@ -331,6 +331,22 @@ def test_without_a_path_variable(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().err.count("\n") == (0 if found else 1)
 
 
+@needs_compiler
+@pytest.mark.parametrize(
+    "variables",
+    [{"CFLAGS": "-march=nocona -fstack-protector-strong", "CPPFLAGS": "-march=x86-64"},
+     {"CFLAGS": "-funsigned-char -mno-unaligned-access", "LDFLAGS": "-Wl,-pie", "ASMFLAGS": "-march=nocona"},
+     {"CPATH": "/usr/include", "C_INCLUDE_PATH": "/usr/include/x86_64-linux-gnu", "LIBRARY_PATH": "/usr/lib"},
+     {"COMPILER_PATH": "/usr/bin", "GCC_EXEC_PREFIX": "/usr/lib/gcc/"}],
+    ids=["conda", "packager", "includes", "programs"],
+)  # fmt: skip
+def test_flags_for_the_pcs_compiler_are_not_the_boards(built, tmp_path, monkeypatch, variables):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    made = image.build(MODEL, board.load("brd2601b"), tmp_path)
+    assert made.elf.with_suffix(".bin").read_bytes() == built.elf.with_suffix(".bin").read_bytes()
+
+
 def _takes_turns(folder: Path, together: Path, times: int) -> int:
     """Enters the folder so often; how often another process was in it as well."""
     met = 0
