@@ -143,7 +143,13 @@ static bool is_due(audio_loop_t *loop, size_t backlog) {
     if (statistics->columns == loop->config->frontend->frames) {
         loop->due = statistics->samples;
     }
-    if (statistics->samples < loop->due || backlog > period) {
+    if (statistics->samples < loop->due) {
+        if (loop->due - statistics->samples > period) { /* which has become shorter since */
+            loop->due = statistics->samples + period;
+        }
+        return false;
+    }
+    if (backlog > period) {
         return false;
     }
     uint64_t missed = (statistics->samples - loop->due) / period;

@@ -195,6 +195,17 @@ def test_parameters(device):
     assert commands.parameters(device) == values
 
 
+def test_a_shorter_latency_does_not_wait_for_the_end_of_a_long_one(device):
+    def set_latency(ms: int) -> None:
+        device.request(m.ParameterSet(name="latency_ms", kind=m.ParameterKind.INTEGER, integers=(ms,)))
+
+    set_latency(500_000)
+    device.request(m.StreamSet(events=m.Stream.SCORES))
+    assert len(collect(device, m.Scores, 2.5)) == 1  # when the first window is full
+    set_latency(200)
+    assert len(collect(device, m.Scores, 1.0)) in (4, 5)
+
+
 def test_statistics_and_log_stream(device, machine):
     device.request(m.StreamSet(events=m.Stream.STATISTICS | m.Stream.LOG, interval_ms=500))
     machine.uart_write(b"stall 1500\n")
@@ -220,6 +231,16 @@ def test_profile(device, pipeline):
     for wrong in ({"first": 99}, {"repetitions": 1001}):  # the board would be deaf for as long as those take
         with pytest.raises(DeviceError, match="first, count or repetitions"):
             commands.profile(device, **wrong)
+
+
+def test_injected_audio_begins_anew_after_a_profile(device):
+    """As PROTOCOL.md says."""
+    device.request(m.SourceSet(source=m.Source.AUDIO))
+    device.request(m.InjectAudio(index=0, samples=(1,) * 100))
+    list(device.converse(m.ProfileRun(count=1, repetitions=1), m.ProfileEnd, timeout_s=1.0))
+    with pytest.raises(DeviceError, match="samples are missing"):
+        device.request(m.InjectAudio(index=100, samples=(1,) * 100))
+    device.request(m.InjectAudio(index=0, samples=(1,) * 100))
 
 
 def test_a_refusal_that_was_lost_is_told_again_with_its_reason(device):
