@@ -11,8 +11,11 @@ re-packs the model and imports the FlatBuffer schema when called.
 
 from __future__ import annotations
 
+import io
 import math
 import struct
+import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -74,12 +77,13 @@ def write_parameters(tflite: bytes, params: Mapping[str, Value], *, description:
 
     The type of a key is the one in ``params.types`` (a :class:`Parameters`), else the one the model
     stored it with, else the smallest that holds the value; a type that cannot hold its value is an
-    error. ``description`` replaces the model's own description where given.
+    error. ``description`` replaces the model's own description where given. Files that TensorFlow Lite's
+    metadata writer has put behind the model (labels, say, in an archive) stay there.
     """
     stored = read_parameters(tflite).types
     given = params.types if isinstance(params, Parameters) else {}
     types = {key: given.get(key) or _keep(stored.get(key), value) for key, value in params.items()}
-    return _repack(tflite, dictionary_bytes(params, types), description)
+    return _with_files_of(tflite, _repack(tflite, dictionary_bytes(params, types), description))
 
 
 def infer_type(key: str, value: Value) -> str:
@@ -267,6 +271,22 @@ def _write_value(builder: Any, type_name: str, value: Any) -> int:
     builder.StartObject(1)
     builder.PrependUOffsetTRelativeSlot(0, offset, 0)
     return builder.EndObject()
+
+
+def _with_files_of(before: bytes, tflite: bytes) -> bytes:
+    """The model with the archive behind it that it had before: a ZIP is found from its end, and places in it
+    count from the file's beginning, so it is written anew."""
+    if not zipfile.is_zipfile(io.BytesIO(before)):
+        return tflite
+    whole = io.BytesIO(tflite)
+    try:
+        with zipfile.ZipFile(io.BytesIO(before)) as old, zipfile.ZipFile(whole, "a") as new:
+            for entry in old.infolist():
+                new.writestr(entry, old.read(entry))
+            new.comment = old.comment
+    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, ValueError, OSError, zlib.error) as error:
+        raise TokayError(f"the files behind the model are damaged and cannot be kept: {error}") from error
+    return whole.getvalue()
 
 
 def _repack(tflite: bytes, blob: bytes, description: str | None) -> bytes:

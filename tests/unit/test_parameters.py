@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import math
 import random
 import struct
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -100,6 +102,33 @@ def test_weights_stay_and_are_aligned() -> None:
     assert bytes(range(37)) in [data for _, data in places]
     assert all(offset % 16 == 0 for offset, _ in places)
     assert write_parameters(model, read_parameters(model)) == model
+
+
+@pytest.mark.parametrize("kind", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_files_behind_the_model_stay(kind: int) -> None:
+    """As TensorFlow Lite's metadata writer puts labels there."""
+    labels = "on\noff\n" * 50
+    file = io.BytesIO(tiny_model())
+    with zipfile.ZipFile(file, "a", kind) as archive:
+        archive.writestr("labels.txt", labels)
+        archive.comment = b"by hand"
+    model = write_parameters(file.getvalue(), {"name": "x" * 100})
+    assert read_parameters(model) == {"name": "x" * 100}
+    with zipfile.ZipFile(io.BytesIO(model)) as archive:
+        assert archive.testzip() is None and archive.comment == b"by hand"
+        assert archive.read("labels.txt").decode() == labels
+        alone = write_parameters(tiny_model(), {"name": "x" * 100})
+        assert archive.getinfo("labels.txt").header_offset == len(alone)
+    assert write_parameters(model, read_parameters(model)) == model
+
+
+def test_damaged_files_behind_the_model_are_not_dropped() -> None:
+    file = io.BytesIO(tiny_model())
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.writestr("labels.txt", "on off")
+    damaged = file.getvalue().replace(b"on off", b"on of!")
+    with pytest.raises(TokayError, match="the files behind the model are damaged"):
+        write_parameters(damaged, {"a": 1})
 
 
 def test_description() -> None:
