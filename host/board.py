@@ -21,10 +21,11 @@ _PIN = re.compile(r"P([A-D])(\d|[1-9]\d)")
 _TEXT = re.compile(r"[ -!#-\[\]-~]{1,24}")  # in a C string, and in a message of the link
 _PIN_NAME = None  # stands for a pin where other fields have their least and greatest value
 _U32 = 2**32 - 1
+_LEAST_BAUD = 9600  # slower, a frame takes longer than commands wait for its answer
 _FIELDS: dict[str, dict[str, tuple[int, int] | None]] = {
     "clocks": {"hfxo_hz": (1, _U32), "hfxo_ctune": (0, 255), "core_hz": (1, _U32)},
     "memory": {"stack_bytes": (8, 256 * 1024)},
-    "vcom": {"tx": _PIN_NAME, "rx": _PIN_NAME, "baud": (300, 2_000_000)},
+    "vcom": {"tx": _PIN_NAME, "rx": _PIN_NAME, "baud": (_LEAST_BAUD, 2_000_000)},
     "microphone": {
         "clock": _PIN_NAME, "data": _PIN_NAME, "word_select": _PIN_NAME, "power": _PIN_NAME,
         "wake_up_frames": (0, _U32), "minimum_hz": (1, _U32), "maximum_hz": (1, _U32),

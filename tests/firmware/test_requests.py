@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
 from codegen.parameters import write_parameters
-from host import board, demo
+from host import board, demo, image
 from host.audio import read_audio
 from host.device import commands
 from host.device import messages as m
 from host.device.device import Device, DeviceError
 from host.device.simulator import SimulatorTransport
-from host.image import build
 from host.pipeline import Pipeline
 from host.simulator.machine import Machine
 from tests.tflite_builder import NetworkBuilder
@@ -312,8 +312,8 @@ def test_columns_that_no_message_holds_are_not_sent(tmp_path):
     }  # fmt: skip
     model = tmp_path / "wide.tflite"
     model.write_bytes(write_parameters(n.build([x], [y]), parameters))
-    image = build(str(model), board.load("brd2601b"), tmp_path / "image")
-    with Device(SimulatorTransport(Machine(image.elf)), session_id=1) as device:
+    made = image.build(str(model), board.load("brd2601b"), tmp_path / "image")
+    with Device(SimulatorTransport(Machine(made.elf)), session_id=1) as device:
         device.connect()
         device.request(m.StreamSet(events=m.Stream.SCORES | m.Stream.FEATURES | m.Stream.SPECTROGRAM))
         device.request(m.SourceSet(source=m.Source.AUDIO))
@@ -321,3 +321,16 @@ def test_columns_that_no_message_holds_are_not_sent(tmp_path):
         found = collect(device, m.Message, 1.0)
     assert any(isinstance(event, m.Scores) for event in found)
     assert not any(isinstance(event, m.Features | m.Spectrogram) for event in found)
+
+
+def test_the_slowest_serial_line_that_a_board_may_have_is_fast_enough(tmp_path):
+    shutil.copytree(board.folder("brd2601b"), tmp_path / "slow")
+    description = tmp_path / "slow" / "board.toml"
+    description.write_text(description.read_text().replace("baud = 115200", f"baud = {board._LEAST_BAUD}"))
+    slow = str(tmp_path / "slow")
+    made = image.build(MODEL, board.load(slow), tmp_path / "image")
+    with Device(SimulatorTransport(Machine(made.elf, board=slow)), session_id=1) as device:
+        device.connect()
+        device.request(m.SourceSet(source=m.Source.AUDIO))
+        assert commands.inject_audio(device, noise(2_000)) == 2_000
+        assert device.counters.lost == 0
