@@ -19,7 +19,7 @@ FIRMWARE = ROOT / "firmware"
 MODEL = ROOT / "host" / "models" / "keyword_spotting_on_off.tflite"
 AUDIO = ROOT / "host" / "models" / "demo" / "on_off.wav"
 TOOLS = Path(sys.executable).parent
-STRICT = "-Wall -Wextra -Wconversion -Wshadow -Wpedantic -Werror"
+STRICT = "-Wall -Wextra -Wconversion -Wshadow -Wundef -Wpedantic -Werror"
 
 PROJECT = """
 cmake_minimum_required(VERSION 3.20)

@@ -48,7 +48,7 @@ static inline __attribute__((always_inline)) void add_all(scaled_add_t s, const 
         if (!rounded) {
             scaled = m33_multiply_high_round_add(doubled, s.multiplier, 0);
         } else {
-#if NN_SINGLE_ROUNDING
+#ifdef NN_SINGLE_ROUNDING
             scaled = m33_multiply_high_add(doubled, s.multiplier, s.rounding) >> s.bits;
 #else
             const int32_t rounding = s.rounding + (doubled >> 31);

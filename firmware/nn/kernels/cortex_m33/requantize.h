@@ -76,7 +76,7 @@ static inline bool m33_prepare_channels(m33_channel_t *out, const nn_channel_t *
 static inline int32_t m33_requantize(int32_t sum, const m33_channel_t *channel)
 {
     const int32_t doubled = channel->doubled_bias + sum * 2;
-#if NN_SINGLE_ROUNDING
+#ifdef NN_SINGLE_ROUNDING
     const int32_t scaled = m33_multiply_high_add(doubled, channel->multiplier, channel->rounding);
 #else
     const int32_t rounding = channel->rounding + (doubled >> 31);

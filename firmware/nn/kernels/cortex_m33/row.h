@@ -60,7 +60,7 @@ typedef struct m33_row {
     "smlabt r3, r10, " k12 ", r3\n"
 
 /* r10 is the multiplier, r11 the rounding; lr is scratch. */
-#if NN_SINGLE_ROUNDING
+#ifdef NN_SINGLE_ROUNDING
 #define M33_ROW_SCALE(s) "smmla " s ", " s ", r10, r11\n"
 #else
 #define M33_ROW_SCALE(s) "add lr, r11, " s ", asr #31\n" "smmlar " s ", " s ", r10, lr\n"

@@ -63,7 +63,7 @@ static inline uint32_t m33_tile_skip(int32_t steps)
     mac    " r3, r9, r11" a3 "\n"
 
 /* r8 is scratch, r9 the multiplier, r10 the rounding. */
-#if NN_SINGLE_ROUNDING
+#ifdef NN_SINGLE_ROUNDING
 #define M33_TILE_SCALE(s) "smmla  " s ", " s ", r9, r10\n"
 #else
 #define M33_TILE_SCALE(s) "add    r8, r10, " s ", asr #31\n" "smmlar " s ", " s ", r9, r8\n"
