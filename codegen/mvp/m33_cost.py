@@ -72,8 +72,8 @@ def _depthwise_conv_2d(o: DepthwiseConv2DOptions, inputs: int) -> float:
     kernel = (o.kernel_height, o.kernel_width, o.dilation_height, o.dilation_width)
     if kernel == (3, 3, 1, 1) and o.stride_height == o.stride_width <= 2 and _plain(o):
         return 27 * o.output_height * o.output_width * o.output_channels + 480 * o.output_channels + 300
-    taps = o.kernel_height * o.kernel_width
-    return positions * o.output_channels * (6.2 * taps + 81) + 7.3 * inputs + 590
+    taps, output = o.kernel_height * o.kernel_width, 56 if _plain(o) else 95
+    return positions * o.output_channels * (6.2 * taps + output) + 7 * inputs + 800
 
 
 def _fully_connected(o: FullyConnectedOptions) -> float:
@@ -102,10 +102,11 @@ def _mean(o: MeanOptions, inputs: int) -> float:
 
 
 def _elementwise(o: AddOptions | MulOptions, kernel: str) -> float:
+    """For each output and, where they are gone through, each row of them."""
     if kernel == "mul":
-        each = (27 if o.broadcast else 17) if _plain(o) else 57
-    elif kernel == "add" and _plain(o) and not o.broadcast:
-        each = 20
+        each, row = (17, 66 * o.broadcast) if _plain(o) else (49, 48)
+    elif kernel == "add" and _plain(o):
+        each, row = 20, 80 * o.broadcast
     else:
-        each = 112 if o.broadcast else 107
-    return each * o.elements + 270
+        each, row = 104, 55
+    return each * o.elements + row * o.elements // o.shape[3] + 250

@@ -146,6 +146,27 @@ def test_estimates_of_cycles(bench, name, shape, kernel, step, activation):
     assert 0.6 <= cortex_m33_cycles(model.layers[0], int(np.prod(shape))) / measured <= 1.6
 
 
+@pytest.mark.parametrize("name", ["ADD", "MUL"])
+@pytest.mark.parametrize("activation", [0, 3])
+@pytest.mark.parametrize("axes", [[1], [2], [3]])
+def test_estimates_of_repeated_operands(bench, name, activation, axes):
+    n = NetworkBuilder()
+    shape = (1, 15, 12, 8)
+    repeated = tuple(1 if d in axes else size for d, size in enumerate(shape))
+    x, mean = n.tensor(shape, scale=0.05), n.tensor(repeated, scale=0.04)
+    n.operator("MEAN", [x, n.tensor((1,), "int32", data=np.array(axes))], [mean], "ReducerOptions",
+               keepDims=True)  # fmt: skip
+    y = n.tensor(shape, scale=0.1)
+    n.operator(name, [x, mean], [y], f"{name.title()}Options", fusedActivationFunction=activation)
+    model = Model(n.build([x], [y]))
+    values = inputs(model, 1)[0]
+    run = bench.run(model.plan, values)[1]
+    np.testing.assert_array_equal(run.output, model.invoke(values))
+    assert 0.6 <= cortex_m33_cycles(model.layers[1], int(np.prod(shape))) / run.cycles <= 1.6
+    if name == "ADD" and activation == 0:
+        assert run.cycles < 40 * np.prod(shape)
+
+
 # Exact instruction counts of the shipped model's layers, by the compiler that this is developed with.
 # They may fall; a rise needs a reason.
 PINNED_COMPILER = "12.2.1"
