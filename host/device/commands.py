@@ -99,8 +99,10 @@ def write_tensor(device: Device, tensor: int, data: bytes) -> None:
 
 
 def inject_features(device: Device, features: NDArray[np.int8]) -> None:
-    """Puts the network's whole input in place (source must be ``none``)."""
-    values = np.ascontiguousarray(features, dtype=np.int8).ravel()
+    """Puts the network's whole input in place (source must be ``none``). TokayError if it is not int8."""
+    values = np.ascontiguousarray(features).ravel()
+    if values.dtype != np.int8:
+        raise TokayError(f"features must be int8, not {values.dtype}")
     room = m.InjectFeatures.room("values")
     for at in range(0, values.size, room):
         device.request(m.InjectFeatures(offset=at, values=tuple(values[at : at + room].tolist())))
@@ -118,9 +120,12 @@ def inject_audio(
     """Feeds the audio loop (source ``audio``); returns the index after the last sample.
 
     Detections and scores arrive as events meanwhile. The device takes samples as fast as it can
-    work on them, not in real time. Raises DeviceTimeout if it takes none for ``timeout_s``.
+    work on them, not in real time. Raises DeviceTimeout if it takes none for ``timeout_s``, TokayError if
+    the samples are not int16[n].
     """
-    samples = np.asarray(samples, dtype=np.int16)
+    samples = np.asarray(samples)
+    if samples.dtype != np.int16 or samples.ndim != 1:
+        raise TokayError(f"audio must be int16[n], not {samples.dtype}{list(samples.shape)}")
     room = m.InjectAudio.room("samples")
     for at in range(0, max(1, samples.size), room):
         piece = samples[at : at + room]

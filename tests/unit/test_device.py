@@ -59,6 +59,20 @@ def test_tensors_and_inference() -> None:
         commands.read_tensor(device, 9)
 
 
+@pytest.mark.parametrize(
+    "audio", [np.linspace(-1, 1, 500), np.full(500, 40000), np.zeros((250, 2), np.int16)]
+)
+def test_audio_and_features_of_another_type_are_refused(audio: np.ndarray) -> None:
+    """Converted, floats of full scale would be silence, and too large values others."""
+    machine = FakeMachine()
+    device = connected(machine)
+    with pytest.raises(TokayError, match="audio must be one channel of int16, not"):
+        commands.inject_audio(device, audio)
+    with pytest.raises(TokayError, match="features must be int8, not"):
+        commands.inject_features(device, audio)
+    assert not machine.audio and "inject_features" not in machine.done
+
+
 def test_audio_waits_while_the_device_is_busy() -> None:
     machine = FakeMachine()
     device = connected(machine)
