@@ -152,10 +152,11 @@ def _list(parameters: Mapping[str, Any], name: str, kind: type | UnionType) -> l
 
 def _thresholds(parameters: Mapping[str, Any], count: int) -> tuple[int, ...]:
     listed = _list(parameters, "detection_threshold_list", int | float)
-    values = listed or [parameters.get("detection_threshold", 185)] * count
+    name = "detection_threshold_list" if listed else "detection_threshold"
+    values = listed or [parameters.get(name, 185)] * count
     if len(values) != count:
-        raise TokayError(f"detection_threshold_list has {len(values)} values for {count} classes")
-    return tuple(_integer({"detection_threshold": value}, "detection_threshold", 0, 255) for value in values)
+        raise TokayError(f"{name} has {len(values)} values for {count} classes")
+    return tuple(_integer({name: value}, name, 0, 255) for value in values)
 
 
 def _q8(parameters: Mapping[str, Any], name: str, default: float) -> int:

@@ -94,7 +94,8 @@ def test_what_should_be_a_list_is_refused_with_its_name(key: str, value: object)
 @pytest.mark.parametrize(
     "change, reason",
     [
-        ("detection_threshold=999", "detection_threshold"),
+        ("detection_threshold=999", "detection_threshold=999 is not an integer from 0 to 255"),
+        ("detection_threshold_list=1,2,3,999", "detection_threshold_list=999 is not an integer"),
         ("suppression_ms=-5", "suppression_ms"),
         ("minimum_count=5", "minimum_count asks for 5 inferences, the averaging window of 300 ms holds 4"),
         ("latency_ms=400", "minimum_count asks for 3 inferences, the averaging window of 300 ms holds 1"),
