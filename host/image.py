@@ -44,7 +44,7 @@ _INPUTS = (
     (SOURCES, "CMakeLists.txt"), (SOURCES, "firmware/**/*"), (PACKAGES, "codegen/**/*"),
     (PACKAGES, "host/generation.py"), (PACKAGES, "host/image.py"), (PACKAGES, "host/board.py"),
     (PACKAGES, "host/model_layout.py"), (PACKAGES, "host/stack.py"), (PACKAGES, "host/summary.py"),
-    (PACKAGES, "host/simulator/mvp/timing.*"),
+    (PACKAGES, "host/simulator/mvp/__init__.py"), (PACKAGES, "host/simulator/mvp/timing.*"),
 )  # fmt: skip
 # The large variables, by what they are for.
 _PARTS = {

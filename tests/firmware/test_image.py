@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import inspect
 import json
 import multiprocessing
 import os
@@ -16,6 +17,7 @@ import pytest
 from host import board, build, cli, flash, image, model_files, places, stack
 from host.errors import TokayError
 from host.flashing import images
+from host.simulator.mvp import worst_cycles
 
 MODEL = "keyword_spotting_on_off"
 needs_compiler = pytest.mark.skipif(
@@ -73,6 +75,12 @@ def test_same_bytes_from_another_folder_and_fast_the_second_time(built, tmp_path
     before = again.elf.stat().st_mtime_ns
     image.build(MODEL, board.load("brd2601b"), tmp_path / "elsewhere")
     assert again.elf.stat().st_mtime_ns == before
+
+
+def test_what_decides_between_programs_is_of_an_images_inputs():
+    """Code generation takes the layers' cycles from the simulator's side."""
+    files = {path for folder, pattern in image._INPUTS for path in folder.glob(pattern)}
+    assert Path(inspect.getfile(worst_cycles)) in files
 
 
 @needs_compiler
