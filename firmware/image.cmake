@@ -4,6 +4,7 @@
 #   TOKAY_MODEL_DIR   what host.compile wrote; without it the bring-up image is built
 #   TOKAY_ACCELERATOR mvp or none: whether the chip's accelerator is used
 #   TOKAY_STACK_BYTES the stack that the linker reserves
+#   TOKAY_VERSION     what the image says of its version
 #   TOKAY_SWAPPABLE   whether the image takes models from flash slots
 #   TOKAY_MODEL_SLOTS instead of an image: the model alone, for slots at these addresses
 #   TOKAY_MODEL_LAYOUT what models and firmware must agree in, see host.model_image

@@ -16,6 +16,8 @@ if(TOKAY_SWAPPABLE)
 else()
   list(FILTER app EXCLUDE REGEX "/model_slots\\.c$")
 endif()
+set_source_files_properties(firmware/app/requests.c PROPERTIES COMPILE_DEFINITIONS
+  "TOKAY_VERSION=\"${TOKAY_VERSION}\"")
 file(GLOB link CONFIGURE_DEPENDS firmware/link/*.c)
 
 add_executable(tokay ${app} ${link}

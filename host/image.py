@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
+import importlib.metadata
 import json
 import os
 import re
@@ -106,7 +107,7 @@ def build(
     variant += "-flash" if accelerator == "mvp" and mvp_weights == "flash" else ""
     variant += "-swappable" if swappable else ""
     folder = build_folder(output, board, variant)
-    inputs = _inputs(model, repr((name, board, accelerator, mvp_weights, swappable)))
+    inputs = _inputs(model, repr((name, board, accelerator, mvp_weights, swappable, _version())))
     with alone_in(folder):
         record = _record(folder)
         known = _known_image(folder, record, inputs)
@@ -127,8 +128,8 @@ def build(
             generation.write(generated.files, folder / "model")
             described = _described(generated, misfit, board)
         _write_if_changed(folder / "board" / "board_config.h", boards.header(board))
-        swap = [f"-DTOKAY_SWAPPABLE={int(swappable)}"]
-        cmake(folder, board, None if model is None else folder / "model", accelerator, verbose, swap)
+        more = [f"-DTOKAY_SWAPPABLE={int(swappable)}", f"-DTOKAY_VERSION={_version()}"]
+        cmake(folder, board, None if model is None else folder / "model", accelerator, verbose, more)
         made = _measure(folder, board, None if model is None else name, accelerator, described)
         record = {"inputs": inputs, "files": _digests(made.elf), "image": made.as_json()}
         cli.write_atomic(folder / _RECORD, json.dumps(record))
@@ -189,6 +190,14 @@ def _inputs(model: str | None, options: str) -> str:
                 digest.update(f"{path.relative_to(folder)}\0{path.stat().st_size}\0".encode())
                 digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def _version() -> str:
+    """What the firmware says of its own version: that of the package, where it was installed as one."""
+    try:
+        return importlib.metadata.version("tokay")
+    except importlib.metadata.PackageNotFoundError:
+        return "development"
 
 
 def _compiler() -> str | None:

@@ -3,10 +3,6 @@
 
 #include "application_state.h"
 
-#ifndef TOKAY_VERSION
-#define TOKAY_VERSION "development"
-#endif
-
 static void send_hello(application_t *app, uint16_t request) {
     message_hello_t hello = {
         .request = request,

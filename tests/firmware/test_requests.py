@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import shutil
 from collections.abc import Iterator
 
@@ -60,6 +61,7 @@ def collect(device: Device, kind: type, seconds: float = 0.5) -> list:
 def test_hello(device, built, pipeline):
     hello = device.hello
     assert (hello.protocol, hello.board, hello.part) == (m.VERSION, "brd2601b", "EFR32MG24B310F1536IM48")
+    assert hello.firmware == importlib.metadata.version("tokay")
     assert hello.model_hash.hex() == pipeline.model.plan.sha256[:32]
     assert hello.arena_bytes == pipeline.model.plan.memory.arena_bytes
     assert hello.layer_count == len(pipeline.model.layers)
