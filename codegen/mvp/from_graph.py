@@ -9,7 +9,7 @@ import numpy as np
 from codegen.fixed_point import activation_range
 from codegen.graph import Graph, Operator
 from codegen.lookups import activation_of, bias_of, channel_scales, padding_of, reduced_axes
-from codegen.mvp.kernels.conv_2d import Conv2D
+from codegen.mvp.kernels.conv_2d_layer import Conv2D
 from codegen.mvp.kernels.elementwise import Dimension, Elementwise
 from codegen.mvp.kernels.pool import Pool
 from codegen.windows import pad_before, reduction_window

@@ -9,7 +9,8 @@ import pytest
 
 from codegen.mvp.kernels import conv_2d as conv
 from codegen.mvp.kernels import depthwise_conv_2d as depthwise
-from codegen.mvp.kernels.conv_2d import VARIANTS, Conv2D
+from codegen.mvp.kernels.conv_2d import VARIANTS
+from codegen.mvp.kernels.conv_2d_layer import Conv2D
 from codegen.mvp.kernels.elementwise import Elementwise, elementwise
 from codegen.mvp.kernels.fully_connected import as_convolution, build_fully_connected, fully_connected
 from codegen.mvp.kernels.layer import ADDRESS_WORDS, NOMINAL, NOMINAL_FLASH, MvpLayer, Placement, Refusal

@@ -21,7 +21,7 @@ from codegen.mvp.isa import MAX_COUNT, Type
 from codegen.mvp.kernels import conv_2d as convolution
 from codegen.mvp.kernels import depthwise_strided as strided
 from codegen.mvp.kernels import tables
-from codegen.mvp.kernels.conv_2d import Conv2D, Variant
+from codegen.mvp.kernels.conv_2d_layer import Conv2D, Variant
 from codegen.mvp.kernels.layer import NOMINAL, NOMINAL_FLASH, Cycles, MvpLayer, Placement, Refusal, checked
 from codegen.mvp.kernels.prescale import prescale
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from codegen.mvp.assembler import Program
 from codegen.mvp.isa import MAX_COUNT, Type
 from codegen.mvp.kernels import tables
-from codegen.mvp.kernels.conv_2d import Conv2D
+from codegen.mvp.kernels.conv_2d_layer import Conv2D
 from codegen.mvp.kernels.layer import Placement
 from codegen.mvp.kernels.tables import PRESCALE
 

@@ -13,7 +13,8 @@ from dataclasses import replace
 import numpy as np
 
 from codegen.mvp.isa import MAX_COUNT
-from codegen.mvp.kernels.conv_2d import VARIANTS, Conv2D, Variant, build, conv_2d
+from codegen.mvp.kernels.conv_2d import VARIANTS, build, conv_2d
+from codegen.mvp.kernels.conv_2d_layer import Conv2D, Variant
 from codegen.mvp.kernels.layer import Cycles, MvpLayer, Placement, Refusal
 
 _BY_ROWS = tuple(replace(variant, by_rows=True) for variant in VARIANTS if variant.lanes == 1)
