@@ -16,8 +16,10 @@ if(TOKAY_SWAPPABLE)
 else()
   list(FILTER app EXCLUDE REGEX "/model_slots\\.c$")
 endif()
-set_source_files_properties(firmware/app/requests.c PROPERTIES COMPILE_DEFINITIONS
-  "TOKAY_VERSION=\"${TOKAY_VERSION}\"")
+if(TOKAY_VERSION)
+  set_source_files_properties(firmware/app/requests.c PROPERTIES COMPILE_DEFINITIONS
+    "TOKAY_VERSION=\"${TOKAY_VERSION}\"")
+endif()
 file(GLOB link CONFIGURE_DEPENDS firmware/link/*.c)
 
 add_executable(tokay ${app} ${link}

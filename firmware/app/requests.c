@@ -3,6 +3,11 @@
 
 #include "application_state.h"
 
+/* What an image says of itself; host.build gives the package's version. */
+#ifndef TOKAY_VERSION
+#define TOKAY_VERSION "development"
+#endif
+
 static void send_hello(application_t *app, uint16_t request) {
     message_hello_t hello = {
         .request = request,

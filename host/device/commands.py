@@ -125,7 +125,7 @@ def inject_audio(
     """
     samples = np.asarray(samples)
     if samples.dtype != np.int16 or samples.ndim != 1:
-        raise TokayError(f"audio must be int16[n], not {samples.dtype}{list(samples.shape)}")
+        raise TokayError(f"audio must be one channel of int16, not {samples.dtype} {list(samples.shape)}")
     room = m.InjectAudio.room("samples")
     for at in range(0, max(1, samples.size), room):
         piece = samples[at : at + room]
