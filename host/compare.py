@@ -83,6 +83,10 @@ def main(argv: Sequence[str]) -> int:
         choices=["none", "mvp"],
         help="what the PC computes like, if not like the --accelerator of the target",
     )
+    p.add_argument(
+        "--mvp-weights", choices=["ram", "flash"], default="ram",
+        help="where the accelerator of the target reads weights (default: %(default)s)",
+    )  # fmt: skip
     target.add_options(p)
     args = p.parse_args(argv)
     target.check_options(p, args)
@@ -99,10 +103,11 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _compare_audio(args: Any) -> tuple[str, list[Stage]]:
-    plan = Model(args.model, args.accelerator).plan
-    pipeline = Pipeline(args.model, accelerator=args.reference or args.accelerator)
+    plan = Model(args.model, args.accelerator, mvp_weights=args.mvp_weights).plan
+    reference = args.reference or args.accelerator
+    pipeline = Pipeline(args.model, accelerator=reference, mvp_weights=args.mvp_weights)
     samples = read_audio(args.audio, pipeline.sample_rate_hz, resample=args.resample)
-    with target.connect(args, plan.sha256, args.image) as where:
+    with target.connect(args, plan.sha256, _image(args, listens=True)) as where:
         target.require_accelerator(where.device, args.accelerator)
         # A board may still have the options of an earlier command: both sides get the model's settings.
         with listening.applied(where.device, pipeline.settings):
@@ -110,19 +115,24 @@ def _compare_audio(args: Any) -> tuple[str, list[Stage]]:
 
 
 def _compare_layers(args: Any) -> tuple[str, list[Stage]]:
-    plan = Model(args.model, args.accelerator).plan
-    model = Model(args.model, args.reference or args.accelerator)
-    elf = args.image
-    if args.target != "device" and not args.replay and elf is None:
-        elf = target.build_image(
-            args.model, args.board, args.accelerator, listens=False, verbose=args.verbose
-        )
-    with target.connect(args, plan.sha256, elf) as where:
+    plan = Model(args.model, args.accelerator, mvp_weights=args.mvp_weights).plan
+    model = Model(args.model, args.reference or args.accelerator, mvp_weights=args.mvp_weights)
+    with target.connect(args, plan.sha256, _image(args, listens=False)) as where:
         target.require_accelerator(where.device, args.accelerator)
         try:
             return where.kind, [compare_layers(where.device, model, plan)]
         finally:
             listening.stop(where.device)
+
+
+def _image(args: Any, *, listens: bool) -> Path | None:
+    """The image to run, built if none was given; None where the target has one."""
+    if args.image or args.target == "device" or args.replay:
+        return args.image
+    return target.build_image(
+        args.model, args.board, args.accelerator, mvp_weights=args.mvp_weights, listens=listens,
+        verbose=args.verbose,
+    )  # fmt: skip
 
 
 def compare_layers(device: Device, model: Model, plan: Plan) -> Stage:

@@ -210,12 +210,14 @@ class AudioLoop:
 
 
 class Pipeline:
-    """A model with everything around it, by its own parameters; `overrides` replaces some by name."""
+    """A model with everything around it, by its own parameters; `overrides` replaces some by name.
+    `accelerator` and `mvp_weights` are the :class:`Model`'s."""
 
     def __init__(
-        self, model: Path | str | bytes, accelerator: str = "none", overrides: dict[str, Any] | None = None
-    ) -> None:
-        self.model = Model(model, accelerator)
+        self, model: Path | str | bytes, accelerator: str = "none", overrides: dict[str, Any] | None = None,
+        *, mvp_weights: str = "ram",
+    ) -> None:  # fmt: skip
+        self.model = Model(model, accelerator, mvp_weights=mvp_weights)
         check_types(self.model.plan.graph, self.model.plan.name)
         parameters = {**read_parameters(self.model.tflite), **(overrides or {})}
         frontend_parameters(parameters, "the model")

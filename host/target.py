@@ -89,11 +89,15 @@ def line_rate(args: Any) -> int:
 
 
 def build_image(
-    model: str, board: str, accelerator: str, *, listens: bool = True, verbose: bool = False
-) -> Path:
+    model: str, board: str, accelerator: str, *, mvp_weights: str = "ram", listens: bool = True,
+    verbose: bool = False,
+) -> Path:  # fmt: skip
     """Path of the image's ELF, built (again where something has changed) under build/."""
-    loaded = boards.load(board)
-    return images.build(model, loaded, accelerator=accelerator, listens=listens, verbose=verbose).elf
+    built = images.build(
+        model, boards.load(board), accelerator=accelerator, mvp_weights=mvp_weights, listens=listens,
+        verbose=verbose,
+    )  # fmt: skip
+    return built.elf
 
 
 def connect(args: Any, model_sha256: str, image: Path | None = None, timing: str = "ports") -> Target:

@@ -148,6 +148,7 @@ def test_layers_of_odd_channels_can_be_compared(tmp_path):
     path, out = tmp_path / "odd.tflite", tmp_path / "compare.json"
     path.write_bytes(odd_network())
     assert cli.run(compare.main, [str(path), "-a", "mvp", "--json", str(out)]) == 0
+    assert cli.run(compare.main, [str(path), "-a", "mvp", "--mvp-weights", "flash"]) == 0
     # Whoever feeds each layer what the core's gave finds no value more than one off.
     cli.run(compare.main, [str(path), "-a", "mvp", "--reference", "none", "--json", str(out)])
     first = json.loads(out.read_text())["first"]
