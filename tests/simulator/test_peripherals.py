@@ -351,6 +351,39 @@ def test_serial_port_through_dma(boot):
     assert words(machine, "left", 1) == [0]
 
 
+def test_a_copy_that_follows_a_transfer_to_a_serial_port_ends_by_itself(boot):
+    """Nobody touches the DMA meanwhile: the core sleeps."""
+    source = """
+    static uint32_t descriptor[3][4] __attribute__((aligned(16)));
+    static uint32_t from[8], to[2][8];
+    static uint8_t text[40];
+    volatile uint32_t interrupts;
+    void irq21(void) { interrupts++; CLR(0x40040050) = 1; }
+    static void copy(uint32_t n, uint32_t *to, uint32_t more, uint32_t link) {
+        descriptor[n][0] = 1 << 3 | 7 << 4 | 1 << 21 | 2 << 26 | more; descriptor[n][1] = (uint32_t)from;
+        descriptor[n][2] = (uint32_t)to; descriptor[n][3] = link;
+    }
+    int main(void) {
+        SET(0x40008064) = 3; SET(0x40008068) = 1 << 22;
+        REG(0x40008128) = 3; /* FSRCO */
+        REG(0x4B010004) = 1; REG(0x4B010030) = 256 * 9; REG(0x4B010038) = 4;
+        REG(0x40040004) = 1; SET(0x40040054) = 1; enable_irq(21);
+        for (int i = 0; i < 8; i++) from[i] = i + 1;
+        copy(0, to[0], 0, (uint32_t)descriptor[1] | 2);
+        descriptor[1][0] = (BYTES - 1) << 4 | 3 << 28; descriptor[1][1] = (uint32_t)text;
+        descriptor[1][2] = 0x4B010044; descriptor[1][3] = (uint32_t)descriptor[2] | 2;
+        copy(2, to[1], 1 << 20, 0);
+        REG(0x40044004) = 15 << 16 | 1; REG(0x40040070) = (uint32_t)descriptor[0]; REG(0x40040048) = 1;
+        while (interrupts == 0) WFI();
+        return 0;
+    }
+    """
+    for count in (3, 30):  # at once into the FIFO, and as the port sends
+        machine = boot(source.replace("BYTES", str(count)))
+        finish(machine)
+        assert words(machine, "to", 16) == [*range(1, 9)] * 2
+
+
 @pytest.mark.parametrize(
     ("write", "message"),
     [

@@ -120,6 +120,9 @@ static void serve(struct machine *m, uint32_t n, uint32_t units, bool takes_time
     if (takes_time) {
         REGISTER(m->ldma, CHBUSY) |= 1u << n;
         s->done_ps[n] = clock_after(m->now_ps, (uint64_t)units * CYCLES_PER_UNIT, clock_hclk_hz(m));
+        if (s->done_ps[n] < m->ldma->next) { /* who asks may be a port, and nobody looks at the channels then */
+            m->ldma->next = s->done_ps[n];
+        }
     } else {
         *word(m, n, W_CTRL) &= ~(0x7FFu << 4);
         finish(m, n);
@@ -210,7 +213,6 @@ static void advance(struct machine *m, struct peripheral *p) {
     struct ldma_state *s = p->state;
     /* What the microphone has sent by now is in memory before anybody looks at the channels. */
     usart_class.advance(m, m->usart);
-    uint64_t next = NEVER;
     bool finished = false;
     for (uint32_t n = 0; n < CHANNELS; n++) {
         while (s->done_ps[n] <= m->now_ps) {
@@ -220,10 +222,13 @@ static void advance(struct machine *m, struct peripheral *p) {
             *word(m, n, W_CTRL) &= ~(0x7FFu << 4);
             finish(m, n);
         }
-        next = s->done_ps[n] < next ? s->done_ps[n] : next;
     }
     if (finished) {
         eusart_dma_changed(m); /* a descriptor that waits for a port may be the next */
+    }
+    uint64_t next = NEVER;
+    for (uint32_t n = 0; n < CHANNELS; n++) {
+        next = s->done_ps[n] < next ? s->done_ps[n] : next;
     }
     REGISTER(p, STATUS) = (REGISTER(p, STATUS) & ~1u) | (REGISTER(p, CHBUSY) != 0 ? 1u : 0);
     p->next = next;
