@@ -375,12 +375,15 @@ def hear_simulated(
     samples: np.ndarray,
     sample_rate_hz: int,
     say: Callable[[str], None] = print,
+    *,
+    labels: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Plays int16 samples to an image in the simulator until it has heard all of them."""
+    """Plays int16 samples to an image in the simulator until it has heard all of them. ``labels`` as for
+    :func:`host.listening.microphone`."""
     with target.simulate(elf, board) as where:
         end_ms = 1000 * samples.size // sample_rate_hz
         play = target.player(where, board, samples)
-        heard = listening.microphone(where.device, listening.RESULTS, end_ms, play)
+        heard = listening.microphone(where.device, listening.RESULTS, end_ms, play, labels=labels)
         return {**collect(heard, say), **statistics(where)}
 
 
