@@ -74,18 +74,22 @@ def _touched(graph: Graph, group: Group, weights: str, cycles: Cycles) -> int:
         layer, choice = lower_operator(graph, op), _choose(graph, op, weights, cycles)
         costs = [_m33_cycles(graph, layer)]
         if isinstance(choice, Choice):
-            costs.append(choice.nominal.cost(cycles) + LAYER_CPU_CYCLES)
+            costs.append(_mvp_cycles(choice, cycles))
         total += min((cost for cost in costs if cost is not None), default=0)
     return total
+
+
+def _mvp_cycles(choice: Choice, cycles: Cycles) -> int:
+    return choice.nominal.cost(cycles) + LAYER_CPU_CYCLES
 
 
 def _m33_cycles(graph: Graph, layer: Layer) -> int | None:
     return cortex_m33_cycles(layer, graph.tensors[layer.inputs[0]].elements)
 
 
-def described_as(own: tuple[Layer, ...], given: tuple[Layer, ...], graph: Graph) -> tuple[Layer, ...]:
-    """The layers ``given``, with shapes and operations of the network's ``own``, which ``graph`` may have
-    widened: the options say so."""
+def described_as(own: tuple[Layer, ...], wide: tuple[Layer, ...], graph: Graph) -> tuple[Layer, ...]:
+    """The layers of a ``graph`` that was widened, with shapes and operations of the network's ``own``; the
+    options say where it was."""
     return tuple(
         replace(
             layer,
@@ -95,7 +99,7 @@ def described_as(own: tuple[Layer, ...], given: tuple[Layer, ...], graph: Graph)
             output_shape=before.output_shape,
             options_text=" ".join(filter(None, (before.options_text, _stored(graph.tensors[layer.output])))),
         )
-        for before, layer in zip(own, given, strict=True)
+        for before, layer in zip(own, wide, strict=True)
     )
 
 
@@ -105,7 +109,7 @@ def _stored(tensor: Tensor) -> str:
 
 def _compare(graph: Graph, layer: Layer, choice: Choice, cycles: Cycles) -> tuple[bool, str]:
     """Whether the accelerator is the cheaper place for a layer, and why."""
-    ours, m33 = choice.nominal.cost(cycles) + LAYER_CPU_CYCLES, _m33_cycles(graph, layer)
+    ours, m33 = _mvp_cycles(choice, cycles), _m33_cycles(graph, layer)
     if m33 is None:
         return True, ""
     reason = f"about {ours:,} cycles on the accelerator, {m33:,} on the Cortex-M33 (estimates)"

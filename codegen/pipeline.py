@@ -43,9 +43,11 @@ def compile_model(
     builds = {}
     if accelerator == "mvp":
         assert mvp_cycles is not None, "choosing among programs needs their cycles"
-        graph = with_even_channels(graph, mvp_weights, mvp_cycles)
-        given, builds = give_to_mvp(graph, lower(graph, rounding), mvp_weights, mvp_cycles)
-        layers = described_as(layers, given, graph)
+        wide = with_even_channels(graph, mvp_weights, mvp_cycles)
+        if wide is not graph:
+            layers = described_as(layers, lower(wide, rounding), wide)
+            graph = wide
+        layers, builds = give_to_mvp(graph, layers, mvp_weights, mvp_cycles)
     memory = plan_memory(graph, layers)
     return build_plan(
         graph,
