@@ -20,7 +20,6 @@ from codegen.application import ApplicationSettings
 from host.detector import apply_gain
 from host.device import commands
 from host.device import messages as m
-from host.device.codec import Array
 from host.device.device import Device, Gap, Restarted
 from host.device.device import Event as DeviceEvent
 from host.device.recording import Replay
@@ -90,7 +89,7 @@ def _start(
 def reported(streams: m.Stream, channels: int) -> m.Stream:
     """Those of the streams that a device reports of so many channels: a message holds a column."""
     for stream, message in ((m.Stream.SPECTROGRAM, m.Spectrogram), (m.Stream.FEATURES, m.Features)):
-        if any(isinstance(field, Array) and channels > field.maximum for field in message.LAYOUT):
+        if channels > message.room("values"):
             streams &= ~stream
     return streams
 
