@@ -48,12 +48,17 @@ static uint64_t hfrco_free_hz(const struct machine *m) {
 
 static bool dpll_locked(const struct machine *m) { return (REGISTER(m->dpll, DPLL_STATUS) & RDY) != 0; }
 
+/* What the loop makes of the crystal: (N + 1) / (M + 1) of it. */
+static uint64_t dpll_hz(const struct machine *m) {
+    uint64_t factor = REGISTER(m->dpll, DPLL_CFG1);
+    return m->crystal_hz * (((factor >> 16) & 0xFFFu) + 1u) / ((factor & 0xFFFu) + 1u);
+}
+
 static uint64_t hfrco_hz(const struct machine *m) {
     if (!dpll_locked(m) || !hfxo_ready(m)) {
         return hfrco_free_hz(m);
     }
-    uint64_t factor = REGISTER(m->dpll, DPLL_CFG1);
-    return m->crystal_hz * (((factor >> 16) & 0xFFFu) + 1u) / ((factor & 0xFFFu) + 1u);
+    return dpll_hz(m);
 }
 
 static uint64_t group_hz(struct machine *m, uint32_t select) {
@@ -241,7 +246,7 @@ const struct peripheral_class hfrco_class = {hfrco_registers, NULL, hfrco_write,
 /* Whether the loop can reach the frequency asked for in the band that is set. */
 static uint32_t dpll_result(struct machine *m) {
     uint64_t factor = REGISTER(m->dpll, DPLL_CFG1);
-    uint64_t wanted = m->crystal_hz * (((factor >> 16) & 0xFFFu) + 1u) / ((factor & 0xFFFu) + 1u);
+    uint64_t wanted = dpll_hz(m);
     uint64_t band = hfrco_free_hz(m);
     if (((factor >> 16) & 0xFFFu) < 32u || wanted * 100u > band * 115u) {
         return 4u; /* LOCKFAILHIGH */
