@@ -42,6 +42,8 @@ _INTEGERS = {
 _VECTORS = {"int32_list": "i", "float_list": "f"}
 # The smallest type that holds an integer, unsigned before signed: what the vendor's tool stores.
 _INTEGER_CHOICE = ("u8", "i8", "u16", "i16", "i32", "u32", "i64", "u64")
+# Parameters that are lists, where the model does not have them yet.
+_KNOWN_LISTS = {"classes": "str_list", "detection_threshold_list": "int32_list"}
 
 Value = bool | int | float | str | bytes | list[str] | list[int] | list[float]
 
@@ -58,6 +60,32 @@ class Parameters(dict[str, Value]):
 
     def copy(self) -> Parameters:
         return Parameters(self, self.types)
+
+    def updated(self, given: Mapping[str, Value], remove: Sequence[str] = ()) -> Parameters:
+        """A copy with some removed and some put. TokayError for one to remove that is not there."""
+        changed = self.copy()
+        for key in remove:
+            if key not in changed:
+                raise TokayError(f"the model has no parameter {key!r}", hint=f"it has {', '.join(self)}")
+            del changed[key]
+            changed.types.pop(key, None)
+        for key, value in given.items():
+            changed.put(key, value)
+        return changed
+
+    def put(self, key: str, value: Value) -> None:
+        """Sets a parameter and its type: the one it has where the value fits it, a wider one for an integer
+        that outgrew it. TokayError for NaN and infinity, by which no parameter means anything and which
+        JSON cannot say, and for a value of another kind."""
+        for number in value if isinstance(value, list) else [value]:
+            if isinstance(number, float) and not math.isfinite(number):
+                raise TokayError(f"parameter {key}={value!r} is not a finite number")
+        self[key], self.types[key] = value, _fitting_type(key, value, self.type_of(key))
+
+    def type_of(self, key: str) -> str | None:
+        """The type that a parameter has or, where it is known to be a list, has to have."""
+        stored = self.types.get(key)
+        return stored if stored and stored.endswith("_list") else _KNOWN_LISTS.get(key, stored)
 
 
 def read_parameters(tflite: bytes) -> Parameters:
@@ -121,6 +149,24 @@ def check_type(key: str, value: Value, type_name: str) -> None:
         raise TokayError(f"parameter {key}: unknown type {type_name!r}", hint=f"one of {', '.join(TYPES)}")
     if not _holds(type_name, value):
         raise TokayError(f"parameter {key}={value!r} does not fit its type {type_name}")
+
+
+def _fitting_type(key: str, value: Value, stored: str | None) -> str:
+    """The stored type; a wider one of its kind for an integer that outgrew it; else the natural one."""
+    if stored is None:
+        return infer_type(key, value)
+    try:
+        check_type(key, value, stored)
+        return stored
+    except TokayError as error:
+        natural = infer_type(key, value)
+        if stored[0] not in "iu" or "int32_list" in (stored, natural):
+            raise
+        if natural[0] in "iu":
+            return natural
+        if natural == "f32":
+            raise TokayError(error.message, hint=f"--remove {key} as well to store it as f32") from error
+        raise
 
 
 def dictionary_bytes(params: Mapping[str, Value], types: Mapping[str, str] | None = None) -> bytes:

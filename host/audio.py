@@ -49,7 +49,12 @@ def read_audio(path: Path | str, sample_rate_hz: int, *, resample: bool = False)
         mono = soxr.resample(mono, rate, sample_rate_hz, quality="HQ")
         if mono.shape[0] == 0:
             raise TokayError(f"{path}: too short to resample to {sample_rate_hz} Hz")
-    return np.clip(np.rint(mono), -32768, 32767).astype(np.int16)
+    return to_int16(mono)
+
+
+def to_int16(signal: np.ndarray) -> np.ndarray:
+    """Rounded and saturated, as a microphone's converter does."""
+    return np.clip(np.rint(signal), -32768, 32767).astype(np.int16)
 
 
 def _stored(path: Path) -> tuple[np.ndarray, int]:

@@ -28,9 +28,10 @@ from host.dataset.folder import SPLITS
 from host.dataset.store import Store
 from host.detector import detector_settings
 from host.errors import TokayError
-from host.metrics import clips, operating_point, recordings, simulated, streams, subject, tables, trials
+from host.evaluation import clips, operating_point, subject, tables
+from host.evaluation.subject import Subject
+from host.metrics import recordings, simulated, streams, trials
 from host.metrics.streams import KeywordStream, Stream
-from host.metrics.subject import Subject
 from host.metrics.sweep import Limits, Suggestion, keywords_of, suggest
 from host.pipeline import Pipeline
 from host.progress import progress

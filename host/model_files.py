@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from host.errors import TokayError
+from host.places import MODELS
 
-MODELS_FOLDER = Path(__file__).resolve().parent / "models"
 _LARGEST = 64 << 20  # of a model inside an archive, so that a small archive cannot fill the memory
 
 
@@ -24,11 +24,11 @@ class ModelFile:
 def resolve(model: str) -> Path:
     """The file MODEL names; TokayError if there is none."""
     if "/" not in model and "\\" not in model and "." not in model:
-        path = MODELS_FOLDER / f"{model}.tflite"
+        path = MODELS / f"{model}.tflite"
         if path.is_file():
             return path
-        known = ", ".join(sorted(p.stem for p in MODELS_FOLDER.glob("*.tflite"))) or "none"
-        if (MODELS_FOLDER / f"{model.removesuffix('-test')}.py").is_file():
+        known = ", ".join(sorted(p.stem for p in MODELS.glob("*.tflite"))) or "none"
+        if (MODELS / f"{model.removesuffix('-test')}.py").is_file():
             raise TokayError(f"{model} has not been trained", hint=f"run: python -m host.train {model}")
         raise TokayError(f"no model named {model!r}", hint=f"known: {known}; or the path of a .tflite")
     path = Path(model)
@@ -41,7 +41,7 @@ def resolve(model: str) -> Path:
 
 def _trained(specification: Path) -> Path:
     """What training made of a specification."""
-    from host.training.specification import load
+    from host.specification import load
 
     path = load(str(specification)).made(".tflite")
     if not path.is_file():

@@ -17,6 +17,8 @@ PACKAGES = Path(__file__).resolve().parent.parent
 _INSTALLED = PACKAGES / "host" / "_sources"
 SOURCES = _INSTALLED if _INSTALLED.is_dir() else PACKAGES
 """The folder that holds ``CMakeLists.txt``, ``firmware`` and ``boards``."""
+MODELS = PACKAGES / "host" / "models"
+"""The folder of the shipped specifications and of what was made of them."""
 
 
 def cache_folder() -> Path:

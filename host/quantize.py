@@ -9,10 +9,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from host import cli
+from host import cli, specification
 from host.dataset import find
 from host.errors import TokayError
-from host.training import specification
 
 
 def main(argv: Sequence[str]) -> int:

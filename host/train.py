@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from host import cli
+from host import cli, specification
 from host.dataset import find, synthetic
 from host.dataset.store import Store
 from host.errors import TokayError
-from host.training import specification, work
-from host.training.specification import LoadedModel, Specification
+from host.specification import LoadedModel, Specification
+from host.training import work
 from host.training.work import Work
 
 
@@ -120,7 +120,7 @@ def _files(output: Path) -> tuple[Path, Path, Path]:
 def _accuracy(spec: Specification, store: Store, model: Any, tflite: bytes) -> dict[str, Any]:
     """By split, and by arithmetic."""
     from host.training import examples
-    from host.training.evaluation import evaluate_float, evaluate_int8
+    from host.training.accuracy import evaluate_float, evaluate_int8
 
     found: dict[str, Any] = {}
     for split in ("validation", "testing"):

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 from codegen.application import ApplicationSettings, settings_of
 from codegen.frontend import FrontendSettings, has_frontend
 from codegen.graph import Graph
-from codegen.parameters import Parameters, check_type, infer_type, read_parameters, write_parameters
+from codegen.parameters import Parameters, read_parameters, write_parameters
 from codegen.read import read_model
 from host import cli, model_files
 from host.detector import never_detects
@@ -23,8 +22,6 @@ from host.errors import TokayError
 
 _FFT_LENGTH = "fe.fft_length"
 _LISTS = {"str_list": str, "int32_list": int, "float_list": float}
-# Parameters that are lists, where the model does not have them yet.
-_KNOWN = {"classes": "str_list", "detection_threshold_list": "int32_list"}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -46,7 +43,7 @@ def main(argv: Sequence[str]) -> int:
     if not (given or args.remove or args.description is not None or args.output):
         _show(params, args.json)
         return 0
-    changed = apply(params, given, args.remove)
+    changed = params.updated(given, args.remove)
     followed = _follow_frontend(changed, given)
     _require_usable(model.tflite, params, changed)
     tflite = write_parameters(model.tflite, changed, description=args.description)
@@ -55,28 +52,6 @@ def main(argv: Sequence[str]) -> int:
     for key in (*given, *followed):
         print(f"{key}={changed[key]!r} ({changed.types[key]})", file=sys.stderr)
     return 0
-
-
-def apply(params: Parameters, given: dict[str, Any], remove: Sequence[str]) -> Parameters:
-    """The parameters with some set and some removed; a stored type is kept where the value fits it."""
-    changed = params.copy()
-    for key in remove:
-        if key not in changed:
-            raise TokayError(f"the model has no parameter {key!r}", hint=f"it has {', '.join(params)}")
-        del changed[key]
-        changed.types.pop(key, None)
-    for key, value in given.items():
-        _require_finite(key, value)
-        changed[key] = value
-        changed.types[key] = _fitting_type(key, value, _type(key, changed))
-    return changed
-
-
-def _require_finite(key: str, value: Any) -> None:
-    """Refuses NaN and infinity: no parameter means anything by them, and JSON cannot say them."""
-    for number in value if isinstance(value, list) else [value]:
-        if isinstance(number, float) and not math.isfinite(number):
-            raise TokayError(f"parameter {key}={value!r} is not a finite number")
 
 
 def _follow_frontend(changed: Parameters, given: Mapping[str, Any]) -> list[str]:
@@ -96,8 +71,7 @@ def _follow_frontend(changed: Parameters, given: Mapping[str, Any]) -> list[str]
             f"{_FFT_LENGTH} is {length}: it follows from fe.sample_rate_hz and fe.window_size_ms",
             hint="change those",
         )
-    changed[_FFT_LENGTH] = length
-    changed.types[_FFT_LENGTH] = _fitting_type(_FFT_LENGTH, length, changed.types[_FFT_LENGTH])
+    changed.put(_FFT_LENGTH, length)
     return [_FFT_LENGTH]
 
 
@@ -149,30 +123,6 @@ def parse_value(text: str, type_name: str | None) -> Any:
     return float(value) if type_name in ("f32", "f64") and isinstance(value, int) else value
 
 
-def _type(key: str, params: Parameters) -> str | None:
-    """The type that a parameter has or, where it is known to be a list, has to have."""
-    stored = params.types.get(key)
-    return stored if stored in _LISTS else _KNOWN.get(key, stored)
-
-
-def _fitting_type(key: str, value: Any, stored: str | None) -> str:
-    """The stored type; a wider one of its kind for an integer that outgrew it; else the natural one."""
-    if stored is None:
-        return infer_type(key, value)
-    try:
-        check_type(key, value, stored)
-        return stored
-    except TokayError as error:
-        natural = infer_type(key, value)
-        if stored[0] not in "iu" or "int32_list" in (stored, natural):
-            raise
-        if natural[0] in "iu":
-            return natural
-        if natural == "f32":
-            raise TokayError(error.message, hint=f"--remove {key} as well to store it as f32") from error
-        raise
-
-
 def _assignments(assignments: Sequence[str], params: Parameters) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for text in assignments:
@@ -180,9 +130,9 @@ def _assignments(assignments: Sequence[str], params: Parameters) -> dict[str, An
         if not separator or not key:
             raise TokayError(f"{text!r} is not KEY=VALUE")
         try:
-            values[key] = parse_value(value, _type(key, params))
+            values[key] = parse_value(value, params.type_of(key))
         except (ValueError, KeyError, OverflowError) as error:
-            raise TokayError(f"{key}={value}: not a value of its type {_type(key, params)}") from error
+            raise TokayError(f"{key}={value}: not a value of its type {params.type_of(key)}") from error
     return values
 
 

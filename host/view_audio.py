@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from host import augmentation, cli
+from host import augmentation, cli, specification
 from host.audio import read_audio
 from host.augmentation import Augmenter, Draw, Job, picture
 from host.augmentation.layout import MADE_NOISE, NO_NOISE
@@ -27,8 +27,7 @@ from host.dataset.store import fit_length
 from host.errors import TokayError
 from host.features import Frontend
 from host.media import png, wav
-from host.training import specification
-from host.training.specification import SILENCE, Specification
+from host.specification import SILENCE, Specification
 
 _MODEL = "keyword_spotting_on_off"
 _SUFFIXES = (".wav", ".flac")

@@ -23,7 +23,7 @@ from host.errors import TokayError
 from host.features import Frontend
 from host.native import library_path
 from host.runtime import Model
-from host.training.specification import Augmentation
+from host.specification import Augmentation
 from tests.firmware import m33_rig
 from tests.firmware import test_frontend_targets as frontend_rig
 from tests.places import ROOT

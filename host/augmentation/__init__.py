@@ -23,8 +23,7 @@ from host.augmentation import layout
 from host.augmentation.layout import KEYWORD, SILENCE, UNKNOWN, Draw, Job
 from host.errors import TokayError
 from host.features import Frontend
-from host.training.recipe import Perturbation
-from host.training.specification import Augmentation
+from host.specification import Augmentation, Perturbation
 
 __all__ = [
     "KEYWORD", "SILENCE", "UNKNOWN", "Augmenter", "Draw", "Job", "coloured_noise", "loudness", "perturb",

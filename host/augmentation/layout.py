@@ -5,8 +5,8 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 
-from host.training import recipe
-from host.training.specification import Augmentation
+from host import specification
+from host.specification import Augmentation
 
 KEYWORD, UNKNOWN, SILENCE = range(3)
 NO_NOISE, MADE_NOISE = -2, -1
@@ -75,7 +75,7 @@ class Perturbation(ctypes.Structure):
 STRUCTURES = (Settings, Job, Draw, Source, Perturbation)
 
 
-def perturbation(wanted: recipe.Perturbation) -> Perturbation:
+def perturbation(wanted: specification.Perturbation) -> Perturbation:
     """The same as the library takes it."""
     return Perturbation(**dataclasses.asdict(wanted))
 

@@ -11,7 +11,7 @@ from host.dataset.folder import Folder
 from host.dataset.store import Store
 from host.errors import TokayError
 from host.progress import progress
-from host.training.specification import Specification
+from host.specification import Specification
 
 
 def find(given: str | None) -> Folder:

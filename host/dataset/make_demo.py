@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 
 from host import cli
-from host.augmentation import coloured_noise
+from host.audio import to_int16
+from host.augmentation import coloured_noise, loudness
 from host.dataset import synthetic
-from host.dataset.augment import loudness, to_int16
 from host.dataset.synthesizers import Voice, espeak
 from host.errors import TokayError
 from host.media import wav

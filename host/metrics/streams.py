@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from host.dataset.augment import loudness, to_int16
+from host.audio import to_int16
+from host.augmentation import loudness
 from host.dataset.store import Store
 from host.metrics.streaming import Spoken
-from host.training.specification import SILENCE
+from host.specification import SILENCE
 
 _LEVEL = 2000.0  # of speech, about the middle of the recordings'
 _MINUTE_S = 60

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from codegen.frontend import FrontendSettings
-from host.training.specification import (
+from host.specification import (
     Augmentation,
     Auxiliary,
     Detector,

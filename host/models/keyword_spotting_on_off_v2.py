@@ -10,7 +10,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from host.models import keyword_spotting_on_off
-from host.training.specification import Distillation, Specification
+from host.specification import Distillation, Specification
 
 if TYPE_CHECKING:
     import keras

@@ -11,7 +11,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from host.models import keyword_spotting_on_off_v2
-from host.training.specification import Specification
+from host.specification import Specification
 
 if TYPE_CHECKING:
     import keras

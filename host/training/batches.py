@@ -14,8 +14,8 @@ from typing import Protocol
 import numpy as np
 
 from host.augmentation import perturb
+from host.specification import Mixup, Perturbation
 from host.training.examples import Examples
-from host.training.recipe import Mixup, Perturbation
 
 _PIECE = 4096  # examples at a time, about
 _EPOCHS_OF_A_STAGE = 100_000  # so that no two stages hear the same examples

@@ -15,9 +15,9 @@ from host.dataset import synthetic
 from host.dataset.folder import SPLITS
 from host.dataset.store import Store
 from host.runtime import Model
+from host.specification import Specification
 from host.training.choose import Chosen
 from host.training.fit import Fit
-from host.training.specification import Specification
 
 
 def card(

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from host.errors import TokayError
+from host.specification import Specification
 from host.training import convert
 from host.training.examples import Examples
 from host.training.fit import Fit
 from host.training.loop import Epoch
 from host.training.network import last_dense
-from host.training.specification import Specification
 from host.training.validation import Validation, Validator, softmax
 
 # How far a bias is believed: the weight of its square beside the loss, half of it.

@@ -23,9 +23,9 @@ from codegen import schema
 from codegen.flatbuffer import Table
 from codegen.parameters import Parameters, Value, write_parameters
 from host.errors import TokayError
+from host.specification import Specification
 from host.training.examples import Examples
 from host.training.network import silenced, with_numbered_objects
-from host.training.specification import Specification
 
 _REPRESENTATIVE = 1000
 # Groups of front-end settings that are left out where they are off: each byte is in every image.

@@ -17,7 +17,7 @@ from host.dataset import synthetic
 from host.dataset.store import Store
 from host.errors import TokayError
 from host.features import Frontend
-from host.training.specification import SILENCE, UNKNOWN, Specification
+from host.specification import SILENCE, UNKNOWN, Specification
 
 
 @dataclass(frozen=True)

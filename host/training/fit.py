@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from host.errors import TokayError
+from host.specification import LoadedModel, Specification
 from host.training import network as networks
 from host.training import quantization_aware
 from host.training.batches import Batches, Source
 from host.training.loop import Candidate, Epoch, Outcome, Report, Stage, Teaching, learn
 from host.training.network import Network, build, import_keras
-from host.training.specification import LoadedModel, Specification
 from host.training.validation import Validation, Validator, on_clips
 from host.training.work import Work
 

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from host.errors import TokayError
+from host.specification import Mixup, Schedule
 from host.training.batches import Batches
 from host.training.network import Network
 from host.training.optimizer import optimizer_of
-from host.training.recipe import Mixup, Schedule
 from host.training.validation import Validation
 from host.training.work import State, Work
 

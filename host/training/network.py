@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from host.errors import TokayError
-from host.training.specification import LoadedModel, Specification, line_in
+from host.specification import LoadedModel, Specification
+from host.specification.load import line_in
 
 _ADDRESS = re.compile(r'(?<="shared_object_id": )\d+')  # of an object in this process's memory
 

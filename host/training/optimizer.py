@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from host.training.recipe import Schedule
+from host.specification import Schedule
 
 if TYPE_CHECKING:
     import keras

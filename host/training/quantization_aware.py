@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from host.errors import TokayError
+from host.specification import Specification
 from host.training.convert import calibration
 from host.training.examples import Examples
 from host.training.network import Network, take_apart
-from host.training.specification import Specification
 
 
 def fold(model: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import keras
 
-    from host.training.specification import Specification
+    from host.specification import Specification
 
 _MOMENTUM = 0.98
 

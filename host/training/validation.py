@@ -26,8 +26,8 @@ from host.metrics.scoring import int8_network
 from host.metrics.streaming import StreamResult
 from host.metrics.streams import KeywordStream
 from host.metrics.trials import Trials
+from host.specification import Specification
 from host.training.examples import Examples
-from host.training.specification import Specification
 
 _SEED = 7001  # of the streams; evaluation draws others
 _KEYWORDS_A_MINUTE, _OTHERS_A_MINUTE = 5, 15

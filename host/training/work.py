@@ -20,13 +20,13 @@ from typing import Any
 
 import numpy as np
 
-from host import native
+from host import native, specification
 from host.cli import write_atomic
 from host.dataset import synthetic
 from host.errors import TokayError
 from host.places import cache_folder
+from host.specification import LoadedModel
 from host.training import examples, network
-from host.training.specification import LoadedModel
 
 try:
     import fcntl
@@ -144,7 +144,8 @@ def key(loaded: LoadedModel, contents: str, seed: int) -> str:
     where TensorFlow is missing or a network cannot be built.
     """
     digest = hashlib.blake2b(digest_size=8)
-    own = sorted(Path(__file__).parent.glob("*.py"))
+    rooms = Path(__file__).parent, Path(specification.__file__).parent
+    own = [path for room in rooms for path in sorted(room.glob("*.py"))]
     versions = [_version(name) for name in ("numpy", "keras", "tensorflow", "tensorflow-cpu")]
     made_of = [*network.described(loaded), *synthetic.described(examples.voices_of(loaded.spec))]
     for part in (repr(loaded.spec), contents, str(seed), *versions, str(os.cpu_count()), *made_of):

@@ -13,7 +13,7 @@ from host.augmentation import KEYWORD, SILENCE, UNKNOWN, Augmenter, Draw, Job
 from host.augmentation.layout import MADE_NOISE, NO_NOISE
 from host.errors import TokayError
 from host.features import Frontend
-from host.training.specification import Augmentation
+from host.specification import Augmentation
 
 RATE = 8000
 FRONTEND = Frontend(

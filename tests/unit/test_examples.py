@@ -15,9 +15,8 @@ from host.dataset.folder import Clip
 from host.dataset.store import Store
 from host.errors import TokayError
 from host.features import Frontend
+from host.specification import Augmentation, Perturbation, Specification
 from host.training import examples
-from host.training.recipe import Perturbation
-from host.training.specification import Augmentation, Specification
 
 RATE = 8000
 

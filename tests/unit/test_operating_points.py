@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from codegen.application import ApplicationSettings
 from host.detector import Detector, DetectorSettings, detector_settings, replay
 from host.errors import TokayError
+from host.evaluation import operating_point, subject
 from host.features import Frontend
-from host.metrics import operating_point, subject, sweep
+from host.metrics import sweep
 from host.metrics.scoring import Scored, feature_stream, int8_network, streaming_scores
 from host.metrics.streaming import Spoken
 from host.metrics.streams import Stream

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from host.training.recipe import Schedule
+from host.specification import Schedule
 
 pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("tensorflow") is None, reason="TensorFlow is not installed"),

@@ -12,8 +12,8 @@ import pytest
 
 from codegen.frontend import FrontendSettings
 from host.errors import TokayError
+from host.specification import Specification
 from host.training.examples import Examples
-from host.training.specification import Specification
 
 needs_tensorflow = pytest.mark.skipif(
     importlib.util.find_spec("tensorflow") is None, reason="TensorFlow is not installed"
@@ -105,8 +105,8 @@ def test_a_sequential_network_is_rounded_too() -> None:
 )
 def test_what_cannot_be_rounded_is_refused_before_training(kind: str, what: str) -> None:
     from host import train
+    from host.specification import LoadedModel, QuantizationAware
     from host.training.network import import_keras
-    from host.training.specification import LoadedModel, QuantizationAware
 
     def build(spec: Specification) -> Any:
         layers = (keras := import_keras(3)).layers

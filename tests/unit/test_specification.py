@@ -13,10 +13,9 @@ from typing import Any, Optional
 import pytest
 
 from codegen.frontend import FrontendSettings
+from host import places, specification
 from host.errors import TokayError
-from host.training import specification
-from host.training.network import check_fit
-from host.training.specification import (
+from host.specification import (
     Augmentation,
     Auxiliary,
     Detector,
@@ -28,6 +27,7 @@ from host.training.specification import (
     Specification,
     Transfer,
 )
+from host.training.network import check_fit
 
 GOOD = Specification(
     name="good", description="", classes=("on", "_unknown_", "_silence_"), frontend=FrontendSettings()
@@ -49,7 +49,7 @@ def test_dry_run_is_small_and_has_its_own_name() -> None:
 
 def test_loading_needs_no_tensorflow() -> None:
     code = (
-        "import sys; from host.training import specification as s; s.load('keyword_spotting_on_off');"
+        "import sys; from host import specification as s; s.load('keyword_spotting_on_off');"
         "import host.train, host.evaluate, host.quantize, host.update_params;"
         "bad = {'tensorflow', 'keras', 'ai_edge_litert'} & set(sys.modules); sys.exit(str(bad) if bad else 0)"
     )
@@ -194,7 +194,7 @@ def test_a_broken_file(tmp_path: Path, text: str, message: str) -> None:
 
 
 def test_a_file_without_a_network(tmp_path: Path) -> None:
-    shipped = (specification.MODELS_FOLDER / "keyword_spotting_on_off.py").read_text()
+    shipped = (places.MODELS / "keyword_spotting_on_off.py").read_text()
     path = tmp_path / "model.py"
     path.write_text(shipped.replace("def build_model", "def other"))
     with pytest.raises(TokayError, match="build_model"):
@@ -202,10 +202,10 @@ def test_a_file_without_a_network(tmp_path: Path) -> None:
 
 
 def test_a_teacher_that_is_not_there(tmp_path: Path) -> None:
-    shipped = (specification.MODELS_FOLDER / "keyword_spotting_on_off.py").read_text()
+    shipped = (places.MODELS / "keyword_spotting_on_off.py").read_text()
     path = tmp_path / "model.py"
     path.write_text(f"{shipped}\nfrom dataclasses import replace\n" + """
-from host.training.specification import Distillation
+from host.specification import Distillation
 SPECIFICATION = replace(SPECIFICATION, distillation=Distillation(teachers=2, build="build_large"))
 """)
     with pytest.raises(TokayError, match=r"no build_large\(spec\)"):
@@ -218,7 +218,7 @@ SPECIFICATION = replace(SPECIFICATION, distillation=Distillation(teachers=2, bui
 
 def test_a_field_that_is_not_there_is_placed(tmp_path: Path) -> None:
     path = tmp_path / "model.py"
-    path.write_text("from host.training.specification import Schedule\n\nSCHEDULE = Schedule(epoch=3)\n")
+    path.write_text("from host.specification import Schedule\n\nSCHEDULE = Schedule(epoch=3)\n")
     with pytest.raises(TokayError, match=r"model\.py:3: TypeError.*epoch"):
         specification.load(str(path))
 
@@ -230,7 +230,7 @@ def test_unknown_names(name: str) -> None:
 
 
 def test_runs_as_a_script(tmp_path: Path) -> None:
-    path = specification.MODELS_FOLDER / "keyword_spotting_on_off.py"
+    path = places.MODELS / "keyword_spotting_on_off.py"
     done = subprocess.run(
         [sys.executable, str(path), "--dataset", str(tmp_path / "none")],
         cwd=tmp_path,

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from host import specification
 from host.dataset import synthetic
 from host.dataset.synthesizers import ENGINES, Voice
 from host.errors import TokayError
-from host.training import specification
 
 
 def _voices(engine: str) -> list[Voice]:

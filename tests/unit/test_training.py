@@ -21,13 +21,13 @@ import soundfile
 
 from codegen import frontend
 from codegen.parameters import read_parameters, write_parameters
-from host import cli, evaluate, quantize, train, view_audio
+from host import cli, evaluate, places, quantize, specification, train, view_audio
 from host.dataset import find
 from host.dataset.synthesizers.espeak import Espeak
 from host.errors import TokayError
-from host.metrics import subject
-from host.training import specification, work
-from host.training.recipe import Auxiliary, Transfer
+from host.evaluation import subject
+from host.specification import Auxiliary, Transfer
+from host.training import work
 
 needs_tensorflow = pytest.mark.skipif(
     importlib.util.find_spec("tensorflow") is None, reason="TensorFlow is not installed"
@@ -144,7 +144,7 @@ def test_quantizing_twice_gives_the_same_bytes(built: Path, tmp_path: Path) -> N
 @needs_tensorflow
 def test_int8_follows_the_float_model() -> None:
     from host.training import convert, fit
-    from host.training.evaluation import int8_outputs
+    from host.training.accuracy import int8_outputs
 
     loaded = specification.load(NAME)
     fit.import_keras(3)
@@ -253,7 +253,7 @@ def test_a_network_of_another_shape_is_refused(tmp_path: Path) -> None:
     class Wrong:
         input_shape, output_shape = (None, 49, 32, 1), (None, 3)
 
-    with pytest.raises(specification.TokayError, match="asks for"):
+    with pytest.raises(TokayError, match="asks for"):
         fit.build(dataclasses.replace(loaded, build=lambda spec: Wrong()))
 
 
@@ -402,7 +402,7 @@ def test_a_specification_whose_file_is_called_otherwise(
     from host.training import convert, fit
 
     monkeypatch.chdir(tmp_path)
-    shutil.copy(specification.MODELS_FOLDER / f"{NAME}.py", "mine.py")
+    shutil.copy(places.MODELS / f"{NAME}.py", "mine.py")
     Path(f"{NAME}.tflite").write_bytes(built.read_bytes())
     fit.import_keras(0)
     keras = convert.keras_bytes(fit.build(specification.load("mine.py")))

@@ -27,7 +27,7 @@ pytestmark = [
 
 MODEL = """
 from codegen.frontend import FrontendSettings
-from host.training.specification import (
+from host.specification import (
     Augmentation, Auxiliary, Distillation, Mixup, QuantizationAware, Schedule, Specification, Transfer
 )
 
@@ -195,7 +195,7 @@ def test_a_full_disk(place: Path, straight: tuple[bytes, bytes, float], small_di
 
 
 def test_the_state_is_of_this_training_alone(place: Path) -> None:
-    from host.training import specification
+    from host import specification
 
     loaded = specification.load(str(place / "tones.py"))
     key = work.key(loaded, "data", 1)

@@ -15,19 +15,20 @@ import pytest
 
 from codegen.frontend import FrontendSettings
 from host.errors import TokayError
-from host.training import loop
-from host.training.batches import Batches, Piece, mixed
-from host.training.examples import Examples
-from host.training.recipe import (
+from host.specification import (
     Auxiliary,
     Distillation,
+    LoadedModel,
     Mixup,
     Perturbation,
     QuantizationAware,
     Schedule,
+    Specification,
     Transfer,
 )
-from host.training.specification import LoadedModel, Specification
+from host.training import loop
+from host.training.batches import Batches, Piece, mixed
+from host.training.examples import Examples
 from host.training.validation import Validation, on_clips
 from host.training.work import State, Work
 
@@ -284,9 +285,10 @@ def test_what_a_network_may_end_in(end: str) -> None:
 
 
 def test_an_error_in_build_model_is_placed(tmp_path: Path) -> None:
-    from host.training import network, specification
+    from host import places, specification
+    from host.training import network
 
-    shipped = specification.MODELS_FOLDER / "keyword_spotting_on_off.py"
+    shipped = places.MODELS / "keyword_spotting_on_off.py"
     text = shipped.read_text()
     start = text.index("def build_model")
     path = tmp_path / "mine.py"

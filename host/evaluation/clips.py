@@ -15,8 +15,8 @@ from host.errors import TokayError
 from host.metrics import curves, intervals
 from host.metrics.classification import summary
 from host.metrics.scoring import Network
+from host.specification import Specification
 from host.training import examples
-from host.training.specification import Specification
 
 
 @dataclass(frozen=True)

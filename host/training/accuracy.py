@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from host.metrics.classification import summary
+from host.specification import Specification
 from host.training.examples import Examples
-from host.training.specification import Specification
 
 
 def evaluate_float(model: Any, spec: Specification, examples: Examples) -> dict[str, Any]:

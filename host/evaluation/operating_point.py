@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from codegen.parameters import read_parameters, write_parameters
-from host import cli, update_params
+from host import cli
 from host.detector import DetectorSettings
 from host.errors import TokayError
-from host.metrics.subject import Subject
+from host.evaluation.subject import Subject
 from host.metrics.sweep import Limits, Suggestion
 from host.metrics.trials import ScoredTrials, report
 
@@ -56,6 +56,5 @@ def write(subject: Subject, suggestion: Suggestion, limits: Limits) -> None:
             f"what keeps to the limits hears no keyword at all: {subject.path} was not changed",
             hint="a better model, or a higher --false-accepts",
         )
-    present = read_parameters(subject.tflite)
-    changed = update_params.apply(present, parameters(suggestion.best.settings), ())
+    changed = read_parameters(subject.tflite).updated(parameters(suggestion.best.settings))
     cli.write_atomic(subject.path, write_parameters(subject.tflite, changed))

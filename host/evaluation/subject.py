@@ -14,13 +14,12 @@ from codegen.application import ApplicationSettings, settings_of
 from codegen.frontend import FrontendSettings, has_frontend
 from codegen.parameters import read_parameters
 from codegen.read import read_model
-from host import model_files
+from host import model_files, specification
 from host.errors import TokayError
 from host.metrics.scoring import Network, int8_network, keras_network
 from host.runtime import Model
-from host.training import specification
+from host.specification import Specification
 from host.training.network import load_trained
-from host.training.specification import Specification
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""What host.evaluate judges, on which clips, and how it is told."""
