@@ -555,6 +555,27 @@ def test_stack_limit_on_exception_entry(boot):
     assert words(machine, "interrupts", 1) == [1]
 
 
+def test_a_reset_clears_the_stack_limits(boot):
+    source = """
+    volatile uint32_t msplim, psplim;
+    int main(void) {
+        __asm volatile("mrs %0, msplim" : "=r"(*(uint32_t *)&msplim));
+        __asm volatile("mrs %0, psplim" : "=r"(*(uint32_t *)&psplim));
+        if (REG(0x40004094) != 1) return 0;
+        __asm volatile("msr msplim, %0\\n msr psplim, %1" :: "r"(0x2000FF00), "r"(0x2000F008));
+        REG(0xE000ED0C) = 0x05FA0004;
+        for (;;) { }
+    }
+    """
+    machine = boot(source)
+    finish(machine)
+    assert machine.status.resets == 1
+    assert words(machine, "msplim", 1) + words(machine, "psplim", 1) == [0, 0]
+    machine.reset()
+    finish(machine)
+    assert words(machine, "msplim", 1) + words(machine, "psplim", 1) == [0, 0]
+
+
 def test_fpu_must_be_switched_on(boot):
     source = """
     volatile float x = 1;

@@ -9,6 +9,7 @@
 #define PROBE_BASE 0x0FF00000u
 #define PROBE_STACK_LIMIT 0u /* offsets of its pieces of code */
 #define PROBE_CLEAR_EXCLUSIVE 8u
+#define PROBE_CLEAR_STACK_LIMITS 14u
 #define RETURN_ADDRESS 0x90000000u /* where functions that Python calls return to: nothing is there */
 #define SYSTEM_SPACE_BASE 0xE0000000u
 #define SYSTEM_SPACE_BYTES 0x00100000u
@@ -165,6 +166,12 @@ uint32_t machine_stack_limit(struct machine *m) {
         m->stack_limit = run_probe(m, PROBE_STACK_LIMIT);
     }
     return m->stack_limit;
+}
+
+void machine_clear_stack_limits(struct machine *m) {
+    run_probe(m, PROBE_CLEAR_STACK_LIMITS);
+    m->stack_limit = 0;
+    m->stack_limit_stale = false;
 }
 
 void machine_clear_exclusive(struct machine *m) {
@@ -482,6 +489,8 @@ static bool build_core(struct machine *m, char *error, size_t error_bytes) {
         static const uint8_t k_probe[] = {
             0xEF, 0xF3, 0x0A, 0x80, 0x00, 0xDF, 0x00, 0xBF, /* MRS r0, MSPLIM; SVC #0; NOP */
             0xBF, 0xF3, 0x2F, 0x8F, 0x00, 0xDF,             /* CLREX; SVC #0 */
+            0x00, 0x20, 0x80, 0xF3, 0x0A, 0x88, 0x80, 0xF3, 0x0B, 0x88, 0x00, 0xDF, /* MOVS r0, #0; MSR MSPLIM, r0;
+                                                                                     * MSR PSPLIM, r0; SVC #0 */
         };
         memcpy(m->probe, k_probe, sizeof k_probe);
         status = m->api.mem_map_ptr(m->uc, PROBE_BASE, PAGE_BYTES, UC_PROT_READ | UC_PROT_EXEC, m->probe);

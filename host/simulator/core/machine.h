@@ -162,6 +162,8 @@ void machine_set_register(struct machine *m, int reg, uint32_t value);
 void machine_clear_exclusive(struct machine *m);
 /* MSPLIM of the core. */
 uint32_t machine_stack_limit(struct machine *m);
+/* MSPLIM and PSPLIM as after a reset. */
+void machine_clear_stack_limits(struct machine *m);
 /* Host memory behind [address, +bytes), or NULL. */
 uint8_t *machine_memory(struct machine *m, uint32_t address, uint32_t bytes, bool write);
 /* A load or store of a bus master other than the core; false is a bus error. */

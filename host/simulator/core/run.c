@@ -12,6 +12,7 @@
 static void reset_core(struct machine *m) {
     static const int k_cleared[] = {UC_ARM_REG_PRIMASK, UC_ARM_REG_BASEPRI, UC_ARM_REG_FAULTMASK,
                                     UC_ARM_REG_CONTROL, UC_ARM_REG_FPSCR};
+    machine_clear_stack_limits(m);
     machine_set_register(m, UC_ARM_REG_XPSR, XPSR_THUMB);
     for (size_t i = 0; i < sizeof k_cleared / sizeof k_cleared[0]; i++) {
         machine_set_register(m, k_cleared[i], 0);
@@ -30,8 +31,7 @@ static void reset_core(struct machine *m) {
     system_space_reset(m);
     bus_reset(m);
     m->deadline = 0;
-    m->stack_limit = 0;
-    m->stack_limit_stale = m->stacking_fault = false;
+    m->stacking_fault = false;
     machine_clear_exclusive(m);
 }
 
