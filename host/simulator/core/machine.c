@@ -25,29 +25,31 @@ enum { INTR_UNDEFINED = 1, INTR_SVC = 2, INTR_FETCH = 3, INTR_DATA = 4, INTR_BRE
 
 /* ---- registers and time ---- */
 
+static bool has_privileges(struct machine *m) {
+    return (machine_register(m, UC_ARM_REG_CONTROL) & CONTROL_NPRIV) == 0 ||
+           (machine_register(m, UC_ARM_REG_IPSR) & XPSR_EXCEPTION) != 0;
+}
+
 /* Unicorn's interface to the special registers is MRS and MSR: in a thread without privileges they read as
- * zero and are not written. So it is asked as if in a handler. False if that is not needed. */
-static bool borrow_privileges(struct machine *m, int reg, uint32_t *xpsr) {
-    if (reg != UC_ARM_REG_MSP && reg != UC_ARM_REG_PSP && reg != UC_ARM_REG_PRIMASK && reg != UC_ARM_REG_BASEPRI &&
-        reg != UC_ARM_REG_FAULTMASK && reg != UC_ARM_REG_CONTROL) {
-        return false;
-    }
-    uint32_t control = 0;
-    m->api.reg_read(m->uc, UC_ARM_REG_CONTROL, &control);
-    if ((control & CONTROL_NPRIV) == 0) {
+ * zero, but for CONTROL, and are not written. So it is asked as if in a handler. */
+static bool takes_privileges(int reg) {
+    return reg == UC_ARM_REG_MSP || reg == UC_ARM_REG_PSP || reg == UC_ARM_REG_PRIMASK ||
+           reg == UC_ARM_REG_BASEPRI || reg == UC_ARM_REG_FAULTMASK;
+}
+
+/* False if there is nothing to borrow; `xpsr` is what to give back. */
+static bool borrow_privileges(struct machine *m, uint32_t *xpsr) {
+    if (has_privileges(m)) {
         return false;
     }
     *xpsr = machine_register(m, UC_ARM_REG_XPSR);
-    if ((*xpsr & XPSR_EXCEPTION) != 0) {
-        return false;
-    }
     machine_set_register(m, UC_ARM_REG_XPSR, *xpsr | EXCEPTION_HARD);
     return true;
 }
 
 uint32_t machine_register(struct machine *m, int reg) {
     uint32_t value = 0, xpsr = 0;
-    bool borrowed = borrow_privileges(m, reg, &xpsr);
+    bool borrowed = takes_privileges(reg) && borrow_privileges(m, &xpsr);
     m->api.reg_read(m->uc, reg, &value);
     if (borrowed) {
         machine_set_register(m, UC_ARM_REG_XPSR, xpsr);
@@ -57,7 +59,7 @@ uint32_t machine_register(struct machine *m, int reg) {
 
 void machine_set_register(struct machine *m, int reg, uint32_t value) {
     uint32_t xpsr = 0;
-    bool borrowed = borrow_privileges(m, reg, &xpsr);
+    bool borrowed = (takes_privileges(reg) || reg == UC_ARM_REG_CONTROL) && borrow_privileges(m, &xpsr);
     m->api.reg_write(m->uc, reg, &value);
     if (borrowed) {
         machine_set_register(m, UC_ARM_REG_XPSR, xpsr);
@@ -346,9 +348,7 @@ static void on_mmio_write(uc_engine *uc, uint64_t offset, unsigned bytes, uint64
 
 /* Code without privileges reaches none of the core's registers, but STIR where CCR.USERSETMPEND lets it. */
 static bool may_access_system(struct machine *m, uint32_t address, const char *verb) {
-    if ((machine_register(m, UC_ARM_REG_CONTROL) & CONTROL_NPRIV) == 0 ||
-        (machine_register(m, UC_ARM_REG_IPSR) & XPSR_EXCEPTION) != 0 ||
-        (address == 0xE000EF00u && (m->ccr & 2u) != 0)) {
+    if (has_privileges(m) || (address == 0xE000EF00u && (m->ccr & 2u) != 0)) {
         return true;
     }
     char text[96];
