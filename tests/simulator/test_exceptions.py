@@ -587,6 +587,42 @@ def test_fpu_must_be_switched_on(boot):
     assert caught.value.function == "culprit"
 
 
+def test_the_mpu_keeps_its_regions_apart(boot):
+    source = """
+    volatile uint32_t bases[8], limits[8], aliases[4], attributes[2], number, none;
+    int main(void) {
+        for (int i = 0; i < 8; i++) {
+            REG(0xE000ED98) = i;
+            REG(0xE000ED9C) = 0x20000000 + 0x1000 * i; REG(0xE000EDA0) = 0x20000FE0 + 0x1000 * i + 0x13;
+        }
+        REG(0xE000ED98) = 6;
+        aliases[0] = REG(0xE000ED9C); aliases[1] = REG(0xE000EDA4); aliases[2] = REG(0xE000EDB0);
+        aliases[3] = REG(0xE000EDB4);
+        REG(0xE000EDBC - 4) = 0; REG(0xE000EDA4) = 0x30000000; number = REG(0xE000ED98);
+        REG(0xE000EDC0) = 0x44FF0400; REG(0xE000EDC4) = 0xFFFFFFFF;
+        attributes[0] = REG(0xE000EDC0); attributes[1] = REG(0xE000EDC4);
+        for (int i = 0; i < 8; i++) {
+            REG(0xE000ED98) = i;
+            bases[i] = REG(0xE000ED9C); limits[i] = REG(0xE000EDA0);
+        }
+        REG(0xE000ED98) = 8;
+        REG(0xE000ED9C) = 1; none = REG(0xE000ED9C);
+        return 0;
+    }
+    """
+    machine = boot(source)
+    finish(machine)
+    assert words(machine, "aliases", 4) == [0x20006000, 0x20005000, 0x20006FE3, 0x20007000]
+    bases, limits = [0x20000000 + 0x1000 * i for i in range(8)], [0x20000FE3 + 0x1000 * i for i in range(8)]
+    bases[5], limits[7] = 0x30000000, 0
+    assert words(machine, "bases", 8) == bases
+    assert words(machine, "limits", 8) == limits
+    assert words(machine, "attributes", 2) == [0x44FF0400, 0xFFFFFFFF]
+    assert words(machine, "number", 1) + words(machine, "none", 1) == [6, 0]
+    with pytest.raises(SimulatorError, match="the MPU is not modelled"):
+        finish(boot("int main(void) { REG(0xE000ED94) = 5; return 0; }"))
+
+
 def test_unmodelled_registers_stop_the_run_with_their_name(boot):
     machine = boot("void culprit(void) { REG(0x40008FF0); }\nint main(void) { culprit(); return 0; }")
     with pytest.raises(SimulatorError, match=r"CMU\+0xff0") as caught:

@@ -21,6 +21,7 @@
 #define NEVER UINT64_MAX
 #define PS_PER_S 1000000000000ull
 
+#define MPU_REGIONS 8u
 #define EXCEPTIONS 92u /* 16 of the core and 76 interrupts */
 enum {
     EXCEPTION_RESET = 1, EXCEPTION_NMI, EXCEPTION_HARD, EXCEPTION_MEMORY, EXCEPTION_BUS, EXCEPTION_USAGE,
@@ -121,7 +122,9 @@ struct machine {
     int16_t priority[EXCEPTIONS];
     uint32_t pending_count;
     uint32_t vtor, aircr_group, scr, ccr, shcsr, cfsr, hfsr, bfar, mmfar, cpacr, fpccr, fpcar, fpdscr, demcr;
-    uint32_t mpu[8];
+    struct {
+        uint32_t control, region, bounds[MPU_REGIONS][2], attributes[2]; /* bounds: RBAR and RLAR */
+    } mpu;
     uint32_t systick_csr, systick_reload;
     uint32_t systick_count;   /* the counter at the cycle systick_start */
     uint64_t systick_start;

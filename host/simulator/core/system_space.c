@@ -14,6 +14,12 @@
 #define CPACR_FPU 0xF00000u
 #define PRIORITY_MASK 0xF0u
 #define FPDSCR_MASK 0x07C00000u /* AHP, DN, FZ, RMode */
+#define MPU_CTRL 0xE000ED94u
+#define MPU_RNR 0xE000ED98u
+#define MPU_RBAR 0xE000ED9Cu
+#define MPU_MAIR0 0xE000EDC0u
+#define MPU_END 0xE000EDC8u
+#define MPU_RLAR_MASK 0xFFFFFFEFu /* this core has no PXN */
 
 void system_space_reset(struct machine *m) {
     m->vtor = FLASH_BASE;
@@ -22,7 +28,7 @@ void system_space_reset(struct machine *m) {
     m->ccr = 0x201u;
     m->fpccr = 0xC0000000u;
     m->fpcar = m->fpdscr = 0;
-    memset(m->mpu, 0, sizeof m->mpu);
+    memset(&m->mpu, 0, sizeof m->mpu);
     m->systick_csr = 0;
     m->systick_reload = 0;
     m->systick_start = m->cycles;
@@ -187,6 +193,44 @@ static uint32_t shcsr(const struct machine *m) {
            (m->active[EXCEPTION_SYSTICK] ? 1u << 11 : 0);
 }
 
+/* ---- MPU: its registers, without effect ---- */
+
+/* The word behind an address of the MPU, NULL where there is none. RBAR and RLAR are those of the region
+ * that RNR names, their three aliases those of the regions of the same four. */
+static uint32_t *mpu_word(struct machine *m, uint32_t address) {
+    if (address == MPU_CTRL) {
+        return &m->mpu.control;
+    }
+    if (address == MPU_RNR) {
+        return &m->mpu.region;
+    }
+    if (address >= MPU_MAIR0) {
+        return &m->mpu.attributes[(address - MPU_MAIR0) / 4u];
+    }
+    uint32_t alias = (address - MPU_RBAR) / 8u, limit = (address - MPU_RBAR) / 4u % 2u;
+    uint32_t region = alias == 0 ? m->mpu.region : (m->mpu.region & ~3u) + alias;
+    return alias < 4u && region < MPU_REGIONS ? &m->mpu.bounds[region][limit] : NULL;
+}
+
+static uint32_t mpu_read(struct machine *m, uint32_t address) {
+    const uint32_t *word = mpu_word(m, address);
+    return word != NULL ? *word : 0;
+}
+
+static void mpu_write(struct machine *m, uint32_t address, uint32_t value) {
+    uint32_t *word = mpu_word(m, address);
+    if (word == NULL) {
+        return;
+    }
+    bool limit = address > MPU_RBAR && address < MPU_MAIR0 && (address - MPU_RBAR) % 8u == 4u;
+    *word = value & (address == MPU_CTRL ? 7u : address == MPU_RNR ? 0xFFu : limit ? MPU_RLAR_MASK : UINT32_MAX);
+    if ((m->mpu.control & 1u) != 0) {
+        machine_error(m, address, "the MPU is not modelled");
+    }
+}
+
+/* ---- cycle counter ---- */
+
 static void cycle_counter_write(struct machine *m, uint32_t value) {
     m->cyccnt_base = m->cycles - m->sleep_cycles - value;
 }
@@ -222,6 +266,9 @@ uint32_t system_space_read(struct machine *m, uint32_t address) {
         }
         return value;
     }
+    if (address >= MPU_CTRL && address < MPU_END) {
+        return mpu_read(m, address);
+    }
     switch (address) {
     case 0xE0001000u: return m->dwt_ctrl | 0x40000000u;
     case 0xE0001004u: return cycle_counter(m);
@@ -248,8 +295,6 @@ uint32_t system_space_read(struct machine *m, uint32_t address) {
     case 0xE000ED38u: return m->bfar;
     case 0xE000ED88u: return m->cpacr;
     case 0xE000ED90u: return 0x800u; /* eight MPU regions */
-    case 0xE000ED94u: case 0xE000ED98u: case 0xE000ED9Cu: case 0xE000EDA0u:
-        return m->mpu[(address - 0xE000ED94u) / 4u];
     case 0xE000EDFCu: return m->demcr;
     case 0xE000EF34u: return m->fpccr;
     case 0xE000EF38u: return m->fpcar;
@@ -289,6 +334,10 @@ void system_space_write(struct machine *m, uint32_t address, uint32_t value) {
         system_handler_priority(m, address, value);
         return;
     }
+    if (address >= MPU_CTRL && address < MPU_END) {
+        mpu_write(m, address, value);
+        return;
+    }
     switch (address) {
     case 0xE0001000u: cycle_counter_control(m, m->demcr, value & DWT_CYCCNTENA); break;
     case 0xE0001004u:
@@ -326,12 +375,6 @@ void system_space_write(struct machine *m, uint32_t address, uint32_t value) {
     case 0xE000ED88u:
         m->cpacr = value;
         m->flags_slow = (value & CPACR_FPU) == 0;
-        break;
-    case 0xE000ED94u: case 0xE000ED98u: case 0xE000ED9Cu: case 0xE000EDA0u:
-        m->mpu[(address - 0xE000ED94u) / 4u] = value;
-        if (address == 0xE000ED94u && (value & 1u) != 0) {
-            machine_error(m, address, "the MPU is not modelled");
-        }
         break;
     case 0xE000EDFCu: cycle_counter_control(m, value, m->dwt_ctrl); break;
     case 0xE000EF00u: exception_pend(m, EXCEPTION_IRQ0 + (value & 0x1FFu) % (EXCEPTIONS - 16u)); break;
