@@ -12,7 +12,7 @@ import pytest
 
 from host.errors import TokayError
 from host.simulator import native
-from host.simulator.machine import Machine, SimulatorFault
+from host.simulator.machine import Machine, SimulatorError, SimulatorFault
 
 _INSTRUCTIONS = """
 #define OP3(name) uint32_t t_##name(uint32_t a, uint32_t b, uint32_t c) { \\
@@ -180,6 +180,31 @@ def test_floating_point_instructions(instructions):
         assert value(instructions.call("t_fma", bits(a), bits(b), bits(1.0)).value) == fused
     assert instructions.call("t_f2i", bits(-3.75)).signed == -3
     assert instructions.call("t_f2i", bits(1e20)).value == 0x7FFFFFFF, "conversions saturate"
+
+
+@pytest.mark.parametrize(
+    ("conversion", "modelled"),
+    [("s32 s0, s0, #30", False), ("u32 s0, s0, #1", False), ("s16 s0, s0, #15", True), ("s32 s0, s0", True)],
+)
+def test_fixed_point_that_is_not_rounded_to_nearest_is_reported(boot, conversion, modelled):
+    source = f"""
+    volatile float result;
+    void culprit(uint32_t fpscr) {{
+        float x;
+        __asm volatile("vmsr fpscr, %1\\n vmov s0, %2\\n vcvt.f32.{conversion}\\n vmov.f32 %0, s0"
+                       : "=t"(x) : "r"(fpscr), "r"(0x7FFFFFFF) : "s0");
+        result = x;
+    }}
+    int main(void) {{ culprit(0); culprit(3u << 22); return 0; }}
+    """
+    machine = boot(source)
+    if modelled:
+        machine.run_until(lambda: bool(machine.read(machine.symbol("done"), 1)[0]), 0.1)
+        return
+    with pytest.raises(SimulatorError, match="VCVT from fixed point") as caught:
+        machine.run(0.1)
+    assert caught.value.function == "culprit"
+    assert machine.read(machine.symbol("result"), 4) != bytes(4), "to nearest is modelled"
 
 
 def test_calls_before_the_first_run(build_image):

@@ -147,6 +147,8 @@ static struct instruction decode_fp(uint32_t h1, uint32_t h2) {
             i.loads = 0;
         } else if ((h2 & 0x40u) == 0) {
             i.reads = 0; /* VMOV of a constant */
+        } else if ((h1 & 14u) == 10 && (h2 & 0x80u) != 0) {
+            i.flags |= BLOCK_FROM_FIXED; /* VCVT of 32 bits of fixed point: of 16 it is exact */
         }
     }
     return i;

@@ -19,7 +19,7 @@
 #define XPSR_EXCEPTION 0x1FFu
 #define CONTROL_NPRIV 1u
 #define XPSR_IT ((3u << 25) | (0x3Fu << 10))
-#define CPACR_FPU_ON (0xFu << 20)
+#define FPSCR_RMODE (3u << 22)
 enum { INTR_UNDEFINED = 1, INTR_SVC = 2, INTR_FETCH = 3, INTR_DATA = 4, INTR_BREAKPOINT = 7, INTR_EXIT = 8, INTR_NOCP = 17,
        INTR_INVSTATE = 18, INTR_STKOF = 19, INTR_UNALIGNED = 22 };
 
@@ -329,10 +329,15 @@ static void on_block(uc_engine *uc, uint64_t address64, uint32_t bytes, void *us
     m->fallthrough = address + bytes;
     m->taken = block->taken;
     m->current = block;
-    if ((block->flags & (BLOCK_SEV | BLOCK_STACK_LIMIT | BLOCK_EXCLUSIVE)) != 0) {
+    if ((block->flags & (BLOCK_SEV | BLOCK_STACK_LIMIT | BLOCK_EXCLUSIVE | BLOCK_FROM_FIXED)) != 0) {
         m->event |= (block->flags & BLOCK_SEV) != 0;
         m->stack_limit_stale |= (block->flags & BLOCK_STACK_LIMIT) != 0;
         m->exclusive |= (block->flags & BLOCK_EXCLUSIVE) != 0;
+        /* The chip rounds to nearest whatever FPSCR says, Unicorn does as it says. */
+        if ((block->flags & BLOCK_FROM_FIXED) != 0 &&
+            (machine_register(m, UC_ARM_REG_FPSCR) & FPSCR_RMODE) != 0) {
+            machine_error(m, address, "VCVT from fixed point while FPSCR.RMode is not 0 is not modelled");
+        }
     }
 }
 

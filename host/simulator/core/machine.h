@@ -81,7 +81,8 @@ struct block {
     uint8_t taken;         /* more, if execution does not go on behind the block */
     uint8_t flags;
 };
-enum { BLOCK_WFI = 1, BLOCK_WFE = 2, BLOCK_SEV = 4, BLOCK_FPU = 8, BLOCK_STACK_LIMIT = 16, BLOCK_EXCLUSIVE = 32 };
+enum { BLOCK_WFI = 1, BLOCK_WFE = 2, BLOCK_SEV = 4, BLOCK_FPU = 8, BLOCK_STACK_LIMIT = 16, BLOCK_EXCLUSIVE = 32,
+       BLOCK_FROM_FIXED = 64 };
 
 /* Why the emulation returned to the run loop. */
 enum stop {
