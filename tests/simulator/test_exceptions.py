@@ -587,6 +587,49 @@ def test_fpu_must_be_switched_on(boot):
     assert caught.value.function == "culprit"
 
 
+_EVEN_ADDRESS = """
+volatile uint32_t cfsr, pc, xpsr;
+void usage_c(uint32_t *frame) {
+    cfsr = REG(0xE000ED28); pc = frame[6]; xpsr = frame[7];
+    done = 1;
+    for (;;) WFI();
+}
+__attribute__((naked)) void usage_fault(void) { __asm volatile("mov r0, sp\\n b usage_c"); }
+void target(void) { }
+void irq60(void) { }
+void jump(void) { ((void (*)(void))((uint32_t)target & ~1u))(); }
+__attribute__((naked)) void svc(void) {
+    __asm volatile("ldr r0, [sp, #28]\\n bic r0, #0x1000000\\n str r0, [sp, #28]\\n bx lr");
+}
+int main(void) {
+    REG(0xE000ED24) = 1 << 18;
+    ACTION;
+    return 0;
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("action", "function"),
+    [
+        ("jump()", "target"),
+        # a vector that lacks the lowest bit, as that of an assembly label which is not declared a function
+        ("uint32_t *table = (uint32_t *)0x20020000; for (int i = 0; i < 92; i++) table[i] = REG(4 * i + 0x8000000);"
+         "table[76] &= ~1u; REG(0xE000ED08) = 0x20020000; set_priority(60, 0x40); enable_irq(60); pend(60);"
+         '__asm volatile("dsb\\n isb")', "irq60"),
+        ('__asm volatile("svc #0")', "main"),
+    ],
+)  # fmt: skip
+def test_an_even_address_is_not_in_thumb_state(boot, action, function):
+    machine = boot(_EVEN_ADDRESS.replace("ACTION", action))
+    with pytest.raises(SimulatorFault, match="even address: not in Thumb state") as caught:
+        finish(machine)
+    assert caught.value.function == function
+    finish(machine)
+    cfsr, xpsr, pc = (words(machine, name, 1)[0] for name in ("cfsr", "xpsr", "pc"))
+    assert (cfsr, xpsr >> 24 & 1, pc) == (1 << 17, 0, caught.value.pc)
+
+
 def test_the_mpu_keeps_its_regions_apart(boot):
     source = """
     volatile uint32_t bases[8], limits[8], aliases[4], attributes[2], number, none;

@@ -9,7 +9,6 @@
 
 #define XPSR_EXCEPTION 0x1FFu
 #define XPSR_ALIGNED (1u << 9)
-#define XPSR_THUMB (1u << 24)
 #define XPSR_IT ((3u << 25) | (0x3Fu << 10))
 #define CONTROL_SPSEL 2u
 #define CONTROL_FP 0xCu /* FPCA and, since all runs in secure state, SFPA */
@@ -125,12 +124,12 @@ static void start_handler(struct machine *m, uint32_t number, uint32_t exc_retur
     uint32_t control = machine_register(m, UC_ARM_REG_CONTROL);
     uint32_t xpsr = machine_register(m, UC_ARM_REG_XPSR);
     xpsr &= ~(XPSR_EXCEPTION | XPSR_IT | XPSR_ALIGNED);
-    machine_set_register(m, UC_ARM_REG_XPSR, xpsr | XPSR_THUMB | number);
+    machine_set_register(m, UC_ARM_REG_XPSR, xpsr | number);
     machine_set_register(m, UC_ARM_REG_CONTROL, control & ~(CONTROL_SPSEL | CONTROL_FP));
     machine_set_register(m, UC_ARM_REG_MSP, msp);
     machine_set_register(m, UC_ARM_REG_PSP, psp);
     machine_set_register(m, UC_ARM_REG_LR, exc_return);
-    machine_set_register(m, UC_ARM_REG_PC, vector);
+    machine_set_register(m, UC_ARM_REG_PC, vector); /* its lowest bit is the Thumb state */
     machine_clear_exclusive(m);
     m->event = true;
     m->taken = 0;
@@ -138,7 +137,7 @@ static void start_handler(struct machine *m, uint32_t number, uint32_t exc_retur
 
 void exception_enter(struct machine *m, uint32_t number, uint32_t return_address) {
     uint32_t control = machine_register(m, UC_ARM_REG_CONTROL);
-    uint32_t xpsr = machine_register(m, UC_ARM_REG_XPSR) | XPSR_THUMB;
+    uint32_t xpsr = machine_register(m, UC_ARM_REG_XPSR);
     uint32_t msp = machine_register(m, UC_ARM_REG_MSP), psp = machine_register(m, UC_ARM_REG_PSP);
     bool thread = (xpsr & XPSR_EXCEPTION) == 0;
     bool on_psp = thread && (control & CONTROL_SPSEL) != 0;
@@ -231,10 +230,7 @@ static bool unstack(struct machine *m, uint32_t exc_return) {
     machine_set_register(m, UC_ARM_REG_MSP, msp);
     machine_set_register(m, UC_ARM_REG_PSP, psp);
     machine_set_register(m, UC_ARM_REG_LR, frame[5]);
-    machine_set_register(m, UC_ARM_REG_PC, frame[6] | 1u);
-    if ((frame[7] & XPSR_THUMB) == 0) {
-        return exception_fault(m, CFSR_INVSTATE, 0, frame[6]);
-    }
+    machine_set_register(m, UC_ARM_REG_PC, (frame[6] & ~1u) | (frame[7] & XPSR_THUMB) >> XPSR_THUMB_BIT);
     m->cycles += CYCLES_EXIT;
     if (thread && (m->scr & 2u) != 0) {
         m->sleeping = true; /* SLEEPONEXIT */

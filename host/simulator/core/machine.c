@@ -21,7 +21,7 @@
 #define XPSR_IT ((3u << 25) | (0x3Fu << 10))
 #define FPSCR_RMODE (3u << 22)
 enum { INTR_UNDEFINED = 1, INTR_SVC = 2, INTR_FETCH = 3, INTR_DATA = 4, INTR_BREAKPOINT = 7, INTR_EXIT = 8, INTR_NOCP = 17,
-       INTR_INVSTATE = 18, INTR_STKOF = 19, INTR_UNALIGNED = 22 };
+       INTR_STKOF = 19, INTR_UNALIGNED = 22 };
 
 /* ---- registers and time ---- */
 
@@ -158,7 +158,7 @@ static uint32_t run_probe(struct machine *m, uint32_t offset) {
     uint32_t result = machine_register(m, UC_ARM_REG_R0);
     machine_set_register(m, UC_ARM_REG_R0, r0);
     machine_set_register(m, UC_ARM_REG_XPSR, xpsr);
-    machine_set_register(m, UC_ARM_REG_PC, pc | 1u);
+    machine_set_register(m, UC_ARM_REG_PC, pc | (xpsr & XPSR_THUMB) >> XPSR_THUMB_BIT);
     return result;
 }
 
@@ -409,7 +409,6 @@ static void on_interrupt(uc_engine *uc, uint32_t number, void *user) {
         machine_fault(m, CFSR_UNALIGNED, 0, "unaligned exclusive access");
         break;
     case INTR_NOCP: machine_fault(m, CFSR_NOCP, 0, "no such coprocessor"); break;
-    case INTR_INVSTATE: machine_fault(m, CFSR_INVSTATE, 0, "not in Thumb state"); break;
     case INTR_STKOF: machine_fault(m, CFSR_STKOF, 0, "stack overflow (below the stack limit)"); break;
     case INTR_UNALIGNED: machine_fault(m, CFSR_UNALIGNED, 0, "unaligned access"); break;
     default: machine_error(m, 0, "the core raised exception %u, which is not known", number); break;
@@ -420,8 +419,12 @@ static bool on_invalid_instruction(uc_engine *uc, void *user) {
     (void)uc;
     struct machine *m = user;
     uint32_t pc = machine_register(m, UC_ARM_REG_PC);
+    char text[96];
     if (m->current != NULL && (m->current->flags & BLOCK_WFE) != 0 && pc == m->fallthrough) {
         m->stop = STOP_WFE; /* Unicorn knows no WFE and YIELD */
+    } else if ((machine_register(m, UC_ARM_REG_XPSR) & XPSR_THUMB) == 0) {
+        snprintf(text, sizeof text, "jump to 0x%08x, an even address: not in Thumb state", pc);
+        machine_fault(m, CFSR_INVSTATE, 0, text);
     } else {
         machine_fault(m, CFSR_UNDEFINSTR, 0, "undefined instruction");
     }

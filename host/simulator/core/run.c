@@ -6,7 +6,6 @@
 
 #define RETURN_ADDRESS 0x90000000u
 #define NO_END 0xFFFFFFFEu
-#define XPSR_THUMB (1u << 24)
 
 /* The core as after a reset, with time running on. */
 static void reset_core(struct machine *m) {
@@ -22,7 +21,7 @@ static void reset_core(struct machine *m) {
     machine_set_register(m, UC_ARM_REG_PSP, 0);
     machine_set_register(m, UC_ARM_REG_MSP, vectors[0] & ~3u);
     machine_set_register(m, UC_ARM_REG_LR, 0xFFFFFFFFu);
-    machine_set_register(m, UC_ARM_REG_PC, vectors[1] | 1u);
+    machine_set_register(m, UC_ARM_REG_PC, vectors[1]); /* its lowest bit is the Thumb state */
     m->sleeping = m->event = m->reset_requested = false;
     m->stop = STOP_NONE;
     m->current = NULL;
@@ -207,7 +206,8 @@ static int run(struct machine *m) {
             }
             m->current = NULL;
             m->deadline = 0;
-            int error = m->api.emu_start(m->uc, pc | 1u, NO_END, 0, m->single ? 1 : 0);
+            uint32_t thumb = (machine_register(m, UC_ARM_REG_XPSR) & XPSR_THUMB) >> XPSR_THUMB_BIT;
+            int error = m->api.emu_start(m->uc, pc | thumb, NO_END, 0, m->single ? 1 : 0);
             uint32_t from = pc;
             pc = machine_register(m, UC_ARM_REG_PC);
             stop = m->stop;
