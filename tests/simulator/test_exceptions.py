@@ -614,7 +614,8 @@ int main(void) {
     [
         ("jump()", "target"),
         # a vector that lacks the lowest bit, as that of an assembly label which is not declared a function
-        ("uint32_t *table = (uint32_t *)0x20020000; for (int i = 0; i < 92; i++) table[i] = REG(4 * i + 0x8000000);"
+        ("uint32_t *table = (uint32_t *)0x20020000;"
+         "for (int i = 0; i < 92; i++) table[i] = REG(4 * i + 0x8000000);"
          "table[76] &= ~1u; REG(0xE000ED08) = 0x20020000; set_priority(60, 0x40); enable_irq(60); pend(60);"
          '__asm volatile("dsb\\n isb")', "irq60"),
         ('__asm volatile("svc #0")', "main"),
@@ -628,6 +629,44 @@ def test_an_even_address_is_not_in_thumb_state(boot, action, function):
     finish(machine)
     cfsr, xpsr, pc = (words(machine, name, 1)[0] for name in ("cfsr", "xpsr", "pc"))
     assert (cfsr, xpsr >> 24 & 1, pc) == (1 << 17, 0, caught.value.pc)
+
+
+@pytest.mark.parametrize(
+    ("handler", "action", "message", "cfsr", "function"),
+    [
+        ("bx lr", "set_mask(); svc_now()", "SVC while its priority is masked", 0, "svc_now"),
+        ("push {r0, r1}\\n bx lr", "svc_now()", "with a frame of a handler at sp=0x20", 1 << 18, "svc"),
+        ("mrs r0, xpsr\\n movs r0, #0\\n msr control, r0\\n ldr r0, =0xFFFFFFF1\\n bx r0", "svc_now()",
+         "by 0xfffffff1 with a frame of a thread", 1 << 18, "svc"),
+    ],
+)  # fmt: skip
+def test_faults_of_exceptions_themselves_are_reported(boot, handler, action, message, cfsr, function):
+    source = f"""
+    __attribute__((naked)) void hard_fault(void) {{
+        __asm volatile("ldr r0, =0x20010000\\n msr msp, r0\\n b finish");
+    }}
+    void finish(void) {{ done = 1; for (;;) WFI(); }}
+    __attribute__((naked)) void svc(void) {{ __asm volatile("{handler}"); }}
+    void svc_now(void) {{ __asm volatile("movs r0, #4\\n svc #0" ::: "r0", "r1"); }}
+    void set_mask(void) {{ __asm volatile("cpsid i"); }}
+    int main(void) {{ {action}; return 0; }}
+    """
+    machine = boot(source)
+    with pytest.raises(SimulatorFault, match=message) as caught:
+        finish(machine)
+    report = caught.value.report
+    assert (report.cfsr, report.exception, report.function) == (cfsr, 3, function)
+    finish(machine)
+
+
+def test_a_lockup_on_the_way_out_of_a_handler_is_told_of_the_handler(boot):
+    source = """
+    __attribute__((naked)) void svc(void) { __asm volatile("ldr r0, =0x70000000\\n msr msp, r0\\n bx lr"); }
+    int main(void) { __asm volatile("svc #0" ::: "r0"); return 0; }
+    """
+    with pytest.raises(SimulatorError, match="no memory for the frame of exception 3") as caught:
+        finish(boot(source))
+    assert caught.value.function == "svc"
 
 
 def test_the_mpu_keeps_its_regions_apart(boot):

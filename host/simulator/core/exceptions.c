@@ -2,6 +2,7 @@
  *
  * Floating-point state is stacked at entry, not lazily: the frame is the same, and no more time is
  * counted than the lazy scheme takes while handlers do not use the FPU. */
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -68,6 +69,16 @@ void irq_level(struct machine *m, int irq, bool high) {
     if (rises) {
         exception_pend(m, number);
     }
+}
+
+void exception_note(struct machine *m, uint32_t cfsr, uint32_t address, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(m->fault.text, sizeof m->fault.text, format, arguments);
+    va_end(arguments);
+    m->fault.address = address;
+    m->fault.cfsr = cfsr;
+    m->entry_fault = true;
 }
 
 static int group(const struct machine *m, int priority) {
@@ -168,14 +179,11 @@ void exception_enter(struct machine *m, uint32_t number, uint32_t return_address
     uint32_t bytes = floating ? FRAME_FP_BYTES : FRAME_BYTES;
     uint8_t *memory = machine_memory(m, *sp, bytes, true);
     if (!on_psp && *sp < machine_stack_limit(m) && number != EXCEPTION_HARD) {
-        snprintf(m->fault.text, sizeof m->fault.text, "stack overflow entering exception %u", number);
+        exception_note(m, CFSR_STKOF, *sp, "stack overflow entering exception %u", number);
         number = m->enabled[EXCEPTION_USAGE] && number != EXCEPTION_USAGE ? EXCEPTION_USAGE : EXCEPTION_HARD;
         m->cfsr |= CFSR_STKOF; /* no frame; what was to be taken stays pending */
         m->hfsr |= number == EXCEPTION_HARD ? 1u << 30 : 0;
-        m->fault.address = *sp;
-        m->fault.cfsr = CFSR_STKOF;
         m->fault.exception = number;
-        m->stacking_fault = true;
         *sp = machine_stack_limit(m);
     } else if (memory != NULL) {
         memcpy(memory, frame, bytes);
@@ -184,6 +192,8 @@ void exception_enter(struct machine *m, uint32_t number, uint32_t return_address
         machine_error(m, *sp, "no memory for the frame of exception %u at sp=0x%08x", number, *sp);
         return;
     } else {
+        exception_note(m, CFSR_STKERR, *sp, "no memory for the frame of exception %u at sp=0x%08x", number, *sp);
+        m->fault.exception = EXCEPTION_BUS;
         m->cfsr |= CFSR_STKERR;
         exception_pend(m, EXCEPTION_BUS);
     }
@@ -202,10 +212,13 @@ static bool unstack(struct machine *m, uint32_t exc_return) {
     uint32_t frame[26];
     const uint8_t *memory = machine_memory(m, *sp, bytes, false);
     if (memory == NULL) {
+        exception_note(m, CFSR_UNSTKERR, *sp, "return from an exception with sp=0x%08x, where there is no memory", *sp);
         return exception_fault(m, CFSR_UNSTKERR, *sp, exc_return);
     }
     memcpy(frame, memory, bytes);
     if (((frame[7] & XPSR_EXCEPTION) == 0) != thread) {
+        exception_note(m, CFSR_INVPC, 0, "return from an exception by 0x%08x with a frame of %s at sp=0x%08x",
+                       exc_return, thread ? "a handler" : "a thread", *sp);
         return exception_fault(m, CFSR_INVPC, 0, exc_return);
     }
     *sp += bytes;
@@ -244,6 +257,7 @@ bool exception_exit(struct machine *m, uint32_t exc_return) {
     m->event = true;
     m->taken = 0;
     if (number >= EXCEPTIONS || !m->active[number]) {
+        exception_note(m, CFSR_INVPC, 0, "return from exception %u, which is not active", number);
         return exception_fault(m, CFSR_INVPC, 0, exc_return);
     }
     m->active[number] = 0;

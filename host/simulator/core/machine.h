@@ -118,7 +118,8 @@ struct machine {
     uint32_t stop_cfsr, stop_address;
     bool sleeping, event, reset_requested;
     uint8_t *probe;           /* a page with code that does what Unicorn's interface does not offer */
-    bool probing, stack_limit_stale, stacking_fault;
+    bool probing, stack_limit_stale;
+    bool entry_fault;         /* exception_note's, not told to Python yet */
     bool exclusive;           /* the monitor may wait for a store */
     uint32_t stack_limit;
     uint8_t enabled[EXCEPTIONS], pending[EXCEPTIONS], active[EXCEPTIONS], level[EXCEPTIONS];
@@ -188,6 +189,9 @@ void exception_enter(struct machine *m, uint32_t number, uint32_t return_address
 bool exception_exit(struct machine *m, uint32_t exc_return);
 /* A synchronous fault: picks the handler, escalates; false on lockup. */
 bool exception_fault(struct machine *m, uint32_t cfsr, uint32_t address, uint32_t pc);
+/* What Python is to be told of a fault on the way into or out of an exception, or of an SVC. */
+void exception_note(struct machine *m, uint32_t cfsr, uint32_t address, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 
 /* system_space.c: 0xE0000000.. */
 void system_space_reset(struct machine *m);

@@ -30,7 +30,7 @@ static void reset_core(struct machine *m) {
     system_space_reset(m);
     bus_reset(m);
     m->deadline = 0;
-    m->stacking_fault = false;
+    m->entry_fault = false;
     machine_clear_exclusive(m);
 }
 
@@ -142,6 +142,7 @@ static int after_stop(struct machine *m, enum stop stop, uint32_t pc) {
             exception_enter(m, EXCEPTION_SVC, pc);
         } else {
             exception_unpend(m, EXCEPTION_SVC);
+            exception_note(m, 0, 0, "SVC while its priority is masked");
             exception_fault(m, 0, 0, pc);
         }
         break;
@@ -225,15 +226,18 @@ static int run(struct machine *m) {
             }
         }
         m->stop = STOP_NONE;
+        /* An SVC or a return has ended its block; in all other cases the core stands at the instruction. */
+        uint32_t at = stop == STOP_SVC || stop == STOP_EXIT ? m->fallthrough - 2u : pc;
         int result = after_stop(m, stop, pc);
         if (m->stop == STOP_ERROR && result < 0) {
             m->stop = STOP_NONE;
-            note_fault(m, pc);
+            m->entry_fault = false;
+            note_fault(m, at);
             return SIMULATOR_ERROR;
         }
-        if (m->stacking_fault) {
-            m->stacking_fault = false;
-            note_fault(m, pc);
+        if (m->entry_fault) {
+            m->entry_fault = false;
+            note_fault(m, at);
             result = SIMULATOR_FAULT;
         }
         m->stop = STOP_NONE;
