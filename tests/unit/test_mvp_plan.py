@@ -341,13 +341,40 @@ def test_a_mean_of_any_number_of_values(taps, ratio, zero_point):
     n.operator("MEAN", [x, n.tensor((1,), "int32", data=np.array([1]))], [y], "ReducerOptions")
     tflite = n.build([x], [y])
     model = Model(tflite, "mvp")
-    assert model.layers[0].kernel == "mvp"
+    assert model.layers[0].kernel == ("mvp" if taps < 1024 or ratio == 1 else "mean")
     rng = np.random.default_rng(taps)
     for centre in (-100, -60, 20, 100):
         values = rng.normal(centre, 8, model.input.shape).clip(-128, 127).astype(np.int8)
         values[..., :8] = centre
         difference = model.invoke(values).astype(int) - Model(tflite).invoke(values)
         assert np.abs(difference).max() <= (1 if taps < 1024 else 2), centre
+
+
+@pytest.mark.parametrize("ratio", [1.0, 2.4, 3.4])
+@pytest.mark.parametrize(
+    "shape", [(1, 43, 1, 64), (1, 47, 64), (1, 61, 1, 64), (1, 64, 64, 8), (1, 97, 40, 8)]
+)
+def test_a_mean_of_constants(shape, ratio):
+    """As of channels that an activation has silenced: each sum's rounding is the same, so that it adds up."""
+    axes = list(range(1, len(shape) - 1))
+    taps = int(np.prod(shape[1:-1]))
+    for zero_point, output_zero_point in ((0, 0), (-128, -128), (16, -128), (60, 10)):
+        n = NetworkBuilder()
+        x = n.tensor(shape, scale=0.05, zero_point=zero_point)
+        y = n.tensor((1, shape[-1]), scale=0.05 / ratio, zero_point=output_zero_point)
+        n.operator(
+            "MEAN", [x, n.tensor((len(axes),), "int32", data=np.array(axes))], [y], "ReducerOptions"
+        )
+        tflite = n.build([x], [y])
+        model = Model(tflite, "mvp")
+        assert model.layers[0].kernel == ("mvp" if taps < 1024 else "mean")
+        rng = np.random.default_rng(taps)
+        for _ in range(4):
+            outputs = rng.integers(-128, 128, shape[-1])
+            constants = (zero_point + (outputs - output_zero_point) / ratio).round().clip(-128, 127)
+            values = np.broadcast_to(constants, shape).astype(np.int8)
+            difference = model.invoke(values).astype(int) - Model(tflite).invoke(values)
+            assert np.abs(difference).max() <= 1
 
 
 @pytest.mark.parametrize("ratio", [2.4, 2.6, 3.4, 5.7, 8.6, 15, 39])

@@ -8,6 +8,7 @@ windows of max pooling have an array a tap instead, and then one program does th
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +22,8 @@ from codegen.mvp.kernels.layer import MvpLayer, Placement, Refusal, checked
 
 EXACT_TAPS = 32  # sums of so many int8 are rounded to a multiple of 2 at most
 CENTRED_TAPS = 16  # sums of so many differences to a zero point are exact while they are below 2,048
-FEW_LINES, MAX_LINES = 64, 256  # of a window; each line's part of an average is rounded
+FEW_LINES = 16  # of a window; each line's part of an average is rounded
+LARGEST_DRIFT = 2.5  # what that may add up to at the very worst, in units of the output
 MAX_PROGRAMS = 128  # more cost the processor more than pooling itself
 
 
@@ -181,6 +183,9 @@ def _program(layer: Pool, run: _Run, at: Placement) -> NDArray[np.uint32]:
     line, lines, left = (run.columns, pairs), (run.rows, width * pairs), 0
     if layer.operation == "average":
         line, lines, left = _lines(run, pairs, width, layer.line_taps)
+        drift = (lines[0] + (left > 0)) * _half_unit(max(abs(layer.offset), 128.0))
+        if line[0] > layer.line_taps or drift > LARGEST_DRIFT:
+            raise TokayError(f"an average of {run.rows}x{run.columns} values loses bits in binary16")
     source, outputs = at.inputs[0] + run.source, (run.count, run.source_step)
     x = p.array("input", source, Type.INT8, [line, lines, outputs], complex=True)
     rest = None
@@ -200,6 +205,11 @@ def _program(layer: Pool, run: _Run, at: Placement) -> NDArray[np.uint32]:
     return p.assemble()
 
 
+def _half_unit(largest: float) -> float:
+    """Half a unit in the last place of binary16 numbers up to one: how far a sum's rounding is off."""
+    return 2.0 ** (math.ceil(math.log2(largest)) - 12)
+
+
 def _lines(
     run: _Run, pairs: int, width: int, most: int
 ) -> tuple[tuple[int, int], tuple[int, int], int]:
@@ -210,20 +220,18 @@ def _lines(
     if 1 < run.columns < run.rows <= most:
         line, lines = lines, line  # each line has its epilogue: fewer, longer lines
     apart = lines[0] > 1 and lines[1] > MAX_STRIDE
-    if line[0] <= most and lines[0] <= FEW_LINES and not apart:
+    usable = line[0] <= most and not apart
+    if usable and lines[0] <= FEW_LINES:
         return line, lines, 0
     if 1 in (run.rows, run.columns) or run.columns == width:  # all taps are in one line
         step = pairs if run.columns > 1 else width * pairs
         taps = max(1, min(run.rows * run.columns, most, MAX_STRIDE // step))
         count, left = divmod(run.rows * run.columns, taps)
-        line, lines = (taps, step), (count, taps * step)
-    else:
-        left = 0
-        if line[0] > most >= run.rows:
-            line, lines = lines, line
-    if line[0] > most or lines[0] > MAX_LINES:
-        raise TokayError(f"an average of {run.rows}x{run.columns} values loses bits in binary16")
-    return line, lines, left
+        if not usable or count + (left > 0) < lines[0]:
+            return (taps, step), (count, taps * step), left
+    elif line[0] > most >= run.rows:
+        line, lines = lines, line
+    return line, lines, 0
 
 
 def _maximum(p: Program, run: _Run, x: Array, out: Array) -> None:
