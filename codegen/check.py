@@ -25,6 +25,7 @@ from codegen.lookups import (
     constant_ints,
     data_positions,
     padding_of,
+    permutation,
     reduced_axes,
     slice_axes,
     weights_matrix,
@@ -365,8 +366,17 @@ def _softmax_depth(graph: Graph, op: Operator) -> str | None:
 
 def _logistic_scales(graph: Graph, op: Operator) -> str | None:
     """The output has scale 1/256 and zero point -128; the input's scale lies in [2^-27, 2^16]."""
+    return _sigmoid_scales(graph, op, 1 / 256, -128)
+
+
+def _tanh_scales(graph: Graph, op: Operator) -> str | None:
+    """The output has scale 1/128 and zero point 0; the input's scale lies in [2^-27, 2^16]."""
+    return _sigmoid_scales(graph, op, 1 / 128, 0)
+
+
+def _sigmoid_scales(graph: Graph, op: Operator, scale: float, zero_point: int) -> str | None:
     source, output = graph.input(op, 0).q, graph.output(op).q
-    if output.scale != 1 / 256 or output.zero_point != -128:
+    if output.scale != scale or output.zero_point != zero_point:
         return f"the output has scale {output.scale:g} and zero point {output.zero_point}"
     return None if 2.0**-27 <= source.scale <= 2.0**16 else f"the input's scale is {source.scale:g}"
 
@@ -456,6 +466,17 @@ def _slices(graph: Graph, op: Operator) -> str | None:
     return None
 
 
+def _transposes(graph: Graph, op: Operator) -> str | None:
+    """The order of dimensions is constant int32, names each once, and makes the output's shape."""
+    source, output = graph.input(op, 0), graph.output(op)
+    axes, rank = constant_ints(graph, op, 1), len(source.shape)
+    order = permutation(graph, op) if rank else []
+    if axes is None or sorted(order) != list(range(rank)) or any(not -rank <= axis < rank for axis in axes):
+        return f"the order {axes if axes is not None else 'that is not constant int32'} of {_shape(source)}"
+    expected = tuple(source.shape[d] for d in order)
+    return None if output.shape == expected else f"the output is {_shape(output)}, not {expected}"
+
+
 _WINDOW = (_image, _window_steps)
 _WEIGHTS = (_constant_weights, _constant_bias)
 _POOL = (*_WINDOW, _pool_channels, _output_matches_window, _same_scale)
@@ -483,9 +504,11 @@ CONSTRAINTS: dict[str, tuple[Constraint, ...]] = {
     "relu": (_same_elements, _rescale),
     "relu6": (_same_elements, _same_scale),
     "logistic": (_same_elements, _logistic_scales),
+    "tanh": (_same_elements, _tanh_scales),
     "leaky_relu": (_same_elements, _rescale, _leaky_slope),
     "hard_swish": (_same_elements, _hard_swish_scales),
     "strided_slice": (_rank_at_most_4, _slices, _same_scale),
+    "transpose": (_rank_at_most_4, _transposes, _same_scale),
 }  # fmt: skip
 
 

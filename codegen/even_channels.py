@@ -20,7 +20,7 @@ from codegen.graph import Graph, Operator, Quantization, Tensor, Widened
 from codegen.lookups import RESHAPERS, channel_axis, constant_ints, data_positions, reduced_axes
 
 _SUMMING = ("conv_2d", "fully_connected")  # over all channels: these begin and end groups
-_ANY_PLACE = ("relu", "relu6", "logistic", "leaky_relu", "hard_swish", "quantize")
+_ANY_PLACE = ("relu", "relu6", "logistic", "tanh", "leaky_relu", "hard_swish", "quantize")
 _PAIRING = ("add", "sub", "mul")  # alike, or where an operand is repeated for each pixel, by channel
 _BY_CHANNEL = ("depthwise_conv_2d", "max_pool_2d", "average_pool_2d", "pad", "padv2", "mean", "reduce_max")
 

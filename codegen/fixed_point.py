@@ -7,7 +7,7 @@ roundings of TensorFlow Lite Micro's reference kernels (its fixed-point format i
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -108,14 +108,14 @@ def exp_of_negative(a: int, integer_bits: int) -> int:
     return result
 
 
-def _inverse_of_one_plus(a: int) -> int:
-    """1 / (1 + a) with 31 fraction bits, for a in [0, 1): three Newton steps, as softmax.c's."""
+def _twice_inverse_of_one_plus(a: int) -> int:
+    """2 / (1 + a) with 29 fraction bits, for a in [0, 1) with 31: three Newton steps, as softmax.c's."""
     half_denominator = (a + INT32_MAX + 1) // 2
     x = 1515870810 + multiply_high(half_denominator, -1010580540)
     for _ in range(3):
         error = (1 << 29) - multiply_high(half_denominator, x)
         x += _saturate(multiply_high(x, error) << 2)
-    return _saturate(x << 1)
+    return x
 
 
 def input_radius(integer_bits: int, left_shift: int) -> int:
@@ -134,11 +134,28 @@ def softmax_table(scale: float, beta: float, rounding: str = "double") -> np.nda
 
 def logistic_table(scale: float, zero_point: int, rounding: str = "double") -> np.ndarray:
     """The int8 outcomes (scale 1/256, zero point -128) of the 256 int8 inputs."""
+    return _sigmoid_table(scale, zero_point, rounding, lambda x: round_shift(_logistic(x), 23) - 128)
+
+
+def tanh_table(scale: float, zero_point: int, rounding: str = "double") -> np.ndarray:
+    """The int8 outcomes (scale 1/128, zero point 0) of the 256 int8 inputs."""
+    return _sigmoid_table(scale, zero_point, rounding, lambda x: round_shift(_tanh(x), 24))
+
+
+def _sigmoid_table(
+    scale: float, zero_point: int, rounding: str, outcome: Callable[[int], int]
+) -> np.ndarray:
+    """The outcomes of a function that is flat beyond +-16, of inputs with 27 fraction bits."""
     fraction, left_shift = math.frexp(scale * (1 << 27))
     multiplier = math.floor(fraction * (1 << 31) + 0.5)
     radius = input_radius(4, left_shift) if left_shift >= 0 else INT32_MAX
-    inputs = (value - zero_point for value in range(-128, 128))
-    return np.array([_logistic(x, multiplier, left_shift, radius, rounding) for x in inputs], np.int8)
+
+    def of(x: int) -> int:
+        if abs(x) >= radius:
+            return 127 if x > 0 else -128
+        return outcome(requantize(x, multiplier, left_shift, rounding))
+
+    return _int8(of(value - zero_point) for value in range(-128, 128))
 
 
 def leaky_relu_table(source: Scale, output: Scale, alpha: float, rounding: str = "double") -> np.ndarray:
@@ -189,15 +206,17 @@ def _saturate_16(x: int) -> int:
     return max(-INT16_MAX - 1, min(INT16_MAX, x))
 
 
-def _logistic(x: int, multiplier: int, left_shift: int, radius: int, rounding: str) -> int:
-    if x <= -radius:
-        return -128
-    if x >= radius:
-        return 127
-    scaled = requantize(x, multiplier, left_shift, rounding)
-    if scaled == 0:
-        result = 1 << 30
-    else:
-        positive = _inverse_of_one_plus(exp_of_negative(-abs(scaled), 4))
-        result = positive if scaled > 0 else INT32_MAX - positive
-    return max(-128, min(127, round_shift(result, 23) - 128))
+def _logistic(x: int) -> int:
+    """1 / (1 + exp(-x)) with 31 fraction bits."""
+    if x == 0:
+        return 1 << 30
+    positive = _saturate(_twice_inverse_of_one_plus(exp_of_negative(-abs(x), 4)) << 1)
+    return positive if x > 0 else INT32_MAX - positive
+
+
+def _tanh(x: int) -> int:
+    """(1 - exp(-2 x)) / (1 + exp(-2 x)) with 31 fraction bits."""
+    if x == 0:
+        return 0
+    positive = _saturate((_twice_inverse_of_one_plus(exp_of_negative(-abs(x), 5)) - (1 << 29)) << 2)
+    return positive if x > 0 else -positive

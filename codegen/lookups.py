@@ -80,6 +80,12 @@ def reduced_axes(graph: Graph, op: Operator) -> set[int]:
     return {axis % rank for axis in constant_ints(graph, op, 1) or []}
 
 
+def permutation(graph: Graph, op: Operator) -> list[int]:
+    """The dimension of a transposition's input that each of its output's is, counted from the outermost."""
+    rank = len(graph.input(op, 0).shape)
+    return [axis % rank for axis in constant_ints(graph, op, 1) or []]
+
+
 @dataclass(frozen=True)
 class SliceAxis:
     """One dimension of a strided slice: ``count`` elements from ``start`` in steps of ``stride``."""

@@ -21,6 +21,7 @@ from codegen.fixed_point import (
     quantize,
     quantize_multiplier,
     softmax_table,
+    tanh_table,
 )
 from codegen.graph import Graph, Operator, Tensor
 from codegen.layers import Layer
@@ -33,6 +34,7 @@ from codegen.lookups import (
     constant_ints,
     data_positions,
     padding_of,
+    permutation,
     reduced_axes,
     slice_axes,
     weights_matrix,
@@ -349,6 +351,10 @@ def _logistic_table(graph: Graph, op: Operator, rounding: str) -> np.ndarray:
     return logistic_table(*_scale(graph.input(op, 0)), rounding)
 
 
+def _tanh_table(graph: Graph, op: Operator, rounding: str) -> np.ndarray:
+    return tanh_table(*_scale(graph.input(op, 0)), rounding)
+
+
 def _leaky_relu_table(graph: Graph, op: Operator, rounding: str) -> np.ndarray:
     scales = (_scale(graph.input(op, 0)), _scale(graph.output(op)))
     return leaky_relu_table(*scales, float(op.options["alpha"]), rounding)
@@ -361,6 +367,7 @@ def _hard_swish_table(graph: Graph, op: Operator, rounding: str) -> np.ndarray:
 
 TABLES: dict[str, Callable[[Graph, Operator, str], np.ndarray]] = {
     "logistic": _logistic_table,
+    "tanh": _tanh_table,
     "leaky_relu": _leaky_relu_table,
     "hard_swish": _hard_swish_table,
 }
@@ -447,6 +454,18 @@ def _strided_slice(graph: Graph, op: Operator) -> Layer:
     return _layer(op, "strided_slice", options)
 
 
+def _transpose(graph: Graph, op: Operator) -> Layer:
+    """A slice of everything in another order, or nothing to do where only dimensions of 1 move."""
+    shape, order = graph.input(op, 0).shape, permutation(graph, op)
+    if sorted(moved := [d for d in order if shape[d] != 1]) == moved:
+        return _copy(graph, op)
+    strides = _strides(shape)
+    options = StridedSliceOptions(
+        shape=_quad(graph.output(op).shape), strides=_quad(tuple(strides[d] for d in order), fill=0), start=0
+    )
+    return _layer(op, "strided_slice", options)
+
+
 LOWERINGS: dict[str, Callable[[Graph, Operator], Layer]] = {
     "conv_2d": _conv_2d,
     "depthwise_conv_2d": _depthwise_conv_2d,
@@ -469,6 +488,7 @@ LOWERINGS: dict[str, Callable[[Graph, Operator], Layer]] = {
     "relu6": _relu6,
     **dict.fromkeys(TABLES, _table),
     "strided_slice": _strided_slice,
+    "transpose": _transpose,
 }
 
 

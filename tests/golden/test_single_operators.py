@@ -282,14 +282,16 @@ def test_softmax_of_most_classes():
 
 
 @random_models
-@given(st.sampled_from(["LOGISTIC", "RELU", "RELU6", "QUANTIZE", "LEAKY_RELU"]), st.floats(-24, 12), SCALES,
-       st.floats(0, 3), ZERO_POINTS, ZERO_POINTS)  # fmt: skip
+@given(st.sampled_from(["LOGISTIC", "TANH", "RELU", "RELU6", "QUANTIZE", "LEAKY_RELU"]), st.floats(-24, 12),
+       SCALES, st.floats(0, 3), ZERO_POINTS, ZERO_POINTS)  # fmt: skip
 def test_every_value_of_unary_operators(name, exponent, scale_out, alpha, zero_in, zero_out):
     scale = float(np.float32(2.0**exponent))
     n = NetworkBuilder()
     x = n.tensor((256,), scale=scale, zero_point=zero_in)
     if name == "LOGISTIC":
         scale_out, zero_out = 1 / 256, -128
+    elif name == "TANH":
+        scale_out, zero_out = 1 / 128, 0
     elif name == "RELU6":
         scale_out, zero_out = scale, zero_in
     assume(255 * 3 * scale / scale_out < 2**28)  # more is refused when code is generated
@@ -399,6 +401,20 @@ def test_strided_slice(shape, data, scale, zero_point, seed):
     lists = [n.tensor((len(shape),), "int32", data=np.array(v)) for v in (begin, end, strides)]
     y = n.tensor(tuple(left), scale=scale, zero_point=zero_point)
     assert_exact(single("STRIDED_SLICE", [x, *lists], y, n, "StridedSliceOptions", **masks), seed)
+
+
+@random_models
+@given(SHAPES, st.data(), SCALES, ZERO_POINTS, SEEDS)
+def test_transpose(shape, data, scale, zero_point, seed):
+    order = data.draw(st.permutations(range(len(shape))))
+    n = NetworkBuilder()
+    x = n.tensor(shape, scale=scale, zero_point=zero_point)
+    y = n.tensor(tuple(shape[d] for d in order), scale=scale, zero_point=zero_point)
+    axes = n.tensor((len(shape),), "int32", data=np.array(order))
+    model = single("TRANSPOSE", [x, axes], y, n, "TransposeOptions")
+    assert_exact(model, seed)
+    moved = [d for d in order if shape[d] != 1]
+    assert (Model(model).plan.layers[0].kernel == "copy") == (moved == sorted(moved))
 
 
 @random_models

@@ -78,8 +78,8 @@ def test_an_unsupported_operator_is_named_with_its_index():
     n = NetworkBuilder()
     x, y, z = (n.tensor((1, 4), scale=0.1) for _ in range(3))
     n.operator("RELU", [x], [y])
-    n.operator("TANH", [y], [z])
-    assert "operator 1 (TANH) is not supported" in refused(n.build([x], [z]))
+    n.operator("COS", [y], [z])
+    assert "operator 1 (COS) is not supported" in refused(n.build([x], [z]))
 
 
 def test_a_dilated_convolution_of_a_free_batch_says_what_to_do():
@@ -148,6 +148,7 @@ def test_order_and_connections():
         ("RELU6", (0.1, 0), (0.2, 0), "the output 0.2"),
         ("LEAKY_RELU", (1e9, 0), (1e-9, 0), "rescaled"),
         ("LEAKY_RELU", (1e3, 0), (1e-2, 0), "alpha 300 rescales values by 3e+07"),
+        ("TANH", (0.1, 0), (1 / 256, -128), "the output has scale 0.00390625 and zero point -128"),
         ("HARD_SWISH", (1e-7, 0), (1e-7, 0), "the input's scale is 1e-07"),
         ("HARD_SWISH", (0.1, 0), (0.1 / 128, 0), "scale 0.1 to 0.00078125"),
         ("HARD_SWISH", (0.1, 0), (52, 0), "scale 0.1 to 52"),
@@ -198,6 +199,11 @@ def test_shapes_that_cannot_be():
     assert "stride is 0" in of("STRIDED_SLICE", [(4,), (4,)], "StridedSliceOptions", [[0], [4], [0]])
     assert "ellipsis" in of(
         "STRIDED_SLICE", [(4,), (4,)], "StridedSliceOptions", [[0], [4], [1]], ellipsisMask=1
+    )
+    assert "the order [0, 0] of 1x4" in of("TRANSPOSE", [(1, 4), (1, 4)], "TransposeOptions", [[0, 0]])
+    assert "the order [1, 2] of 1x4" in of("TRANSPOSE", [(1, 4), (4, 1)], "TransposeOptions", [[1, 2]])
+    assert "the output is 1x4, not (4, 1)" in of(
+        "TRANSPOSE", [(1, 4), (1, 4)], "TransposeOptions", [[1, 0]]
     )
     assert "1x0" in of("RELU", [(1, 0), (1, 0)])
 

@@ -36,11 +36,15 @@ def everything(channels: int, seed: int) -> bytes:
     weighted(n, rng, "CONV_2D", (channels, 3, 3, 4), channels, x, first, **STEP)
     last = first
     for name, options in rng.permutation(
-        [("RELU", ""), ("LOGISTIC", ""), ("LEAKY_RELU", "LeakyRelu"), ("HARD_SWISH", "HardSwish"),
-         ("QUANTIZE", "Quantize"), ("MAX_POOL_2D", "Pool2D"), ("AVERAGE_POOL_2D", "Pool2D"), ("ADD", "Add"),
-         ("SUB", "Sub"), ("MUL", "Mul"), ("PAD", "Pad"), ("DEPTHWISE_CONV_2D", ""), ("CONV_2D", "")]
+        [("RELU", ""), ("LOGISTIC", ""), ("TANH", ""), ("LEAKY_RELU", "LeakyRelu"),
+         ("HARD_SWISH", "HardSwish"), ("QUANTIZE", "Quantize"), ("MAX_POOL_2D", "Pool2D"),
+         ("AVERAGE_POOL_2D", "Pool2D"), ("ADD", "Add"), ("SUB", "Sub"), ("MUL", "Mul"), ("PAD", "Pad"),
+         ("DEPTHWISE_CONV_2D", ""), ("CONV_2D", "")]
     ):  # fmt: skip
-        known = {"LOGISTIC": (1 / 256, -128), "MAX_POOL_2D": None, "AVERAGE_POOL_2D": None, "PAD": None}
+        known = {
+            "LOGISTIC": (1 / 256, -128), "TANH": (1 / 128, 0), "MAX_POOL_2D": None, "AVERAGE_POOL_2D": None,
+            "PAD": None,
+        }  # fmt: skip
         q = known.get(name, (0.08, -5))
         if q is None:  # the input's
             q = (float(n.tensors[last].quantization.scale[0]), int(n.tensors[last].quantization.zeroPoint[0]))
@@ -91,7 +95,7 @@ def test_no_value_changes(seed, monkeypatch):
     narrow = Model(tflite)
     wide = on_the_core(tflite, monkeypatch)
     widened = [layer for layer in wide.layers if wide.plan.graph.tensors[layer.output].widened]
-    assert len(widened) == 15  # all but the dense layer and the softmax
+    assert len(widened) == 16  # all but the dense layer and the softmax
     rng = np.random.default_rng(seed)
     for _ in range(3):
         x = rng.integers(-128, 128, narrow.input.shape, np.int8)

@@ -1,4 +1,4 @@
-/* strided_slice: elements picked by strides, which may be negative. */
+/* strided_slice: elements picked by strides, which may be negative; also a transposition. */
 #include "nn_kernels.h"
 
 nn_status_t nn_kernel_strided_slice(const nn_call_t *call)
