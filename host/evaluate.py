@@ -225,15 +225,14 @@ def _recordings(model: Subject, where: Target | None, args: Any) -> list[dict[st
 
 def _simulated_stream(model: Subject, where: Target, store: Store, args: Any) -> dict[str, Any]:
     """The start of the first stream with keywords, through the image's whole audio loop."""
-    spec = model.spec
-    source = streams.material(store, args.split, keywords_of(spec.classes), spec.sample_rate_hz)
-    stream = streams.cut(
-        streams.keyword_stream(source, args.seed, _plan(args).keyword_stream), args.seconds, source.rate
-    )
+    spec, wanted = model.spec, _plan(args).keyword_stream
+    source = trials.material(store, args.split, spec.classes, spec.sample_rate_hz, wanted)
+    made = streams.keyword_stream(source, args.seed, wanted)
+    stream = streams.cut(made, args.seconds, source.rate)
     detail = _heard(model, where, stream, args)
     return {
         "split": args.split,
-        "simulated_seconds": args.seconds,
+        "simulated_seconds": len(stream.audio) / source.rate,
         "keywords": {**detail, "streams": [detail]},
     }
 

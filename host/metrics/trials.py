@@ -64,18 +64,7 @@ def prepare(
 ) -> Trials:  # fmt: skip
     """Generates the streams of a split and their features, one stream in memory at a time."""
     plan = plan or Plan()
-    keywords = keywords_of(classes)
-    source = streams.material(store, split, keywords, frontend.sample_rate_hz)
-    missing = [label for label, clips in source.keywords.items() if not len(clips)]
-    if missing:
-        what = ", ".join(missing)
-        raise TokayError(f"the {split} split has no clip of {what} to make a stream of", hint="--split all")
-    if plan.keyword_stream.others and not len(source.others):
-        raise TokayError(
-            f"the {split} split has no clip of other words to make a stream of",
-            hint="--others 0 has keywords in noise alone",
-        )
-    _check(plan, source)
+    source = material(store, split, classes, frontend.sample_rate_hz, plan.keyword_stream)
     front = Frontend(frontend)
     pieces = _pieces(plan.hours)
     total = len(plan.seeds) + len(pieces)
@@ -91,6 +80,25 @@ def prepare(
         if progress:
             progress(len(plan.seeds) + len(without), total)
     return Trials(split, tuple(with_keywords), tuple(without))
+
+
+def material(
+    store: Store, split: str, classes: Sequence[str], rate: int, wanted: KeywordStream
+) -> streams.Material:
+    """What the streams of a split are made of at ``rate`` Hz; TokayError where ``wanted`` cannot be made
+    of it."""
+    source = streams.material(store, split, keywords_of(classes), rate)
+    missing = [label for label, clips in source.keywords.items() if not len(clips)]
+    if missing:
+        what = ", ".join(missing)
+        raise TokayError(f"the {split} split has no clip of {what} to make a stream of", hint="--split all")
+    if wanted.others and not len(source.others):
+        raise TokayError(
+            f"the {split} split has no clip of other words to make a stream of",
+            hint="--others 0 has keywords in noise alone",
+        )
+    _check(wanted, source)
+    return source
 
 
 def score(trials: Trials, network: Network, progress: Progress | None = None) -> ScoredTrials:
@@ -164,11 +172,11 @@ def _pieces(hours: float) -> list[float]:
     return pieces
 
 
-def _check(plan: Plan, source: streams.Material) -> None:
-    words = plan.keyword_stream.keywords + plan.keyword_stream.others
+def _check(wanted: KeywordStream, source: streams.Material) -> None:
+    words = wanted.keywords + wanted.others
     clip_s = source.others.shape[1] / source.rate
-    if words * clip_s > 60 * plan.keyword_stream.minutes:
+    if words * clip_s > 60 * wanted.minutes:
         raise TokayError(
-            f"{words} words of {clip_s:g} s do not fit in {plan.keyword_stream.minutes:g} minutes",
+            f"{words} words of {clip_s:g} s do not fit in {wanted.minutes:g} minutes",
             hint="more minutes, or fewer keywords",
         )

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import re
 import shutil
+from contextlib import nullcontext
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -17,7 +18,9 @@ import soundfile
 
 from codegen.parameters import read_parameters
 from host import cli, evaluate
-from host.metrics import curves
+from host.metrics import curves, simulated
+from host.metrics.scoring import Scored, int8_network
+from host.metrics.streams import Stream
 from tests import tone_words
 
 SHORT = ["--seeds", "1", "--minutes", "1", "--keywords", "8", "--others", "8", "--hours", "0.05"]
@@ -194,6 +197,45 @@ def test_in_the_simulated_image(model: Path, dataset: Path, tmp_path: Path, acce
     if accelerator == "none":
         assert result["streaming"]["keywords"]["equal_to_pc"] is True
         assert result["streaming"]["keywords"]["hours"] == pytest.approx(4 / 3600, rel=1e-3)
+        assert result["streaming"]["simulated_seconds"] == pytest.approx(4, rel=1e-3)
+
+
+@pytest.fixture
+def without_image(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The PC stands in for the image: it hears no word of a stream."""
+
+    def hear(where: object, pipeline: object, stream: Stream) -> simulated.Heard:
+        nothing = np.zeros((0, 4), np.uint8), np.zeros(0, np.int64)
+        scored = Scored(stream.name, *nothing, stream.spoken, len(stream.audio) // 8)
+        return simulated.Heard(scored, (), True)
+
+    monkeypatch.setattr(simulated, "booted", lambda *_: nullcontext(object()))
+    monkeypatch.setattr(simulated, "network", lambda *_: int8_network(model.read_bytes()))
+    monkeypatch.setattr(simulated, "hear", hear)
+
+
+@pytest.mark.usefixtures("without_image")
+def test_a_simulated_stream_is_as_long_as_it_says(model: Path, dataset: Path) -> None:
+    length = ["--minutes", 0.2, "--keywords", 2, "--others", 2]
+    wanted = ["--dataset", dataset, "--simulate", "--stream", *length]
+    whole = run(model, *wanted, "--seconds", 60)["streaming"]
+    assert whole["simulated_seconds"] == 12 and whole["keywords"]["spoken"] == 2
+    assert run(model, *wanted, "--seconds", 3)["streaming"]["simulated_seconds"] == 3
+
+
+@pytest.mark.usefixtures("without_image")
+def test_a_simulated_stream_that_cannot_be_made_is_refused(
+    model: Path, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As one that is not simulated is: with a line, not a traceback, and not as one that lacks a keyword."""
+    shutil.copytree(dataset, tmp_path / "data")
+    for speaker in (3, 4, 5):  # those of the validation split
+        (tmp_path / "data" / "off" / f"s{speaker}_nohash_0.wav").unlink()
+    arguments = [str(model), "--dataset", str(tmp_path / "data"), "--simulate", "--stream"]
+    assert cli.run(evaluate.main, [*arguments, "--minutes", "1", "--keywords", "80"]) == 2
+    assert "do not fit in 1 minutes" in capsys.readouterr().err
+    assert cli.run(evaluate.main, [*arguments, "--split", "validation"]) == 2
+    assert "the validation split has no clip of off" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(importlib.util.find_spec("tensorflow") is None, reason="TensorFlow is not installed")
