@@ -8,7 +8,6 @@ what is exported.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +57,10 @@ def rounded(model: Any, spec: Specification, sample: Examples, path: Path) -> Ne
     batch = calibration(spec, sample.features, sample.labels)
     ends = _rounded_outputs(network.outputs)
     ranges = _ranges(network.outputs, ends, batch)
-    layer_type, kernel_of = _layers()
+    layer_type, kinds = _rounded_layer(), tuple(_roundable())
 
     def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
-        output = layer_type(layer)(*args) if kernel_of(layer) is not None else layer(*args, **kwargs)
+        output = layer_type(layer)(*args) if isinstance(layer, kinds) else layer(*args, **kwargs)
         name = layer.name if layer.name in ends else _range_of(layer, ends)
         if name is None:
             return output
@@ -78,11 +77,20 @@ def rounded(model: Any, spec: Specification, sample: Examples, path: Path) -> Ne
 
 
 def _folded(model: Any, path: Path) -> Any:
+    import keras
+
     try:
         folded = fold(model)
     except (ValueError, TypeError, NotImplementedError) as error:  # of a layer that cannot be copied
         raise TokayError(f"{path}: quantization_aware cannot copy the network: {error}") from error
+    kinds = _roundable()
     for layer in folded.layers:
+        if layer.trainable_weights and not isinstance(layer, (*kinds, keras.layers.BatchNormalization)):
+            names = ", ".join(kind.__name__ for kind in kinds)
+            raise TokayError(
+                f"{path}: quantization_aware cannot round {layer.name}, a {type(layer).__name__}",
+                hint=f"layers of these kinds, none within another: {names}",
+            )
         if len(layer._inbound_nodes) > 1:  # a range and a rounding belong to one place in the network
             raise TokayError(
                 f"{path}: quantization_aware cannot round {layer.name}, which is used more than once",
@@ -113,14 +121,24 @@ def round_activations(x: Any, low: float, high: float) -> Any:
     return inside + tf.stop_gradient(tf.round(inside / scale) * scale - inside)
 
 
-def _layers() -> tuple[type, Callable[[Any], Any]]:
-    """The layer that runs another with its weights rounded, and what tells which have weights to round.
-    Made when asked for, as Keras is not imported before."""
+def _roundable() -> list[type]:
+    """The layers whose weights are rounded: those that the device has kernels for."""
     import keras
 
-    def kernel_of(layer: Any) -> Any:
-        kinds = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.Dense)
-        return layer.kernel if isinstance(layer, kinds) else None
+    kinds = keras.layers
+    return [kinds.Conv1D, kinds.Conv2D, kinds.DepthwiseConv1D, kinds.DepthwiseConv2D, kinds.Dense]
+
+
+def _is_depthwise(layer: Any) -> bool:
+    import keras
+
+    return isinstance(layer, keras.layers.DepthwiseConv1D | keras.layers.DepthwiseConv2D)
+
+
+def _rounded_layer() -> type:
+    """The layer that runs another with its weights rounded. Made when asked for, as Keras is not imported
+    before."""
+    import keras
 
     class Rounded(keras.layers.Layer):
         def __init__(self, layer: Any) -> None:
@@ -128,22 +146,11 @@ def _layers() -> tuple[type, Callable[[Any], Any]]:
             self.layer = layer
 
         def call(self, x: Any) -> Any:
-            layer = self.layer
-            depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
-            kernel = round_weights(layer.kernel, depthwise)
-            if depthwise:
-                x = keras.ops.depthwise_conv(
-                    x, kernel, layer.strides, layer.padding, None, layer.dilation_rate
-                )
-            elif isinstance(layer, keras.layers.Conv2D):
-                x = layer.convolution_op(x, kernel)
-            else:
-                x = keras.ops.matmul(x, kernel)
-            if layer.bias is not None:
-                x = x + layer.bias
-            return layer.activation(x)
+            kernel = self.layer.kernel
+            with keras.StatelessScope([(kernel, round_weights(kernel.value, _is_depthwise(self.layer)))]):
+                return self.layer.call(x)
 
-    return Rounded, kernel_of
+    return Rounded
 
 
 def _rounding(low: float, high: float, name: str) -> Any:
@@ -163,7 +170,7 @@ def _rounded_outputs(model: Any) -> set[str]:
 
     kinds = keras.layers
     own = (
-        kinds.Conv2D, kinds.DepthwiseConv2D, kinds.Dense, kinds.Add, kinds.Concatenate, kinds.Multiply,
+        *_roundable(), kinds.Add, kinds.Concatenate, kinds.Multiply, kinds.GlobalAveragePooling1D,
         kinds.GlobalAveragePooling2D, kinds.ReLU, kinds.Activation, kinds.BatchNormalization,
     )  # fmt: skip
     return {
@@ -178,7 +185,7 @@ def _range_of(layer: Any, ends: set[str]) -> str | None:
     """For a pool that averages, the layer whose range its output keeps."""
     import keras
 
-    if not isinstance(layer, keras.layers.AveragePooling2D):
+    if not isinstance(layer, keras.layers.AveragePooling1D | keras.layers.AveragePooling2D):
         return None
     while layer.name not in ends:
         if isinstance(layer, keras.layers.InputLayer) or isinstance(layer.input, list):
@@ -201,7 +208,7 @@ def _folded_into(model: Any) -> dict[str, Any]:
     """Batch normalizations by name, each with the layer that it can be folded into."""
     import keras
 
-    kinds = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.Dense)
+    kinds = tuple(_roundable())
     found = {}
     for layer in model.layers:
         after = _after(layer)
@@ -217,8 +224,6 @@ def _folded_into(model: Any) -> dict[str, Any]:
 
 
 def _folded_weights(layer: Any, norm: Any) -> list[np.ndarray]:
-    import keras
-
     kernel = layer.kernel.numpy()
     scale = 1 / np.sqrt(norm.moving_variance.numpy() + norm.epsilon)
     if norm.scale:
@@ -227,7 +232,7 @@ def _folded_weights(layer: Any, norm: Any) -> list[np.ndarray]:
     bias = (bias - norm.moving_mean.numpy()) * scale
     if norm.center:
         bias = bias + norm.beta.numpy()
-    of_kernel = scale.reshape(kernel.shape[2:]) if isinstance(layer, keras.layers.DepthwiseConv2D) else scale
+    of_kernel = scale.reshape(kernel.shape[-2:]) if _is_depthwise(layer) else scale
     return [(kernel * of_kernel).astype(np.float32), bias.astype(np.float32)]
 
 

@@ -101,8 +101,13 @@ def test_a_sequential_network_is_rounded_too() -> None:
 
 @needs_tensorflow
 @pytest.mark.parametrize(
-    ("kind", "what"), [("shared", "cannot round shared, which is used more than once"), ("lambda", "copy")]
-)
+    ("kind", "what"),
+    [
+        ("shared", "cannot round shared, which is used more than once"), ("lambda", "copy"),
+        ("separable", "cannot round separable, a SeparableConv2D"),
+        ("nested", "cannot round nested, a Sequential"),
+    ],
+)  # fmt: skip
 def test_what_cannot_be_rounded_is_refused_before_training(kind: str, what: str) -> None:
     from host import train
     from host.specification import LoadedModel, QuantizationAware
@@ -114,6 +119,10 @@ def test_what_cannot_be_rounded_is_refused_before_training(kind: str, what: str)
         if kind == "shared":
             shared = layers.Conv2D(1, 3, padding="same", activation="relu", name="shared")
             x = shared(shared(inputs))
+        elif kind == "separable":
+            x = layers.SeparableConv2D(2, 3, padding="same", name="separable")(inputs)
+        elif kind == "nested":
+            x = keras.Sequential([layers.Conv2D(2, 3, strides=2), layers.ReLU()], name="nested")(inputs)
         else:
             x = layers.Lambda(lambda x: x + x)(inputs)
         return keras.Model(inputs, layers.Dense(4, activation="softmax")(layers.Flatten()(x)))
@@ -154,6 +163,55 @@ def test_rounding_in_training_is_the_devices() -> None:
     to_device, to_floats = np.abs(real(-2) - logits).mean(), np.abs(real(-2) - floats).mean()
     assert floats.std(axis=0).min() > 0.1  # or there would be nothing to tell
     assert to_device < 0.75 * to_floats
+
+
+@needs_tensorflow
+def test_layers_over_time_alone_are_rounded_like_the_others() -> None:
+    import keras
+    import tensorflow as tf
+
+    from host.runtime import Model
+    from host.training import convert, quantization_aware
+    from host.training.network import import_keras
+
+    layers = import_keras(3).layers
+    inputs = keras.Input((*SPEC.feature_shape, 1))
+    x = layers.Reshape(SPEC.feature_shape)(inputs)
+    x = layers.Conv1D(8, 3, strides=2, padding="same", use_bias=False)(x)
+    x = layers.ReLU()(layers.BatchNormalization()(x))
+    x = layers.DepthwiseConv1D(3, padding="same", depth_multiplier=2, use_bias=False)(x)
+    x = layers.ReLU()(layers.BatchNormalization()(x))
+    x = layers.Conv1D(8, 3, dilation_rate=2, padding="causal", activation="relu")(x)
+    x = layers.GlobalAveragePooling1D()(x)
+    model = keras.Model(inputs, layers.Dense(4, activation="softmax")(x))
+    rng = np.random.default_rng(4)
+    for variable in model.weights:
+        if "batch_normalization" in variable.path:
+            variable.assign(rng.uniform(0.5, 1.3, variable.shape))
+    folded = quantization_aware.fold(model)
+    assert not any(isinstance(layer, layers.BatchNormalization) for layer in folded.layers)
+    assert np.abs(predicted(folded, features()) - predicted(model, features())).max() < 1e-5
+
+    x, labels = features(), np.arange(300) % 4
+    rounded = quantization_aware.rounded(model, SPEC, Examples(x, labels), Path("m.py"))
+    with tf.GradientTape() as tape:
+        scaled = tf.constant(x[..., None].astype(np.float32) * np.float32(SPEC.input_scale))
+        said = tf.reduce_sum(rounded.logits(scaled, training=True)[0][:, 0])
+    gradients = tape.gradient(said, rounded.outputs.trainable_variables)
+    assert len(gradients) == 8 and all(float(tf.reduce_max(tf.abs(g))) > 0 for g in gradients)
+    inner = next(layer for layer in rounded.outputs.layers if isinstance(layer, keras.Model))
+    names = [layer.name for layer in inner.layers if layer.name.startswith("re_lu")]
+    ends = [inner.get_layer(name).output for name in names if name.endswith("rounded")]
+    learnt = predicted(keras.Model(inner.inputs, ends), x)
+    device = Model(convert.to_int8(rounded.finish(), SPEC, x, labels))
+    found = [device.invoke_layers(example[None, ..., None]) for example in x]
+    at = [i for i, layer in enumerate(device.layers) if "conv" in layer.name]
+    assert len(ends) == 2 and len(at) == 3
+    for layer, expected in zip(at, learnt, strict=False):
+        q = device.plan.graph.tensors[device.layers[layer].output].quantization
+        values = np.concatenate([outputs[layer] for outputs in found]).reshape(expected.shape)
+        same = np.abs((values - float(q.zero_point)) * q.scale - expected) < q.scale / 8
+        assert np.mean(same) > 0.99
 
 
 @needs_tensorflow
