@@ -87,8 +87,7 @@ def _library() -> ctypes.CDLL:
 
 @functools.cache
 def _pool() -> ThreadPoolExecutor:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return ThreadPoolExecutor(cores, thread_name_prefix="features")
+    return ThreadPoolExecutor(native.cores(), thread_name_prefix="features")
 
 
 if hasattr(os, "register_at_fork"):  # threads do not survive in a forked child: it makes its own

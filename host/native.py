@@ -47,6 +47,11 @@ def library() -> ctypes.CDLL:
         raise TokayError(f"{path} cannot be loaded: {error}", hint=hint) from error
 
 
+def cores() -> int:
+    """The processor cores that this process may use, of which ``taskset`` takes some away."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _is_whole(path: Path) -> bool:
     """Whether the file reaches to where its header says that its last table ends, as linkers lay them out.
     The loader does not look: it maps what there is, and the first access past the end ends Python."""

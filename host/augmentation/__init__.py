@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -74,7 +73,7 @@ class Augmenter:
     ) -> None:  # fmt: skip
         """``clips``: int16 [n, samples]; ``recordings`` of background noise: int16 [m] each."""
         self._lib, self._frontend = _library(), frontend
-        self._threads = threads or _cores()
+        self._threads = threads or native.cores()
         self._clips = _samples(clips, 2, "clips")
         if len(self._clips) == 0 or self._clips.shape[1] < frontend.settings.window_samples:
             raise TokayError(f"clips of shape {clips.shape} fill no window of the front end")
@@ -181,13 +180,9 @@ def perturb(features: np.ndarray, settings: Perturbation, key: int) -> np.ndarra
             channels, key, start, out[start:].ctypes.data,
         )  # fmt: skip
 
-    with ThreadPoolExecutor(_cores()) as pool:
+    with ThreadPoolExecutor(native.cores()) as pool:
         list(pool.map(work, range(0, count, chunk)))
     return out
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _samples(audio: np.ndarray, dimensions: int, what: str) -> np.ndarray:

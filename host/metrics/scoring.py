@@ -10,7 +10,6 @@ given to the detector again and again.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import numpy as np
 
 from codegen.application import ApplicationSettings, check_types
 from codegen.frontend import FrontendSettings
+from host import native
 from host.detector import apply_gain, period_samples
 from host.features import Frontend
 from host.metrics.streaming import Spoken
@@ -137,7 +137,7 @@ def int8_network(tflite: bytes, accelerator: str = "none") -> Network:
     """The firmware's kernels on this PC, on all cores; their outputs as the detector takes them."""
     from host.runtime import Model
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = native.cores()
     models = [Model(tflite, accelerator=accelerator) for _ in range(cores)]
     check_types(models[0].plan.graph, models[0].plan.name)
 

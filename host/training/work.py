@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import shutil
 import zipfile
 from dataclasses import dataclass, field
@@ -141,14 +140,15 @@ def key(loaded: LoadedModel, contents: str, seed: int) -> str:
 
     The networks are hashed as they are built, since their code may be in files that the specification's
     imports, and the voices as they are here, since a synthesizer may be installed meanwhile. TokayError
-    where TensorFlow is missing or a network cannot be built.
+    where TensorFlow is missing or a network cannot be built. The cores count, as TensorFlow splits its sums
+    among those that this process may use.
     """
     digest = hashlib.blake2b(digest_size=8)
     rooms = Path(__file__).parent, Path(specification.__file__).parent
     own = [path for room in rooms for path in sorted(room.glob("*.py"))]
     versions = [_version(name) for name in ("numpy", "keras", "tensorflow", "tensorflow-cpu")]
     made_of = [*network.described(loaded), *synthetic.described(examples.voices_of(loaded.spec))]
-    for part in (repr(loaded.spec), contents, str(seed), *versions, str(os.cpu_count()), *made_of):
+    for part in (repr(loaded.spec), contents, str(seed), *versions, str(native.cores()), *made_of):
         digest.update(part.encode() + b"\0")
     for path in (loaded.path, native.library_path(), *own):
         digest.update(hashlib.blake2b(path.read_bytes()).digest())

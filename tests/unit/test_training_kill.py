@@ -201,3 +201,20 @@ def test_the_state_is_of_this_training_alone(place: Path) -> None:
     key = work.key(loaded, "data", 1)
     assert key == work.key(loaded, "data", 1)
     assert len({key, work.key(loaded, "data", 2), work.key(loaded, "other", 1)}) == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs Linux's sched_setaffinity")
+def test_the_state_is_of_as_many_cores(place: Path) -> None:
+    """TensorFlow uses those that the process may use, not those that there are, and its sums differ."""
+    from host.training import specification
+
+    loaded = specification.load(str(place / "tones.py"))
+    cores = os.sched_getaffinity(0)
+    if len(cores) == 1:
+        pytest.skip("there is only one core")
+    key = work.key(loaded, "data", 1)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        assert work.key(loaded, "data", 1) != key
+    finally:
+        os.sched_setaffinity(0, cores)
