@@ -29,6 +29,7 @@ __all__ = [
 ]  # fmt: skip
 
 _CHUNK = 128  # examples of one call
+_CHANNELS = 4096  # that perturbing takes: as many as the front end makes
 NOISE_ROWS, _NOISE_SAMPLES = 12, 1 << 17
 
 
@@ -167,9 +168,13 @@ def loudness(signal: np.ndarray) -> float:
 def perturb(features: np.ndarray, settings: Perturbation, key: int) -> np.ndarray:
     """float32 of the shape of ``features``, int8 [n, frames, channels], perturbed on all cores."""
     features = np.ascontiguousarray(features)
-    if features.dtype != np.int8 or features.ndim != 3 or 0 in features.shape[1:] or features.shape[2] > 256:
+    if features.dtype != np.int8 or features.ndim != 3 or not (
+        features.shape[1] and 0 < features.shape[2] <= _CHANNELS
+    ):
         what = f"{features.dtype} {features.shape}"
-        raise TokayError(f"features must be int8 [n, frames, channels], not {what}")
+        raise TokayError(
+            f"features must be int8 [n, frames, channels] of at most {_CHANNELS} channels, not {what}"
+        )
     count, frames, channels = features.shape
     out, lib, chunk = np.empty(features.shape, np.float32), _library(), 1024
     wanted = layout.perturbation(settings)

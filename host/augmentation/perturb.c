@@ -5,7 +5,7 @@
 #include "random.h"
 
 #define LOWEST (-128.0f)
-enum { MOST_CHANNELS = 256 };
+enum { MOST_CHANNELS = 4096 }; /* of the front end */
 
 static float limited(float x) { return x < LOWEST ? LOWEST : x > 127 ? 127 : x; }
 

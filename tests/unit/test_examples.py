@@ -149,3 +149,15 @@ def test_no_perturbation_leaves_features_alone() -> None:
     features = np.random.default_rng(0).integers(-128, 128, (50, 49, 32), np.int8)
     nothing = Perturbation(0.0, 0.0, 0, 0, 0)
     assert np.array_equal(perturb(features, nothing, 1), features)
+
+
+@pytest.mark.parametrize("channels", [257, 4096])
+def test_as_many_channels_as_the_front_end_makes_are_perturbed(channels: int) -> None:
+    rng = np.random.default_rng(5)
+    features = rng.integers(-100, 100, (3, 4, channels), np.int8)
+    still = Perturbation(level=0.0, warp=0.0, shift_frames=0, mask_channels=0, mask_frames=0)
+    assert np.array_equal(perturb(features, still, 1), features)
+    flat = np.repeat(features[..., :1], channels, axis=2)
+    assert np.array_equal(perturb(flat, dataclasses.replace(still, warp=0.5), 1), flat)
+    with pytest.raises(TokayError, match="at most 4096 channels"):
+        perturb(np.zeros((1, 1, 4097), np.int8), still, 1)
