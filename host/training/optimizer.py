@@ -3,7 +3,7 @@
 Muon is after Jordan et al., Muon: An optimizer for hidden layers in neural networks (2024): the step of a
 matrix is its momentum made orthogonal, so that all directions of it learn as fast as the few that
 dominate the gradient. Keras has a Muon, which leaves everything but matrices to Adam; a convolution's
-kernel is one here, [taps × channels, filters].
+kernel is one here, of one dimension or two, [taps × channels, filters].
 """
 
 from __future__ import annotations
@@ -69,4 +69,4 @@ def _muon(learning_rate: float, scale: float) -> keras.optimizers.Optimizer:
 
 def _is_kernel(variable: Any) -> bool:
     """Of a convolution that mixes channels: a depthwise one is no matrix."""
-    return len(variable.shape) == 4 and variable.shape[-1] > 1
+    return len(variable.shape) in (3, 4) and variable.shape[-1] > 1

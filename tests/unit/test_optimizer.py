@@ -50,19 +50,19 @@ def moved(schedule: Schedule, shape: tuple[int, ...], gradients: list[np.ndarray
     return variable.numpy()
 
 
-@pytest.mark.parametrize("shape", [(16,), (16, 4), (3, 3, 8, 1)])
+@pytest.mark.parametrize("shape", [(16,), (16, 4), (3, 3, 8, 1), (3, 8, 1)])
 def test_what_is_no_kernel_learns_by_adam(shape: tuple[int, ...]) -> None:
     gradients = list(np.random.default_rng(2).normal(size=(3, *shape)))
     plain, mixed = Schedule(learning_rate=1e-3), Schedule(learning_rate=1e-3, muon=10.0)
     assert np.array_equal(moved(plain, shape, gradients), moved(mixed, shape, gradients))
 
 
-def test_two_steps_of_a_kernel() -> None:
+@pytest.mark.parametrize("shape", [(3, 1, 8, 6), (3, 8, 6)])
+def test_two_steps_of_a_kernel(shape: tuple[int, ...]) -> None:
     import tensorflow as tf
 
     from host.training.optimizer import orthogonal
 
-    shape = (3, 1, 8, 6)
     first, second = np.random.default_rng(3).normal(size=(2, *shape)).astype(np.float32)
     found = moved(Schedule(learning_rate=1e-3, muon=10.0), shape, [first, second])
     momenta = first, 0.95 * first + second
