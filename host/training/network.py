@@ -97,7 +97,12 @@ def load_trained(path: Path, spec: Specification, seed: int = 0) -> Any:
     keras = import_keras(seed)
     try:
         model = keras.models.load_model(path)
-    except (ValueError, TypeError, OSError) as error:  # TypeError: of a layer that Keras does not know
+    except (ValueError, TypeError, OSError) as error:
+        if isinstance(error, TypeError) or "`Lambda`" in str(error):  # a class that Keras does not know
+            raise TokayError(
+                f"{path}: Keras cannot make its layers again: one is a Lambda, or of a class of its own",
+                hint="use keras.ops or layers of Keras and train again; the .tflite is not concerned",
+            ) from error
         raise TokayError(f"{path}: not a Keras model: {error}") from error
     check_fit(model, spec, path)
     return model

@@ -267,6 +267,28 @@ def test_the_gap_between_arithmetics(model: Path, dataset: Path, capsys: pytest.
     assert rows[0]["largest_score_difference"] == 0 < rows[1]["largest_score_difference"] < 30
 
 
+@pytest.mark.skipif(importlib.util.find_spec("tensorflow") is None, reason="TensorFlow is not installed")
+@pytest.mark.xdist_group("tensorflow")
+@pytest.mark.parametrize("kind", ["lambda", "own"])
+def test_a_layer_that_keras_cannot_make_again_is_told(
+    model: Path, dataset: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    from host.training import fit
+
+    layers = (keras := fit.import_keras(0)).layers
+
+    class Own(layers.Layer):
+        def call(self, x: object) -> object:
+            return x
+
+    layer = layers.Lambda(lambda x: 2 * x) if kind == "lambda" else Own()
+    inputs = keras.Input((tone_words.FRONTEND.frames, tone_words.FRONTEND.channels, 1))
+    keras.Model(inputs, layers.Dense(4)(layers.Flatten()(layer(inputs)))).save(model.with_suffix(".keras"))
+    assert cli.run(evaluate.main, [str(model), "--dataset", str(dataset), "--gap"]) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "one is a Lambda, or of a class of its own" in said and "safe_mode" not in said
+
+
 class _Page(HTMLParser):
     """Checks that tags are closed in order; collects what a page would load."""
 
