@@ -26,9 +26,7 @@ def main(argv: Sequence[str]) -> int:
         "-o", "--output", metavar="DIR", type=Path,
         help="build folder (default: BOARD/MODEL in build, or in the cache folder if installed)",
     )  # fmt: skip
-    p.add_argument(
-        "-a", "--accelerator", choices=["none", "mvp"], default="none", help="what runs the layers"
-    )
+    cli.add_accelerator(p)
     p.add_argument(
         "--mvp-weights", choices=["ram", "flash"], default="ram",
         help="copy weights to RAM layer by layer, or save the RAM and take longer (default: %(default)s)",

@@ -45,7 +45,9 @@ def main(argv: Sequence[str]) -> int:
         help="WAV or FLAC files instead of a microphone; a board gets them over its serial port",
     )
     p.add_argument("--resample", action="store_true", help="convert files of another rate or more channels")
-    p.add_argument("--microphone", metavar="NAME", help="of this PC: its name, part of it, or its number")
+    p.add_argument(
+        "-m", "--microphone", metavar="NAME", help="of this PC: its name, part of it, or its number"
+    )
     p.add_argument("--seconds", type=float, help="stop listening to a microphone after so long")
     target.add_options(p)
     _detector_options(p)
@@ -91,7 +93,7 @@ def _detector_options(p: argparse.ArgumentParser) -> None:
         "-l", "--latency", metavar="MS", dest="latency_ms", type=ms, help="time between inferences"
     )
     g.add_argument(
-        "--volume", metavar="GAIN", dest="volume_gain", type=_number(float, 0, MAX_REAL),
+        "-u", "--volume", metavar="GAIN", dest="volume_gain", type=_number(float, 0, MAX_REAL),
         help="samples are multiplied by it (0: as they come)",
     )  # fmt: skip
     g.add_argument(

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from host import vendor_options
 from host.errors import TokayError
 
 _HIGHEST_SEED = 4_000_000_000  # and some above it, of teachers
@@ -25,6 +26,19 @@ _LONGEST_S = 4_000_000  # a device's milliseconds have 32 bits
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> None:  # type: ignore[override]
         raise TokayError(message, hint=f"see {self.prog} --help")
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        return self._without_rest(*self.parse_known_args(args, namespace))
+
+    def parse_intermixed_args(self, args: Any = None, namespace: Any = None) -> Any:
+        return self._without_rest(*self.parse_known_intermixed_args(args, namespace))
+
+    def _without_rest(self, found: Any, rest: Sequence[str]) -> Any:
+        if rest:
+            instead = vendor_options.instead_of(self.prog.rpartition(".")[2], rest)
+            hint = instead or f"see {self.prog} --help"
+            raise TokayError(f"unrecognized arguments: {' '.join(rest)}", hint=hint)
+        return found
 
 
 def parser(prog: str, description: str, *, json_output: bool = True) -> argparse.ArgumentParser:
@@ -63,6 +77,15 @@ def require_writable(path: Path) -> None:
             reason = errno.EACCES
     if reason is not None:
         raise TokayError(f"cannot write {path}: {os.strerror(reason)}")
+
+
+def add_accelerator(p: argparse.ArgumentParser, what: str = "what runs the layers") -> None:
+    """The option ``--accelerator``, in any case: the vendor's tools call it MVP."""
+    from codegen.pipeline import ACCELERATORS  # here: commands without it start sooner
+
+    p.add_argument(
+        "-a", "--accelerator", type=str.lower, choices=ACCELERATORS, default=ACCELERATORS[0], help=what
+    )
 
 
 def add_seed(p: argparse.ArgumentParser, what: str) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from codegen.check import rules
-from codegen.pipeline import ACCELERATORS
 from host import cli, generation
 from host.summary import layer_table, summary, totals
 
@@ -22,7 +21,7 @@ def main(argv: Sequence[str]) -> int:
     p.add_argument(
         "-o", "--output", metavar="DIR", type=Path, help="folder to write (default: build/compiled/MODEL)"
     )
-    p.add_argument("-a", "--accelerator", choices=ACCELERATORS, default="none", help="what runs the layers")
+    cli.add_accelerator(p)
     p.add_argument(
         "--mvp-weights", choices=["ram", "flash"], default="ram",
         help="where the accelerator reads weights that it uses often (default: %(default)s)",

@@ -29,9 +29,7 @@ def main(argv: Sequence[str]) -> int:
     """The command. Exit status 1 if the image missed a keyword or heard one that was not there."""
     p = cli.parser("demo", __doc__.splitlines()[0])
     p.add_argument("model", metavar="MODEL", nargs="?", default="keyword_spotting_on_off")
-    p.add_argument(
-        "-a", "--accelerator", choices=["none", "mvp"], default="none", help="what runs the layers"
-    )
+    cli.add_accelerator(p)
     p.add_argument("--board", default="brd2601b", help=f"one of: {boards.choices()}")
     args = p.parse_args(argv)
     quiet = args.json == "-"

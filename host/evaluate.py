@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("--float", action="store_true", help="the Keras model it was made from")
     what.add_argument("--gap", action="store_true", help="compare float, int8 and the accelerator too")
     what.add_argument("--simulate", action="store_true", help="in the shipped image, in the simulator")
-    p.add_argument("-a", "--accelerator", choices=("none", "mvp"), default="none", help="default none")
+    cli.add_accelerator(p, "default none")
     p.add_argument("--board", default="brd2601b", help=f"with --simulate: {boards.choices()}")
     p.add_argument("--dataset", metavar="DIR", help="folder of word folders with the official lists")
     p.add_argument("--split", choices=(*SPLITS, "all"), default="testing", help="default testing")

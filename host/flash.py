@@ -74,7 +74,7 @@ def _arguments(argv: Sequence[str]) -> Any:
     p.add_argument("image", metavar="IMAGE|MODEL", help=".elf, .hex or .bin file, or a model to build")
     p.add_argument("--board", default="brd2601b", help=f"one of: {boards.choices()}")
     p.add_argument("--part", help="the chip's part number, where it differs from the board's")
-    p.add_argument("-a", "--accelerator", choices=["none", "mvp"], default="none", help="of a MODEL's image")
+    cli.add_accelerator(p, "of a MODEL's image")
     p.add_argument(
         "--mvp-weights", choices=["ram", "flash"], default="ram",
         help="of a MODEL with --accelerator mvp: weights copied to RAM, or read from flash, which is slower",

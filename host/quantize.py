@@ -18,8 +18,8 @@ def main(argv: Sequence[str]) -> int:
     """The command."""
     p = cli.parser("quantize", "Quantize a trained Keras model to int8, with its parameters inside.")
     p.add_argument("model", metavar="MODEL", help="name in host/models or a specification's .py file")
-    p.add_argument("--weights", metavar="FILE", help="the trained .keras file (default: beside MODEL)")
-    p.add_argument("--build", action="store_true", help="untrained weights, to see the size")
+    p.add_argument("-w", "--weights", metavar="FILE", help="the trained .keras file (default: beside MODEL)")
+    p.add_argument("-b", "--build", action="store_true", help="untrained weights, to see the size")
     p.add_argument("--dataset", metavar="DIR", help="whose training clips set the ranges; not with --build")
     cli.add_seed(p, "of the clips' augmentation")
     p.add_argument("-o", "--output", metavar="OUT", help="the .tflite to write (default: beside MODEL)")

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from codegen.parameters import read_parameters
-from codegen.pipeline import ACCELERATORS, compile_model
+from codegen.pipeline import compile_model
 from host import cli, model_files
 from host.simulator.mvp import worst_cycles
 from host.summary import layer_table, parameter_lines, summary, totals
@@ -20,7 +20,7 @@ def main(argv: Sequence[str]) -> int:
     p = cli.parser("summarize", __doc__.splitlines()[0])
     p.add_argument("model", metavar="MODEL", help="a model's name or the path of a .tflite")
     p.add_argument("--tflite", action="store_true", help="accepted for the vendor's command line; always so")
-    p.add_argument("-a", "--accelerator", choices=ACCELERATORS, default="none", help="what runs the layers")
+    cli.add_accelerator(p)
     args = p.parse_args(argv)
     file = model_files.read(args.model)
     plan = compile_model(file.tflite, name=file.name, accelerator=args.accelerator, mvp_cycles=worst_cycles)

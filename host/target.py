@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from host import board as boards
+from host import cli
 from host import image as images
 from host.device import messages as m
 from host.device.device import Device
@@ -52,17 +53,16 @@ class Target:
 
 def add_options(p: argparse.ArgumentParser) -> None:
     """``--accelerator``, ``--board``, and which target (none given: None in ``args.target``)."""
-    p.add_argument(
-        "-a", "--accelerator", choices=["none", "mvp"], default="none", help="what runs the layers"
-    )
+    cli.add_accelerator(p)
     p.add_argument("--board", default="brd2601b", help=f"one of: {boards.choices()}")
     which = p.add_mutually_exclusive_group()
     which.add_argument(
         "--simulate", dest="target", action="store_const", const="simulator", help="the chip in software"
     )
     which.add_argument(
-        "--device", dest="target", action="store_const", const="device", help="a board on a serial port"
-    )
+        "-d", "--device", dest="target", action="store_const", const="device",
+        help="a board on a serial port",
+    )  # fmt: skip
     which.add_argument(
         "--renode", dest="target", action="store_const", const="renode", help="the chip in Renode"
     )

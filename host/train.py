@@ -29,7 +29,7 @@ def main(argv: Sequence[str]) -> int:
     p = cli.parser("train", "Train a model from its specification and write it as .tflite.")
     p.add_argument("model", metavar="MODEL", help="name in host/models, NAME-test (a dry run) or a .py file")
     p.add_argument("--dataset", metavar="DIR", help="folder of word folders with the official lists")
-    p.add_argument("--epochs", type=int, metavar="N", help="instead of the specification's")
+    p.add_argument("-e", "--epochs", type=int, metavar="N", help="instead of the specification's")
     cli.add_seed(p, "same seed, same model")
     p.add_argument("-o", "--output", metavar="OUT", help="the .tflite to write (default: beside MODEL)")
     p.add_argument(

@@ -29,10 +29,12 @@ def main(argv: Sequence[str]) -> int:
     p = cli.parser("update_params", "Change the parameters inside a .tflite.")
     p.add_argument("model", metavar="MODEL", help="name in host/models or a .tflite")
     p.add_argument("assignments", metavar="KEY=VALUE", nargs="*", help="lists are a,b,c or JSON")
-    p.add_argument("--params", metavar="FILE", help="a dictionary in JSON, or YAML where PyYAML is installed")
+    p.add_argument(
+        "-p", "--params", metavar="FILE", help="a dictionary in JSON, or YAML where PyYAML is installed"
+    )
     p.add_argument("--remove", metavar="KEY", action="append", default=[], help="take a parameter out")
-    p.add_argument("--description", metavar="TEXT", help="the model's own description")
-    p.add_argument("--output", metavar="FILE", help="write here instead of changing MODEL")
+    p.add_argument("-d", "--description", metavar="TEXT", help="the model's own description")
+    p.add_argument("-o", "--output", metavar="FILE", help="write here instead of changing MODEL")
     args = p.parse_intermixed_args(argv)  # KEY=VALUE may come after options
     model = model_files.read(args.model)
     if model.path.suffix == ".zip" and not args.output:

@@ -25,11 +25,15 @@ def main(argv: Sequence[str]) -> int:
     """The command."""
     p = cli.parser("view", __doc__.splitlines()[0])
     p.add_argument("model", metavar="MODEL", help="a model's name or the path of a .tflite")
-    p.add_argument("--mvp", action="store_true", required=True, help="programs of the accelerator")
+    p.add_argument("--mvp", action="store_true", help="programs of the accelerator")
     p.add_argument("--layer", metavar="N", type=int, help="only this layer")
     p.add_argument("--all", action="store_true", help="every program whole, not only what changes")
     p.add_argument("--mvp-weights", choices=WEIGHTS, default="ram", help="default: %(default)s")
     args = p.parse_args(argv)
+    if not args.mvp:
+        raise TokayError(
+            "view shows the accelerator's programs, with --mvp", hint="host.summarize MODEL lists layers"
+        )
     file = model_files.read(args.model)
     plan = compile_model(
         file.tflite, name=file.name, accelerator="mvp", mvp_weights=args.mvp_weights, mvp_cycles=worst_cycles

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -17,7 +18,7 @@ import pytest
 import soundfile
 
 from codegen.parameters import read_parameters, write_parameters
-from host import cli, model_files
+from host import cli, model_files, vendor_options
 from tests.tflite_builder import NetworkBuilder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,6 +63,44 @@ def test_output_to_a_full_disk(unbuffered):
     assert (done.returncode, done.stderr) == (
         2, "error: cannot write the output: No space left on device\n",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "instead"),
+    [
+        ("train", ["keyword_spotting_on_off-test", "--clean"], "(--clean: use --fresh)"),
+        ("train", ["keyword_spotting_on_off", "--resume", "--show"], "; --show: use --tensorboard DIR)"),
+        ("evaluate", [MODEL, "--count", "5"], "(--count: use --limit N"),
+        ("evaluate", [MODEL, "--weights=x.h5"], "(--weights: give the .keras file"),
+        ("summarize", [MODEL, "-o", "x.txt"], "(-o: use --json FILE"),
+        ("profile", [MODEL, "--full-summary"], "host.view MODEL --mvp"),
+        ("classify", [MODEL, "-x"], "(-x: use --dump-audio DIR)"),
+        ("update_params", [MODEL, "a=1", "--device"], "--model-only"),
+        ("view", [MODEL, "--mvp", "--host", "a", "-p", "80"], "(--host, -p: python -m host.summarize"),
+        ("view", [MODEL], "host.summarize"),
+        ("profile", [MODEL, "--nonsense"], "(see python -m host.profile --help)"),
+    ],
+)
+def test_an_option_of_the_vendor_is_answered_with_ours(command, arguments, instead, refused):
+    assert instead in refused(f"host.{command}", *arguments)
+
+
+def test_what_stands_for_the_vendor_s_options_exists():
+    for command, table in vendor_options.INSTEAD.items():
+        done = subprocess.run(
+            [sys.executable, "-m", f"host.{command}", "--help"], cwd=ROOT, capture_output=True, text=True
+        )
+        known = set(re.findall(r"(?<![\w-])--?[a-z][\w-]*", done.stdout))
+        for options, text in table.items():
+            assert not known & set(options), (command, options)
+            if text.startswith("use "):
+                assert text.split()[1].rstrip(",") in known, (command, text)
+
+
+@pytest.mark.parametrize("command", ["summarize", "compile", "profile", "evaluate", "flash"])
+def test_the_accelerator_may_be_in_capitals_as_the_vendor_has_it(command, refused):
+    """So that the next thing that is wrong is what is told."""
+    assert "no model named 'no_model'" in refused(f"host.{command}", "no_model", "--accelerator", "MVP")
 
 
 def test_output_to_a_closed_pipe():
