@@ -31,19 +31,22 @@ def resolve(model: str) -> Path:
         if (MODELS / f"{model.removesuffix('-test')}.py").is_file():
             raise TokayError(f"{model} has not been trained", hint=f"run: python -m host.train {model}")
         raise TokayError(f"no model named {model!r}", hint=f"known: {known}; or the path of a .tflite")
+    if model.removesuffix("-test").endswith(".py"):
+        return _trained(model)
     path = Path(model)
-    if path.suffix == ".py":
-        return _trained(path)
     if not path.is_file():
-        raise TokayError(f"{path}: no such model file")
+        name = model.partition(".")[0]
+        shipped = (MODELS / f"{name}.tflite").is_file()
+        hint = f"the model in host/models is called {name}" if shipped else ""
+        raise TokayError(f"{path}: no such model file", hint=hint)
     return path
 
 
-def _trained(specification: Path) -> Path:
-    """What training made of a specification."""
+def _trained(specification: str) -> Path:
+    """What training made of a specification, or of its dry run."""
     from host.specification import load
 
-    path = load(str(specification)).made(".tflite")
+    path = load(specification).made(".tflite")
     if not path.is_file():
         raise TokayError(f"{path}: no such model file", hint=f"run: python -m host.train {specification}")
     return path

@@ -81,7 +81,7 @@ def dry_run(spec: Specification) -> Specification:
 
 
 def _find(name: str, given: str) -> Path:
-    if name.endswith((".tflite", ".keras")):
+    if name.endswith((".tflite", ".keras", ".h5", ".zip")):
         raise TokayError(f"{name} is no model specification", hint="a name in host/models, or a .py file")
     if name.endswith(".py") or "/" in name:
         path = Path(name if name.endswith(".py") else f"{name}.py")
@@ -107,6 +107,11 @@ def _import(path: Path) -> ModuleType:
         where = f"{path}:{line}" if line else str(path)
         if isinstance(error, TokayError):
             raise TokayError(f"{where}: {error.message}", hint=error.hint) from error
+        if isinstance(error, ModuleNotFoundError) and str(error.name).partition(".")[0] == "mltk":
+            raise TokayError(
+                f"{where}: a specification of the vendor's toolkit, which is not what is read here",
+                hint=f"move its settings and its network into a copy of {_EXAMPLE}",
+            ) from error
         raise TokayError(f"{where}: {type(error).__name__}: {error}") from error
     return module
 

@@ -97,6 +97,28 @@ def test_what_stands_for_the_vendor_s_options_exists():
                 assert text.split()[1].rstrip(",") in known, (command, text)
 
 
+def test_the_vendor_s_spellings_of_a_model_are_answered(refused, tmp_path: Path):
+    assert "is called keyword_spotting_on_off)" in refused("host.summarize", f"{MODEL.stem}.mltk.zip")
+    archive = tmp_path / "a.mltk.zip"
+    assert f"{archive} is no model specification" in refused("host.quantize", archive)
+
+
+def test_a_dry_run_of_a_specification_elsewhere_is_a_model(refused, tmp_path: Path):
+    own = tmp_path / "own.py"
+    own.write_text(MODEL.with_suffix(".py").read_text().replace(f'"{MODEL.stem}"', '"own"'))
+    assert f"{tmp_path / 'own-test.tflite'}: no such" in refused("host.summarize", f"{own}-test")
+    shutil.copy(MODEL, tmp_path / "own-test.tflite")
+    assert model_files.read(f"{own}-test").tflite == MODEL.read_bytes()
+
+
+def test_a_specification_of_the_vendor_is_told_apart(refused, tmp_path: Path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mltk", None)  # not installed, also where it is
+    own = tmp_path / "own.py"
+    own.write_text("import mltk.core as mltk_core\n")
+    line = refused("host.train", own)
+    assert f"{own}:1: a specification of the vendor's toolkit" in line and "into a copy of" in line
+
+
 @pytest.mark.parametrize("command", ["summarize", "compile", "profile", "evaluate", "flash"])
 def test_the_accelerator_may_be_in_capitals_as_the_vendor_has_it(command, refused):
     """So that the next thing that is wrong is what is told."""
