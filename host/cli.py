@@ -115,6 +115,7 @@ def run(main: Callable[[Sequence[str]], int | None], argv: Sequence[str] | None 
     _open_closed_output()
     try:
         with _ended_by_signals():
+            _require_texts()
             status = main(sys.argv[1:] if argv is None else argv) or 0
         sys.stdout.flush()  # here, where a failure can still be told in one line
         return status
@@ -133,6 +134,12 @@ def run(main: Callable[[Sequence[str]], int | None], argv: Sequence[str] | None 
         _drop_output()
         print(f"error: cannot write {error.filename or 'the output'}: {error.strerror}", file=sys.stderr)
         return 2
+
+
+def _require_texts() -> None:
+    """Refuses ``python -OO``: descriptions of commands and reasons of refusals are docstrings."""
+    if sys.flags.optimize > 1:
+        raise TokayError("Python runs without docstrings, which commands show", hint="-O instead of -OO")
 
 
 @contextmanager

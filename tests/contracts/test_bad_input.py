@@ -52,6 +52,15 @@ def test_the_status_is_the_process_s_own():
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(("level", "status"), [("1", 0), ("2", 2)])
+def test_an_interpreter_that_takes_the_docstrings_away_is_one_line(level, status):
+    done = subprocess.run(
+        [sys.executable, "-m", "host.summarize", MODEL], cwd=ROOT, capture_output=True, text=True,
+        env={**os.environ, "PYTHONOPTIMIZE": level, "PYTHONDONTWRITEBYTECODE": "1"},
+    )  # fmt: skip
+    assert done.returncode == status and done.stderr.count("\n") == (1 if status else 0), done.stderr
+
+
 @pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="no /dev/full here")
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_output_to_a_full_disk(unbuffered):
