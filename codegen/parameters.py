@@ -179,6 +179,8 @@ def dictionary_bytes(params: Mapping[str, Value], types: Mapping[str, str] | Non
     for key, value in params.items():
         type_name = types.get(key) or infer_type(key, value)
         check_type(key, value, type_name)
+        if not _is_text(key):
+            raise TokayError(f"parameter {key!a}: its name is not UTF-8")
         key_offset = builder.CreateString(key)
         value_offset = _write_value(builder, type_name, value)
         builder.StartObject(3)
@@ -253,6 +255,17 @@ def _keep(type_name: str | None, value: Value) -> str:
     return type_name if type_name and _holds(type_name, value) else ""
 
 
+def _is_text(value: Value) -> bool:
+    """Whether it is a string that UTF-8 has: an argument in another encoding leaves surrogates."""
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _holds(type_name: str, value: Value) -> bool:
     if type_name == "bool":
         return isinstance(value, bool)
@@ -262,13 +275,13 @@ def _holds(type_name: str, value: Value) -> bool:
     if type_name in ("f32", "f64"):
         return _is_float(value, type_name)
     if type_name == "str":
-        return isinstance(value, str)
+        return _is_text(value)
     if type_name == "bin":
         return isinstance(value, bytes | bytearray)
     if not isinstance(value, Sequence) or isinstance(value, str | bytes | bytearray):
         return False
     if type_name == "str_list":
-        return all(isinstance(item, str) for item in value)
+        return all(_is_text(item) for item in value)
     if type_name == "int32_list":
         return all(_holds("i32", item) for item in value)
     return all(_is_float(item, "f32") for item in value)
@@ -356,6 +369,8 @@ def _repack(tflite: bytes, blob: bytes, description: str | None) -> bytes:
                 schema.BufferAddData(builder, offset)
             return schema.BufferEnd(builder)
 
+    if description is not None and not _is_text(description):
+        raise TokayError(f"the description {description!a} is not UTF-8")
     try:
         model = schema.ModelT.InitFromPackedBuf(bytearray(tflite), 0)
         entry = next((m for m in model.metadata or [] if m.name == METADATA_NAME.encode()), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import sys
 from pathlib import Path
@@ -64,7 +65,7 @@ def _stored(path: Path) -> tuple[np.ndarray, int]:
     if not path.is_file():
         raise TokayError(f"{path}: no such audio file")
     try:
-        with soundfile.SoundFile(str(path)) as file:
+        with soundfile.SoundFile(os.fsencode(path)) as file:
             if file.subtype not in _FLOATING:
                 return file.read(dtype="int16", always_2d=True), file.samplerate
             # Asked for integers, libsndfile cuts floating-point samples of -1 to 1 down to 0, and wraps

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import io
 import json
 import math
 import os
@@ -113,6 +114,7 @@ def run(main: Callable[[Sequence[str]], int | None], argv: Sequence[str] | None 
     """Runs a command's ``main(argv)``; turns TokayError into one line and status 2. SIGTERM and SIGHUP end it
     as Ctrl-C does, with all that it cleans up."""
     _open_closed_output()
+    _print_all_characters()
     try:
         with _ended_by_signals():
             _require_texts()
@@ -173,6 +175,12 @@ def _open_closed_output() -> None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 (open until the end)
 
 
+def _print_all_characters() -> None:
+    """Prints what the output's encoding does not have (in labels, names of files) as \\u…, as stderr does."""
+    if getattr(sys.stdout, "errors", None) == "strict" and isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 def _drop_output() -> None:
     """What was printed and cannot be written must not fail once more when Python ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -193,7 +201,8 @@ def write_all(files: Mapping[Path, bytes | str]) -> None:
     try:
         try:
             for path, data in files.items():
-                content = data.encode() if isinstance(data, str) else data
+                # A file's name that is not UTF-8 is written as the bytes that it is.
+                content = data.encode(errors="surrogateescape") if isinstance(data, str) else data
                 if path.exists() and not path.is_file() and not path.is_dir():
                     path.write_bytes(content)
                     continue

@@ -39,7 +39,8 @@ _OF_THE_PC = (
     "CFLAGS", "CPPFLAGS", "ASMFLAGS", "LDFLAGS", "CPATH", "C_INCLUDE_PATH", "LIBRARY_PATH", "COMPILER_PATH",
     "GCC_EXEC_PREFIX", "DEPENDENCIES_OUTPUT", "SUNPRO_DEPENDENCIES",
 )  # fmt: skip
-_NOT_IN_PATHS = re.compile(r'[;,%|"\[\]\\\n]')  # CMake, Ninja or the linker take it for more than a name
+# CMake, Ninja or the linker take it for more than a name; the last are bytes that are no text.
+_NOT_IN_PATHS = re.compile(r'[;,%|"\[\]\\\n\udc80-\udcff]')
 # What images are made of and by, as files.
 _INPUTS = (
     (SOURCES, "CMakeLists.txt"), (SOURCES, "firmware/**/*"), (PACKAGES, "codegen/**/*"),
@@ -152,7 +153,7 @@ def alone_in(folder: Path) -> Iterator[None]:
 
     The lock lies elsewhere, since a refused build leaves no folder behind; it is removed at the end.
     """
-    name = f"tokay-{os.getuid()}-{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}.lock"
+    name = f"tokay-{os.getuid()}-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]}.lock"
     path = Path(tempfile.gettempdir()) / name
     while True:
         with path.open("w") as lock:

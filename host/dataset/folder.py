@@ -100,7 +100,7 @@ def is_speaker_known(name: str) -> bool:
 
 def split_of_speaker(speaker: str) -> str:
     """80 % training, 10 % validation, 10 % testing, by a hash that is the same everywhere."""
-    bucket = int.from_bytes(hashlib.sha256(speaker.encode()).digest()[:4], "big") % 10
+    bucket = int.from_bytes(hashlib.sha256(speaker.encode(errors="surrogateescape")).digest()[:4], "big") % 10
     return "testing" if bucket == 0 else "validation" if bucket == 1 else "training"
 
 

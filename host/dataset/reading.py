@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ def read_clip(path: Path, rate: int | None, *, speech: bool = True) -> np.ndarra
     import soundfile
 
     try:
-        own_rate = soundfile.info(str(path)).samplerate
+        own_rate = soundfile.info(os.fsencode(path)).samplerate
         if rate is not None and 2 * own_rate < rate:
             return f"recorded at {own_rate} Hz, too low for a model that listens at {rate} Hz"
         if (missing := missing_bytes(path)) > 0:

@@ -119,7 +119,7 @@ def _key(folder: Folder, rate: int, samples: int) -> str:
     files = [clip.path for clip in folder.clips] + list(folder.background)
     with ThreadPoolExecutor() as pool:
         for name, content in zip(names, pool.map(_file_digest, files), strict=True):
-            digest.update(name.encode() + b"\0" + content)
+            digest.update(name.encode(errors="surrogateescape") + b"\0" + content)
     return digest.hexdigest()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import json
 import os
 import re
 import shutil
@@ -18,7 +19,7 @@ import pytest
 import soundfile
 
 from codegen.parameters import read_parameters, write_parameters
-from host import cli, model_files, vendor_options
+from host import board, cli, image, model_files, vendor_options
 from tests.tflite_builder import NetworkBuilder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,6 +60,52 @@ def test_an_interpreter_that_takes_the_docstrings_away_is_one_line(level, status
         env={**os.environ, "PYTHONOPTIMIZE": level, "PYTHONDONTWRITEBYTECODE": "1"},
     )  # fmt: skip
     assert done.returncode == status and done.stderr.count("\n") == (1 if status else 0), done.stderr
+
+
+def test_labels_that_the_terminal_does_not_have_are_printed(tmp_path: Path):
+    model = tmp_path / "a.tflite"
+    params = read_parameters(MODEL.read_bytes())
+    params["classes"] = ["on", "はい", "_unknown_", "_silence_"]
+    model.write_bytes(write_parameters(MODEL.read_bytes(), params))
+    done = subprocess.run(
+        [sys.executable, "-m", "host.summarize", model], cwd=ROOT, capture_output=True, text=True,
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+    )  # fmt: skip
+    assert done.returncode == 0 and r"'\u306f\u3044'" in done.stdout and not done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="file names are UTF-8 there")
+def test_names_of_files_that_are_not_utf8(tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "utf-8:strict")
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/t\xf6"))
+    (folder / "on").mkdir(parents=True)
+    model, audio = (Path(os.fsdecode(os.fsencode(folder) + b"/m\xf6" + end)) for end in (b".tflite", b".wav"))
+    shutil.copy(MODEL, model)
+    shutil.copy(MODEL.parent / "demo" / "on_off.wav", audio)
+    shutil.copy(audio, folder / "on" / audio.name)
+    for command in (
+        ["classify", model, "--audio", audio, "--dump-audio", folder / "dump", "--json", folder / "a.json"],
+        ["dataset", "check", folder, "--json", folder / "check.json"],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", f"host.{command[0]}", *command[1:]], cwd=ROOT, capture_output=True
+        )
+        assert done.returncode == 0, done.stderr
+    assert json.loads((folder / "a.json").read_text())["files"][0]["detections"]
+    assert "on" in json.loads((folder / "check.json").read_text())["words"]
+    with image.alone_in(folder):  # to which the name of a model belongs that is built
+        assert "\udcf6" not in str(image.build_folder(None, board.load("brd2601b"), model.stem))
+    cli.write_atomic(folder / "names.csv", f"{audio.name}\n")
+    assert (folder / "names.csv").read_bytes() == b"m\xf6.wav\n"
+
+
+def test_parameters_that_are_not_utf8(refused, tmp_path: Path):
+    copy = Path(shutil.copy(MODEL, tmp_path))
+    text = os.fsdecode(b"\xf6")
+    assert "does not fit its type str" in refused("host.update_params", copy, f"name={text}")
+    assert "is not UTF-8" in refused("host.update_params", copy, f"{text}=1")
+    assert "is not UTF-8" in refused("host.update_params", copy, "--description", text)
+    assert copy.read_bytes() == MODEL.read_bytes()
 
 
 @pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="no /dev/full here")
