@@ -131,11 +131,23 @@ def run(main: Callable[[Sequence[str]], int | None], argv: Sequence[str] | None 
         _drop_output()
         return 0
     except OSError as error:
+        if error.errno == errno.ENOENT and _lacks_temporary_folder():
+            print(f"error: {error.strerror} (free space, or set TMPDIR to a folder)", file=sys.stderr)
+            return 2
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         _drop_output()
         print(f"error: cannot write {error.filename or 'the output'}: {error.strerror}", file=sys.stderr)
         return 2
+
+
+def _lacks_temporary_folder() -> bool:
+    """Whether Python has found no folder that takes a temporary file: each is full or may not be written."""
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _require_texts() -> None:

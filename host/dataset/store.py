@@ -72,7 +72,9 @@ def load(folder: Folder, sample_rate_hz: int, clip_samples: int, cache: Path | N
                 return store
             _build(place, folder, sample_rate_hz, clip_samples)
     except OSError as error:
-        raise TokayError(f"cannot write the cache {place}: {error.strerror}") from error
+        raise TokayError(
+            f"cannot write the cache {place}: {error.strerror}", hint="XDG_CACHE_HOME names another place"
+        ) from error
     try:
         return _open(place, folder, key)
     except _DAMAGE as error:
