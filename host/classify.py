@@ -315,8 +315,12 @@ def statistics(where: target.Target) -> dict[str, Any]:
 
 
 def collect(events: Iterator[Heard], say: Callable[[str], None] = print) -> dict[str, Any]:
-    """Prints detections as they come, in the vendor's format, and gathers them and the inferences."""
-    return _gather(events, (Display((), say).show,))
+    """Prints detections as they come, in the vendor's format, and gathers them and the inferences. Ctrl-C is
+    the caller's: part of what was said is not what was heard."""
+    heard = _gather(events, (Display((), say).show,))
+    if heard.get("interrupted"):
+        raise KeyboardInterrupt
+    return heard
 
 
 def _gather(events: Iterator[Heard], sinks: Iterable[Callable[[Heard], None]]) -> dict[str, Any]:

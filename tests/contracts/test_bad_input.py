@@ -20,7 +20,8 @@ import pytest
 import soundfile
 
 from codegen.parameters import read_parameters, write_parameters
-from host import board, cli, image, model_files, vendor_options
+from host import board, classify, cli, image, model_files, vendor_options
+from host.pipeline import Event
 from tests.tflite_builder import NetworkBuilder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,6 +53,15 @@ def test_the_status_is_the_process_s_own():
         [sys.executable, "-m", "host.summarize", "no_such_model"], cwd=ROOT, capture_output=True, text=True
     )
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "Traceback" not in done.stderr
+
+
+def test_ctrl_c_while_the_demonstration_listens_is_no_word_missed():
+    def cut_off():
+        yield Event(100, (1, 2, 3, 4), None)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        classify.collect(cut_off(), lambda text: None)
 
 
 def test_no_folder_for_temporary_files(refused, monkeypatch):
