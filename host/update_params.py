@@ -22,6 +22,7 @@ from host.errors import TokayError
 
 _FFT_LENGTH = "fe.fft_length"
 _LISTS = {"str_list": str, "int32_list": int, "float_list": float}
+_BY_CLASS = "detection_threshold_list"  # where a model has it, detection_threshold is not looked at
 
 
 def main(argv: Sequence[str]) -> int:
@@ -53,6 +54,11 @@ def main(argv: Sequence[str]) -> int:
     cli.emit_json(args.json, _jsonable(changed))
     for key in (*given, *followed):
         print(f"{key}={changed[key]!r} ({changed.types[key]})", file=sys.stderr)
+    if "detection_threshold" in given and _BY_CLASS not in given and changed.get(_BY_CLASS):
+        print(
+            f"warning: {_BY_CLASS}={changed[_BY_CLASS]!r} stays and decides (--remove {_BY_CLASS})",
+            file=sys.stderr,
+        )
     return 0
 
 

@@ -151,6 +151,15 @@ def test_only_a_gain_of_nothing_is_none(gain: float, q8: int) -> None:
     assert ApplicationSettings.from_parameters({"volume_gain": gain}, 2).volume_gain_q8 == q8
 
 
+def test_a_threshold_without_effect_is_said(model: Path, capsys) -> None:
+    assert cli.run(update_params.main, [str(model), "detection_threshold=100"]) == 0
+    assert "warning: detection_threshold_list=[1, 2] stays and decides" in capsys.readouterr().err
+    removed = ["detection_threshold=100", "--remove", "detection_threshold_list"]
+    assert cli.run(update_params.main, [str(model), *removed]) == 0
+    assert cli.run(update_params.main, [str(model), "detection_threshold=90"]) == 0
+    assert "warning" not in capsys.readouterr().err
+
+
 def test_output_leaves_the_model_alone(model: Path, tmp_path: Path) -> None:
     before = model.read_bytes()
     assert update(model, "name=other", "--output", tmp_path / "out" / "o.tflite") == 0
