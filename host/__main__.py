@@ -27,6 +27,7 @@ COMMANDS = {
     "compare": "the same audio on the PC and on a target: the first difference",
     "update_params": "change the parameters inside a .tflite",
     "device": "find boards, ask one who it is, show a recorded conversation",
+    "doctor": "what each job needs of this machine, and what is missing",
     "demo": "the main job from the .tflite to a heard keyword",
 }
 

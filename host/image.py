@@ -25,7 +25,7 @@ from host.errors import TokayError
 from host.places import PACKAGES, SOURCES, builds
 
 RAM_START, RAM_BYTES, FLASH_BYTES = 0x2000_0000, 256 * 1024, 1024 * 1024  # as in linker.ld
-_COMPILER = "arm-none-eabi-gcc"
+COMPILER = "arm-none-eabi-gcc"
 _LIBRARY = "nano.specs"
 # What says in a failed build's output why it failed, the clearest first.
 _REASONS = ("No space left on device", r"\berror\b:|: undefined reference|: not found$|CMake Error")
@@ -170,9 +170,9 @@ def alone_in(folder: Path) -> Iterator[None]:
 def require_compiler() -> None:
     """Raises TokayError where there is no compiler for the board, or none with the C library that the
     toolchain file names."""
-    found, problem = shutil.which(_COMPILER), None
+    found, problem = shutil.which(COMPILER), None
     if found is None:
-        problem = f"{_COMPILER} is not installed"
+        problem = f"{COMPILER} is not installed"
     elif _output(found, f"-print-file-name={_LIBRARY}").strip() == _LIBRARY:  # a path where there is one
         problem = f"{found} has no {_LIBRARY}, of the C library newlib"
     if problem:
@@ -203,7 +203,7 @@ def _version() -> str:
 
 def _compiler() -> str | None:
     """Which compiler there is and of what version; None where there is none."""
-    found = shutil.which(_COMPILER)
+    found = shutil.which(COMPILER)
     if found is None:
         return None
     return f"{os.path.realpath(found)}\n{_output(found, '--version')}"
