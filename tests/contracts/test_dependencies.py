@@ -15,7 +15,7 @@ MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix("
 # All but profile and classify, which the demo is made of.
 COMMANDS = {
     "train", "evaluate", "quantize", "summarize", "view", "view_audio", "compile", "build", "flash",
-    "update_params", "compare",
+    "update_params", "compare", "doctor",
 }  # fmt: skip
 
 

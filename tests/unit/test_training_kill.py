@@ -206,7 +206,7 @@ def test_the_state_is_of_this_training_alone(place: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs Linux's sched_setaffinity")
 def test_the_state_is_of_as_many_cores(place: Path) -> None:
     """TensorFlow uses those that the process may use, not those that there are, and its sums differ."""
-    from host.training import specification
+    from host import specification
 
     loaded = specification.load(str(place / "tones.py"))
     cores = os.sched_getaffinity(0)
