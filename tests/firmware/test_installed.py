@@ -25,8 +25,10 @@ def installed(tmp_path_factory) -> Path:
     """A folder with the contents of the wheel."""
     folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "--no-index",
-               "-C", f"build-dir={folder / 'native'}", "-w", folder, ROOT]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True)
+               "-w", folder, ROOT]  # fmt: skip
+    # In the environment, since options for the build are named otherwise, or unknown, to older pips.
+    environment = {**os.environ, "SKBUILD_BUILD_DIR": str(folder / "native")}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
         wheel.extractall(folder / "site packages")
