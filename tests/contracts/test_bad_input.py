@@ -284,8 +284,9 @@ sys.exit(cli.run(main))
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_command_that_is_told_to_end_cleans_up(number):
+    heeding = f"import signal; signal.signal({int(number)}, signal.SIG_DFL)\n{ENDED}"  # under nohup too
     done = subprocess.run(
-        [sys.executable, "-c", ENDED, str(int(number))], cwd=ROOT, capture_output=True, text=True
+        [sys.executable, "-c", heeding, str(int(number))], cwd=ROOT, capture_output=True, text=True
     )
     assert (done.returncode, done.stdout, done.stderr) == (130, "cleaned up\n", "interrupted\n")
 
