@@ -130,7 +130,7 @@ def test_a_python_that_is_gone_or_without_pip(folder: Path):
     assert setup(folder).returncode == 0 and whole(folder)
 
 
-@pytest.mark.parametrize("sign", [";", '"', "[", "]", ":", "\\", "%", ",", "|", " $x", "` "])
+@pytest.mark.parametrize("sign", [";", '"', "[", "]", ":", "\\", "%", ",", "|", "\t", "$(", " $x", "` "])
 def test_a_folder_that_the_tools_cannot_name(folder: Path, sign: str):
     other = folder.rename(folder.parent / f"a{sign}b")
     done = setup(other)
