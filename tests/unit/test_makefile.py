@@ -91,7 +91,13 @@ def test_the_compiler_is_the_one_that_was_looked_for(folder: Path, monkeypatch: 
     monkeypatch.delenv("CC", raising=False)
     compiler = folder / ".venv" / "compiler"
     assert setup(folder).returncode == 0 and compiler.read_text() == "cc\n"
-    assert setup(folder, CC="clang").returncode == 0 and compiler.read_text() == "clang\n"
+    other = folder.parent / "tools" / "other"
+    other.symlink_to("cc")
+    for command in ("other", "other -m64", str(other)):
+        assert setup(folder, CC=command).returncode == 0 and compiler.read_text() == f"{command}\n"
+    done = setup(folder, CC="nowhere -m64")
+    assert done.returncode == 2 and done.stderr == "error: CC=nowhere -m64: no such command\n"
+    assert whole(folder)
 
 
 def test_a_copied_clone_gets_a_venv_of_its_own(folder: Path):
