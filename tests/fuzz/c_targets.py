@@ -35,11 +35,11 @@ class Target:
         return self._build("cc", "address,undefined", program, FUZZ / "standalone.c")
 
     def _build(self, compiler: str, sanitize: str, program: Path, *more: Path) -> Path:
-        """Skips where the compiler's runtime for the sanitizers is not installed."""
+        """Skips where the compiler's runtime for the sanitizers, or its headers, are not installed."""
         includes = [f"-I{folder}" for folder in self.includes]
         command = [compiler, *_FLAGS, f"-fsanitize={sanitize}", *includes, *self.flags, *self.sources, *more]
         done = subprocess.run([*command, "-o", program], capture_output=True, text=True)
-        if done.returncode and "cannot find" in done.stderr:
+        if done.returncode and re.search(r"cannot find|sanitizer/\w+\.h[':]", done.stderr):
             pytest.skip(f"{compiler} has no runtime for -fsanitize={sanitize} here")
         assert done.returncode == 0, done.stderr
         return program
