@@ -26,7 +26,10 @@ class PtyBridge:
     def __init__(self, transport: Transport, *, link: str | None = None, paced: bool = True) -> None:
         self._transport = transport
         self._paced = paced
-        self._master, slave = os.openpty()
+        try:
+            self._master, slave = os.openpty()
+        except OSError as error:  # a container without /dev/pts, or all are taken
+            raise TokayError(f"cannot make a pseudo-terminal: {error.strerror}") from error
         # The bridge keeps the slave open, so that the port outlives the programs that come and go.
         self._slave = slave
         tty.setraw(slave)

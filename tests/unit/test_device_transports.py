@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -122,6 +123,15 @@ def test_link_to_a_pseudo_terminal_in_use_is_left_alone(tmp_path: Path) -> None:
             PtyBridge(SimulatorTransport(FakeMachine()), link=str(link))
         assert link.readlink() == first
     assert not link.is_symlink()
+
+
+def test_a_machine_without_pseudo_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left() -> tuple[int, int]:
+        raise OSError(errno.ENOENT, "No such file or directory")
+
+    monkeypatch.setattr(os, "openpty", none_left)
+    with pytest.raises(TokayError, match="cannot make a pseudo-terminal: No such file"):
+        PtyBridge(SimulatorTransport(FakeMachine()))
 
 
 def test_link_of_a_bridge_that_was_killed_may_name_the_port_that_is_next(
