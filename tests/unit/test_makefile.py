@@ -151,3 +151,18 @@ def test_a_python_that_is_too_old_or_missing(folder: Path):
     assert done.returncode == 2 and done.stderr.startswith("error: Python 3.10 or newer")
     done = setup(folder, PYTHON="nowhere")
     assert done.returncode == 2 and done.stderr == "error: PYTHON=nowhere: no such command\n"
+
+
+def test_a_machine_without_make_and_a_user_who_cannot_install_it(folder: Path):
+    shutil.copy(ROOT / ".ci" / "run", folder / ".ci" / "run")
+    tools = folder.parent / "few tools"
+    tools.mkdir()
+    for name in ("bash", "dirname"):
+        (tools / name).symlink_to(shutil.which(name))
+    (tools / "id").write_text("#!/bin/sh\necho 1000\n")
+    (tools / "id").chmod(0o755)
+    done = subprocess.run([tools / "bash", folder / ".ci" / "run"], capture_output=True, text=True,
+                          env={"PATH": str(tools)})  # fmt: skip
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: make is missing; run: apt-get install make")
