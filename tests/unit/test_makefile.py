@@ -16,6 +16,7 @@ case "$*" in
   "-m venv .venv") mkdir -p .venv/bin .venv/lib/python3.11/site-packages && cp "{}" .venv/bin/python ;;
   *"pip "*" install "*)
     echo "$CC" >.venv/compiler
+    echo "$CMAKE_GENERATOR $PIP_USER" >.venv/settings
     if [ -n "$HALF" ]; then touch .venv/lib/python3.11/site-packages/half; fi
     if [ -n "$KILLED" ]; then kill -9 $PPID; fi
     exit ${{STATUS:-0}} ;;
@@ -98,6 +99,11 @@ def test_the_compiler_is_the_one_that_was_looked_for(folder: Path, monkeypatch: 
     done = setup(folder, CC="nowhere -m64")
     assert done.returncode == 2 and done.stderr == "error: CC=nowhere -m64: no such command\n"
     assert whole(folder)
+
+
+def test_what_a_user_sets_for_other_projects_does_not_matter(folder: Path):
+    assert setup(folder, CMAKE_GENERATOR="Unix Makefiles", PIP_USER="1").returncode == 0
+    assert (folder / ".venv" / "settings").read_text() == "Ninja 0\n"
 
 
 def test_a_copied_clone_gets_a_venv_of_its_own(folder: Path):
