@@ -31,22 +31,56 @@ programs, lest one wide layer sets the RAM of the whole network."""
 _WORTH_A_LOOK = 0.08  # share of a layer's cycles that copying its weights takes
 
 
+class Chooser:
+    """How the accelerator runs operators: with its ``weights`` where :data:`WEIGHTS` says, by what programs
+    take (``cycles``).
+
+    Kernels are compared by building and timing the programs of all their variants, which takes a while for a
+    large layer. A choice depends on an operator and its tensors alone, so each is kept for who asks next.
+    """
+
+    def __init__(self, weights: str, cycles: Cycles) -> None:
+        self.cycles = cycles
+        self._weights = weights
+        self._made: dict[tuple[int, tuple[Tensor | None, ...]], Choice | Refusal] = {}
+
+    def choose(self, graph: Graph, op: Operator) -> Choice | Refusal:
+        """A kernel for an operator, or why there is none."""
+        key = op.index, (graph.output(op), *(graph.input(op, k) for k in range(len(op.inputs))))
+        if key not in self._made:
+            self._made[key] = self._make(graph, op)
+        return self._made[key]
+
+    def _make(self, graph: Graph, op: Operator) -> Choice | Refusal:
+        """The cheaper of weights that are copied to RAM, if they may be, and weights in flash."""
+        choice = select(graph, op, self.cycles, copy=self._weights == "ram", scratch_limit=SCRATCH_LIMIT)
+        if isinstance(choice, Refusal) or not choice.copy:
+            return choice
+        first = copy(CONSTANTS, ARENA, len(choice.nominal.constants))
+        copying = replace(choice.nominal, programs=np.stack(first)).cost(self.cycles)
+        cost = choice.nominal.cost(self.cycles)
+        if copying < _WORTH_A_LOOK * cost:
+            return choice
+        other = select(graph, op, self.cycles, copy=False, scratch_limit=SCRATCH_LIMIT)
+        cheaper = isinstance(other, Choice) and other.nominal.cost(self.cycles) <= cost + copying
+        return other if cheaper else choice
+
+
 def give_to_mvp(
-    graph: Graph, layers: tuple[Layer, ...], weights: str, cycles: Cycles
+    graph: Graph, layers: tuple[Layer, ...], chooser: Chooser
 ) -> tuple[tuple[Layer, ...], dict[int, Kernel]]:
-    """The layers, those of the accelerator at nominal addresses, and how to build these for others.
-    ``cycles`` tells what programs take."""
+    """The layers, those of the accelerator at nominal addresses, and how to build these for others."""
     given: list[Layer] = []
     builds: dict[int, Kernel] = {}
     for op, layer in zip(graph.operators, layers, strict=True):
         if layer.alias:  # nothing to do
             given.append(layer)
             continue
-        choice = _choose(graph, op, weights, cycles)
+        choice = chooser.choose(graph, op)
         if isinstance(choice, Refusal):
             given.append(replace(layer, reason=choice.reason))
             continue
-        better, reason = _compare(graph, layer, choice, cycles)
+        better, reason = _compare(graph, layer, choice, chooser.cycles)
         if not better:
             given.append(replace(layer, reason=reason))
             continue
@@ -55,26 +89,25 @@ def give_to_mvp(
     return tuple(given), builds
 
 
-def with_even_channels(graph: Graph, weights: str, cycles: Cycles) -> Graph:
+def with_even_channels(graph: Graph, chooser: Chooser) -> Graph:
     """The graph with even numbers of channels where that takes fewer cycles (estimates)."""
     for group in groups(graph):
         wide = widen(graph, group)
-        layers = tuple(_touched(g, group, weights, cycles) for g in (graph, wide))
-        if layers[1] < layers[0]:
+        if _touched(wide, group, chooser) < _touched(graph, group, chooser):
             graph = wide
     return graph
 
 
-def _touched(graph: Graph, group: Group, weights: str, cycles: Cycles) -> int:
+def _touched(graph: Graph, group: Group, chooser: Chooser) -> int:
     """Estimated cycles of the layers that read or write a group of tensors, where they are known."""
     total = 0
     for op in graph.operators:
         if not group.touches(op):
             continue
-        layer, choice = lower_operator(graph, op), _choose(graph, op, weights, cycles)
-        costs = [_m33_cycles(graph, layer)]
+        choice = chooser.choose(graph, op)
+        costs = [_m33_cycles(graph, lower_operator(graph, op))]
         if isinstance(choice, Choice):
-            costs.append(_mvp_cycles(choice, cycles))
+            costs.append(_mvp_cycles(choice, chooser.cycles))
         total += min((cost for cost in costs if cost is not None), default=0)
     return total
 
@@ -114,21 +147,6 @@ def _compare(graph: Graph, layer: Layer, choice: Choice, cycles: Cycles) -> tupl
         return True, ""
     reason = f"about {ours:,} cycles on the accelerator, {m33:,} on the Cortex-M33 (estimates)"
     return ours < m33, reason
-
-
-def _choose(graph: Graph, op: Operator, weights: str, cycles: Cycles) -> Choice | Refusal:
-    """The cheaper of weights that are copied to RAM, if they may be, and weights in flash."""
-    choice = select(graph, op, cycles, copy=weights == "ram", scratch_limit=SCRATCH_LIMIT)
-    if isinstance(choice, Refusal) or not choice.copy:
-        return choice
-    first = copy(CONSTANTS, ARENA, len(choice.nominal.constants))
-    copying = replace(choice.nominal, programs=np.stack(first)).cost(cycles)
-    cost = choice.nominal.cost(cycles)
-    if copying < _WORTH_A_LOOK * cost:
-        return choice
-    other = select(graph, op, cycles, copy=False, scratch_limit=SCRATCH_LIMIT)
-    cheaper = isinstance(other, Choice) and other.nominal.cost(cycles) <= cost + copying
-    return other if cheaper else choice
 
 
 def _accelerated(layer: Layer, choice: Choice) -> Layer:

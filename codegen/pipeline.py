@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import hashlib
 
-from codegen.accelerate import WEIGHTS, build_programs, described_as, give_to_mvp, with_even_channels
+from codegen.accelerate import (
+    WEIGHTS,
+    Chooser,
+    build_programs,
+    described_as,
+    give_to_mvp,
+    with_even_channels,
+)
 from codegen.check import check_graph
 from codegen.errors import TokayError
 from codegen.lower import lower
@@ -43,11 +50,12 @@ def compile_model(
     builds = {}
     if accelerator == "mvp":
         assert mvp_cycles is not None, "choosing among programs needs their cycles"
-        wide = with_even_channels(graph, mvp_weights, mvp_cycles)
+        chooser = Chooser(mvp_weights, mvp_cycles)
+        wide = with_even_channels(graph, chooser)
         if wide is not graph:
             layers = described_as(layers, lower(wide, rounding), wide)
             graph = wide
-        layers, builds = give_to_mvp(graph, layers, mvp_weights, mvp_cycles)
+        layers, builds = give_to_mvp(graph, layers, chooser)
     memory = plan_memory(graph, layers)
     return build_plan(
         graph,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from codegen import accelerate
 from codegen.check import check_graph
 from codegen.even_channels import groups, widen
 from codegen.lower import lower
@@ -14,6 +15,7 @@ from codegen.plan_memory import plan_memory
 from codegen.read import read_model
 from host import runtime
 from host.runtime import Model
+from host.simulator.mvp import worst_cycles
 from tests.tflite_builder import NetworkBuilder
 from tests.unit.test_mvp_plan import shares_of_exact_outputs, weighted
 
@@ -136,6 +138,18 @@ def test_the_accelerator_gets_layers_of_odd_channels():
     assert min(shares_of_exact_outputs(tflite, 4).values()) > 0.9
     zeros = np.zeros(model.input.shape, np.int8)
     assert [y.shape for y in model.invoke_layers(zeros)] == [y.shape for y in plain.invoke_layers(zeros)]
+
+
+def test_a_kernel_is_chosen_once_for_the_same_tensors(monkeypatch):
+    asked, select = [], accelerate.select
+
+    def noted(graph, op, *args, **options):
+        asked.append((op.index, options["copy"], *(graph.tensors[i] for i in (*op.inputs, *op.outputs))))
+        return select(graph, op, *args, **options)
+
+    monkeypatch.setattr(accelerate, "select", noted)
+    plan = compile_model(odd_network(), name="n", accelerator="mvp", mvp_cycles=worst_cycles)
+    assert len(asked) == len(set(asked)) > len(plan.layers)
 
 
 def test_the_output_of_a_network_stays_as_it_is():
