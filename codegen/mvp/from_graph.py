@@ -11,6 +11,7 @@ from codegen.graph import Graph, Operator
 from codegen.lookups import activation_of, bias_of, channel_scales, padding_of, reduced_axes
 from codegen.mvp.kernels.conv_2d_layer import Conv2D
 from codegen.mvp.kernels.elementwise import Dimension, Elementwise
+from codegen.mvp.kernels.loops import largest_divisor
 from codegen.mvp.kernels.pool import Pool
 from codegen.windows import pad_before, reduction_window
 
@@ -111,7 +112,7 @@ def _in_lines(layer: Pool) -> Pool:
     if layer.output_shape[:2] != (1, 1):
         return layer
     taps = layer.window[0] * layer.window[1]
-    line = max(d for d in range(1, layer.line_taps + 1) if taps % d == 0)
+    line = largest_divisor(taps, layer.line_taps)
     window = (taps // line, line)
     return replace(layer, input_shape=(*window, layer.input_shape[2]), window=window, stride=window)
 

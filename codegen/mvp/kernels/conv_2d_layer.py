@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from codegen.mvp.isa import MAX_COUNT
 from codegen.mvp.kernels import tables
+from codegen.mvp.kernels.loops import largest_divisor
 
 CONSTANT = 0.25  # units of the output: what moves by no more is constant, rounding moves it by more
 
@@ -39,7 +40,7 @@ class Conv2D:
         plain = self.weights.shape[1:3] == (1, 1) and self.stride == (1, 1)
         if not plain or self.output_shape[:2] != (height, width):
             return self
-        columns = max(d for d in range(1, most_columns + 1) if height * width % d == 0)
+        columns = largest_divisor(height * width, most_columns)
         if columns < width:
             return self
         rows = height * width // columns

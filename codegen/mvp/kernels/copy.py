@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codegen.mvp.assembler import Program
-from codegen.mvp.isa import MAX_COUNT, Type
+from codegen.mvp.isa import Type
+from codegen.mvp.kernels.loops import two_loops
 
 
 def copy(source: int, target: int, count: int) -> list[NDArray[np.uint32]]:
@@ -17,7 +18,7 @@ def copy(source: int, target: int, count: int) -> list[NDArray[np.uint32]]:
     pairs, programs = count // 2, []
     done = 0
     while done < pairs:
-        columns, rows = _factor(pairs - done)
+        columns, rows = two_loops(pairs - done)
         p = Program("copy")
         dims = [(columns, 1), (rows, columns)]
         x = p.array("source", source + 2 * done, Type.INT8, dims, complex=True)
@@ -27,13 +28,3 @@ def copy(source: int, target: int, count: int) -> list[NDArray[np.uint32]]:
         programs.append(p.assemble())
         done += columns * rows
     return programs
-
-
-def _factor(pairs: int) -> tuple[int, int]:
-    """Loops (inner, outer) for all of the pairs, or where none are for as many as one program can."""
-    if pairs <= MAX_COUNT:
-        return pairs, 1
-    even = max((d for d in range(64, MAX_COUNT + 1) if pairs % d == 0), default=0)
-    if even and pairs // even <= MAX_COUNT:
-        return even, pairs // even
-    return MAX_COUNT, min(pairs // MAX_COUNT, MAX_COUNT)

@@ -16,6 +16,7 @@ from codegen.mvp.isa import MAX_COUNT, Type
 from codegen.mvp.kernels import tables
 from codegen.mvp.kernels.conv_2d_layer import Conv2D
 from codegen.mvp.kernels.layer import Placement
+from codegen.mvp.kernels.loops import largest_divisor
 from codegen.mvp.kernels.tables import PRESCALE
 
 
@@ -66,7 +67,7 @@ def _clear(layer: Conv2D, at: Placement, rows: int) -> NDArray[np.uint32]:
     """Zeros everywhere, once: bands come to lie on the same columns, so that padding stays zero."""
     pitch = width(layer) * layer.input_shape[2] // 2
     p = Program("depthwise padding")
-    columns = max(d for d in range(1, MAX_COUNT + 1) if pitch % d == 0)
+    columns = largest_divisor(pitch)
     dims = [(columns, 1), (pitch // columns, columns), (rows, pitch)]
     out = p.array("scratch", at.scratch, Type.HALF, dims, complex=True)
     with (

@@ -12,8 +12,9 @@ import numpy as np
 
 from codegen.errors import TokayError
 from codegen.mvp.assembler import Program
-from codegen.mvp.isa import DIMENSIONS, MAX_COUNT, Type
+from codegen.mvp.isa import DIMENSIONS, Type
 from codegen.mvp.kernels.layer import MvpLayer, Placement, Refusal, checked
+from codegen.mvp.kernels.loops import largest_divisor
 from codegen.mvp.kernels.tables import HALF_MIN_NORMAL
 
 LARGEST_FACTOR = {"add": 4.0, "sub": 4.0, "mul": 64.0}
@@ -64,7 +65,7 @@ def _dimensions(layer: Elementwise) -> list[Dimension]:
     pairs = Dimension(first.count // 2, (1, 1))
     found = []
     for d in (pairs, *(Dimension(d.count, (d.steps[0] // 2, d.steps[1] // 2)) for d in others)):
-        inner = max(n for n in range(1, MAX_COUNT + 1) if d.count % n == 0)
+        inner = largest_divisor(d.count)
         found.append(Dimension(inner, d.steps))
         if inner < d.count:
             found.append(Dimension(d.count // inner, (inner * d.steps[0], inner * d.steps[1])))

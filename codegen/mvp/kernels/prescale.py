@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codegen.mvp.assembler import Program
-from codegen.mvp.isa import MAX_COUNT, Type
+from codegen.mvp.isa import Type
+from codegen.mvp.kernels.loops import two_loops
 from codegen.mvp.kernels.tables import PRESCALE
 
 
@@ -16,21 +17,11 @@ def prescale(source: int, target: int, count: int, zero_point: int) -> list[NDAr
     units = count // 2 if complex_ else count
     programs = []
     while units:
-        columns, rows = _factor(units)
+        columns, rows = two_loops(units)
         done = columns * rows
         programs.append(_program(source, target, units - done, columns, rows, zero_point, complex_))
         units -= done
     return programs
-
-
-def _factor(units: int) -> tuple[int, int]:
-    """Loops (inner, outer) that cover most of ``units``, all of it if that divides well."""
-    if units <= MAX_COUNT:
-        return units, 1
-    best = max(d for d in range(1, MAX_COUNT + 1) if units % d == 0)
-    if best >= 64 and units // best <= MAX_COUNT:
-        return best, units // best
-    return MAX_COUNT, min(units // MAX_COUNT, MAX_COUNT)
 
 
 def _program(
