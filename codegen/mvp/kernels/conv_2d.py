@@ -72,13 +72,12 @@ def refusal(layer: Conv2D) -> str | None:
     """Why no variant can do a layer, as far as that does not depend on the variant."""
     if layer.output_shape[2] % 2:
         return f"{layer.output_shape[2]} output channels: an odd number cannot be stored in pairs"
-    if any(begin >= end for d in (0, 1) for _, _, begin, end in _cases(layer, d)):
+    if any(begin >= end for d in (0, 1) for _, _, begin, end in layer.cases(d)):
         return "a window that lies in the padding alone"
     if layer.apart and layer.stride[1] > 1:
         return f"a dilation of {layer.dilation[1]} and a stride of {layer.stride[1]} columns"
-    bound = tables.largest_sum(layer.weights.reshape(len(layer.weights), -1), layer.bias, layer.in_zero_point)
-    if bound > tables.HALF_MAX:
-        return f"partial sums can reach {bound:.3g}, beyond binary16"
+    if layer.largest_sum > tables.HALF_MAX:
+        return f"partial sums can reach {layer.largest_sum:.3g}, beyond binary16"
     return tables.scales_problem(layer.scales)
 
 
@@ -92,8 +91,7 @@ def _row_lengths(layer: Conv2D, limit: int | None) -> list[int]:
 
 
 def _fits(layer: Conv2D, variant: Variant) -> bool:
-    clamped = layer.clamp != (-128, 127)
-    if 1 + variant.lanes * (1 + variant.paired + 1 + clamped) > isa.INSTRUCTIONS:
+    if 1 + variant.lanes * (1 + variant.paired + 1 + layer.clamped) > isa.INSTRUCTIONS:
         return False
     if not variant.paired:
         return True
@@ -119,34 +117,17 @@ def _banded(layer: Conv2D, variant: Variant, limit: int | None) -> Variant | Non
     return None
 
 
-def _bands(layer: Conv2D, variant: Variant) -> list[tables.Case]:
-    return tables.bands(
-        layer.output_shape[0], variant.band, layer.stride[0], layer.pad[0], layer.weights.shape[1],
-        layer.input_shape[0], layer.dilation[0],
-    )  # fmt: skip
-
-
 def _scratch_bytes(layer: Conv2D, variant: Variant) -> int:
-    rows = max(bottom - top for _, _, top, bottom in _bands(layer, variant))
+    rows = max(bottom - top for _, _, top, bottom in layer.bands(variant.band))
     return 2 * rows * layer.input_shape[1] * layer.input_shape[2] + 2 & ~3
 
 
-def _rows(layer: Conv2D) -> tuple[tables.Case, ...]:
-    return _cases(layer, 0)
-
-
 def _columns(layer: Conv2D) -> tuple[tables.Case, ...]:
-    found = _cases(layer, 1)
+    """The cases of columns; one by one where a program makes a single output."""
+    found = layer.cases(1)
     if layer.apart and layer.weights.shape[1] > 1:
         return tuple((column + k, 1, c0, c1) for column, count, c0, c1 in found for k in range(count))
     return found
-
-
-def _cases(layer: Conv2D, d: int) -> tuple[tables.Case, ...]:
-    return tables.cases(
-        layer.output_shape[d], layer.stride[d], layer.pad[d], layer.weights.shape[1 + d],
-        layer.input_shape[d], layer.dilation[d],
-    )  # fmt: skip
 
 
 # --- programs ---------------------------------------------------------------------------------------
@@ -155,7 +136,7 @@ def _cases(layer: Conv2D, d: int) -> tuple[tables.Case, ...]:
 def _runs(layer: Conv2D, variant: Variant, band: tuple[int, int, int, int]) -> list[Run]:
     runs: list[Run] = []
     begin, end, top, _ = band
-    for row, rows, r0, r1 in _rows(layer):
+    for row, rows, r0, r1 in layer.cases(0):
         y, stop = max(row, begin), min(row + rows, end)
         while y < stop:
             two_rows = variant.lanes == 2 and variant.across == "rows" and y + 1 < stop
@@ -180,14 +161,13 @@ def build(layer: Conv2D, variant: Variant, at: Placement) -> MvpLayer:
     layer = layer.flattened(variant.most_columns)
     row = layer.input_shape[1] * layer.input_shape[2]
     programs = []
-    for band in _bands(layer, variant):
+    for band in layer.bands(variant.band):
         _, _, top, bottom = band
         source = at.inputs[0] + top * row
         programs += prescale(source, at.scratch, (bottom - top) * row, layer.in_zero_point)
         programs += [program(layer, variant, run, at) for run in _runs(layer, variant, band)]
     if layer.apart and len(programs) > MAX_PROGRAMS:
         raise TokayError(f"a dilation of both rows and columns would take {len(programs)} programs")
-    flat = layer.weights.reshape(len(layer.weights), -1)
     return checked(
         MvpLayer(
             kernel="conv_2d",
@@ -196,6 +176,6 @@ def build(layer: Conv2D, variant: Variant, at: Placement) -> MvpLayer:
             constants=constants(layer, variant.paired),
             scratch_bytes=_scratch_bytes(layer, variant),
             output_bytes=int(np.prod(layer.output_shape)),
-            largest_sum=tables.largest_sum(flat, layer.bias, layer.in_zero_point),
+            largest_sum=layer.largest_sum,
         )
     )

@@ -80,9 +80,34 @@ class Conv2D:
         return int(np.prod(self.weights.shape[1:]))
 
     @property
+    def clamped(self) -> bool:
+        """Whether outputs have other bounds than those of int8."""
+        return self.clamp != (-128, 127)
+
+    @property
     def scales(self) -> NDArray[np.float64]:
         scales = np.broadcast_to(np.asarray(self.weight_scales, np.float64), (self.output_shape[2],))
         return tables.output_scales(self.in_scale, scales, self.out_scale)
+
+    @property
+    def largest_sum(self) -> float:
+        """A bound of every partial sum, see :func:`tables.largest_sum`."""
+        flat = self.weights.reshape(len(self.weights), -1)
+        return tables.largest_sum(flat, self.bias, self.in_zero_point)
+
+    def cases(self, d: int) -> tuple[tables.Case, ...]:
+        """Output rows (``d`` 0) or columns (1) by how their windows are clipped, see :func:`tables.cases`."""
+        return tables.cases(
+            self.output_shape[d], self.stride[d], self.pad[d], self.weights.shape[1 + d], self.input_shape[d],
+            self.dilation[d],
+        )  # fmt: skip
+
+    def bands(self, band: int) -> list[tables.Case]:
+        """Output rows in bands of ``band`` and the input rows that they need, see :func:`tables.bands`."""
+        return tables.bands(
+            self.output_shape[0], band, self.stride[0], self.pad[0], self.weights.shape[1],
+            self.input_shape[0], self.dilation[0],
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -105,7 +130,15 @@ class Variant:
 
 
 def table_bytes(layer: Conv2D) -> int:
+    """Of bias and scale pairs, with which the constants of every kernel begin."""
     return 4 * layer.output_shape[2]
+
+
+def behind_table(layer: Conv2D, weights: bytes) -> bytes:
+    """Constants in whole words: bias and scale pairs, then weights in a kernel's own order."""
+    table = tables.half_pairs(layer.bias.astype(np.float64) * tables.PRESCALE, layer.scales)
+    blob = table + weights
+    return blob + b"\0" * (-len(blob) % 4)
 
 
 def weights_offset(layer: Conv2D) -> int:
@@ -116,7 +149,6 @@ def weights_offset(layer: Conv2D) -> int:
 
 def constants(layer: Conv2D, paired: bool) -> bytes:
     """Bias and scale pairs, then the weights of channel pairs."""
-    table = tables.half_pairs(layer.bias.astype(np.float64) * tables.PRESCALE, layer.scales)
     flat = layer.weights.reshape(len(layer.weights) // 2, 2, layer.taps)
     pairs = np.zeros((len(flat), layer.taps + layer.taps % 2, 2), np.int8)
     pairs[:, : layer.taps] = flat.transpose(0, 2, 1)
@@ -124,5 +156,4 @@ def constants(layer: Conv2D, paired: bool) -> bytes:
         odd = pairs[:, 1::2].copy()
         pairs[:, 1::2, 0] = odd[..., 1]
         pairs[:, 1::2, 1] = -odd[..., 0]
-    blob = table + b"\0\0" + pairs.tobytes()
-    return blob + b"\0" * (-len(blob) % 4)
+    return behind_table(layer, b"\0\0" + pairs.tobytes())

@@ -21,7 +21,7 @@ from codegen.mvp.isa import MAX_COUNT, Type
 from codegen.mvp.kernels import conv_2d as convolution
 from codegen.mvp.kernels import depthwise_strided as strided
 from codegen.mvp.kernels import tables
-from codegen.mvp.kernels.conv_2d_layer import Conv2D, Variant
+from codegen.mvp.kernels.conv_2d_layer import Conv2D, Variant, behind_table, table_bytes
 from codegen.mvp.kernels.layer import NOMINAL, NOMINAL_FLASH, Cycles, MvpLayer, Placement, Refusal, checked
 from codegen.mvp.kernels.prescale import prescale
 
@@ -84,7 +84,7 @@ def build(layer: Conv2D, variant: Variant | Rows, at: Placement) -> MvpLayer:
         return replace(convolution.build(layer, variant, at), kernel="depthwise_conv_2d")
     row = layer.input_shape[1] * layer.input_shape[2]
     programs: list[NDArray[np.uint32]] = []
-    bands = _bands(layer, variant.band)
+    bands = layer.bands(variant.band)
     if variant.split:
         programs += strided.layer_programs(layer, bands, at)
         bands = []
@@ -101,22 +101,13 @@ def build(layer: Conv2D, variant: Variant | Rows, at: Placement) -> MvpLayer:
             constants=strided.constants(layer) if variant.split else _constants(layer),
             scratch_bytes=_scratch_bytes(layer, variant),
             output_bytes=int(np.prod(layer.output_shape)),
-            largest_sum=tables.largest_sum(
-                layer.weights.reshape(len(layer.weights), -1), layer.bias, layer.in_zero_point
-            ),
+            largest_sum=layer.largest_sum,
         )
     )
 
 
-def _bands(layer: Conv2D, band: int) -> list[tables.Case]:
-    return tables.bands(
-        layer.output_shape[0], band, layer.stride[0], layer.pad[0], layer.weights.shape[1],
-        layer.input_shape[0], layer.dilation[0],
-    )  # fmt: skip
-
-
 def _scratch_bytes(layer: Conv2D, variant: Rows) -> int:
-    rows = max(bottom - top for _, _, top, bottom in _bands(layer, variant.band))
+    rows = max(bottom - top for _, _, top, bottom in layer.bands(variant.band))
     width = strided.width(layer) if variant.split else layer.input_shape[1]
     return 2 * rows * width * layer.input_shape[2]
 
@@ -124,10 +115,8 @@ def _scratch_bytes(layer: Conv2D, variant: Rows) -> int:
 def _constants(layer: Conv2D) -> bytes:
     """Bias and scale pairs, then the weights [pairs][rows][columns][2]: taps of a pair in line, so that
     a word that is read serves two of them."""
-    table = tables.half_pairs(layer.bias.astype(np.float64) * tables.PRESCALE, layer.scales)
     pairs = layer.weights[..., 0].reshape(-1, 2, *layer.weights.shape[1:3]).transpose(0, 2, 3, 1)
-    blob = table + np.ascontiguousarray(pairs).tobytes()
-    return blob + b"\0" * (-len(blob) % 4)
+    return behind_table(layer, pairs.tobytes())
 
 
 @dataclass(frozen=True)
@@ -139,12 +128,8 @@ class _Run:
 
 def _row_programs(layer: Conv2D, y: int, top: int, at: Placement) -> list[NDArray[np.uint32]]:
     pairs = layer.output_shape[2] // 2
-    columns = tables.cases(
-        layer.output_shape[1], layer.stride[1], layer.pad[1], layer.weights.shape[2], layer.input_shape[1],
-        layer.dilation[1],
-    )  # fmt: skip
     runs = []
-    for column, count, c0, c1 in columns:
+    for column, count, c0, c1 in layer.cases(1):
         most = max(1, MAX_COUNT // pairs) if layer.stride[1] == 1 else 1
         for first in range(0, count, most):
             runs.append(_Run(column + first, min(most, count - first), (c0, c1)))
@@ -176,7 +161,7 @@ def _program(layer: Conv2D, y: int, run: _Run, top: int, at: Placement) -> NDArr
         [(c1 - c0, right * pairs), (r1 - r0, down * width * pairs), (count, 1)], complex=True,
     )  # fmt: skip
     w = p.array(
-        "weights", at.tables + 4 * channels + 2 * (r0 * kernel_width + c0), Type.INT8,
+        "weights", at.tables + table_bytes(layer) + 2 * (r0 * kernel_width + c0), Type.INT8,
         [(c1 - c0, 1), (r1 - r0, kernel_width), (pairs, kernel_height * kernel_width)], complex=True,
     )  # fmt: skip
     table = p.array("bias and scale", at.tables, Type.HALF, [(channels, 1)], complex=True)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from codegen.mvp.assembler import Program
 from codegen.mvp.isa import MAX_COUNT, Type
 from codegen.mvp.kernels import tables
-from codegen.mvp.kernels.conv_2d_layer import Conv2D
+from codegen.mvp.kernels.conv_2d_layer import Conv2D, behind_table, table_bytes
 from codegen.mvp.kernels.layer import Placement
 from codegen.mvp.kernels.loops import largest_divisor
 from codegen.mvp.kernels.tables import PRESCALE
@@ -31,12 +31,10 @@ def width(layer: Conv2D) -> int:
 
 def constants(layer: Conv2D) -> bytes:
     """Bias and scale pairs, then weights [pairs][rows][even columns, odd columns][2]."""
-    table = tables.half_pairs(layer.bias.astype(np.float64) * PRESCALE, layer.scales)
     plain = layer.weights[..., 0]
     split = np.concatenate([plain[..., 0::2], plain[..., 1::2]], axis=-1)
     pairs = split.reshape(-1, 2, *split.shape[1:]).transpose(0, 2, 3, 1)
-    blob = table + np.ascontiguousarray(pairs).tobytes()
-    return blob + b"\0" * (-len(blob) % 4)
+    return behind_table(layer, pairs.tobytes())
 
 
 def layer_programs(layer: Conv2D, bands: list[tables.Case], at: Placement) -> list[NDArray[np.uint32]]:
@@ -147,7 +145,7 @@ def _program(layer: Conv2D, y: int, column: int, outputs: int, top: int, at: Pla
         for parity in (0, 1)
     ]  # fmt: skip
     w = p.array(
-        "weights", at.tables + 4 * channels + 2 * r0 * kernel_width, Type.INT8,
+        "weights", at.tables + table_bytes(layer) + 2 * r0 * kernel_width, Type.INT8,
         [(kernel_width, 1), (r1 - r0, kernel_width), (pairs, kernel_height * kernel_width)], complex=True,
     )  # fmt: skip
     table = p.array("bias and scale", at.tables, Type.HALF, [(channels, 1)], complex=True)
