@@ -11,6 +11,7 @@ from codegen.mvp import isa
 from codegen.mvp.assembler import Array, Program, Source
 from codegen.mvp.isa import Type
 from codegen.mvp.kernels.conv_2d_layer import Conv2D, Variant, weights_offset
+from codegen.mvp.kernels.epilogue import SUM, finish, set_constants
 from codegen.mvp.kernels.layer import Placement
 
 
@@ -29,19 +30,14 @@ class Run:
     top: int  # the input row at the beginning of the scratch
 
 
-_SUM = (1, 2)  # a register a lane
-_X, _W, _X2, _SCALE, _OFFSET = 3, 4, 5, 6, 7
-_LOW, _HIGH = 0, 5  # clamping bounds; never together with paired taps in two lanes, which need R5
+_X, _W = 3, 4
+_X2 = 5  # of the second lane's paired taps, which a layer with bounds does not have (see conv_2d._fits)
 
 
 def program(layer: Conv2D, variant: Variant, run: Run, at: Placement) -> NDArray[np.uint32]:
     """Words of a program that makes the outputs of a run."""
-    clamped = layer.clamp != (-128, 127)
     p = Program(f"conv_2d ({variant.name})")
-    p.set(_OFFSET, layer.out_zero_point)
-    if clamped:
-        p.set(_LOW, layer.clamp[0])
-        p.set(_HIGH, layer.clamp[1])
+    set_constants(p, layer)
     x, w = _activations(p, layer, variant, run, at), _weights(p, layer, run, at)
     out_width, oc = layer.output_shape[1:]
     table = p.array("bias and scale", at.tables, Type.HALF, [(oc, 1)], complex=True)
@@ -53,11 +49,13 @@ def program(layer: Conv2D, variant: Variant, run: Run, at: Placement) -> NDArray
     by_position = [] if _row_by_row(layer) else [array.dim(2) for array in x]
     with p.loop(run.count), p.loop(oc // 2, increment=[*by_position, out.dim(2)]):
         if run.lanes == 2:
-            p.instruction("COPY", z=_SUM[1], a=_SUM[0], load0=table.to(_SUM[0], 0))
+            p.instruction("COPY", z=SUM[1], a=SUM[0], load0=table.to(SUM[0], 0))
         else:
-            p.instruction(load0=table.to(_SUM[0], 0))
+            p.instruction(load0=table.to(SUM[0], 0))
         _window(p, layer, variant, run, x, w)
-        _finish(p, table, out, run.lanes, clamped)
+        # The last lane's store moves on to the next pair of channels.
+        moves = [(1,)] * (run.lanes - 1) + [(0, 1)]
+        finish(p, layer, table, [out.of(SUM[lane], *dims) for lane, dims in enumerate(moves)])
     return p.assemble()
 
 
@@ -109,7 +107,7 @@ def _window(p: Program, layer: Conv2D, variant: Variant, run: Run, x: list[Array
     ic, unit = layer.input_shape[2], 2 if variant.paired else 1
     columns = run.columns[1] - run.columns[0]
     inner = [array.dim(1) for array in x]
-    sums = _SUM[::-1] if variant.by_rows else _SUM
+    sums = SUM[::-1] if variant.by_rows else SUM
     with p.loop(run.rows[1] - run.rows[0], increment=[w.dim(2)]):
         if variant.by_rows:
             p.instruction("CLEAR", z=sums[0])
@@ -121,7 +119,7 @@ def _window(p: Program, layer: Conv2D, variant: Variant, run: Run, x: list[Array
             with p.loop(columns * ic // unit, increment=[*inner, w.dim(1)]):
                 _multiply(p, variant, x, w, sums)
         if variant.by_rows:
-            p.instruction("ADDC", z=_SUM[0], x=sums[0], a=_SUM[0])
+            p.instruction("ADDC", z=SUM[0], x=sums[0], a=SUM[0])
 
 
 def _multiply(p: Program, variant: Variant, x: list[Array], w: Array, sums: tuple[int, ...]) -> None:
@@ -139,19 +137,3 @@ def _multiply(p: Program, variant: Variant, x: list[Array], w: Array, sums: tupl
                 load0=array.to(registers[lane], 0) if tap == 0 else None,
                 load1=w.to(_W, 0) if lane == 0 else None,
             )  # fmt: skip
-
-
-def _finish(p: Program, table: Array, out: Array, lanes: int, clamped: bool) -> None:
-    """Scales and stores; the second lane's store moves on to the next pair."""
-
-    def store(lane: int):
-        return out.of(_SUM[lane], *((1,) if lane + 1 < lanes else (0, 1)))
-
-    for lane in range(lanes):
-        p.instruction(
-            "MACR2A", z=_SUM[lane], x=_SUM[lane], y=_SCALE, a=_OFFSET,
-            load0=table.to(_SCALE, 0) if lane == 0 else None, store=None if clamped else store(lane),
-        )  # fmt: skip
-    if clamped:
-        for lane in range(lanes):
-            p.instruction("CLIP2A", z=_SUM[lane], x=_LOW, y=_HIGH, a=_SUM[lane], store=store(lane))

@@ -22,6 +22,7 @@ from codegen.mvp.kernels import conv_2d as convolution
 from codegen.mvp.kernels import depthwise_strided as strided
 from codegen.mvp.kernels import tables
 from codegen.mvp.kernels.conv_2d_layer import Conv2D, Variant, behind_table, table_bytes
+from codegen.mvp.kernels.epilogue import SUM, finish, set_constants
 from codegen.mvp.kernels.layer import NOMINAL, NOMINAL_FLASH, Cycles, MvpLayer, Placement, Refusal, checked
 from codegen.mvp.kernels.prescale import prescale
 
@@ -136,7 +137,7 @@ def _row_programs(layer: Conv2D, y: int, top: int, at: Placement) -> list[NDArra
     return [_program(layer, y, run, top, at) for run in runs]
 
 
-_SUM, _X, _W, _SCALE, _OFFSET, _LOW, _HIGH = 1, 3, 4, 6, 7, 0, 5
+_X, _W = 3, 4
 
 
 def _program(layer: Conv2D, y: int, run: _Run, top: int, at: Placement) -> NDArray[np.uint32]:
@@ -149,13 +150,9 @@ def _program(layer: Conv2D, y: int, run: _Run, top: int, at: Placement) -> NDArr
     c0, c1 = run.columns
     left = run.column * layer.stride[1] - layer.pad[1] + c0 * right
     count = run.count * pairs
-    clamped = layer.clamp != (-128, 127)
 
     p = Program("depthwise_conv_2d")
-    p.set(_OFFSET, layer.out_zero_point)
-    if clamped:
-        p.set(_LOW, layer.clamp[0])
-        p.set(_HIGH, layer.clamp[1])
+    set_constants(p, layer)
     x = p.array(
         "x", at.scratch + 2 * ((start + r0 * down - top) * width + left) * channels, Type.HALF,
         [(c1 - c0, right * pairs), (r1 - r0, down * width * pairs), (count, 1)], complex=True,
@@ -167,18 +164,12 @@ def _program(layer: Conv2D, y: int, run: _Run, top: int, at: Placement) -> NDArr
     table = p.array("bias and scale", at.tables, Type.HALF, [(channels, 1)], complex=True)
     target = at.output + (y * layer.output_shape[1] + run.column) * channels
     out = p.array("output", target, Type.INT8, [(count, 1)], complex=True)
-    store = out.of(_SUM, 0)
     with p.loop(count):
-        p.instruction(load0=table.to(_SUM, 0))
+        p.instruction(load0=table.to(SUM[0], 0))
         with (
             p.loop(r1 - r0, increment=[x.dim(2), w.dim(2)]),
             p.loop(c1 - c0, increment=[x.dim(1), w.dim(1)]),
         ):
-            p.instruction("MACR2A", z=_SUM, x=_X, y=_W, a=_SUM, load0=x.to(_X, 0), load1=w.to(_W, 0))
-        p.instruction(
-            "MACR2A", z=_SUM, x=_SUM, y=_SCALE, a=_OFFSET, load0=table.to(_SCALE, 0),
-            store=None if clamped else store,
-        )  # fmt: skip
-        if clamped:
-            p.instruction("CLIP2A", z=_SUM, x=_LOW, y=_HIGH, a=_SUM, store=store)
+            p.instruction("MACR2A", z=SUM[0], x=_X, y=_W, a=SUM[0], load0=x.to(_X, 0), load1=w.to(_W, 0))
+        finish(p, layer, table, [out.of(SUM[0], 0)])
     return p.assemble()

@@ -15,6 +15,7 @@ from codegen.mvp.assembler import Program
 from codegen.mvp.isa import MAX_COUNT, Type
 from codegen.mvp.kernels import tables
 from codegen.mvp.kernels.conv_2d_layer import Conv2D, behind_table, table_bytes
+from codegen.mvp.kernels.epilogue import SUM, finish, set_constants
 from codegen.mvp.kernels.layer import Placement
 from codegen.mvp.kernels.loops import largest_divisor
 from codegen.mvp.kernels.tables import PRESCALE
@@ -119,7 +120,7 @@ def _prescale(layer: Conv2D, at: Placement, top: int, bottom: int, parity: int) 
     return p.assemble()
 
 
-_SUM, _X, _W, _SCALE, _OFFSET, _LOW, _HIGH = 1, 3, 4, 6, 7, 0, 5
+_X, _W = 3, 4
 
 
 def _program(layer: Conv2D, y: int, column: int, outputs: int, top: int, at: Placement) -> NDArray[np.uint32]:
@@ -129,12 +130,8 @@ def _program(layer: Conv2D, y: int, column: int, outputs: int, top: int, at: Pla
     start = y * layer.stride[0] - layer.pad[0]
     r0, r1 = tables.clipped(start, kernel_height, layer.input_shape[0])
     count = outputs * pairs
-    clamped = layer.clamp != (-128, 127)
     p = Program("depthwise_conv_2d by two columns")
-    p.set(_OFFSET, layer.out_zero_point)
-    if clamped:
-        p.set(_LOW, layer.clamp[0])
-        p.set(_HIGH, layer.clamp[1])
+    set_constants(p, layer)
     row = (start + r0 - top) * width(layer)
     taps = ((kernel_width + 1) // 2, kernel_width // 2)
     halves = [
@@ -151,20 +148,14 @@ def _program(layer: Conv2D, y: int, column: int, outputs: int, top: int, at: Pla
     table = p.array("bias and scale", at.tables, Type.HALF, [(channels, 1)], complex=True)
     target = at.output + (y * layer.output_shape[1] + column) * channels
     out = p.array("output", target, Type.INT8, [(count, 1)], complex=True)
-    store = out.of(_SUM, 0)
     with p.loop(count):
-        p.instruction(load0=table.to(_SUM, 0))
+        p.instruction(load0=table.to(SUM[0], 0))
         with p.loop(r1 - r0, increment=[halves[0].dim(2), halves[1].dim(2), w.dim(2)]):
             for parity, x in enumerate(halves):
                 moves = [x.dim(1), w.dim(1)] if parity else [x.dim(1)]
                 with p.loop(taps[parity], increment=moves):
                     p.instruction(
-                        "MACR2A", z=_SUM, x=_X, y=_W, a=_SUM, load0=x.to(_X, 0), load1=w.to(_W, 0)
+                        "MACR2A", z=SUM[0], x=_X, y=_W, a=SUM[0], load0=x.to(_X, 0), load1=w.to(_W, 0)
                     )
-        p.instruction(
-            "MACR2A", z=_SUM, x=_SUM, y=_SCALE, a=_OFFSET, load0=table.to(_SCALE, 0),
-            store=None if clamped else store,
-        )  # fmt: skip
-        if clamped:
-            p.instruction("CLIP2A", z=_SUM, x=_LOW, y=_HIGH, a=_SUM, store=store)
+        finish(p, layer, table, [out.of(SUM[0], 0)])
     return p.assemble()
