@@ -11,7 +11,6 @@ from codegen.graph import Graph, Operator
 from codegen.lookups import activation_of, bias_of, channel_scales, padding_of, reduced_axes
 from codegen.mvp.kernels.conv_2d_layer import Conv2D
 from codegen.mvp.kernels.elementwise import Dimension, Elementwise
-from codegen.mvp.kernels.loops import largest_divisor
 from codegen.mvp.kernels.pool import Pool
 from codegen.windows import pad_before, reduction_window
 
@@ -103,18 +102,8 @@ def mean(graph: Graph, op: Operator) -> Pool:
     whole = replace(_reduction(graph, op, "average"), scale=x.q.scale / y.q.scale)
     offset = whole.scale * x.q.zero_point
     if abs(offset) > LARGEST_OFFSET:
-        return _in_lines(replace(whole, offset=y.q.zero_point, centre=x.q.zero_point))
-    return _in_lines(replace(whole, offset=y.q.zero_point - offset))
-
-
-def _in_lines(layer: Pool) -> Pool:
-    """A window over all there is as lines that are not longer than what can be summed exactly."""
-    if layer.output_shape[:2] != (1, 1):
-        return layer
-    taps = layer.window[0] * layer.window[1]
-    line = largest_divisor(taps, layer.line_taps)
-    window = (taps // line, line)
-    return replace(layer, input_shape=(*window, layer.input_shape[2]), window=window, stride=window)
+        return replace(whole, offset=y.q.zero_point, centre=x.q.zero_point).in_whole_lines()
+    return replace(whole, offset=y.q.zero_point - offset).in_whole_lines()
 
 
 def reduce_max(graph: Graph, op: Operator) -> Pool:

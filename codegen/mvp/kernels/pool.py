@@ -9,7 +9,7 @@ windows of max pooling have an array a tap instead, and then one program does th
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from codegen.mvp.assembler import Array, Program
 from codegen.mvp.isa import MAX_COUNT, MAX_STRIDE, Type
 from codegen.mvp.kernels import tables
 from codegen.mvp.kernels.layer import MvpLayer, Placement, Refusal, checked
+from codegen.mvp.kernels.loops import largest_divisor
 
 EXACT_TAPS = 32  # sums of so many int8 are rounded to a multiple of 2 at most
 CENTRED_TAPS = 16  # sums of so many differences to a zero point are exact while they are below 2,048
@@ -46,6 +47,16 @@ class Pool:
     def line_taps(self) -> int:
         """Most values of an average that are added up before they are scaled."""
         return EXACT_TAPS if self.centre is None else CENTRED_TAPS
+
+    def in_whole_lines(self) -> Pool:
+        """An average of all there is, whose rows and columns are of no account, over lines that are as long
+        as they may be and leave no rest (:func:`_lines` takes any window, but has to keep its shape)."""
+        if self.output_shape[:2] != (1, 1):
+            return self
+        taps = self.window[0] * self.window[1]
+        line = largest_divisor(taps, self.line_taps)
+        window = (taps // line, line)
+        return replace(self, input_shape=(*window, self.input_shape[2]), window=window, stride=window)
 
 
 @dataclass(frozen=True)
