@@ -14,6 +14,8 @@ from codegen.graph import Graph, Operator
 from codegen.lookups import data_positions
 from codegen.mvp import from_graph
 from codegen.mvp.kernels import conv_2d, depthwise_conv_2d, elementwise, fully_connected, pool
+from codegen.mvp.kernels.conv_2d_layer import Variant
+from codegen.mvp.kernels.depthwise_conv_2d import Rows
 from codegen.mvp.kernels.layer import NOMINAL, Cycles, Kernel, MvpLayer, Placement, Refusal
 
 
@@ -39,12 +41,14 @@ def select(
     """
     if any(graph.input(op, k).constant for k in data_positions(op)):
         return Refusal("a constant operand, which is not in the arena")
-    if op.name in ("conv_2d", "depthwise_conv_2d"):
-        module = conv_2d if op.name == "conv_2d" else depthwise_conv_2d
-        layer = getattr(from_graph, op.name)(graph, op)
-        run = module.conv_2d if op.name == "conv_2d" else module.depthwise_conv_2d
-        found = run(layer, cycles, copy=copy, scratch_limit=scratch_limit)
-        return _choice(found, partial(module.build, layer), copy)
+    if op.name == "conv_2d":
+        layer = from_graph.conv_2d(graph, op)
+        found = conv_2d.conv_2d(layer, cycles, copy=copy, scratch_limit=scratch_limit)
+        return _choice(found, partial(conv_2d.build, layer), copy)
+    if op.name == "depthwise_conv_2d":
+        layer = from_graph.depthwise_conv_2d(graph, op)
+        found = depthwise_conv_2d.depthwise_conv_2d(layer, cycles, copy=copy, scratch_limit=scratch_limit)
+        return _choice(found, partial(depthwise_conv_2d.build, layer), copy)
     if op.name == "fully_connected":
         layer = from_graph.fully_connected(graph, op)
         if layer.input_shape[0] > 1:  # its weights are used again for each row
@@ -63,19 +67,17 @@ def select(
     return Refusal(f"the accelerator has no kernel for {op.name}")
 
 
-def _choice(found, build, copy: bool) -> Choice | Refusal:
+def _choice(
+    found: tuple[Variant | Rows, MvpLayer] | Refusal, build: Callable[..., MvpLayer], copy: bool
+) -> Choice | Refusal:
+    """A kernel's cheapest variant, if any; ``build`` makes it from the variant and a placement."""
     if isinstance(found, Refusal):
         return found
     variant, nominal = found
-    return Choice(nominal, partial(_renamed, build, variant, nominal.kernel), copy, _in_place(variant))
+    return Choice(nominal, partial(_renamed, build, variant, nominal.kernel), copy, variant.in_place)
 
 
-def _in_place(variant) -> bool:
-    """Bands read the input again; split columns go elsewhere than where they come from."""
-    return not variant.band and not getattr(variant, "split", False)
-
-
-def _renamed(build, variant, kernel: str, at: Placement) -> MvpLayer:
+def _renamed(build: Callable[..., MvpLayer], variant: Variant | Rows, kernel: str, at: Placement) -> MvpLayer:
     return replace(build(variant, at), kernel=kernel)
 
 

@@ -122,6 +122,11 @@ class Variant:
     by_rows: bool = False  # a window's rows are summed apart: less is lost to rounding; one output alone
 
     @property
+    def in_place(self) -> bool:
+        """Whether the input may be prescaled where it lies. Bands read rows of it again."""
+        return not self.band
+
+    @property
     def name(self) -> str:
         lanes = "one output" if self.lanes == 1 else f"two {self.across}"
         band = f", bands of {self.band}" if self.band else ""

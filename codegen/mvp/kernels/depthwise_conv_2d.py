@@ -38,6 +38,11 @@ class Rows:
     split: bool = False
 
     @property
+    def in_place(self) -> bool:
+        """As of :class:`Variant`; split columns go elsewhere than where they come from."""
+        return not self.band and not self.split
+
+    @property
     def name(self) -> str:
         rows = f"bands of {self.band}" if self.band else "all rows at once"
         return f"{rows}, columns split" if self.split else rows
