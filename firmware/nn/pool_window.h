@@ -1,8 +1,9 @@
-/* The input positions under a pooling window, as the pools of all targets walk through them. */
+/* What the pools of all targets share: the walk through the input under a window, and the mean of what is there. */
 #ifndef TOKAY_NN_POOL_WINDOW_H
 #define TOKAY_NN_POOL_WINDOW_H
 
 #include "nn_kernels.h"
+#include "quantization.h"
 
 typedef struct pool_window {
     const int8_t *first;
@@ -47,6 +48,13 @@ static inline __attribute__((always_inline)) int32_t pool_reduce(pool_step_t *on
         for (int32_t c = w->columns; c > 0; c--, from += w->step) start = one(start, *from);
     }
     return start;
+}
+
+/* The mean of `count` values from their sum: rounded to nearest, halves away from zero. */
+static inline int8_t pool_mean(const nn_pool_2d_options_t *o, int32_t sum, int32_t count)
+{
+    const int32_t mean = (sum + (sum > 0 ? count / 2 : -(count / 2))) / count;
+    return (int8_t)nn_clamp(mean, o->clamp_min, o->clamp_max);
 }
 
 #endif

@@ -1,13 +1,6 @@
 /* average_pool_2d for the Cortex-M33: four channels at a time as pairs of int16 sums. */
 #include "../../pool_window.h"
-#include "../../quantization.h"
 #include "bytes.h"
-
-static int8_t mean(const nn_pool_2d_options_t *o, int32_t sum, int32_t count)
-{
-    const int32_t value = (sum + (sum > 0 ? count / 2 : -(count / 2))) / count;
-    return (int8_t)nn_clamp(value, o->clamp_min, o->clamp_max);
-}
 
 static void pool_4(const nn_pool_2d_options_t *o, const pool_window_t *w, const int8_t *from, int8_t *to)
 {
@@ -19,7 +12,7 @@ static void pool_4(const nn_pool_2d_options_t *o, const pool_window_t *w, const 
     }
     const int32_t count = w->rows * w->columns;
     for (int32_t c = 0; c < 4; c++) {
-        to[c] = mean(o, m33_byte_sum(&sums, c), count);
+        to[c] = pool_mean(o, m33_byte_sum(&sums, c), count);
     }
 }
 
@@ -31,7 +24,7 @@ static void pool_1(const nn_pool_2d_options_t *o, const pool_window_t *w, const 
             sum += *from;
         }
     }
-    *to = mean(o, sum, w->rows * w->columns);
+    *to = pool_mean(o, sum, w->rows * w->columns);
 }
 
 nn_status_t nn_kernel_average_pool_2d(const nn_call_t *call)

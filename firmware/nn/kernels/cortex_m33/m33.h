@@ -68,6 +68,12 @@ static inline int32_t m33_saturate_int8(int32_t x)
     return __ssat(x, 8);
 }
 
+/* A word of four times the same int8. */
+static inline uint32_t m33_four_times(int32_t value)
+{
+    return ((uint32_t)value & 0xffu) * 0x01010101u;
+}
+
 /* Words at any address: the core does unaligned loads and stores by itself. */
 static inline uint32_t m33_load(const void *address)
 {

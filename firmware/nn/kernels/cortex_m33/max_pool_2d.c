@@ -18,11 +18,6 @@ static inline uint32_t smaller(uint32_t a, uint32_t b)
     return result;
 }
 
-static uint32_t four_times(int32_t value)
-{
-    return ((uint32_t)value & 0xffu) * 0x01010101u;
-}
-
 static void pool_8(const pool_window_t *w, const int8_t *from, uint32_t low, uint32_t high, int8_t *to)
 {
     uint32_t a = low, b = low;
@@ -63,8 +58,8 @@ nn_status_t nn_kernel_max_pool_2d(const nn_call_t *call)
     const nn_pool_2d_options_t *const o = call->layer->options;
     const int8_t *const input = nn_call_input(call, 0);
     int8_t *output = nn_call_output(call);
-    const uint32_t low = four_times(o->clamp_min);
-    const uint32_t high = four_times(o->clamp_max);
+    const uint32_t low = m33_four_times(o->clamp_min);
+    const uint32_t high = m33_four_times(o->clamp_max);
     for (int32_t y = 0; y < o->output_height; y++) {
         for (int32_t x = 0; x < o->output_width; x++) {
             const pool_window_t w = pool_window(o, input, y, x);

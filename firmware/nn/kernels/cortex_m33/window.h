@@ -80,7 +80,7 @@ static __attribute__((noinline)) void m33_window(const nn_conv_2d_options_t *o, 
     const int32_t depth = o->input_channels;
     const int32_t pitch = o->input_width * depth;
     const int8_t *const end = input + o->input_height * pitch;
-    const uint32_t padding = ((uint32_t)o->pad_value & 0xffu) * 0x01010101u;
+    const uint32_t padding = m33_four_times(o->pad_value);
     const int32_t step = o->dilation_height;
     /* Columns that are side by side are taken at once. */
     const int32_t width = o->dilation_width == 1 ? o->kernel_width : 1;

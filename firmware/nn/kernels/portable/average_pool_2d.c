@@ -1,8 +1,6 @@
-/* average_pool_2d: the mean of each channel over the positions of the window inside the input,
- * rounded to nearest, halves away from zero. */
+/* average_pool_2d: the mean of each channel over the positions of the window inside the input. */
 #include "nn_kernels.h"
 #include "pool_window.h"
-#include "quantization.h"
 
 static int32_t add(int32_t a, int32_t b)
 {
@@ -20,9 +18,7 @@ nn_status_t nn_kernel_average_pool_2d(const nn_call_t *call)
             const pool_window_t window = pool_window(o, input, y, x);
             const int32_t count = window.rows * window.columns;
             for (int32_t c = 0; c < o->channels; c++) {
-                const int32_t sum = pool_reduce(add, 0, &window, c);
-                const int32_t mean = (sum + (sum > 0 ? count / 2 : -(count / 2))) / count;
-                *output++ = (int8_t)nn_clamp(mean, o->clamp_min, o->clamp_max);
+                *output++ = pool_mean(o, pool_reduce(add, 0, &window, c), count);
             }
         }
     }
