@@ -7,7 +7,7 @@
 #   TOKAY_VERSION     what the image says of its version
 #   TOKAY_SWAPPABLE   whether the image takes models from flash slots
 #   TOKAY_MODEL_SLOTS instead of an image: the model alone, for slots at these addresses
-#   TOKAY_MODEL_LAYOUT what models and firmware must agree in, see host.model_image
+#   TOKAY_MODEL_LAYOUT what models and firmware must agree in, see host.model_layout
 set(chip ${CMAKE_CURRENT_SOURCE_DIR}/firmware/chips/${TOKAY_CHIP})
 
 set(CMAKE_C_FLAGS_RELEASE "-O2")

@@ -15,19 +15,22 @@ typedef enum {
     PARAMETER_COUNT,
 } parameter_t;
 
+#define LONGEST_MS 1000000 /* far beyond any use, and a period of it in samples stays in 32 bits */
+#define LARGEST_REAL 256   /* of what is kept in 1/256 */
+
 static const struct {
     const char *name;
     uint8_t kind;
     int32_t maximum;
 } k_parameters[PARAMETER_COUNT] = {
-    [PARAMETER_AVERAGE] = {"average_window_duration_ms", PARAMETER_KIND_INTEGER, 1000000},
+    [PARAMETER_AVERAGE] = {"average_window_duration_ms", PARAMETER_KIND_INTEGER, LONGEST_MS},
     [PARAMETER_THRESHOLDS] = {"detection_threshold_list", PARAMETER_KIND_INTEGERS, 255},
-    [PARAMETER_SUPPRESSION] = {"suppression_ms", PARAMETER_KIND_INTEGER, 1000000},
+    [PARAMETER_SUPPRESSION] = {"suppression_ms", PARAMETER_KIND_INTEGER, LONGEST_MS},
     [PARAMETER_MINIMUM_COUNT] = {"minimum_count", PARAMETER_KIND_INTEGER, DETECTOR_MAX_SAMPLES},
-    [PARAMETER_LATENCY] = {"latency_ms", PARAMETER_KIND_INTEGER, 1000000},
-    [PARAMETER_VOLUME_GAIN] = {"volume_gain", PARAMETER_KIND_REAL, 256},
+    [PARAMETER_LATENCY] = {"latency_ms", PARAMETER_KIND_INTEGER, LONGEST_MS},
+    [PARAMETER_VOLUME_GAIN] = {"volume_gain", PARAMETER_KIND_REAL, LARGEST_REAL},
     [PARAMETER_VERBOSE] = {"verbose_model_output_logs", PARAMETER_KIND_BOOLEAN, 1},
-    [PARAMETER_SENSITIVITY] = {"sensitivity", PARAMETER_KIND_REAL, 256},
+    [PARAMETER_SENSITIVITY] = {"sensitivity", PARAMETER_KIND_REAL, LARGEST_REAL},
 };
 
 static uint32_t *integer_of(application_t *app, parameter_t which) {

@@ -19,6 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cobs.h"
 #include "messages.h" /* LINK_VERSION, LINK_MAX_PAYLOAD */
 
 #ifdef __cplusplus
@@ -28,8 +29,7 @@ extern "C" {
 #define LINK_HEADER_BYTES 8
 #define LINK_CRC_BYTES 4
 #define LINK_MAX_RAW (LINK_HEADER_BYTES + LINK_MAX_PAYLOAD + LINK_CRC_BYTES)
-/* Between the delimiters: COBS adds a byte, and one more for each full 254. */
-#define LINK_MAX_SEGMENT (LINK_MAX_RAW + 1 + LINK_MAX_RAW / 254)
+#define LINK_MAX_SEGMENT COBS_MAX_ENCODED(LINK_MAX_RAW) /* between the delimiters */
 #define LINK_MAX_FRAME (LINK_MAX_SEGMENT + 2)
 /* A frame at most this many behind the newest is a duplicate; further behind, its sender started
  * again with the same boot id. */

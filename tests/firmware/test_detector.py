@@ -164,8 +164,10 @@ def test_python_and_the_firmware_have_the_same_limits():
     assert f"#define DETECTOR_MAX_CLASSES {MAX_CLASSES}\n" in header
     assert f"#define DETECTOR_MAX_SAMPLES {MAX_SAMPLES}\n" in header
     parameters = (ROOT / "firmware/app/parameters.c").read_text()
-    assert parameters.count(f"_ms\", PARAMETER_KIND_INTEGER, {MAX_MS}}}") == 3
-    assert parameters.count(f"PARAMETER_KIND_REAL, {MAX_REAL}}}") == 2
+    assert f"#define LONGEST_MS {MAX_MS} " in parameters
+    assert parameters.count('_ms", PARAMETER_KIND_INTEGER, LONGEST_MS}') == 3
+    assert f"#define LARGEST_REAL {MAX_REAL} " in parameters
+    assert parameters.count("PARAMETER_KIND_REAL, LARGEST_REAL}") == 2
 
 
 def test_refuses_time_going_back():

@@ -14,8 +14,9 @@
 
 static nn_mvp_t s_mvp;
 
-static uint32_t load_fault_address(volatile const uint32_t *address, bool *faulted) {
-    /* With FAULTMASK and BFHFNMIGN a data access that nothing answers is only noted in the CFSR. */
+/* A load that does not stop the firmware where nothing answers: with FAULTMASK and BFHFNMIGN that is only noted
+ * in the CFSR. */
+static uint32_t try_load(volatile const uint32_t *address, bool *faulted) {
     uint32_t mask, value;
     __asm volatile("mrs %0, faultmask\n\tcpsid f" : "=r"(mask)::"memory");
     SCB_CCR |= SCB_CCR_BFHFNMIGN;
@@ -37,7 +38,7 @@ static bool present(void) {
     if ((CMU_CLKEN1 & CMU_CLKEN1_MVP) == 0) {
         return false;
     }
-    return load_fault_address(&MVP_IPVERSION, &faulted) != 0 && !faulted;
+    return try_load(&MVP_IPVERSION, &faulted) != 0 && !faulted;
 }
 
 static nn_status_t fail(nn_mvp_t *mvp, uint32_t flags) {

@@ -3,8 +3,7 @@
 #include "chip.h"
 #include "registers.h"
 
-#define PERIOD_BITS 24u
-#define PERIOD_MASK ((1u << PERIOD_BITS) - 1u)
+#define PERIOD_BITS 24u /* of SYST_MASK */
 
 static volatile uint32_t s_wraps;
 static volatile uint32_t s_interrupts;
@@ -13,7 +12,7 @@ static uint64_t s_idle_cycles;
 static uint32_t s_waited;
 
 void time_init(void) {
-    SYST_RVR = PERIOD_MASK;
+    SYST_RVR = SYST_MASK;
     SYST_CVR = 0; /* any write clears it */
     SYST_CSR = SYST_CSR_ENABLE | SYST_CSR_TICKINT | SYST_CSR_CLKSOURCE;
 }
@@ -33,7 +32,7 @@ uint64_t time_cycles(void) {
     }
     core_unlock(mask);
     /* The interrupt comes when the counter reaches 0, so 0 is the start of a period. */
-    return ((uint64_t)wraps << PERIOD_BITS) + ((0u - value) & PERIOD_MASK);
+    return ((uint64_t)wraps << PERIOD_BITS) + ((0u - value) & SYST_MASK);
 }
 
 uint32_t hal_cycles(void) { return (uint32_t)time_cycles(); }
