@@ -21,57 +21,10 @@ AUDIO = ROOT / "host" / "models" / "demo" / "on_off.wav"
 TOOLS = Path(sys.executable).parent
 STRICT = "-Wall -Wextra -Wconversion -Wshadow -Wundef -Wpedantic -Werror"
 
-PROJECT = """
-cmake_minimum_required(VERSION 3.20)
-project(mine LANGUAGES C)
-add_subdirectory("{firmware}" tokay)
-add_executable(mine main.c model/model_plan.c model/frontend_settings.c model/model_parameters.c)
-target_include_directories(mine PRIVATE model)
-target_link_libraries(mine PRIVATE tokay)
-"""
-
-MAIN = r"""
-#include <stdio.h>
-#include "audio_loop.h"
-#include "frontend_settings.h"
-#include "model_parameters.h"
-#include "model_plan.h"
-
-static _Alignas(NN_ARENA_ALIGNMENT) uint8_t arena[MODEL_ARENA_BYTES];
-static _Alignas(8) uint8_t memory[AUDIO_LOOP_BYTES(FRONTEND_STATE_BYTES, FRONTEND_FRAMES, FRONTEND_CHANNELS,
-                                                   FRONTEND_DYNAMIC)];
-
-int main(void)
-{
-    static nn_t nn;
-    static audio_loop_t loop;
-    const audio_loop_config_t config = {
-        .frontend = &model_frontend_config, .nn = &nn, .detector = &model_detector_settings,
-        .latency_ms = MODEL_LATENCY_MS, .volume_gain_q8 = MODEL_VOLUME_GAIN_Q8};
-    if (nn_init(&nn, &model_plan, model_kernels, arena, sizeof arena, NULL) != NN_OK ||
-        audio_loop_init(&loop, &config, memory, sizeof memory) != AUDIO_LOOP_OK)
-        return 1;
-    int16_t samples[37];
-    for (size_t count; (count = fread(samples, sizeof *samples, 37, stdin)) > 0;) {
-        for (size_t at = 0; at < count;) {
-            audio_loop_result_t result;
-            at += audio_loop_process(&loop, samples + at, count - at, 0, &result);
-            if (result.status != AUDIO_LOOP_OK)
-                return 1;
-            if (result.scores != NULL && result.detection.detected)
-                printf("%s %u %lu\n", model_detector_settings.labels[result.detection.class_index],
-                       result.detection.score, (unsigned long)result.time_ms);
-        }
-    }
-    return 0;
-}
-"""
-
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    (tmp_path / "main.c").write_text(MAIN)
-    (tmp_path / "CMakeLists.txt").write_text(PROJECT.format(firmware=FIRMWARE))
+    shutil.copytree(FIRMWARE / "example", tmp_path, dirs_exist_ok=True)
     generation.write(generation.generate(str(MODEL)).files, tmp_path / "model")
     return tmp_path
 
@@ -79,7 +32,7 @@ def project(tmp_path: Path) -> Path:
 def build(project: Path, *definitions: str) -> Path:
     """Builds the project as its owner would; the program."""
     folder = project / "build"
-    definitions = (f"-DCMAKE_MAKE_PROGRAM={TOOLS / 'ninja'}", *definitions)
+    definitions = (f"-DCMAKE_MAKE_PROGRAM={TOOLS / 'ninja'}", f"-DTOKAY={FIRMWARE}", *definitions)
     configure = [TOOLS / "cmake", "-S", project, "-B", folder, "-G", "Ninja", *definitions]
     for command in (configure, [TOOLS / "cmake", "--build", folder]):
         done = subprocess.run(command, capture_output=True, text=True)
