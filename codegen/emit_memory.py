@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from codegen import options as o
+from codegen.layers import Layer
 from codegen.options import Options
 from codegen.plan import KERNELS, VERSION, Plan
 
@@ -114,7 +115,7 @@ class MemoryPlan:
             return NnTensor(self._array(tensor.data), 0, tensor.bytes)
         return NnTensor(None, plan.memory.offsets[index], tensor.bytes)
 
-    def _layer(self, plan: Plan, layer: Any) -> NnLayer:
+    def _layer(self, plan: Plan, layer: Layer) -> NnLayer:
         inputs = (ctypes.c_uint16 * len(layer.inputs))(*(plan.number(t) for t in layer.inputs))
         options = self._options(layer.options)
         self._alive += [inputs, options]

@@ -236,10 +236,8 @@ def _check_filterbank(s: FrontendSettings) -> None:
             f"fe.filterbank_lower_band_limit = {lower:g} and upper_band_limit = {upper:g} span no band",
             hint="0 <= lower < upper, in Hz",
         )
-    if upper > s.sample_rate_hz:  # before the mel scale is walked bin by bin
-        bank = None
-    else:
-        bank = tables.filterbank(s.channels, lower, upper, s.sample_rate_hz, s.fft_length // 2 + 1)
+    # A limit far past the spectrum would be walked to bin by bin.
+    bank = None if upper > s.sample_rate_hz else _filterbank(s)
     if bank is None:
         raise TokayError(
             f"fe.filterbank_upper_band_limit = {upper:g} reaches past the spectrum at {s.sample_rate_hz} Hz",
@@ -313,7 +311,7 @@ ELEMENT = {  # of each table: the C type
 def design(s: FrontendSettings) -> FrontendTables:
     """All tables for these settings; an empty one is not used by them."""
     points = s.fft_length // 2
-    bank = _bank(s)
+    bank = _checked_filterbank(s)
     gains: list[int] = []
     if s.pcan_enable:
         input_bits = s.noise_reduction_smoothing_bits - s.correction_bits
@@ -332,14 +330,13 @@ def design(s: FrontendSettings) -> FrontendTables:
     )
 
 
-def _bank(s: FrontendSettings) -> tables.Filterbank:
-    bank = tables.filterbank(
-        s.channels,
-        s.filterbank_lower_band_limit,
-        s.filterbank_upper_band_limit,
-        s.sample_rate_hz,
-        s.fft_length // 2 + 1,
-    )
+def _filterbank(s: FrontendSettings) -> tables.Filterbank | None:
+    lower, upper = s.filterbank_lower_band_limit, s.filterbank_upper_band_limit
+    return tables.filterbank(s.channels, lower, upper, s.sample_rate_hz, s.fft_length // 2 + 1)
+
+
+def _checked_filterbank(s: FrontendSettings) -> tables.Filterbank:
+    bank = _filterbank(s)
     assert bank is not None, "checked when the settings were made"
     return bank
 
@@ -348,7 +345,7 @@ def scalars(s: FrontendSettings) -> dict[str, int]:
     """The fields of ``frontend_config_t`` that are no pointers, by name."""
     q = tables.q
     bits = tables.NOISE_REDUCTION_BITS
-    bank = _bank(s)
+    bank = _checked_filterbank(s)
     values = {
         "sample_rate_hz": s.sample_rate_hz,
         "window_samples": s.window_samples,

@@ -351,9 +351,9 @@ def _with_files_of(before: bytes, tflite: bytes) -> bytes:
 def _repack(tflite: bytes, blob: bytes, description: str | None) -> bytes:
     import flatbuffers
     import numpy
-    from ai_edge_litert import schema_py_generated as schema
+    from ai_edge_litert import schema_py_generated as tflite_schema
 
-    class AlignedBuffer(schema.BufferT):
+    class AlignedBuffer(tflite_schema.BufferT):
         """A buffer whose data starts on 16 bytes, which the schema asks for and Pack ignores."""
 
         def Pack(self, builder: Any) -> int:
@@ -364,21 +364,21 @@ def _repack(tflite: bytes, blob: bytes, description: str | None) -> bytes:
                 builder.head -= len(raw)
                 builder.Bytes[builder.head : builder.head + len(raw)] = raw
                 offset = builder.EndVector()
-            schema.BufferStart(builder)
+            tflite_schema.BufferStart(builder)
             if offset:
-                schema.BufferAddData(builder, offset)
-            return schema.BufferEnd(builder)
+                tflite_schema.BufferAddData(builder, offset)
+            return tflite_schema.BufferEnd(builder)
 
     if description is not None and not _is_text(description):
         raise TokayError(f"the description {description!a} is not UTF-8")
     try:
-        model = schema.ModelT.InitFromPackedBuf(bytearray(tflite), 0)
+        model = tflite_schema.ModelT.InitFromPackedBuf(bytearray(tflite), 0)
         entry = next((m for m in model.metadata or [] if m.name == METADATA_NAME.encode()), None)
         if entry is None:
-            entry = schema.MetadataT()
+            entry = tflite_schema.MetadataT()
             entry.name, entry.buffer = METADATA_NAME.encode(), len(model.buffers)
             model.metadata = [*(model.metadata or []), entry]
-            model.buffers.append(schema.BufferT())
+            model.buffers.append(tflite_schema.BufferT())
         model.buffers[entry.buffer].data = numpy.frombuffer(blob, numpy.uint8)
         for buffer in model.buffers:
             if buffer.offset > 1:
@@ -387,7 +387,7 @@ def _repack(tflite: bytes, blob: bytes, description: str | None) -> bytes:
         if description is not None:
             model.description = description.encode()
         builder = flatbuffers.Builder(len(tflite) + len(blob) + 1024)
-        builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+        builder.Finish(model.Pack(builder), file_identifier=schema.FILE_IDENTIFIER)
         return bytes(builder.Output())
     except TokayError:
         raise

@@ -51,16 +51,14 @@ def _rows(inputs: int) -> int:
     return inputs // min(pairs or lengths, key=lambda n: abs(math.log(n / _ROW)), default=inputs + 1)
 
 
-def fully_connected(
-    layer: Conv2D, cycles: Cycles, *, copy: bool = False
-) -> tuple[Variant, MvpLayer] | Refusal:
+def fully_connected(layer: Conv2D, cycles: Cycles) -> tuple[Variant, MvpLayer] | Refusal:
     """Like :func:`~codegen.mvp.kernels.conv_2d.conv_2d`. Each weight is used once, so that copying it
     to RAM first would not pay."""
     folded = as_convolution(layer)
     if isinstance(folded, Refusal):
         return folded
     variants = VARIANTS if folded.input_shape[0] == 1 else _BY_ROWS
-    return _renamed(conv_2d(folded, cycles, copy=copy, variants=variants))
+    return _renamed(conv_2d(folded, cycles, copy=False, variants=variants))
 
 
 def build_fully_connected(layer: Conv2D, variant: Variant, at: Placement) -> MvpLayer:
