@@ -157,10 +157,8 @@ def _window(graph: Graph, op: Operator, kernel: tuple[int, int]) -> dict[str, in
         stride = int(op.options[f"stride_{side}"])
         dilation = int(op.options.get(f"dilation_{side}", 1))
         fields[f"stride_{side}"] = stride
-        fields[pad] = (
-            pad_before(source[d + 1], output[d + 1], kernel[d], stride, dilation)
-            if padding_of(op) == "same"
-            else 0
+        fields[pad] = pad_before(
+            padding_of(op), source[d + 1], output[d + 1], kernel[d], stride, dilation
         )
     return fields
 

@@ -12,8 +12,10 @@ def output_size(padding: str, size: int, kernel: int, stride: int, dilation: int
     return -(-(size - (kernel - 1) * dilation) // stride)
 
 
-def pad_before(size: int, output: int, kernel: int, stride: int, dilation: int = 1) -> int:
+def pad_before(padding: str, size: int, output: int, kernel: int, stride: int, dilation: int = 1) -> int:
     """Positions outside the input before the first; the larger half of an odd total comes after."""
+    if padding != "same":
+        return 0
     return max(0, (output - 1) * stride + (kernel - 1) * dilation + 1 - size) // 2
 
 

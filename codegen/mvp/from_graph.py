@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from codegen.mvp.kernels.conv_2d_layer import Conv2D
 from codegen.mvp.kernels.elementwise import Dimension, Elementwise
 from codegen.mvp.kernels.pool import Pool
 from codegen.windows import pad_before, reduction_window
+
+Pair = tuple[int, int]
+"""Of rows and columns."""
 
 
 def conv_2d(graph: Graph, op: Operator) -> Conv2D:
@@ -34,30 +38,37 @@ def _convolution(graph: Graph, op: Operator, weights: np.ndarray) -> Conv2D:
         input_shape=tuple(x.shape[1:]),
         output_shape=tuple(y.shape[1:]),
         stride=stride,
-        pad=_pads(op, x.shape, y.shape, w.shape[1:3], stride, dilation),
+        pad=_pads(graph, op, w.shape[1:3], stride, dilation),
         weights=weights,
-        bias=bias_of(graph, op, y.shape[3]),
-        in_scale=x.q.scale,
-        in_zero_point=x.q.zero_point,
-        weight_scales=channel_scales(graph, op, y.shape[3]),
-        out_scale=y.q.scale,
-        out_zero_point=y.q.zero_point,
-        clamp=activation_range(activation_of(op), y.q.scale, y.q.zero_point),
         dilation=dilation,
+        **_arithmetic(graph, op, y.shape[3]),
     ).with_constants()
 
 
-def _pads(op, in_shape, out_shape, kernel, stride, dilation=(1, 1)) -> tuple[int, int]:
-    if padding_of(op) != "same":
-        return 0, 0
+def _pads(graph: Graph, op: Operator, kernel: Pair, stride: Pair, dilation: Pair = (1, 1)) -> Pair:
+    x, y, padding = graph.input(op, 0).shape, graph.output(op).shape, padding_of(op)
     return tuple(
-        pad_before(in_shape[1 + d], out_shape[1 + d], kernel[d], stride[d], dilation[d]) for d in (0, 1)
+        pad_before(padding, x[1 + d], y[1 + d], kernel[d], stride[d], dilation[d]) for d in (0, 1)
     )
+
+
+def _arithmetic(graph: Graph, op: Operator, channels: int) -> dict[str, Any]:
+    """The fields of :class:`Conv2D` that say what is done with sums, whatever the shapes."""
+    x, y = graph.input(op, 0).q, graph.output(op).q
+    return {
+        "bias": bias_of(graph, op, channels),
+        "in_scale": x.scale,
+        "in_zero_point": x.zero_point,
+        "weight_scales": channel_scales(graph, op, channels),
+        "out_scale": y.scale,
+        "out_zero_point": y.zero_point,
+        "clamp": activation_range(activation_of(op), y.scale, y.zero_point),
+    }
 
 
 def fully_connected(graph: Graph, op: Operator) -> Conv2D:
     """As a 1x1 convolution with a pixel for each row of values."""
-    x, w, y = graph.input(op, 0), graph.input(op, 1), graph.output(op)
+    x, w = graph.input(op, 0), graph.input(op, 1)
     outputs, inputs = w.shape
     rows = x.elements // inputs
     return Conv2D(
@@ -66,13 +77,7 @@ def fully_connected(graph: Graph, op: Operator) -> Conv2D:
         stride=(1, 1),
         pad=(0, 0),
         weights=w.data.reshape(outputs, 1, 1, inputs),
-        bias=bias_of(graph, op, outputs),
-        in_scale=x.q.scale,
-        in_zero_point=x.q.zero_point,
-        weight_scales=channel_scales(graph, op, outputs),
-        out_scale=y.q.scale,
-        out_zero_point=y.q.zero_point,
-        clamp=activation_range(activation_of(op), y.q.scale, y.q.zero_point),
+        **_arithmetic(graph, op, outputs),
     ).with_constants()
 
 
@@ -86,7 +91,7 @@ def pool(graph: Graph, op: Operator) -> Pool:
         output_shape=tuple(y.shape[1:]),
         window=window,
         stride=stride,
-        pad=_pads(op, x.shape, y.shape, window, stride),
+        pad=_pads(graph, op, window, stride),
         clamp=activation_range(activation_of(op), y.q.scale, y.q.zero_point),
     )
 
