@@ -25,4 +25,4 @@ file(GLOB link CONFIGURE_DEPENDS firmware/link/*.c)
 add_executable(tokay ${app} ${link}
   firmware/detector/detector.c firmware/nn/nn.c ${frontend} ${kernels} ${generated})
 target_include_directories(tokay PRIVATE firmware/app firmware/detector firmware/frontend firmware/hal
-  firmware/link firmware/nn firmware/nn/kernels/mvp firmware/nn/kernels/portable ${TOKAY_MODEL_DIR})
+  firmware/link firmware/nn firmware/nn/kernels/mvp ${TOKAY_MODEL_DIR})

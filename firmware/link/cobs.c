@@ -1,3 +1,4 @@
+/* See cobs.h. */
 #include "cobs.h"
 
 static void emit(cobs_encoder_t *encoder, uint8_t byte)

@@ -1,3 +1,4 @@
+/* See codec.h. */
 #include "codec.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* See crc32.h. */
 #include "crc32.h"
 
 /* The CRC of each nibble: 64 bytes of table for two look-ups a byte. */
