@@ -18,7 +18,7 @@ KERNELS = (
 
 # Structures of nn.h on the chip, whose pointers have four bytes.
 _POINTER_BYTES = 4
-_TENSOR_BYTES, _LAYER_BYTES, _PLAN_BYTES = 12, 24, 44
+_TENSOR_BYTES, _LAYER_BYTES, _PLAN_BYTES = 12, 24, 40
 _INPUT_BYTES = 2  # of a layer, in its list
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from codegen import emit_memory, options, plan, schema
+from host import model_layout
 
 ROOT = Path(__file__).resolve().parents[2]
 NN = ROOT / "firmware" / "nn"
@@ -67,17 +68,17 @@ def test_structures_agree_with_the_compiler(tmp_path: Path):
 def test_sizes_on_the_chip_agree_with_its_compiler(tmp_path: Path):
     if shutil.which("arm-none-eabi-gcc") is None:
         pytest.skip("no arm-none-eabi-gcc")
-    found = compiled_layout(tmp_path, {c.c_type: [] for c in CLASSES}, "arm-none-eabi-gcc")
-    for c in CLASSES:
-        assert found[c.c_type] == [emit_memory.options_bytes(c, pointer=4)], c.c_type
+    expected = {c.c_type: emit_memory.options_bytes(c, pointer=4) for c in CLASSES} | {
+        "nn_tensor_t": plan._TENSOR_BYTES, "nn_layer_t": plan._LAYER_BYTES, "nn_plan_t": plan._PLAN_BYTES,
+    }  # fmt: skip
+    found = compiled_layout(tmp_path, {name: [] for name in expected}, "arm-none-eabi-gcc")
+    assert found == {name: [size] for name, size in expected.items()}
 
 
 def test_every_options_structure_of_the_header_is_mirrored_in_order():
     header = (NN / "nn_kernels.h").read_text()
     mirrored = {c.c_type: [f.name for f in fields(c)] for c in CLASSES}
     for body, name in re.findall(r"typedef struct \w+_options \{(.*?)\} (nn_\w+_options_t);", header, re.S):
-        if name not in mirrored and "mvp" in name:
-            continue
         plain = re.sub(r"/\*.*?\*/", "", body, flags=re.S)
         declared = [
             re.sub(r"\[\d+\]", "", part).split()[-1].lstrip("*")
@@ -91,6 +92,17 @@ def test_kernel_numbers_are_those_of_the_firmware():
     assert tuple(names) == plan.KERNELS
     version = re.search(r"#define NN_PLAN_VERSION (\d+)", (NN / "nn.h").read_text()).group(1)
     assert int(version) == plan.VERSION
+
+
+def test_numbers_of_model_images_are_those_of_the_firmware():
+    header = (ROOT / "firmware" / "app" / "model_slots.h").read_text()
+    numbers = dict(re.findall(r"#define MODEL_(\w+) (\w+)u\b", header))
+    assert int(numbers["MAGIC"], 16) == model_layout.MAGIC
+    assert int(numbers["WORD_BLANK"], 16) == model_layout.BLANK
+    assert int(numbers["PROOF_INFERENCES"]) == model_layout.PROOF_INFERENCES
+    linker = (ROOT / "firmware" / "chips" / "efr32mg24" / "linker.ld").read_text()
+    slots = re.findall(r"SLOT_\w .*ORIGIN = (\w+), LENGTH = (\d+)K", linker)
+    assert {int(start, 16): 1024 * int(room) for start, room in slots} == model_layout.SLOTS
 
 
 def test_schema_tables_are_the_published_schema():
