@@ -11,10 +11,13 @@ from codegen.mvp.kernels import conv_2d as conv
 from codegen.mvp.kernels import depthwise_conv_2d as depthwise
 from codegen.mvp.kernels.conv_2d import VARIANTS
 from codegen.mvp.kernels.conv_2d_layer import Conv2D
+from codegen.mvp.kernels.copy import copy
 from codegen.mvp.kernels.elementwise import Elementwise, elementwise
 from codegen.mvp.kernels.fully_connected import as_convolution, build_fully_connected, fully_connected
 from codegen.mvp.kernels.layer import ADDRESS_WORDS, NOMINAL, NOMINAL_FLASH, MvpLayer, Placement, Refusal
+from codegen.mvp.kernels.loops import two_loops
 from codegen.mvp.kernels.pool import Pool, pool
+from codegen.mvp.kernels.prescale import prescale
 from host.simulator.mvp import Machine, cycles, worst_cycles
 
 RAM, FLASH = 0x20000000, 0x08000000
@@ -443,3 +446,28 @@ def test_flash_costs_cycles_and_saves_ram():
     variant = VARIANTS[0]
     copied, flash = conv.build(layer, variant, NOMINAL), conv.build(layer, variant, NOMINAL_FLASH)
     assert cycles(flash.programs, "ports") > 1.3 * cycles(copied.programs, "ports")
+
+
+@pytest.mark.parametrize("count", [1, 1024, 1025, 37 * 41, 1031, 2 * 1031, 4099, 1 << 20, (1 << 20) + 7])
+def test_two_loops_do_all_or_most(count):
+    inner, outer = two_loops(count)
+    assert max(inner, outer) <= 1024
+    assert count - 1024 < inner * outer <= count
+    if count == 37 * 41:
+        assert (inner, outer) == (41, 37)
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 2 * 37 * 41, 2 * 1031, 2063, 6000])
+def test_bytes_are_copied_and_prescaled_whatever_their_number(count):
+    """Also where a second program does the rest, and a prescaled tensor takes its own place."""
+    rng = np.random.default_rng(count)
+    x = rng.integers(-128, 128, count + count % 2, np.int8)
+    ram, flash = np.zeros(0x8000, np.uint8), x.view(np.uint8).copy()
+    machine = Machine()
+    machine.attach(0x20000000, ram)
+    machine.attach(0x08000000, flash, writable=False)
+    machine.run(np.stack(copy(0x08000000, 0x20000000, x.size)))
+    np.testing.assert_array_equal(ram[: x.size].view(np.int8), x)
+    assert not ram[x.size :].any()
+    machine.run(np.stack(prescale(0x20000000, 0x20000000, count, -3)))
+    np.testing.assert_array_equal(ram[: 2 * count].view(np.float16), (x[:count] + 3.0) / 2**15)
