@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ except ImportError:  # Python 3.10
     import tomli as tomllib  # type: ignore[no-redef]
 
 BOARDS = SOURCES / "boards"
+DEFAULT = "brd2601b"
 _PIN = re.compile(r"P([A-D])(\d|[1-9]\d)")
 _TEXT = re.compile(r"[ -!#-\[\]-~]{1,24}")  # in a C string, and in a message of the link
 _PIN_NAME = None  # stands for a pin where other fields have their least and greatest value
@@ -97,6 +99,11 @@ def names() -> list[str]:
 def choices() -> str:
     """What ``--board`` takes, for people."""
     return f"{', '.join(names())}, or the path of a board's folder"
+
+
+def add_option(p: argparse.ArgumentParser, what: str = "one of") -> None:
+    """The option ``--board``, of whatever builds, flashes, simulates or talks to one."""
+    p.add_argument("--board", default=DEFAULT, help=f"{what}: {choices()} (default: %(default)s)")
 
 
 def folder(key: str) -> Path:

@@ -21,16 +21,13 @@ def main(argv: Sequence[str]) -> int:
     p.add_argument(
         "--bringup", action="store_true", help="build the image without a model that tests a board"
     )
-    p.add_argument("--board", default="brd2601b", help=f"one of: {board.choices()}")
+    board.add_option(p)
     p.add_argument(
         "-o", "--output", metavar="DIR", type=Path,
         help="build folder (default: BOARD/MODEL in build, or in the cache folder if installed)",
     )  # fmt: skip
     cli.add_accelerator(p)
-    p.add_argument(
-        "--mvp-weights", choices=["ram", "flash"], default="ram",
-        help="copy weights to RAM layer by layer, or save the RAM and take longer (default: %(default)s)",
-    )  # fmt: skip
+    cli.add_mvp_weights(p)
     p.add_argument(
         "--swappable", action="store_true",
         help="with all kernels and all free RAM, so that host.flash --model-only can change the model",

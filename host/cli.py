@@ -89,6 +89,17 @@ def add_accelerator(p: argparse.ArgumentParser, what: str = "what runs the layer
     )
 
 
+def add_mvp_weights(p: argparse.ArgumentParser) -> None:
+    """The option ``--mvp-weights``, of whatever compiles a model for ``--accelerator mvp``."""
+    from codegen.accelerate import WEIGHTS  # here: commands without it start sooner
+
+    p.add_argument(
+        "--mvp-weights", choices=WEIGHTS, default=WEIGHTS[0],
+        help="weights that the accelerator uses often: copied to RAM layer by layer, or read from flash, "
+        "which saves the RAM and takes longer (default: %(default)s)",
+    )  # fmt: skip
+
+
 def add_seed(p: argparse.ArgumentParser, what: str) -> None:
     """The option ``--seed`` of a command that draws with Keras, whose seeds have 32 bits."""
     p.add_argument("--seed", type=_seed, default=1, metavar="S", help=f"{what} (default 1)")

@@ -83,10 +83,7 @@ def main(argv: Sequence[str]) -> int:
         choices=["none", "mvp"],
         help="what the PC computes like, if not like the --accelerator of the target",
     )
-    p.add_argument(
-        "--mvp-weights", choices=["ram", "flash"], default="ram",
-        help="where the accelerator of the target reads weights (default: %(default)s)",
-    )  # fmt: skip
+    cli.add_mvp_weights(p)
     target.add_options(p)
     args = p.parse_args(argv)
     target.check_options(p, args)

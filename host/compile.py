@@ -22,10 +22,7 @@ def main(argv: Sequence[str]) -> int:
         "-o", "--output", metavar="DIR", type=Path, help="folder to write (default: build/compiled/MODEL)"
     )
     cli.add_accelerator(p)
-    p.add_argument(
-        "--mvp-weights", choices=["ram", "flash"], default="ram",
-        help="where the accelerator reads weights that it uses often (default: %(default)s)",
-    )  # fmt: skip
+    cli.add_mvp_weights(p)
     p.add_argument("--operators", action="store_true", help="list what can be compiled")
     args = p.parse_args(argv)
     if args.operators:

@@ -30,7 +30,7 @@ def main(argv: Sequence[str]) -> int:
     p = cli.parser("demo", __doc__.splitlines()[0])
     p.add_argument("model", metavar="MODEL", nargs="?", default="keyword_spotting_on_off")
     cli.add_accelerator(p)
-    p.add_argument("--board", default="brd2601b", help=f"one of: {boards.choices()}")
+    boards.add_option(p)
     args = p.parse_args(argv)
     quiet = args.json == "-"
     say = (lambda *_: None) if quiet else print

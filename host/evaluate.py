@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("--gap", action="store_true", help="compare float, int8 and the accelerator too")
     what.add_argument("--simulate", action="store_true", help="in the shipped image, in the simulator")
     cli.add_accelerator(p, "default none")
-    p.add_argument("--board", default="brd2601b", help=f"with --simulate: {boards.choices()}")
+    boards.add_option(p, "with --simulate")
     p.add_argument("--dataset", metavar="DIR", help="folder of word folders with the official lists")
     p.add_argument("--split", choices=(*SPLITS, "all"), default="testing", help="default testing")
     p.add_argument("--limit", type=int, metavar="N",

@@ -72,13 +72,10 @@ def main(argv: Sequence[str]) -> int:
 def _arguments(argv: Sequence[str]) -> Any:
     p = cli.parser("flash", __doc__.splitlines()[0])
     p.add_argument("image", metavar="IMAGE|MODEL", help=".elf, .hex or .bin file, or a model to build")
-    p.add_argument("--board", default="brd2601b", help=f"one of: {boards.choices()}")
+    boards.add_option(p)
     p.add_argument("--part", help="the chip's part number, where it differs from the board's")
     cli.add_accelerator(p, "of a MODEL's image")
-    p.add_argument(
-        "--mvp-weights", choices=["ram", "flash"], default="ram",
-        help="of a MODEL with --accelerator mvp: weights copied to RAM, or read from flash, which is slower",
-    )  # fmt: skip
+    cli.add_mvp_weights(p)
     p.add_argument("--swappable", action="store_true", help="MODEL's image takes other models later")
     p.add_argument("--model-only", action="store_true", help="MODEL without firmware, for one that takes it")
     p.add_argument("--firmware", metavar="IMAGE", help="with --model-only --simulate: what is on the chip")

@@ -18,6 +18,7 @@ from host import cli, image, model_files, target
 from host.device import commands
 from host.device import messages as m
 from host.errors import TokayError
+from host.simulator.mvp import SILICON
 from host.tables import text_table
 from host.verdict import Conditions, Verdict, judge
 
@@ -48,13 +49,10 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
         "-n", "--repetitions", type=int, default=3, help="runs of each layer (default: %(default)s)"
     )
     p.add_argument(
-        "--timing", choices=["ports", "shared"], default="ports",
+        "--timing", choices=SILICON, default=SILICON[0],
         help="in the simulator and in Renode, how memory costs the accelerator time (default: %(default)s)",
     )  # fmt: skip
-    p.add_argument(
-        "--mvp-weights", choices=["ram", "flash"], default="ram",
-        help="where the accelerator reads weights that it uses often (default: %(default)s)",
-    )  # fmt: skip
+    cli.add_mvp_weights(p)
     args = p.parse_args(argv)
     target.check_options(p, args)
     if not 1 <= args.repetitions <= 1000:

@@ -26,7 +26,7 @@ from host.cli import write_atomic
 from host.device.transport import SocketTransport, TransportClosed
 from host.errors import TokayError
 from host.native import library_path
-from host.simulator.mvp import TIMINGS
+from host.simulator.mvp import SILICON, timing_number
 
 VERSION = "1.16.1"
 _HINT = (
@@ -36,7 +36,6 @@ _HINT = (
 _START_S = 180.0  # it compiles our devices at first
 _STOP_S = 5.0
 _PATIENCE = 6.0  # how far behind real time it may fall before it is taken for dead
-_TIMINGS = ("ports", "shared")
 _LOG_LINES = 3
 _REFUSED = re.compile(  # what its monitor says of a command that fails
     "^(There was an error executing command|Errors during compilation|No such command or device"
@@ -208,14 +207,12 @@ class Renode:
 
 
 def _script(elf: Path, platform: Path, library: Path, audio: Path, timing: str, port: int) -> str:
-    if timing not in _TIMINGS:
-        raise TokayError(f"timing {timing!r}: Renode has {', '.join(_TIMINGS)}")
     lines = [
         f"$elf={monitor_path(elf)}",
         f"$board={monitor_path(platform)}",
         f"$native={monitor_path(library)}",
         f"$audio={monitor_path(audio)}",
-        f"$timing={TIMINGS[timing]}",
+        f"$timing={timing_number(timing, SILICON)}",
         "$wake_up=0",  # the audio that is put there begins with it
         "logLevel 3",
         f"include {monitor_path(boards.BOARDS / 'renode' / 'tokay.resc')}",

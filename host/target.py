@@ -54,7 +54,7 @@ class Target:
 def add_options(p: argparse.ArgumentParser) -> None:
     """``--accelerator``, ``--board``, and which target (none given: None in ``args.target``)."""
     cli.add_accelerator(p)
-    p.add_argument("--board", default="brd2601b", help=f"one of: {boards.choices()}")
+    boards.add_option(p)
     which = p.add_mutually_exclusive_group()
     which.add_argument(
         "--simulate", dest="target", action="store_const", const="simulator", help="the chip in software"

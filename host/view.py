@@ -11,14 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from codegen.accelerate import WEIGHTS
 from codegen.layers import Layer
 from codegen.mvp import isa, stream
 from codegen.mvp.disassembler import disassemble
 from codegen.pipeline import compile_model
 from host import cli, model_files
 from host.errors import TokayError
-from host.simulator.mvp import count, cycles, worst_cycles
+from host.simulator.mvp import SILICON, count, cycles, worst_cycles
 
 
 def main(argv: Sequence[str]) -> int:
@@ -28,7 +27,7 @@ def main(argv: Sequence[str]) -> int:
     p.add_argument("--mvp", action="store_true", help="programs of the accelerator")
     p.add_argument("--layer", metavar="N", type=int, help="only this layer")
     p.add_argument("--all", action="store_true", help="every program whole, not only what changes")
-    p.add_argument("--mvp-weights", choices=WEIGHTS, default="ram", help="default: %(default)s")
+    cli.add_mvp_weights(p)
     args = p.parse_args(argv)
     if not args.mvp:
         raise TokayError(
@@ -54,10 +53,10 @@ def lines(layer: Layer, *, whole: bool) -> Iterator[str]:
     if layer.mvp is None:
         yield f"   not on the accelerator: {layer.reason or 'nothing to do'}"
         return
-    ports, shared = (cycles(layer.mvp.programs, rule) for rule in ("ports", "shared"))
+    taken = " or ".join(f"{cycles(layer.mvp.programs, rule):,} ({rule})" for rule in SILICON)
     yield (
-        f"   {layer.mvp.variant}; {len(layer.mvp.programs)} programs, {ports:,} cycles (ports) or "
-        f"{shared:,} (shared), both estimates; {len(layer.mvp.constants):,} bytes of constants"
+        f"   {layer.mvp.variant}; {len(layer.mvp.programs)} programs, {taken} cycles, both estimates; "
+        f"{len(layer.mvp.constants):,} bytes of constants"
     )
     before = None
     for number, words in enumerate(layer.mvp.programs):
@@ -95,7 +94,7 @@ def as_json(layer: Layer) -> dict[str, Any]:
         return known
     return known | {
         "variant": layer.mvp.variant,
-        "cycles": {rule: cycles(layer.mvp.programs, rule) for rule in ("ports", "shared")},
+        "cycles": {rule: cycles(layer.mvp.programs, rule) for rule in SILICON},
         "constant_bytes": len(layer.mvp.constants),
         "scratch_bytes": layer.mvp.scratch_bytes,
         "largest_sum": layer.mvp.largest_sum,

@@ -7,6 +7,7 @@ from argparse import SUPPRESS, Namespace
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from host import board as boards
 from host.cli import add_json, check_seconds, emit_json, parser, run
 from host.device import messages as m
 from host.device import recording
@@ -29,7 +30,7 @@ def main(argv: Sequence[str]) -> int:
     simulate = actions.add_parser("simulate", help="boot an image in the simulator behind a serial port")
     simulate.add_argument("image", help="an ELF file that host.build wrote")
     simulate.add_argument("--audio", metavar="FILE", help="what the microphone hears (default: silence)")
-    simulate.add_argument("--board", default="brd2601b", help="(default: %(default)s)")
+    boards.add_option(simulate)
     simulate.add_argument("--link", metavar="PATH", help="a name of your choice for the port")
     simulate.add_argument("--seconds", type=float, help="end after this time (default: at Ctrl-C)")
     for action in actions.choices.values():
@@ -41,12 +42,12 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _list(options: Namespace) -> int:
-    boards = find_boards()
-    emit_json(options.json, [asdict(board) for board in boards])
-    if not boards:
+    found = find_boards()
+    emit_json(options.json, [asdict(board) for board in found])
+    if not found:
         raise TokayError("no board found (J-Link or CMSIS-DAP port)", hint="plug one in, check its driver")
     if options.json != "-":
-        for b in boards:
+        for b in found:
             print(f"{b.port}  {b.probe}  {b.usb_id}  {b.serial_number or '-'}  {b.product}")
     return 0
 

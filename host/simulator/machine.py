@@ -28,11 +28,11 @@ from host import board as boards
 from host.errors import TokayError
 from host.simulator import native
 from host.simulator.image import Image, Symbol, read_image
+from host.simulator.mvp import SILICON, timing_number
 
 RAM_BASE, RAM_BYTES = 0x20000000, 0x40000
 _LIMIT, _RETURNED, _FAULT, _ERROR, _BREAKPOINT = range(5)
 _STOPS = ("limit", "limit", "fault", "stuck", "breakpoint")  # what debug_run says of each
-_MVP_TIMINGS = ("ports", "shared")
 _AUDIO_MODES = {"exact": 0, "hold": 1, "linear": 2}
 _PS = 10**12
 _LONGEST_S = 10**7  # picoseconds have 64 bits
@@ -125,9 +125,9 @@ class Machine:
         *,
         audio: np.ndarray | None = None,
         sample_rate: int = 16000,
-        board: str = "brd2601b",
+        board: str = boards.DEFAULT,
         stop_on_fault: bool = True,
-        mvp_timing: str = "ports",
+        mvp_timing: str = SILICON[0],
         mvp: bool = True,
     ) -> None:
         description = boards.load(board)
@@ -145,9 +145,7 @@ class Machine:
             pins = [number for name in _MICROPHONE_PINS for number in boards.pin(section[name])]
             wiring = native.Microphone(True, (ctypes.c_uint32 * 8)(*pins))
             self._c.simulator_set_microphone(self._handle, ctypes.byref(wiring))
-        if mvp_timing not in _MVP_TIMINGS:
-            raise TokayError(f"no such MVP timing: {mvp_timing}", hint=f"one of {', '.join(_MVP_TIMINGS)}")
-        self._c.simulator_set_mvp_timing(self._handle, _MVP_TIMINGS.index(mvp_timing))
+        self._c.simulator_set_mvp_timing(self._handle, timing_number(mvp_timing, SILICON))
         self._c.simulator_set_crystal(self._handle, description.sections["clocks"]["hfxo_hz"])
         if not mvp:
             self._c.simulator_remove_mvp(self._handle)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,8 @@ PROGRAM_WORDS = 69
 RAM_BASE = 0x20000000
 FLASH_BASE = 0x08000000
 TIMINGS = {"ports": 0, "shared": 1, "vendor": 2}
+SILICON = ("ports", "shared")
+"""The rules that estimate silicon: an image runs by one of them."""
 FLAGS = {
     0: "PROGDONE", 10: "ALUNAN", 11: "R0POSREAL", 12: "ALUOF", 13: "ALUUF", 14: "STORECONVERTOF",
     15: "STORECONVERTUF", 16: "STORECONVERTINF", 17: "STORECONVERTNAN", 18: "PERFCNT0", 19: "PERFCNT1",
@@ -104,9 +106,10 @@ def _native() -> ctypes.CDLL:
     return lib
 
 
-def _timing(name: str) -> int:
-    if name not in TIMINGS:
-        raise TokayError(f"timing {name!r}: no such rule", hint=f"one of {', '.join(TIMINGS)}")
+def timing_number(name: str, among: Collection[str] = TIMINGS) -> int:
+    """The library's number of a rule; TokayError if it is not one of ``among``."""
+    if name not in among:
+        raise TokayError(f"MVP timing {name!r}: no such rule", hint=f"one of {', '.join(among)}")
     return TIMINGS[name]
 
 
@@ -140,7 +143,7 @@ class Machine:
         self._lib = _native()
         self._state = ctypes.create_string_buffer(self._lib.mvp_size())
         self._memories: list[NDArray[np.uint8]] = []
-        self._lib.mvp_init(self._state, _timing(timing), at_once)
+        self._lib.mvp_init(self._state, timing_number(timing), at_once)
 
     def attach(self, base: int, memory: NDArray[np.uint8], *, writable: bool = True) -> None:
         """Makes a contiguous uint8 array visible at ``base``; programs write into it in place."""
@@ -223,7 +226,7 @@ def run_program(words: ArrayLike, memory: ArrayLike | bytes, base: int = 0,
 
 def count(programs: ArrayLike, timing: str = "ports") -> Counters:
     """What programs cost, without running them: their time depends on addresses only."""
-    rule = _timing(timing)
+    rule = timing_number(timing)
     total = Counters(0, 0, 0, 0, 0, 0, (0, 0), 0, 0)
     raw = _Counters()
     for index, words in enumerate(program_array(programs)):
@@ -240,7 +243,7 @@ def cycles(programs: ArrayLike, timing: str = "ports") -> int:
 
 def worst_cycles(programs: ArrayLike) -> int:
     """Cycles by the slower of the two rules for silicon: what code generation compares programs by."""
-    return max(cycles(programs, "ports"), cycles(programs, "shared"))
+    return max(cycles(programs, rule) for rule in SILICON)
 
 
 def alu(operation: int, x: int, y: int = 0, a: int = 0, z: int = 0) -> int:
