@@ -90,7 +90,7 @@ def _cache() -> str:
 
 
 def _dataset() -> str:
-    place = cache_folder() / SPEECH_COMMANDS.name
+    place = SPEECH_COMMANDS.folder()
     if not place.is_dir():
         raise TokayError(f"not in {place}", hint="--dataset DIR names another, or: host.dataset download")
     return str(place)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from host import cli
-from host.dataset import download, examine, folder, install_voices
+from host.dataset import download, examine, find, folder, install_voices
 from host.dataset.synthesizers import ENGINES
 from host.dataset.synthesizers.base import voices_folder
 from host.errors import TokayError
@@ -42,12 +42,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _download(args: Any) -> int:
     archive = download.ARCHIVES[args.name]
-    with progress("MB fetched, then unpacked") as bar:
-
-        def megabytes(done: int, of: int) -> None:
-            bar(done // 1_000_000, of // 1_000_000)
-
-        place = download.download(archive, args.url, received=megabytes, unpacked=megabytes)
+    place = find.fetch(archive, args.url)
     where = sys.stderr if args.json == "-" else sys.stdout
     print(f"{archive.name} ({archive.licence}) is in {place}", file=where)
     cli.emit_json(args.json, {"name": archive.name, "folder": str(place), "sha256": archive.sha256})

@@ -49,6 +49,10 @@ class Archive:
     unpacked_bytes: int  # about, on a disk with blocks of 4 KiB
     licence: str
 
+    def folder(self, cache: Path | None = None) -> Path:
+        """Where it is once it was fetched: in the cache folder, unless another is given."""
+        return (cache or cache_folder()) / self.name
+
 
 SPEECH_COMMANDS = Archive(
     "speech_commands",
@@ -67,8 +71,8 @@ def download(
 ) -> Path:  # fmt: skip
     """The dataset's folder in the cache, fetched if it is not there yet. TokayError says what stopped it;
     what has arrived stays, and the next call goes on from there."""
-    cache = cache or cache_folder()
-    place, part = cache / archive.name, cache / f"{archive.name}.tar.gz.part"
+    place = archive.folder(cache)
+    cache, part = place.parent, place.with_name(f"{archive.name}.tar.gz.part")
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with _alone(cache / f".{archive.name}.lock", archive.name):

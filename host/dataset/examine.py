@@ -63,8 +63,7 @@ def examine(found: Folder, rate: int | None, progress: Callable[[int, int], None
     speakers = {split: sum(of == split for _, of in known) for split in folder.SPLITS}
     words = {word: {split: counts[word, split] for split in folder.SPLITS} for word in found.words}
     leaks = _leaks(found.clips)
-    warnings = tuple(line for line in found.warnings if "is in two splits" not in line)
-    return Report(str(found.root), words, speakers, seconds, warnings, leaks, tuple(bad))
+    return Report(str(found.root), words, speakers, seconds, found.warnings, leaks, tuple(bad))
 
 
 def _digest(path: Path, rate: int | None, speech: bool) -> bytes | str:

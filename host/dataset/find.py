@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from host.dataset import folder, store
-from host.dataset.download import SPEECH_COMMANDS, download
+from host.dataset.download import SPEECH_COMMANDS, Archive, download
 from host.dataset.folder import Folder
 from host.dataset.store import Store
 from host.errors import TokayError
@@ -18,18 +18,27 @@ def find(given: str | None) -> Folder:
     """Scans ``--dataset`` or, without it, Speech Commands in the cache folder, where it can be fetched to."""
     if given is not None:
         return folder.scan(given)
-    cached = store.cache_folder() / SPEECH_COMMANDS.name
-    return folder.scan(cached if cached.is_dir() else _fetched(cached))
+    cached = SPEECH_COMMANDS.folder()
+    return folder.scan(cached if cached.is_dir() else _fetched_if_wanted(cached))
 
 
-def _fetched(place: Path) -> Path:
+def fetch(archive: Archive, url: str | None = None) -> Path:
+    """The archive's folder, fetched with a bar that shows how far it is."""
+    with progress("MB fetched, then unpacked") as bar:
+
+        def megabytes(done: int, of: int) -> None:
+            bar(done // 1_000_000, of // 1_000_000)
+
+        return download(archive, url, received=megabytes, unpacked=megabytes)
+
+
+def _fetched_if_wanted(place: Path) -> Path:
     """Fetches it if somebody sits there and says yes."""
     size = f"{SPEECH_COMMANDS.bytes / 1e9:.1f} GB"
     if sys.stdin.isatty() and sys.stderr.isatty():
         print(f"No --dataset. Fetch Speech Commands ({size}) into {place}? [y/N] ", end="", file=sys.stderr)
         if input().strip().lower() in ("y", "yes"):
-            with progress("MB fetched, then unpacked") as bar:
-                return download(received=lambda done, of: bar(done // 1_000_000, of // 1_000_000))
+            return fetch(SPEECH_COMMANDS)
     raise TokayError(
         f"no dataset in {place}",
         hint=f"name a folder with --dataset, or fetch it ({size}): python -m host.dataset download",

@@ -56,31 +56,25 @@ class Folder:
         return tuple(sorted({clip.word for clip in self.clips}))
 
 
-def scan(root: Path | str | None, background: Sequence[Path | str] = (), *, leaks: bool = False) -> Folder:
+def scan(root: Path | str, *, leaks: bool = False) -> Folder:
     """Lists the clips of a dataset; TokayError if there is no dataset at ``root``.
 
-    ``background`` names further folders of noise. With ``leaks`` a speaker in two splits is let pass.
+    With ``leaks`` speakers in two splits are let pass without a word: the caller looks for them.
     """
-    if root is None:
-        raise TokayError("no dataset was given", hint=f"--dataset DIR, a folder of word folders; {_HINT}")
     root = Path(root)
     if not root.is_dir():
         raise TokayError(f"{root}: no such folder", hint=_HINT)
     listed, warnings = _read_lists(root)
     files = [path for folder in _folders(root) for path in _files(folder)]
     noise = [path for path in files if _is_background(path.parent)]
-    for extra in map(Path, background):
-        if not (found := _files(extra) if extra.is_dir() else []):
-            raise TokayError(f"{extra}: no background noise", hint="a folder of WAV or FLAC files")
-        noise += [path for path in found if path not in noise]
     words = [path for path in files if not _is_background(path.parent)]
     if not words:
         raise TokayError(f"{root}: no clips", hint="WAV or FLAC files in one folder a word")
     clips = _split(root, words, listed)
     warnings += _missing(root, listed, clips) + _ignored(root)
-    if pair := _leak(clips):
+    if not leaks and (pair := _leak(clips)):
         line = _leak_line(*pair)
-        if not leaks and os.environ.get("TOKAY_ALLOW_LEAKS") != "1":
+        if os.environ.get("TOKAY_ALLOW_LEAKS") != "1":
             raise TokayError(f"{root}: {line}", hint=_LEAK_HINT)
         warnings.append(f"{root}: {line}")
     return Folder(root, clips, tuple(noise), tuple(warnings))

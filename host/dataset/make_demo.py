@@ -41,7 +41,6 @@ class Line:
     voice: Voice
 
 
-
 def _espeak(speaker: str, words_a_minute: int, pitch: int) -> Voice:
     return Voice(synthetic.ESPEAK, speaker, *espeak.scaled(words_a_minute, pitch))
 

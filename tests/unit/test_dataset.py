@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from host.dataset import find, folder, store
+from host.dataset import download, find, folder, store
 from host.errors import TokayError
 
 
@@ -226,7 +226,7 @@ def test_no_dataset(tmp_path: Path, what: str) -> None:
 def test_the_cached_dataset_is_the_default(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "cache_folder", lambda: tmp_path / "tokay")
+    monkeypatch.setattr(download, "cache_folder", lambda: tmp_path / "tokay")
     with pytest.raises(TokayError, match="speech_commands"):
         find.find(None)
     (tmp_path / "tokay").mkdir()

@@ -209,18 +209,15 @@ def test_lists_that_name_what_is_not_there(dataset: Path) -> None:
     assert "'../secret/x.wav' is not WORD/FILE" in warnings
 
 
-def test_further_background_and_other_files(dataset: Path, tmp_path: Path) -> None:
+def test_background_folders_and_other_files(dataset: Path, tmp_path: Path) -> None:
     write(dataset / "_background_noise_" / "hum.wav", babble(1, 3))
     write(dataset / "_background_kitchen_" / "pots.flac", babble(2, 3))
-    write(tmp_path / "street" / "cars.wav", babble(3, 3))
     (dataset / "on" / "x.mp3").write_bytes(b"ID3")
-    found = folder.scan(dataset, background=[tmp_path / "street"])
-    assert [path.name for path in found.background] == ["pots.flac", "hum.wav", "cars.wav"]
+    found = folder.scan(dataset)
+    assert [path.name for path in found.background] == ["pots.flac", "hum.wav"]
     assert found.words == ("off", "on")
     assert any("neither WAV nor FLAC" in line and "x.mp3" in line for line in found.warnings)
-    assert len(store.load(found, RATE, RATE, tmp_path / "cache").background) == 3
-    with pytest.raises(TokayError, match="no background noise"):
-        folder.scan(dataset, background=[tmp_path / "nowhere"])
+    assert len(store.load(found, RATE, RATE, tmp_path / "cache").background) == 2
 
 
 def _load_and_report(root: Path, cache: Path, queue: multiprocessing.Queue) -> None:  # type: ignore[type-arg]

@@ -20,7 +20,7 @@ import pytest
 import soundfile
 
 from host import cli
-from host.dataset import command, download, find, folder, store
+from host.dataset import command, download, find, folder
 from host.dataset.download import Archive
 from host.errors import TokayError
 
@@ -277,10 +277,8 @@ def test_a_command_without_a_dataset_offers_to_fetch_it(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     archive = replace(archive_of(server), name="speech_commands")
-    monkeypatch.setattr(store, "cache_folder", lambda: tmp_path)
     monkeypatch.setattr(download, "cache_folder", lambda: tmp_path)
     monkeypatch.setattr(find, "SPEECH_COMMANDS", archive)
-    monkeypatch.setattr(find, "download", lambda received: download.download(archive, received=received))
     with pytest.raises(TokayError, match="no dataset"):  # nobody sits there
         find.find(None)
     assert not server.requests
