@@ -88,7 +88,8 @@ def server() -> Iterator[Server]:
 
     httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     state.url = f"http://127.0.0.1:{httpd.server_port}/words.tar.gz"
-    threading.Thread(target=httpd.serve_forever, daemon=True).start()
+    # It looks so often whether it is to end, which each test waits for.
+    threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True).start()
     yield state
     httpd.shutdown()
     httpd.server_close()
