@@ -94,9 +94,8 @@ def in_float(model: str) -> Subject:
     if not path.is_file():
         raise TokayError(f"{path}: no such Keras model", hint=f"run: python -m host.train {source}")
     network = load_trained(path, spec)
-    parameters = {**dataclasses.asdict(spec.detector), "classes": list(spec.classes)}
-    settings = ApplicationSettings.from_parameters(parameters, len(spec.classes))
-    return Subject(spec.name, path, spec, settings, "float", keras_network(network, spec.input_scale))
+    scores = keras_network(network, spec.input_scale)
+    return Subject(spec.name, path, spec, spec.application, "float", scores)
 
 
 def _beside_tflite(given: Path) -> Subject:

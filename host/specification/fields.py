@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from codegen.application import MAX_CLASSES
+from codegen.application import MAX_CLASSES, ApplicationSettings
 from codegen.frontend import FrontendSettings
 from host.detector import never_detects
 from host.errors import TokayError
@@ -121,6 +121,12 @@ class Specification:
     def feature_shape(self) -> tuple[int, int]:
         """Frames and channels of one clip."""
         return self.frontend.frames, self.frontend.channels
+
+    @property
+    def application(self) -> ApplicationSettings:
+        """What the audio loop and the detector run with, as the model's parameters will say it."""
+        parameters = {**dataclasses.asdict(self.detector), "classes": list(self.classes)}
+        return ApplicationSettings.from_parameters(parameters, len(self.classes))
 
     @property
     def recipe(self) -> Recipe:

@@ -1,8 +1,8 @@
 """What an epoch is judged by: clips, and streams in which the detector must hear words and nothing else.
 
 The streams are made of the validation split. While a network learns it is judged in floats; in the end
-the best epochs are, as int8 models: clips in the accelerator's arithmetic, the hour of streams on the
-core's kernels, which are fifty times as fast on a PC and differ in a rounding here and there.
+the best epochs are, as int8 models: clips in the accelerator's arithmetic, the streams on the core's
+kernels, which are fifty times as fast on a PC and differ in a rounding here and there.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from codegen.application import ApplicationSettings
 from host.dataset.store import Store
 from host.detector import DetectorSettings, detector_settings
 from host.errors import TokayError
@@ -58,10 +57,8 @@ class Validator:
 
     def __init__(self, spec: Specification, store: Store, clips: Examples) -> None:
         self.clips = clips
-        parameters = {**dataclasses.asdict(spec.detector), "classes": list(spec.classes)}
-        settings = ApplicationSettings.from_parameters(parameters, len(spec.classes))
-        self._detector: DetectorSettings = detector_settings(settings)
-        self._trials = _streams(spec, store, settings)
+        self._detector: DetectorSettings = detector_settings(spec.application)
+        self._trials = _streams(spec, store)
 
     def in_float(self, logits: Logits, streams: bool = True) -> Validation:
         """Of a network in floats; ``streams`` costs a second or two."""
@@ -102,7 +99,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return shares / shares.sum(axis=1, keepdims=True)
 
 
-def _streams(spec: Specification, store: Store, settings: ApplicationSettings) -> Trials | None:
+def _streams(spec: Specification, store: Store) -> Trials | None:
     minutes = 0.0 if spec.test_run else spec.schedule.validation_minutes
     if not minutes:
         return None
@@ -113,7 +110,7 @@ def _streams(spec: Specification, store: Store, settings: ApplicationSettings) -
         KeywordStream(spoken, round(_KEYWORDS_A_MINUTE * spoken), round(_OTHERS_A_MINUTE * spoken)),
     )
     try:
-        return trials.prepare(store, "validation", spec.classes, spec.frontend, settings, plan)
+        return trials.prepare(store, "validation", spec.classes, spec.frontend, spec.application, plan)
     except TokayError as error:
         print(f"warning: epochs are chosen on clips alone: {error.message}", file=sys.stderr)
         return None
