@@ -58,12 +58,12 @@ def train(
     loaded: LoadedModel, store: Store, seed: int, output: Path, state: Work, tensorboard: str | None = None
 ) -> dict[str, Any]:
     """Trains, quantizes, evaluates and writes; returns the model card."""
-    from host.training import card, choose, convert, examples, fit
+    from host.training import card, choose, convert, examples, fit, network
     from host.training.journal import Journal
     from host.training.validation import Validator
 
     spec, started = loaded.spec, time.monotonic()
-    fit.import_keras(seed)  # first: where TensorFlow is missing, say so before the work
+    network.import_keras(seed)  # first: where TensorFlow is missing, say so before the work
     _require_testing_clips(spec, store)
     _require_network(loaded)
     for line in synthetic.missing(spec.augmentation.synthetic_voices):
@@ -95,11 +95,10 @@ def _require_network(loaded: LoadedModel) -> None:
     """Refuses a network that the device cannot run, or that lacks what a later stage asks for, before it has
     learnt: one with random weights (those it starts from may be zeros, of which no ranges can be taken)."""
     from host.runtime import Model
-    from host.training import choose, convert, fit, quantization_aware
-    from host.training.network import take_apart
+    from host.training import choose, convert, fit, network, quantization_aware
 
     spec, path = loaded.spec, loaded.path
-    model, sample = fit.build(loaded), convert.unlabelled(spec)
+    model, sample = network.build(loaded), convert.unlabelled(spec)
     convert.require_no_loops(model, spec)
     rng = np.random.default_rng(0)
     for weight in model.trainable_weights:
@@ -109,7 +108,7 @@ def _require_network(loaded: LoadedModel) -> None:
         quantization_aware.rounded(model, spec, sample, path)
     if spec.class_bias:
         choose.add_bias(model, [0.0] * len(spec.classes), path)
-    take_apart(model, int(fit.learns_words(spec)), path)
+    network.take_apart(model, int(fit.learns_words(spec)), path)
 
 
 def _files(output: Path) -> tuple[Path, Path, Path]:

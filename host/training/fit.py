@@ -15,11 +15,9 @@ from host.training import network as networks
 from host.training import quantization_aware
 from host.training.batches import Batches, Source
 from host.training.loop import Candidate, Epoch, Outcome, Report, Stage, Teaching, learn
-from host.training.network import Network, build, import_keras
+from host.training.network import Network
 from host.training.validation import Validation, Validator, on_clips
 from host.training.work import Work
-
-__all__ = ["Fit", "build", "class_weights", "fit", "import_keras", "learns_words"]
 
 _CANDIDATES = 3  # epochs that are converted and tried in the arithmetic of the device
 _TRANSFER, _STUDENT, _QUANTIZED, _TEACHERS = 1, 0, 2, 10  # numbers of the stages
@@ -118,7 +116,7 @@ class _Training:
         return [Trained(network, stage.name, candidate) for candidate in outcome.candidates]
 
     def _network(self, build: Callable[[LoadedModel], Any], seed: int, words: bool) -> Network:
-        import_keras(seed)
+        networks.import_keras(seed)
         count = len(self._source.word_names) if words else 0
         return networks.take_apart(build(self._loaded), count, self._loaded.path)
 

@@ -143,12 +143,12 @@ def test_quantizing_twice_gives_the_same_bytes(built: Path, tmp_path: Path) -> N
 
 @needs_tensorflow
 def test_int8_follows_the_float_model() -> None:
-    from host.training import convert, fit
+    from host.training import convert, network
     from host.training.accuracy import int8_outputs
 
     loaded = specification.load(NAME)
-    fit.import_keras(3)
-    model = fit.build(loaded)
+    network.import_keras(3)
+    model = network.build(loaded)
     sample = convert.unlabelled(loaded.spec)
     tflite = convert.to_int8(model, loaded.spec, sample.features, sample.labels)
     x = sample.features[..., None].astype(np.float32) * np.float32(loaded.spec.input_scale)
@@ -246,7 +246,7 @@ def test_missing_models_are_one_line(main, arguments: list[str], capsys: pytest.
 
 
 def test_a_network_of_another_shape_is_refused(tmp_path: Path) -> None:
-    from host.training import fit
+    from host.training import network
 
     loaded = specification.load(NAME)
 
@@ -254,7 +254,7 @@ def test_a_network_of_another_shape_is_refused(tmp_path: Path) -> None:
         input_shape, output_shape = (None, 49, 32, 1), (None, 3)
 
     with pytest.raises(TokayError, match="asks for"):
-        fit.build(dataclasses.replace(loaded, build=lambda spec: Wrong()))
+        network.build(dataclasses.replace(loaded, build=lambda spec: Wrong()))
 
 
 @pytest.mark.parametrize(("epochs", "warm"), [(1, 0.5), (2, 1.0), (None, 1.0)])
@@ -383,10 +383,10 @@ class Mute(Espeak):
 
 @needs_tensorflow
 def test_a_keras_file_says_nothing_of_when_and_where_it_was_made() -> None:
-    from host.training import convert, fit
+    from host.training import convert, network
 
-    fit.import_keras(0)
-    data = convert.keras_bytes(fit.build(specification.load(NAME)))
+    network.import_keras(0)
+    data = convert.keras_bytes(network.build(specification.load(NAME)))
     with zipfile.ZipFile(io.BytesIO(data)) as made:
         assert {member.date_time for member in made.infolist()} == {(1980, 1, 1, 0, 0, 0)}
         assert json.loads(made.read("metadata.json"))["date_saved"] == ""
@@ -399,15 +399,15 @@ def test_a_specification_whose_file_is_called_otherwise(
     built: Path, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    from host.training import convert, fit
+    from host.training import convert, network
 
     monkeypatch.chdir(tmp_path)
     shutil.copy(places.MODELS / f"{NAME}.py", "mine.py")
     Path(f"{NAME}.tflite").write_bytes(built.read_bytes())
-    fit.import_keras(0)
-    keras = convert.keras_bytes(fit.build(specification.load("mine.py")))
+    network.import_keras(0)
+    keras = convert.keras_bytes(network.build(specification.load("mine.py")))
     other_words = specification.load("keyword_spotting_directions")
-    Path("wrong.keras").write_bytes(convert.keras_bytes(fit.build(other_words)))
+    Path("wrong.keras").write_bytes(convert.keras_bytes(network.build(other_words)))
     Path("wrong.tflite").write_bytes(built.read_bytes())
     shutil.copy("mine.py", "late.py")
     Path(f"{NAME}.keras").write_bytes(keras)
