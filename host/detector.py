@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -126,7 +127,7 @@ def c_settings(settings: DetectorSettings) -> CSettings:
     for threshold in thresholds:
         if not 0 <= threshold <= 255:
             raise TokayError(f"detection threshold {threshold} is outside 0..255")
-    c = CSettings(
+    return CSettings(
         count,
         (ctypes.c_char_p * max(count, 1))(*[label.encode() for label in settings.labels]),
         (ctypes.c_uint8 * max(count, 1))(*thresholds),
@@ -134,11 +135,14 @@ def c_settings(settings: DetectorSettings) -> CSettings:
         settings.suppression_ms,
         settings.minimum_count,
     )
-    return c
 
 
+@functools.cache
 def _library() -> ctypes.CDLL:
+    """The native library with the detector's prototypes."""
     lib = native.library()
+    if not hasattr(lib, "detector_replay"):
+        raise TokayError("the native library is older than these sources", hint="run: make setup")
     lib.detector_process.argtypes = (
         ctypes.POINTER(CDetector),
         ctypes.c_void_p,
@@ -148,6 +152,10 @@ def _library() -> ctypes.CDLL:
     lib.detector_init.argtypes = (ctypes.POINTER(CDetector), ctypes.POINTER(CSettings))
     lib.detector_reset.argtypes = (ctypes.POINTER(CDetector),)
     lib.detector_apply_gain.argtypes = (ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint32)
+    lib.detector_replay.argtypes = (
+        ctypes.POINTER(CSettings), ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p,
+    )  # fmt: skip
+    lib.detector_replay.restype = ctypes.c_size_t
     return lib
 
 
@@ -193,14 +201,6 @@ def replay(settings: DetectorSettings, scores: np.ndarray, times_ms: np.ndarray)
     ``scores`` is uint8[n, classes] (0..255), ``times_ms`` their times. Returns a record array: the
     ``inference`` (its index), the ``class_index`` and the mean ``score`` of each detection.
     """
-    lib = _library()
-    if not hasattr(lib, "detector_replay"):
-        raise TokayError("the native library is older than these sources", hint="run: make native")
-    lib.detector_replay.restype = ctypes.c_size_t
-    lib.detector_replay.argtypes = (
-        ctypes.POINTER(CSettings),
-        *(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p),
-    )
     outputs = np.ascontiguousarray(scores, np.uint8) ^ np.uint8(128)  # as int8: minus 128
     times = (np.asarray(times_ms, np.int64) & 0xFFFFFFFF).astype(np.uint32)
     if outputs.ndim != 2 or outputs.shape != (len(times), len(settings.labels)):
@@ -208,7 +208,7 @@ def replay(settings: DetectorSettings, scores: np.ndarray, times_ms: np.ndarray)
             f"scores {list(outputs.shape)} for {len(times)} times and {len(settings.labels)} classes"
         )
     found = np.empty(len(times), _FOUND)
-    count = lib.detector_replay(
+    count = _library().detector_replay(
         c_settings(settings), outputs.ctypes.data, times.ctypes.data, len(times), found.ctypes.data
     )
     if count > len(times):

@@ -108,9 +108,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _check(args: Any) -> None:
-    def require(condition: bool, message: str, hint: str = "") -> None:
+    def require(condition: bool, message: str, hint: str | None = None) -> None:
         if not condition:
-            raise TokayError(message, **({"hint": hint} if hint else {}))
+            raise TokayError(message, hint=hint)
 
     is_float = args.float or args.model.endswith(".keras")
     require(args.suggest or not args.write, "--write writes what --suggest finds", "--suggest --write")

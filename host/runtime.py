@@ -230,7 +230,7 @@ def _prototypes(library: ctypes.CDLL) -> ctypes.CDLL:
     expected = sizes()
     if list((ctypes.c_uint32 * len(expected)).in_dll(library, "nn_native_sizes")) != expected:
         raise TokayError(
-            "the native library was built from other sources than these", hint="run: make native"
+            "the native library was built from other sources than these", hint="run: make setup"
         )
     return library
 

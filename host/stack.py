@@ -38,6 +38,7 @@ _EDGE = re.compile(r'edge: \{ sourcename: "([^"]+)" targetname: "([^"]+)"')
 _FRAME = re.compile(r"(\d+) bytes \(([^)]*)\)")
 _ADDRESS_RELOCATIONS = (2, 47, 48)  # R_ARM_ABS32, R_ARM_THM_MOVW_ABS_NC, R_ARM_THM_MOVT_ABS
 _INDIRECT_NAME = "__indirect_call"
+_OBJDUMP = "arm-none-eabi-objdump"
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,9 @@ class StackBound:
     interrupt_path: tuple[str, ...]
 
 
-def bound(elf: Path, objects: Path, objdump: str = "arm-none-eabi-objdump") -> StackBound:
+def bound(elf: Path, objects: Path) -> StackBound:
     """The worst case of the image `elf`, whose objects and `.ci` files lie under `objects`."""
-    found = functions(elf, objects, objdump)
+    found = functions(elf, objects)
     thread, thread_path = deepest(THREAD, found)
     if deepest("fault_report", found)[0] > FAULT_ROOM_BYTES:
         raise TokayError(f"a fault's report takes more than {FAULT_ROOM_BYTES} bytes of stack")
@@ -72,10 +73,10 @@ def bound(elf: Path, objects: Path, objdump: str = "arm-none-eabi-objdump") -> S
     return StackBound(thread + interrupt, thread, interrupt, thread_path, interrupt_path)
 
 
-def functions(elf: Path, objects: Path, objdump: str = "arm-none-eabi-objdump") -> dict[str, Function]:
+def functions(elf: Path, objects: Path) -> dict[str, Function]:
     """Every function of the image, as the compiler describes it or as its instructions are."""
     disassembly = subprocess.run(
-        [objdump, "-d", "--no-show-raw-insn", str(elf)], capture_output=True, text=True, check=True
+        [_OBJDUMP, "-d", "--no-show-raw-insn", str(elf)], capture_output=True, text=True, check=True
     ).stdout
     linked = _from_instructions(disassembly)
     return linked | _from_compiler(objects, set(linked))

@@ -62,7 +62,7 @@ def _library() -> ctypes.CDLL:
         sizes = (ctypes.c_uint32 * len(layout.STRUCTURES)).in_dll(lib, "augmentation_sizes")
         if list(sizes) == [ctypes.sizeof(structure) for structure in layout.STRUCTURES]:
             return lib
-    raise TokayError("the native library was built from other sources than these", hint="run: make native")
+    raise TokayError("the native library was built from other sources than these", hint="run: make setup")
 
 
 class Augmenter:

@@ -96,7 +96,7 @@ class Recorder:
 
 
 def recorded_transport(path: Path | str) -> str:
-    """The name of what was recorded: "simulator" or a port."""
+    """The name of what was recorded: "simulator", "renode" or a port."""
     load(path)
     with Path(path).open(encoding="utf-8") as stream:
         return str(json.loads(stream.readline()).get("transport", ""))

@@ -9,10 +9,10 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+from host.flashing.images import FLASH_BASE, FLASH_BYTES, SECTOR
 from host.simulator.machine import RAM_BASE, RAM_BYTES, Machine
 
 SLICE_S = 0.001  # virtual time between two looks of a debugger: about what USB takes
-FLASH_BASE, FLASH_BYTES, FLASH_PAGE = 0x08000000, 0x00180000, 0x2000
 _INFO_BASE, _INFO_BYTES = 0x0FE00000, 0x10000
 
 DFSR, AIRCR, DHCSR, DCRSR, DCRDR, DEMCR = (
@@ -225,8 +225,8 @@ class CoreDebug:
         status, address = self.machine.peripheral(_MSC_STATUS), self.machine.peripheral(_MSC_ADDRB)
         if status & 1 and FLASH_BASE <= address <= FLASH_BASE + FLASH_BYTES:
             if self.machine.peripheral(_MSC_WRITECMD) & 2:  # the model erases at once, at the start
-                page = address & ~(FLASH_PAGE - 1)
-                self.machine.write(page, noise.randbytes(FLASH_PAGE))
+                page = address & ~(SECTOR - 1)
+                self.machine.write(page, noise.randbytes(SECTOR))
             else:
                 word = int.from_bytes(self.machine.read(address - 4, 4), "little") | noise.getrandbits(32)
                 self.machine.write(address - 4, word.to_bytes(4, "little"))

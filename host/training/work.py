@@ -60,7 +60,7 @@ class State:
 
 
 class Work:
-    """A training's folder; one process at a time. Nothing is written before the first ``save``."""
+    """A training's folder; one process at a time. It holds a lock alone before the first ``save``."""
 
     def __init__(self, folder: Path, fresh: bool = False) -> None:
         self.folder = folder
