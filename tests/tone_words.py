@@ -38,8 +38,8 @@ def say(word: str, rng: np.random.Generator) -> np.ndarray:
     return audio.astype(np.int16)
 
 
-def write_dataset(root: Path, speakers: int = 9) -> Path:
-    """Word folders with the official lists; speakers 0..2 test, 3..5 validate."""
+def write_dataset(root: Path, speakers: int = 9, each: int = 3) -> Path:
+    """Word folders with the official lists; of the speakers the first ``each`` test, as many validate."""
     rng = np.random.default_rng(0)
     names: dict[str, list[str]] = {"testing": [], "validation": []}
     for word in HERTZ:
@@ -47,7 +47,7 @@ def write_dataset(root: Path, speakers: int = 9) -> Path:
         for speaker in range(speakers):
             name = f"{word}/s{speaker}_nohash_0.wav"
             soundfile.write(root / name, say(word, rng), RATE)
-            split = {0: "testing", 1: "validation"}.get(speaker // 3)
+            split = {0: "testing", 1: "validation"}.get(speaker // each)
             if split:
                 names[split].append(name)
     for split, lines in names.items():

@@ -17,8 +17,8 @@ import numpy as np
 from codegen.options import Options
 from codegen.plan import KERNELS, VERSION, Plan
 from host.simulator.machine import CallResult, Machine
+from tests.places import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 NN = ROOT / "firmware" / "nn"
 COMPILER = "arm-none-eabi-gcc"
 FLAGS = ("-std=c11", "-mcpu=cortex-m33", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv5-sp-d16", "-O2",

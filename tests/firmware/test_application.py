@@ -16,26 +16,13 @@ from host.device.device import Device, DeviceError
 from host.device.simulator import SimulatorTransport
 from host.pipeline import Pipeline
 from host.simulator.machine import Machine, SimulatorFault
+from tests.sounds import RATE, bursts
 
 pytestmark = pytest.mark.skipif(
     shutil.which("arm-none-eabi-gcc") is None, reason="arm-none-eabi-gcc is not installed"
 )
 MODEL = "keyword_spotting_on_off"
-RATE = 8000
 WAKE_UP = 4096  # frames that the board drops while the microphone settles
-
-
-@pytest.fixture
-def machine(built) -> Machine:
-    return Machine(built.elf, stop_on_fault=False)
-
-
-def noise(seconds: float, seed: int = 7) -> np.ndarray:
-    """Noise in bursts, loud enough to move scores."""
-    rng = np.random.default_rng(seed)
-    samples = rng.normal(0, 3000, int(seconds * RATE))
-    envelope = np.repeat(rng.random(int(seconds * 10) + 1), RATE // 10)[: samples.size]
-    return np.clip(samples * envelope, -32768, 32767).astype(np.int16)
 
 
 def play(machine: Machine, audio: np.ndarray) -> None:
@@ -70,7 +57,7 @@ def test_banner(machine):
 
 
 def test_hears_what_the_pc_hears(machine):
-    audio = noise(4)
+    audio = bursts(4 * RATE, seed=7)
     pipeline = Pipeline(MODEL, overrides={"detection_threshold": 1})
     expected = [(e.time_ms, e.scores) for e in pipeline.process(audio)]
     assert len({scores for _, scores in expected}) > 10
@@ -83,7 +70,7 @@ def test_hears_what_the_pc_hears(machine):
 
 
 def test_nothing_is_lost_in_a_minute(machine):
-    play(machine, noise(60))
+    play(machine, bursts(60 * RATE, seed=7))
     machine.run(60)
     s = statistics(machine)
     assert s["overruns"] == s["skipped"] == 0
@@ -94,14 +81,14 @@ def test_nothing_is_lost_in_a_minute(machine):
 
 
 def test_stack_stays_within_its_bound(machine, built):
-    play(machine, noise(2))
+    play(machine, bursts(2 * RATE, seed=7))
     machine.uart_write(b"verbose on\nstats\nprofile 1\nhelp\n")
     machine.run(3)
     assert 300 < statistics(machine)["stack"] <= built.stack.total
 
 
 def test_overruns_are_counted_to_the_sample(machine):
-    audio = noise(8)
+    audio = bursts(8 * RATE, seed=7)
     play(machine, audio)
     machine.uart_write(b"verbose on\n")
     machine.run(3)

@@ -14,16 +14,9 @@ from host.errors import TokayError
 from host.features import Frontend
 from host.pipeline import AudioLoop, Pipeline
 from host.runtime import Model
+from tests.sounds import RATE, bursts
 
 MODEL = "keyword_spotting_on_off"
-
-
-def speech_like(seconds: float, rate: int, seed: int = 1) -> np.ndarray:
-    """Noise in bursts, loud enough to move scores."""
-    rng = np.random.default_rng(seed)
-    samples = rng.normal(0, 3000, int(seconds * rate))
-    envelope = np.repeat(rng.random(int(seconds * 10) + 1), rate // 10)[: samples.size]
-    return np.clip(samples * envelope, -32768, 32767).astype(np.int16)
 
 
 def step_by_step(pipeline: Pipeline, audio: np.ndarray) -> list[tuple]:
@@ -66,7 +59,7 @@ OVERRIDES = [
 @pytest.mark.parametrize("overrides", OVERRIDES)
 def test_same_as_step_by_step(overrides):
     pipeline = Pipeline(MODEL, overrides=overrides)
-    audio = speech_like(4, pipeline.sample_rate_hz)
+    audio = bursts(4 * RATE, seed=1)
     expected = step_by_step(pipeline, audio)
     assert len(expected) > 20
     assert len({scores for _, scores, _ in expected}) > 5
@@ -77,7 +70,7 @@ def test_same_as_step_by_step(overrides):
 @given(st.lists(st.integers(1, 3000), min_size=1, max_size=30))
 def test_chunks_of_any_size(sizes):
     pipeline = Pipeline(MODEL)
-    audio = speech_like(2.5, pipeline.sample_rate_hz, seed=len(sizes))
+    audio = bursts(5 * RATE // 2, seed=len(sizes))
     whole = as_tuples(pipeline.process(audio))
     pipeline.reset()
     events, at = [], 0
@@ -90,7 +83,7 @@ def test_chunks_of_any_size(sizes):
 
 def test_an_inference_waits_while_audio_does():
     pipeline = Pipeline(MODEL)
-    audio = speech_like(4, pipeline.sample_rate_hz)
+    audio = bursts(4 * RATE, seed=1)
     half = audio.size // 2
     period = pipeline.settings.latency_ms * pipeline.sample_rate_hz // 1000
     assert pipeline.loop.process(audio[:half], backlog=period + 1) == []
@@ -105,7 +98,7 @@ def test_an_inference_waits_while_audio_does():
 def test_lost_samples_pass_time():
     pipeline = Pipeline(MODEL)
     rate = pipeline.sample_rate_hz
-    audio = speech_like(3, rate)
+    audio = bursts(3 * RATE, seed=1)
     times = [e.time_ms for e in pipeline.process(audio)]
     pipeline.reset()
     before = pipeline.process(audio[: 2 * rate])
@@ -118,7 +111,7 @@ def test_lost_samples_pass_time():
 
 def test_reset_forgets_everything():
     pipeline = Pipeline(MODEL)
-    audio = speech_like(2, pipeline.sample_rate_hz)
+    audio = bursts(2 * RATE, seed=1)
     first = pipeline.process(audio)
     pipeline.reset()
     assert pipeline.process(audio) == first

@@ -209,12 +209,6 @@ def test_memory_of_a_board_is_that_of_its_weights(weights):
 # ---- compare ----
 
 
-@pytest.fixture
-def where(built) -> Iterator[target.Target]:
-    with target.simulate(built.elf, "brd2601b") as opened:
-        yield opened
-
-
 def stages(levels: list[compare.Stage]) -> dict[str, int]:
     return {level.name: level.different for level in levels}
 

@@ -16,8 +16,9 @@ import pytest
 from codegen.frontend import FrontendSettings, emit_c
 from host.features import Frontend
 from host.simulator.machine import Machine
+from tests.places import ROOT
 
-SOURCES = Path(__file__).resolve().parents[2] / "firmware" / "frontend"
+SOURCES = ROOT / "firmware" / "frontend"
 UNITS = ("frontend", "window", "fft", "filterbank", "noise_reduction", "pcan", "log_scale", "quantize")
 M33 = ("-mcpu=cortex-m33", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv5-sp-d16")
 FLAGS = ("-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-Wno-sign-conversion", f"-I{SOURCES}")

@@ -18,15 +18,11 @@ from host.device.device import Device, DeviceError
 from host.device.simulator import SimulatorTransport
 from host.pipeline import Pipeline
 from host.simulator.machine import Machine
+from tests.sounds import bursts
 from tests.tflite_builder import NetworkBuilder
 
 MODEL = "keyword_spotting_on_off"
 WAKE_UP = 4096
-
-
-@pytest.fixture
-def machine(built) -> Machine:
-    return Machine(built.elf, stop_on_fault=False)
 
 
 @pytest.fixture
@@ -39,12 +35,6 @@ def device(machine) -> Iterator[Device]:
 @pytest.fixture(scope="module")
 def pipeline() -> Pipeline:
     return Pipeline(MODEL)
-
-
-def noise(samples: int, seed: int = 3) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    envelope = np.repeat(rng.random(samples // 800 + 1), 800)[:samples]
-    return np.clip(rng.normal(0, 3000, samples) * envelope, -32768, 32767).astype(np.int16)
 
 
 def collect(device: Device, kind: type, seconds: float = 0.5) -> list:
@@ -102,7 +92,7 @@ def test_injected_audio_must_be_complete(device):
 
 
 def test_columns_and_audio_as_on_the_pc(machine, pipeline):
-    audio = noise(6000)
+    audio = bursts(6000, seed=3)
     machine.set_audio(np.concatenate([np.zeros(WAKE_UP, np.int16), audio]), at=0)
     device = Device(SimulatorTransport(machine), session_id=1)
     device.connect()
@@ -118,7 +108,7 @@ def test_columns_and_audio_as_on_the_pc(machine, pipeline):
 
 
 def test_spectrogram_and_audio_streams(device, pipeline):
-    audio = noise(2000)
+    audio = bursts(2000, seed=3)
     device.request(m.SourceSet(source=m.Source.AUDIO))
     device.request(m.StreamSet(events=m.Stream.AUDIO | m.Stream.SPECTROGRAM | m.Stream.LEVEL))
     commands.inject_audio(device, audio)
@@ -319,7 +309,7 @@ def test_columns_that_no_message_holds_are_not_sent(tmp_path):
         device.connect()
         device.request(m.StreamSet(events=m.Stream.SCORES | m.Stream.FEATURES | m.Stream.SPECTROGRAM))
         device.request(m.SourceSet(source=m.Source.AUDIO))
-        commands.inject_audio(device, noise(2000))
+        commands.inject_audio(device, bursts(2000, seed=3))
         found = collect(device, m.Message, 1.0)
     assert any(isinstance(event, m.Scores) for event in found)
     assert not any(isinstance(event, m.Features | m.Spectrogram) for event in found)
@@ -334,5 +324,5 @@ def test_the_slowest_serial_line_that_a_board_may_have_is_fast_enough(tmp_path):
     with Device(SimulatorTransport(Machine(made.elf, board=slow)), session_id=1) as device:
         device.connect()
         device.request(m.SourceSet(source=m.Source.AUDIO))
-        assert commands.inject_audio(device, noise(2_000)) == 2_000
+        assert commands.inject_audio(device, bursts(2_000, seed=3)) == 2_000
         assert device.counters.lost == 0

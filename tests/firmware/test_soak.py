@@ -7,7 +7,6 @@ Three simulated minutes in the ordinary run, a day in the slow one (set TOKAY_SO
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,12 +24,6 @@ from host.simulator.machine import Machine
 RATE = 8000
 JITTER = 512  # samples: statistics come between two pieces of audio
 TERMINAL_BYTES = 4096  # what a system keeps for a program that does not read
-
-
-@pytest.fixture
-def where(built) -> Iterator[target.Target]:
-    with target.simulate(built.elf, "brd2601b") as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

@@ -24,8 +24,8 @@ from host.dataset import folder
 from host.device import recording
 from host.flashing import images
 from host.metrics import recordings
+from tests.places import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = int(os.environ.get("TOKAY_EXAMPLES", "300"))
 # What a hand or another tool would write wrong.
 ODD = [b"", b"\0", b"\xff\xfe", b"\n", b"-1", b"1e999", b"nan", b"null", b"{}", b"[", b'"', b"9" * 400]

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from codegen.errors import TokayError
 from codegen.pipeline import compile_model
 from host.runtime import Model
+from tests.places import ROOT
 from tests.tflite_builder import NetworkBuilder
 
-ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = sorted((ROOT / "host" / "models").glob("*.tflite"))
 EXAMPLES = int(os.environ.get("TOKAY_EXAMPLES", "300"))
 

@@ -21,6 +21,7 @@ import pytest
 
 from codegen.mvp import isa
 from host.simulator.mvp import Machine
+from tests.places import ROOT
 
 MEMORY = 1 << 16
 COUNT = 300
@@ -127,7 +128,7 @@ def test_random_programs(tmp_path):
     source = Path(__file__).with_name("mvp_vendor_driver.c")
     subprocess.run(["cc", "-std=c11", "-O1", "-shared", "-fPIC", "-o", driver, source], check=True)
     np.savez(given, programs=programs, memory=memory)
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, __file__, folder, driver, given, results]
     subprocess.run(command, check=True, env=environment, timeout=120)
     for index, (words, expected) in enumerate(zip(programs, np.load(results), strict=True)):

@@ -18,8 +18,8 @@ from host import classify, cli, compare, profile, renode
 from host.audio import read_audio
 from host.device.transport import TransportClosed
 from host.media import wav
+from tests.places import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 MODEL = "keyword_spotting_on_off"
 RATE = 8000
 CLIP = ROOT / "host" / "models" / "demo" / "on_off.wav"

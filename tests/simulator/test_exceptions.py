@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-import struct
-
 import pytest
 
 from host.simulator.machine import SimulatorError, SimulatorFault
-
-
-def words(machine, name: str, count: int) -> list[int]:
-    return list(struct.unpack(f"<{count}I", machine.read(machine.symbol(name), 4 * count)))
-
-
-def finish(machine, seconds: float = 0.1) -> None:
-    assert machine.run_until(lambda: words(machine, "done", 1) == [1], seconds), hex(machine.register(15))
-
+from tests.simulator.variables import finish, words
 
 _NESTING = """
 volatile uint32_t log[16], n;

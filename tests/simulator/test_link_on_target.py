@@ -12,8 +12,8 @@ from host.cli import run
 from host.device.__main__ import main as device_command
 from host.device.framing import Encoder
 from host.simulator.machine import CallResult, Machine
+from tests.places import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 VECTORS = json.loads((ROOT / "tests" / "golden" / "vectors" / "link.json").read_text(encoding="utf-8"))
 SOURCES = "".join(
     f'#include "{ROOT}/firmware/link/{name}.c"\n' for name in ("cobs", "crc32", "codec", "messages", "link")

@@ -9,6 +9,7 @@ import pytest
 
 from host import board as boards
 from host.simulator.machine import SimulatorError
+from tests.simulator.variables import finish, words
 
 _CLOCKS = """
 static void clocks(void) {
@@ -32,14 +33,6 @@ static void clocks(void) {
     REG(0x40008070) = (REG(0x40008070) & ~7) | 2;
 }
 """
-
-
-def words(machine, name: str, count: int) -> list[int]:
-    return list(struct.unpack(f"<{count}I", machine.read(machine.symbol(name), 4 * count)))
-
-
-def finish(machine, seconds: float = 0.2) -> None:
-    assert machine.run_until(lambda: words(machine, "done", 1) == [1], seconds), hex(machine.register(15))
 
 
 def test_clocks_start_and_lock_at_78_mhz(boot):

@@ -14,6 +14,7 @@ from host.augmentation.layout import MADE_NOISE, NO_NOISE
 from host.errors import TokayError
 from host.features import Frontend
 from host.specification import Augmentation
+from tests.sounds import word
 
 RATE = 8000
 FRONTEND = Frontend(
@@ -34,13 +35,6 @@ ALL = Augmentation(
     microphone_probability=1, clipping_probability=1,
 )  # fmt: skip
 FLOOR = 10  # the quiet noise under everything stays below this
-
-
-def word(seed: int = 0) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    audio = np.zeros(8000)
-    audio[2500:5500] = 6000 * np.sin(np.arange(3000) * (0.1 + 0.05 * seed)) * rng.uniform(0.5, 1, 3000)
-    return audio.astype(np.int16)
 
 
 def tone(hz: float, amplitude: float = 8000) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +11,9 @@ from host.audio import read_audio
 from host.dataset import synthetic
 from host.dataset.synthesizers import Voice
 from host.pipeline import Pipeline
+from tests.places import ROOT
 
-DEMO = Path(__file__).resolve().parents[2] / "host" / "models" / "demo"
+DEMO = ROOT / "host" / "models" / "demo"
 SIDECAR = json.loads((DEMO / "on_off.json").read_text())
 
 

@@ -17,15 +17,9 @@ from host.errors import TokayError
 from host.features import Frontend
 from host.specification import Augmentation, Perturbation, Specification
 from host.training import examples
+from tests.sounds import word
 
 RATE = 8000
-
-
-def word(seed: int = 0) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    audio = np.zeros(8000)
-    audio[2500:5500] = 6000 * np.sin(np.arange(3000) * (0.1 + 0.05 * seed)) * rng.uniform(0.5, 1, 3000)
-    return audio.astype(np.int16)
 
 
 def small_store(clips_each: int = 4) -> Store:

@@ -11,8 +11,7 @@ import soundfile
 
 from host.errors import TokayError
 from host.metrics import recordings
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.places import ROOT
 
 
 def labels(tmp_path: Path, text: str, name: str = "labels.txt") -> Path:

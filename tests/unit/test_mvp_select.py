@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from codegen.mvp.kernels.layer import MvpLayer, Placement, Refusal
 from codegen.mvp.select import Choice, select
 from codegen.read import read_model
 from host.simulator.mvp import Machine, cycles, worst_cycles
+from tests.places import ROOT
 
-MODEL = Path(__file__).resolve().parents[2] / "host" / "models" / "keyword_spotting_on_off.tflite"
+MODEL = ROOT / "host" / "models" / "keyword_spotting_on_off.tflite"
 RAM, FLASH = 0x20000000, 0x08000000
 
 

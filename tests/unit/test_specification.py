@@ -28,6 +28,7 @@ from host.specification import (
     Transfer,
 )
 from host.training.network import check_fit
+from tests.places import ROOT
 
 GOOD = Specification(
     name="good", description="", classes=("on", "_unknown_", "_silence_"), frontend=FrontendSettings()
@@ -53,7 +54,7 @@ def test_loading_needs_no_tensorflow() -> None:
         "import host.train, host.evaluate, host.quantize, host.update_params;"
         "bad = {'tensorflow', 'keras', 'ai_edge_litert'} & set(sys.modules); sys.exit(str(bad) if bad else 0)"
     )
-    root = Path(__file__).resolve().parents[2]
+    root = ROOT
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
@@ -234,7 +235,7 @@ def test_runs_as_a_script(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, str(path), "--dataset", str(tmp_path / "none")],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},  # as an installed tokay
+        env={**os.environ, "PYTHONPATH": str(ROOT)},  # as an installed tokay
         capture_output=True,
         text=True,
     )

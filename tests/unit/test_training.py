@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 
 from codegen import frontend
 from codegen.parameters import read_parameters, write_parameters
@@ -28,6 +27,7 @@ from host.errors import TokayError
 from host.evaluation import subject
 from host.specification import Auxiliary, Transfer
 from host.training import work
+from tests import tone_words
 
 needs_tensorflow = pytest.mark.skipif(
     importlib.util.find_spec("tensorflow") is None, reason="TensorFlow is not installed"
@@ -39,24 +39,7 @@ NAME = "keyword_spotting_on_off"
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Tones instead of words: a pitch for each class."""
-    root = tmp_path_factory.mktemp("data")
-    rng = np.random.default_rng(0)
-    names: dict[str, list[str]] = {"testing": [], "validation": []}
-    for word, hertz in (("on", 400), ("off", 900), ("tree", 2500), ("_silence_", 0)):
-        (root / word).mkdir()
-        for speaker in range(6):
-            audio = rng.normal(0, 20, 8000)
-            if hertz:
-                audio[2000:6000] += 5000 * np.sin(2 * np.pi * hertz * np.arange(4000) / 8000)
-            name = f"{word}/s{speaker}_nohash_0.wav"
-            soundfile.write(root / name, audio.astype(np.int16), 8000)
-            split = {0: "testing", 1: "validation"}.get(speaker)
-            if split:
-                names[split].append(name)
-    for split, lines in names.items():
-        (root / f"{split}_list.txt").write_text("\n".join(lines) + "\n")
-    return root
+    return tone_words.write_dataset(tmp_path_factory.mktemp("data"), speakers=6, each=1)
 
 
 @pytest.fixture(autouse=True)

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 
 from host.training import work
+from tests import tone_words
 from tests.places import ROOT
 
 pytestmark = [
@@ -76,22 +76,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A specification far from the repository, and a dataset of tones."""
     root = tmp_path_factory.mktemp("train")
     (root / "tones.py").write_text(MODEL)
-    rng = np.random.default_rng(0)
-    lists: dict[str, list[str]] = {"testing": [], "validation": []}
-    for word, hertz in (("on", 400), ("off", 900), ("tree", 2500), ("_silence_", 0)):
-        (root / "data" / word).mkdir(parents=True)
-        for speaker in range(12):
-            audio = rng.normal(0, 20, 8000)
-            if hertz:
-                tone = np.sin(2 * np.pi * hertz * rng.uniform(0.95, 1.05) * np.arange(4000) / 8000)
-                audio[2000:6000] += 5000 * tone
-            name = f"{word}/s{speaker}_nohash_0.wav"
-            soundfile.write(root / "data" / name, audio.astype(np.int16), 8000)
-            split = {0: "testing", 1: "testing", 2: "validation", 3: "validation"}.get(speaker)
-            if split:
-                lists[split].append(name)
-    for split, names in lists.items():
-        (root / "data" / f"{split}_list.txt").write_text("\n".join(names) + "\n")
+    tone_words.write_dataset(root / "data", speakers=12, each=2)
     return root
 
 

@@ -13,8 +13,9 @@ from codegen.parameters import Parameters, read_parameters, write_parameters
 from codegen.read import read_model
 from host import cli, update_params
 from host.pipeline import Pipeline
+from tests.places import ROOT
 
-SHIPPED = Path(__file__).resolve().parents[2] / "host" / "models" / "keyword_spotting_on_off.tflite"
+SHIPPED = ROOT / "host" / "models" / "keyword_spotting_on_off.tflite"
 
 
 def empty_model() -> bytes:
