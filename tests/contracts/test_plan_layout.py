@@ -14,8 +14,8 @@ import pytest
 
 from codegen import emit_memory, options, plan, schema
 from host import model_layout
+from tests.places import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 NN = ROOT / "firmware" / "nn"
 CLASSES = [
     c for _, c in inspect.getmembers(options, inspect.isclass)
@@ -78,7 +78,9 @@ def test_sizes_on_the_chip_agree_with_its_compiler(tmp_path: Path):
 def test_every_options_structure_of_the_header_is_mirrored_in_order():
     header = (NN / "nn_kernels.h").read_text()
     mirrored = {c.c_type: [f.name for f in fields(c)] for c in CLASSES}
-    for body, name in re.findall(r"typedef struct \w+_options \{(.*?)\} (nn_\w+_options_t);", header, re.S):
+    found = re.findall(r"typedef struct \w+_options \{(.*?)\} (nn_\w+_options_t);", header, re.S)
+    assert {name for _, name in found} == set(mirrored)
+    for body, name in found:
         plain = re.sub(r"/\*.*?\*/", "", body, flags=re.S)
         declared = [
             re.sub(r"\[\d+\]", "", part).split()[-1].lstrip("*")
