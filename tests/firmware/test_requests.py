@@ -284,7 +284,7 @@ def test_a_device_that_sends_more_than_the_line_carries_still_answers(device):
             break
     dropped = device.request(m.StatisticsGet(), timeout_s=1.0, retries=0).frames_dropped
     assert dropped > 20
-    for _ in range(20):
+    for _ in range(5):
         assert device.request(m.HelloGet(), timeout_s=1.0, retries=0).board == "brd2601b"
         assert commands.parameters(device)["latency_ms"] >= 0
 

@@ -1,0 +1,43 @@
+"""host.view: the programs as they are compiled, whole or by what changes, to read and as JSON."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from codegen.mvp.disassembler import disassemble
+from host import cli, view
+from host.runtime import Model
+
+MODEL = "keyword_spotting_on_off"
+
+
+@pytest.mark.parametrize("weights", ["ram", "flash"])
+def test_json_has_the_programs_of_every_layer(weights: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(view.main, [MODEL, "--mvp", "--mvp-weights", weights, "--json", "-"]) == 0
+    shown = json.loads(capsys.readouterr().out)["layers"]
+    layers = Model(MODEL, "mvp", mvp_weights=weights).layers
+    assert [(layer["index"], layer["kernel"]) for layer in shown] == [(l.index, l.kernel) for l in layers]
+    programs = [l.mvp.programs.tolist() if l.mvp else None for l in layers]
+    assert [layer.get("programs") for layer in shown] == programs and any(programs)
+
+
+def test_a_program_is_told_by_what_changes_or_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    layer = Model(MODEL, "mvp").layers[1]
+    said = []
+    for options in ([], ["--all"]):
+        assert cli.run(view.main, [MODEL, "--mvp", "--layer", "1", *options]) == 0
+        said.append(capsys.readouterr().out)
+    changes, whole = said
+    assert changes.startswith(whole.splitlines()[0]) and whole.startswith("== layer 1: conv_2d ")
+    for text in said:
+        assert text.count("-- program ") == len(layer.mvp.programs)
+        assert disassemble(layer.mvp.programs[0]) in text
+    assert "as before, but A" in changes and "as before" not in whole
+    assert all(disassemble(words) in whole for words in layer.mvp.programs)
+
+
+def test_a_layer_that_there_is_not(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(view.main, [MODEL, "--mvp", "--layer", "99"]) == 2
+    assert capsys.readouterr().err == f"error: {MODEL} has no layer 99 (0 to 6)\n"
