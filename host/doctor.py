@@ -35,7 +35,7 @@ class Finding:
 
 def main(argv: Sequence[str]) -> int:
     """The command. Exit status 1 if something is missing without which no image can be built or simulated."""
-    p = cli.parser("doctor", "Says what each job needs, what is there, and how to get what is missing.")
+    p = cli.parser("doctor", __doc__.splitlines()[0])
     args = p.parse_args(argv)
     findings = [_find(*check) for check in _CHECKS]
     about = f"tokay {importlib.metadata.version('tokay')}, Python {platform.python_version()}"

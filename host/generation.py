@@ -13,10 +13,8 @@ from codegen.application import ApplicationSettings
 from codegen.errors import TokayError
 from codegen.frontend import FrontendSettings, has_frontend
 from codegen.parameters import Parameters, read_parameters
-from codegen.pipeline import compile_model
 from codegen.plan import Plan
-from host import model_files
-from host.simulator.mvp import worst_cycles
+from host.compiled import compiled
 
 FILES = (
     "model_plan.h", "model_plan.c", "frontend_settings.h", "frontend_settings.c",
@@ -46,10 +44,7 @@ def generate(model: str, accelerator: str = "none", mvp_weights: str = "ram") ->
 
 def network(model: str, accelerator: str = "none", mvp_weights: str = "ram") -> Generated:
     """Compiles the network of MODEL alone."""
-    file = model_files.read(model)
-    plan = compile_model(
-        file.tflite, name=file.name, accelerator=accelerator, mvp_weights=mvp_weights, mvp_cycles=worst_cycles
-    )
+    file, plan = compiled(model, accelerator, mvp_weights)
     return Generated(plan, read_parameters(file.tflite), len(file.tflite), emit_c.emit_c(plan))
 
 

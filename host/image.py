@@ -44,8 +44,9 @@ _NOT_IN_PATHS = re.compile(r'[;,%|"\[\]\\\n\udc80-\udcff]')
 # What images are made of and by, as files.
 _INPUTS = (
     (SOURCES, "CMakeLists.txt"), (SOURCES, "firmware/**/*"), (PACKAGES, "codegen/**/*"),
-    (PACKAGES, "host/generation.py"), (PACKAGES, "host/image.py"), (PACKAGES, "host/board.py"),
-    (PACKAGES, "host/model_layout.py"), (PACKAGES, "host/stack.py"), (PACKAGES, "host/summary.py"),
+    (PACKAGES, "host/compiled.py"), (PACKAGES, "host/generation.py"), (PACKAGES, "host/image.py"),
+    (PACKAGES, "host/board.py"), (PACKAGES, "host/model_layout.py"), (PACKAGES, "host/stack.py"),
+    (PACKAGES, "host/summary.py"),
     (PACKAGES, "host/simulator/mvp/__init__.py"), (PACKAGES, "host/simulator/mvp/timing.*"),
 )  # fmt: skip
 # The large variables, by what they are for.
@@ -123,7 +124,7 @@ def build(
             raise TokayError(f"cannot build in {folder}: {error.strerror}") from error
         described = None
         if model is not None:
-            from host import generation
+            from host import generation  # here: an image that is known needs none of it
 
             generated, misfit = generate(model, accelerator, mvp_weights, listens)
             generation.write(generated.files, folder / "model")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from host import board as boards
-from host import cli, image, model_files, target
+from host import cli, image, target
 from host.device import commands
 from host.device import messages as m
 from host.errors import TokayError
@@ -90,16 +90,11 @@ def _static(args: argparse.Namespace) -> tuple[dict[str, Any], Path | None]:
         if (reason := built.summary["unused_frontend"]) is not None:
             print(f"warning: the network is profiled without its front end: {reason}", file=sys.stderr)
         return built.summary, built.elf
-    from codegen.parameters import read_parameters
-    from codegen.pipeline import compile_model
-    from host.simulator.mvp import worst_cycles
+    from codegen.parameters import read_parameters  # here: an image that is known needs none of it
+    from host.compiled import compiled
     from host.summary import summary
 
-    file = model_files.read(args.model)
-    plan = compile_model(
-        file.tflite, name=file.name, accelerator=args.accelerator,
-        mvp_weights=args.mvp_weights, mvp_cycles=worst_cycles,
-    )  # fmt: skip
+    file, plan = compiled(args.model, args.accelerator, args.mvp_weights)
     return summary(plan, read_parameters(file.tflite), len(file.tflite)), None
 
 

@@ -9,9 +9,8 @@ import sys
 from collections.abc import Sequence
 
 from codegen.parameters import read_parameters
-from codegen.pipeline import compile_model
-from host import cli, model_files
-from host.simulator.mvp import worst_cycles
+from host import cli
+from host.compiled import compiled
 from host.summary import layer_table, parameter_lines, summary, totals
 
 
@@ -22,8 +21,7 @@ def main(argv: Sequence[str]) -> int:
     p.add_argument("--tflite", action="store_true", help="accepted for the vendor's command line; always so")
     cli.add_accelerator(p)
     args = p.parse_args(argv)
-    file = model_files.read(args.model)
-    plan = compile_model(file.tflite, name=file.name, accelerator=args.accelerator, mvp_cycles=worst_cycles)
+    file, plan = compiled(args.model, args.accelerator)
     value = summary(plan, read_parameters(file.tflite), len(file.tflite))
     if args.json != "-":
         print(f"{value['name']}\n\n{layer_table(value)}\n\n{totals(value)}\n\n{parameter_lines(value)}")

@@ -14,10 +14,10 @@ import numpy as np
 from codegen.layers import Layer
 from codegen.mvp import isa, stream
 from codegen.mvp.disassembler import disassemble
-from codegen.pipeline import compile_model
-from host import cli, model_files
+from host import cli
+from host.compiled import compiled
 from host.errors import TokayError
-from host.simulator.mvp import SILICON, count, cycles, worst_cycles
+from host.simulator.mvp import SILICON, count, cycles
 
 
 def main(argv: Sequence[str]) -> int:
@@ -33,10 +33,7 @@ def main(argv: Sequence[str]) -> int:
         raise TokayError(
             "view shows the accelerator's programs, with --mvp", hint="host.summarize MODEL lists layers"
         )
-    file = model_files.read(args.model)
-    plan = compile_model(
-        file.tflite, name=file.name, accelerator="mvp", mvp_weights=args.mvp_weights, mvp_cycles=worst_cycles
-    )
+    file, plan = compiled(args.model, "mvp", args.mvp_weights)
     layers = [layer for layer in plan.layers if args.layer in (None, layer.index)]
     if not layers:
         raise TokayError(f"{file.name} has no layer {args.layer}", hint=f"0 to {plan.layers[-1].index}")

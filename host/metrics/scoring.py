@@ -24,6 +24,7 @@ from host.detector import apply_gain, period_samples
 from host.features import Frontend
 from host.metrics.streaming import Spoken
 from host.metrics.streams import Stream
+from host.runtime import Model
 
 Network = Callable[[np.ndarray], np.ndarray]
 """int8 features [n, frames, channels] to scores uint8[n, classes], 0..255."""
@@ -135,8 +136,6 @@ def _nothing_said(invoke: Network, stream: FeatureStream) -> np.ndarray:
 
 def int8_network(tflite: bytes, accelerator: str = "none") -> Network:
     """The firmware's kernels on this PC, on all cores; their outputs as the detector takes them."""
-    from host.runtime import Model
-
     cores = native.cores()
     models = [Model(tflite, accelerator=accelerator) for _ in range(cores)]
     check_types(models[0].plan.graph, models[0].plan.name)
