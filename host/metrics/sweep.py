@@ -98,10 +98,11 @@ def sweep(
     windows_ms: Sequence[int], thresholds: Sequence[int] = THRESHOLDS,
 ) -> Iterator[Point]:  # fmt: skip
     """Every window with every threshold (one for all keywords)."""
-    period_ms = _period([*with_keywords, *without])
+    times = [scored.times_ms for scored in (*with_keywords, *without)]
     for window_ms in windows_ms:
+        least = counts(window_ms, times)
         for threshold in thresholds:
-            yield _point(with_keywords, without, _with(settings, period_ms, window_ms, threshold))
+            yield _point(with_keywords, without, _with(settings, window_ms, least, threshold))
 
 
 def suggest(
@@ -147,9 +148,19 @@ def rank(point: Point, limits: Limits) -> tuple[float, ...]:
     return 0, misses, alarms, point.settings.average_window_ms, -max(point.settings.thresholds)
 
 
-def counts(window_ms: int, period_ms: int) -> int:
-    """The minimum count for a window: as many samples as it holds, but for one that may get lost."""
-    return max(1, min(window_ms // period_ms, MAX_SAMPLES))
+def counts(window_ms: int, streams_ms: Sequence[np.ndarray]) -> int:
+    """The minimum count for a window over inferences at the times of streams: as many samples as it holds
+    once it is full, but for one that may get lost. Where the time between inferences is no multiple of the
+    front end's step, some windows hold fewer than others; what is asked for must be in all of them."""
+    held = [_held(window_ms, times) for times in streams_ms if len(times)]
+    return max(1, min([MAX_SAMPLES, *(n - 1 for n in held)]))
+
+
+def _held(window_ms: int, times: np.ndarray) -> int:
+    """The samples of the full window that holds fewest; of all, where the stream is too short for one."""
+    held = np.arange(1, len(times) + 1) - np.searchsorted(times, times - window_ms)
+    full = times - times[0] >= window_ms
+    return int(held[full].min() if full.any() else held.max())
 
 
 def _refined(
@@ -175,18 +186,20 @@ def _point(with_keywords: Sequence[Scored], without: Sequence[Scored], settings:
     return Point(settings, measure(with_keywords, settings), measure(without, settings))
 
 
-def _with(settings: DetectorSettings, period_ms: int, window_ms: int, threshold: int) -> DetectorSettings:
+def _with(settings: DetectorSettings, window_ms: int, least: int, threshold: int) -> DetectorSettings:
     return dataclasses.replace(
         settings,
         thresholds=(threshold,) * len(settings.labels),
         average_window_ms=window_ms,
-        minimum_count=counts(window_ms, period_ms),
+        minimum_count=least,
     )
 
 
 def _period(streams: Sequence[Scored]) -> int:
-    """Milliseconds between two inferences."""
-    steps = [int(np.median(np.diff(s.times_ms))) for s in streams if len(s.times_ms) > 1]
-    if not steps:
+    """Milliseconds between two inferences, on average."""
+    times = [s.times_ms for s in streams if len(s.times_ms) > 1]
+    spans = [(int(t[-1] - t[0]), len(t) - 1) for t in times]
+    if not spans:
         raise TokayError("the streams are too short to hear anything in")
-    return steps[0]
+    span, steps = map(sum, zip(*spans, strict=True))
+    return max(1, round(span / steps))

@@ -205,4 +205,23 @@ def test_the_sweep_is_the_detector_at_each_setting() -> None:
         assert point.keywords == sweep.count(
             sweep.judge(heard, stream.spoken, ("on", "off")), stream.spoken, ("on", "off"), stream.duration_ms
         )
-    assert [sweep.counts(ms, 100) for ms in (0, 100, 300, 100_000)] == [1, 1, 3, 64]
+    times = [np.arange(0, 200_000, 100), np.zeros(0, np.int64)]
+    assert [sweep.counts(ms, times) for ms in (0, 100, 300, 100_000)] == [1, 1, 3, 64]
+
+
+@pytest.mark.parametrize("phase", [(0, 120), (0, 80)])
+def test_uneven_inferences_leave_no_window_deaf(phase: tuple[int, int]) -> None:
+    """One inference in 100 ms with a step of 40 ms: 80 and 120 ms between them, turn and turn about."""
+    words = [("on", 3, 14, 200), ("off", 8, 14, 210), ("on", 13, 14, 220)]
+    even = scored(21, words)
+    times = np.sort(np.concatenate([np.arange(first, 21_000, 200) for first in phase]))
+    stream = dataclasses.replace(even, times_ms=times, scores=even.scores[: len(times)])
+    found = sweep.suggest([stream], [], DETECTOR)
+    windows = sorted({point.settings.average_window_ms for point in found.points})
+    assert windows == [0, 100, 200, 300, 400, 500, 700, 1000]
+    for window in windows:  # a word of 1.4 s fills each of them
+        heard = [p for p in found.points if p.settings.average_window_ms == window]
+        assert min(p.keywords.false_rejects for p in heard) == 0, window
+        least = heard[0].settings.minimum_count
+        most = max(int(((times > t - window - 1) & (times <= t)).sum()) for t in times)
+        assert most - 2 <= least <= most  # one is lost at most, and some windows hold one fewer
