@@ -29,6 +29,7 @@ def as_json(suggestion: Suggestion, found_on: str, limits: Limits, judged_on: Sc
     """The suggestion with its figures where it was found, and where it is judged."""
     return {
         "feasible": suggestion.feasible,
+        "hears_nothing": suggestion.best.deaf,
         "limits": {
             "background_false_accepts_per_hour": limits.background,
             "keyword_false_accepts_per_hour": limits.keywords,
@@ -50,8 +51,7 @@ def write(subject: Subject, suggestion: Suggestion, limits: Limits) -> None:
             f"no setting of the detector keeps to {limits.words()}: {subject.path} was not changed",
             hint=f"a better model, or {'a higher --false-accepts' if above else 'more --minutes to count'}",
         )
-    best = suggestion.best.keywords
-    if best.spoken and best.false_rejects == best.spoken:
+    if suggestion.best.deaf:
         raise TokayError(
             f"what keeps to the limits hears no keyword at all: {subject.path} was not changed",
             hint="a better model, or a higher --false-accepts",

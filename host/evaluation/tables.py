@@ -135,6 +135,8 @@ def _suggested(suggested: Mapping[str, Any]) -> str:
         kinds = ("background", "keyword")
         limits = Limits(*(suggested["limits"][f"{kind}_false_accepts_per_hour"] for kind in kinds))
         lines.append(f"  NOT within the limits: no setting of the detector keeps to {limits.words()}")
+    if suggested.get("hears_nothing"):
+        lines.append("  of NO USE: it hears no keyword at all, and so never a false one either")
     return "\n".join(lines) + "\n\n" + _streaming("as suggested", suggested["judged_on"])
 
 

@@ -43,6 +43,11 @@ class Point:
     keywords: StreamResult  # on streams with keywords
     background: StreamResult  # on streams without
 
+    @property
+    def deaf(self) -> bool:
+        """Whether it misses every keyword: what never detects anything keeps to any limit."""
+        return 0 < self.keywords.spoken == self.keywords.false_rejects
+
     def as_json(self) -> dict[str, Any]:
         s = self.settings
         return {

@@ -217,6 +217,8 @@ def _suggested(suggested: Mapping[str, Any]) -> str:
         f"<li><code>{escape(k)}={escape(str(v))}</code></li>" for k, v in suggested["parameters"].items()
     )
     note = "" if suggested["feasible"] else '<p class="bad">No setting keeps to the limits.</p>'
+    if suggested.get("hears_nothing"):
+        note += '<p class="bad">Of no use: it hears no keyword at all.</p>'
     text = (
         f"<ul>{values}</ul>{note}<p>Found on {escape(found['split'])}: {found['false_rejects']} of "
         f"{found['spoken']} missed, {found['keyword_false_accepts']} false accepts in "

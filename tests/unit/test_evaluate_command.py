@@ -141,8 +141,21 @@ def test_nothing_is_written_where_nothing_is_good_enough(
     assert "without keywords and 6 with: " in shown.err and "--false-accepts" not in shown.err
 
 
-def always_on() -> bytes:
-    """A model whose output does not depend on its input."""
+def test_a_suggestion_that_hears_no_keyword_says_so(
+    model: Path, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # As a model says it that has learnt nothing: no class is ever above a threshold.
+    model.write_bytes(always_on(12))
+    report = tmp_path / "report.html"
+    arguments = [str(model), "--dataset", str(dataset), "--suggest", *SHORT, "--report", str(report)]
+    assert cli.run(evaluate.main, arguments) == 0
+    shown = capsys.readouterr().out
+    assert "it hears no keyword at all" in shown and "NOT within" not in shown
+    assert "it hears no keyword at all" in report.read_text()
+
+
+def always_on(more: int = 254) -> bytes:
+    """A model whose output does not depend on its input: "on" is above the others by ``more`` steps."""
     from codegen.parameters import write_parameters
     from tests.tflite_builder import NetworkBuilder
 
@@ -150,7 +163,7 @@ def always_on() -> bytes:
     n = NetworkBuilder()
     x = n.tensor((1, frames * channels), scale=1.0)
     w = n.tensor((4, frames * channels), scale=0.1, data=np.zeros((4, frames * channels)))
-    b = n.tensor((4,), "int32", scale=0.1, data=np.array([127, -127, -127, -127]))
+    b = n.tensor((4,), "int32", scale=0.1, data=np.array([127, *[127 - more] * 3]))
     y = n.tensor((1, 4), scale=0.1)
     out = n.tensor((1, 4), scale=1 / 256, zero_point=-128)
     n.operator("FULLY_CONNECTED", [x, w, b], [y], "FullyConnectedOptions")
