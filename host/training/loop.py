@@ -130,8 +130,7 @@ class _Learner:
         self.epochs: list[Epoch] = []
         self.candidates: list[Candidate] = []
         self._steps = 0
-        self._optimizer = optimizer_of(stage.schedule)
-        self._optimizer.build(network.outputs.trainable_variables)
+        self._optimizer = optimizer_of(stage.schedule, network.outputs)
         self._average = [tf.Variable(value, trainable=False) for value in network.values()]
         self._step = _step(stage, network, self._optimizer, batches.batch, input_scale)
         self._follow = tf.function(self._follow_weights)

@@ -20,13 +20,41 @@ _ITERATIONS = 5
 _QUINTIC = (3.4445, -4.7750, 2.0315)  # of the Newton-Schulz iteration, from the same source
 
 
-def optimizer_of(schedule: Schedule) -> keras.optimizers.Optimizer:
-    """The optimizer of a schedule; its learning rate is that of Adam."""
+def optimizer_of(schedule: Schedule, model: keras.Model) -> keras.optimizers.Optimizer:
+    """The optimizer of a schedule, built for the model's weights; its learning rate is that of Adam."""
     import keras
 
-    if not schedule.muon:
-        return keras.optimizers.Adam(schedule.learning_rate)
-    return _muon(schedule.learning_rate, schedule.muon)
+    if schedule.muon:
+        optimizer = _muon(schedule.learning_rate, schedule.muon, _matrices(model))
+    else:
+        optimizer = keras.optimizers.Adam(schedule.learning_rate)
+    optimizer.build(model.trainable_variables)
+    return optimizer
+
+
+def _matrices(model: keras.Model) -> set[int]:
+    """The places, among the trainable weights, of the convolutions' kernels whose filters sum over all
+    channels. A depthwise one is no matrix, however many filters it has for a channel: those of two channels
+    have no input in common, and so no directions to share."""
+    apart = {id(_depthwise(layer)) for layer in model._flatten_layers()}
+    return {
+        i
+        for i, variable in enumerate(model.trainable_variables)
+        if len(variable.shape) in (3, 4) and variable.shape[-1] > 1 and id(variable) not in apart
+    }
+
+
+def _depthwise(layer: keras.Layer) -> keras.Variable | None:
+    """The kernel of a layer that takes more than one channel and mixes none."""
+    from keras import layers
+
+    if isinstance(layer, layers.DepthwiseConv1D | layers.DepthwiseConv2D):
+        kernel = layer.kernel
+    elif isinstance(layer, layers.SeparableConv1D | layers.SeparableConv2D):
+        kernel = layer.depthwise_kernel
+    else:
+        return None
+    return kernel if kernel.shape[-2] > 1 else None
 
 
 def orthogonal(matrix: Any) -> Any:
@@ -44,7 +72,7 @@ def orthogonal(matrix: Any) -> Any:
     return x if wide else tf.transpose(x)
 
 
-def _muon(learning_rate: float, scale: float) -> keras.optimizers.Optimizer:
+def _muon(learning_rate: float, scale: float, kernels: set[int]) -> keras.optimizers.Optimizer:
     import keras
     import tensorflow as tf
 
@@ -52,10 +80,11 @@ def _muon(learning_rate: float, scale: float) -> keras.optimizers.Optimizer:
         """Adam, but for kernels, whose first moment serves as Muon's momentum."""
 
         def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-            if not _is_kernel(variable):
+            place = self._get_variable_index(variable)
+            if place not in kernels:
                 super().update_step(gradient, variable, learning_rate)
                 return
-            momentum = self._momentums[self._get_variable_index(variable)]
+            momentum = self._momentums[place]
             self.assign(momentum, _MOMENTUM * momentum + gradient)
             ahead = gradient + _MOMENTUM * momentum
             filters = variable.shape[-1]
@@ -65,8 +94,3 @@ def _muon(learning_rate: float, scale: float) -> keras.optimizers.Optimizer:
             self.assign_sub(variable, learning_rate * (scale * longer) * tf.reshape(step, variable.shape))
 
     return Muon(learning_rate)
-
-
-def _is_kernel(variable: Any) -> bool:
-    """Of a convolution that mixes channels: a depthwise one is no matrix."""
-    return len(variable.shape) in (3, 4) and variable.shape[-1] > 1
