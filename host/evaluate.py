@@ -215,10 +215,10 @@ def _suggest(model: Subject, store: Store, limits: Limits, args: Any) -> Suggest
 def _recordings(model: Subject, where: Target | None, args: Any) -> list[dict[str, Any]]:
     """Each recording with the figures of its own."""
     labels: Sequence[Path | None] = args.labels or [None] * len(args.audio)
-    rate = model.spec.sample_rate_hz
+    rate, keywords = model.spec.sample_rate_hz, keywords_of(model.spec.classes)
     found = []
     for audio, labelled in zip(args.audio, labels, strict=True):
-        stream = recordings.load(audio, labelled, rate, resample=args.resample)
+        stream = recordings.load(audio, labelled, rate, resample=args.resample, keywords=keywords)
         found.append({"file": str(audio), **_heard(model, where, stream, args)})
     return found
 

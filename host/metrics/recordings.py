@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+import unicodedata
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,20 @@ _LATE_MS = 1000 + _AROUND_MS  # a word may go on after the recording: it was cut
 _HINT = "a line is: start end word, in seconds"
 
 
-def load(audio: Path, labels: Path | None, rate: int, *, resample: bool = False) -> Stream:
-    """A recording as a stream; without labels nothing counts as said."""
+def load(
+    audio: Path, labels: Path | None, rate: int, *, resample: bool = False, keywords: Sequence[str] = ()
+) -> Stream:
+    """A recording as a stream; without labels nothing counts as said. TokayError where they belong to
+    another recording, or have one of ``keywords`` in other letters: it would count as another word."""
     samples = read_audio(audio, rate, resample=resample)
     spoken = read_labels(labels) if labels else ()
+    for word in spoken:
+        meant = [keyword for keyword in keywords if keyword.casefold() == word.label.casefold()]
+        if meant and word.label not in keywords:
+            raise TokayError(
+                f"{labels}: {word.label!r} at {word.start_ms / 1000:g} s, the model says {meant[0]!r}",
+                hint="it would count as another word: write it as the model does",
+            )
     end_ms = 1000 * len(samples) // rate
     late = next((word for word in spoken if word.end_ms > end_ms + _LATE_MS or word.start_ms >= end_ms), None)
     if late is not None:
@@ -81,4 +92,5 @@ def _from_json(path: Path, text: str) -> list[Spoken]:
 def _word(where: str, label: str, start_ms: float, end_ms: float) -> Spoken:
     if not (math.isfinite(start_ms) and math.isfinite(end_ms) and 0 <= start_ms < end_ms):
         raise TokayError(f"{where}: {label!r} from {start_ms / 1000:g} to {end_ms / 1000:g} s", hint=_HINT)
-    return Spoken(label, round(start_ms), round(end_ms) + _AROUND_MS, round(end_ms))
+    composed = unicodedata.normalize("NFC", label)  # as a specification has its classes
+    return Spoken(composed, round(start_ms), round(end_ms) + _AROUND_MS, round(end_ms))

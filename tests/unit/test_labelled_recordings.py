@@ -91,3 +91,20 @@ def test_labels_of_another_recording(tmp_path: Path) -> None:
         recordings.load(tmp_path / "a.wav", labels(tmp_path, "1.5 60 on\n"), 8000)
     assert recordings.load(tmp_path / "a.wav", labels(tmp_path, "1.5 2.9 on\n"), 8000).spoken
     assert recordings.load(tmp_path / "a.wav", None, 8000).spoken == ()
+
+
+def test_keywords_in_other_letters_are_refused(tmp_path: Path) -> None:
+    """Else none of them would count as said, and each detection as a false accept."""
+    soundfile.write(tmp_path / "a.wav", np.zeros(8000, np.int16), 8000)
+    written = labels(tmp_path, "0.1 0.3 tree\n0.5 0.9 ON\n")
+    with pytest.raises(TokayError, match=r"'ON' at 0\.5 s, the model says 'on'"):
+        recordings.load(tmp_path / "a.wav", written, 8000, keywords=("off", "on"))
+    assert len(recordings.load(tmp_path / "a.wav", written, 8000, keywords=("off",)).spoken) == 2
+    both = recordings.load(tmp_path / "a.wav", written, 8000, keywords=("ON", "on"))
+    assert [word.label for word in both.spoken] == ["tree", "ON"]
+
+
+def test_a_decomposed_word_is_the_keyword(tmp_path: Path) -> None:
+    """As macOS writes names: "o" and a combining diaeresis."""
+    [word] = recordings.read_labels(labels(tmp_path, "0.1 0.3 gro\u0308\u00dfe\n"))
+    assert word.label == "gr\u00f6\u00dfe"
