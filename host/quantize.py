@@ -45,11 +45,26 @@ def main(argv: Sequence[str]) -> int:
         sample = examples.augmented(spec, store, args.seed)
     convert.require_no_loops(model, spec)
     tflite = convert.to_int8(model, spec, sample.features, sample.labels)
+    if not args.build:  # untrained weights may be zeros, of which no ranges can be taken
+        _require_runs(tflite, weights)
     tflite = convert.with_parameters(tflite, spec)
     cli.write_atomic(output, tflite)
     print(f"wrote {output}: {len(tflite)} bytes", file=sys.stderr)
     cli.emit_json(args.json, {"name": spec.name, "output": str(output), "model_bytes": len(tflite)})
     return 0
+
+
+def _require_runs(tflite: bytes, weights: Path) -> None:
+    """Refuses what the device cannot run, or whose outputs the detector would take for what they are not."""
+    from host.runtime import Model
+
+    try:
+        output = Model(tflite).output
+    except TokayError as error:
+        what = f"{weights}: quantized, the device cannot run it: {error.message}"
+        raise TokayError(what, hint=error.hint) from error
+    if (output.scale, output.zero_point) != (1 / 256, -128):
+        raise TokayError(f"{weights}: its outputs are no scores from 0 to 1", hint="end with softmax")
 
 
 if __name__ == "__main__":

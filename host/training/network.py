@@ -104,6 +104,8 @@ def load_trained(path: Path, spec: Specification, seed: int = 0) -> Any:
                 hint="use keras.ops or layers of Keras and train again; the .tflite is not concerned",
             ) from error
         raise TokayError(f"{path}: not a Keras model: {error}") from error
+    if not all(np.isfinite(values).all() for values in model.get_weights()):
+        raise TokayError(f"{path}: some of its weights are no numbers", hint="it was trained without success")
     check_fit(model, spec, path)
     return model
 

@@ -378,6 +378,37 @@ def test_a_keras_file_says_nothing_of_when_and_where_it_was_made() -> None:
 
 
 @needs_tensorflow
+@pytest.mark.parametrize(
+    ("activation", "end", "weights", "what"),
+    [
+        ("gelu", "softmax", 1.0, "quantized, the device cannot run it: model: operator 0 (GELU)"),
+        ("relu", None, 1.0, "its outputs are no scores from 0 to 1 (end with softmax)"),
+        ("relu", "softmax", float("nan"), "some of its weights are no numbers"),
+        ("relu", "softmax", 0.0, "quantized, the device cannot run it: "),
+        ("relu", "sigmoid", 1.0, None),
+    ],
+)
+def test_a_keras_model_that_the_device_cannot_run_is_not_written(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    activation: str, end: str | None, weights: float, what: str | None,
+) -> None:  # fmt: skip
+    """One that was trained elsewhere, for the classes and features of the specification."""
+    from host.training import convert, network
+
+    keras = network.import_keras(0)
+    inputs = keras.Input((49, 32, 1))
+    x = keras.layers.Flatten()(keras.layers.Activation(activation)(inputs))
+    model = keras.Model(inputs, keras.layers.Dense(4, activation=end)(x))
+    model.set_weights([weights * values for values in model.get_weights()])
+    own, out = tmp_path / "own.keras", tmp_path / "own.tflite"
+    own.write_bytes(convert.keras_bytes(model))
+    status = cli.run(quantize.main, [NAME, "-w", str(own), "--dataset", str(dataset), "-o", str(out)])
+    error = capsys.readouterr().err
+    assert (status, out.exists()) == ((2, False) if what else (0, True)), error
+    assert what is None or (f"error: {own}: {what}" in error and error.count("\n") == 1)
+
+
+@needs_tensorflow
 def test_a_specification_whose_file_is_called_otherwise(
     built: Path, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
