@@ -43,6 +43,7 @@ def main(argv: Sequence[str]) -> int:
         store = find.load(args.dataset, spec)
         model = network.load_trained(weights, spec, args.seed)
         sample = examples.augmented(spec, store, args.seed)
+        examples.examples_by_class(spec, sample.labels)  # ranges are those of all classes
     convert.require_no_loops(model, spec)
     tflite = convert.to_int8(model, spec, sample.features, sample.labels)
     if not args.build:  # untrained weights may be zeros, of which no ranges can be taken

@@ -114,6 +114,15 @@ def augmented(spec: Specification, store: Store, seed: int) -> Examples:
     return Source(spec, store, seed).epoch(0)
 
 
+def examples_by_class(spec: Specification, labels: np.ndarray) -> np.ndarray:
+    """How many training examples each class has, int64[classes]; TokayError where one has none."""
+    counts = np.bincount(labels, minlength=len(spec.classes))
+    if np.any(counts == 0):
+        missing = ", ".join(name for name, n in zip(spec.classes, counts, strict=True) if n == 0)
+        raise TokayError(f"the training split has no clip of {missing}", hint="check the dataset's folders")
+    return counts
+
+
 def validation(spec: Specification, store: Store, seed: int) -> Examples:
     """What the best epoch is chosen on: the validation clips as they are and under augmentation.
 

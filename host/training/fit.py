@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from host.errors import TokayError
 from host.specification import LoadedModel, Specification
 from host.training import network as networks
 from host.training import quantization_aware
 from host.training.batches import Batches, Source
+from host.training.examples import examples_by_class
 from host.training.loop import Candidate, Epoch, Outcome, Report, Stage, Teaching, learn
 from host.training.network import Network
 from host.training.validation import Validation, Validator, on_clips
@@ -144,9 +144,6 @@ def learns_words(spec: Specification) -> bool:
 
 def class_weights(spec: Specification, labels: np.ndarray) -> np.ndarray:
     """Weights by class: as if each had as many examples as the others, times the specification's."""
-    counts = np.bincount(labels, minlength=len(spec.classes))
-    if np.any(counts == 0):
-        missing = ", ".join(name for name, n in zip(spec.classes, counts, strict=True) if n == 0)
-        raise TokayError(f"the training split has no clip of {missing}", hint="check the dataset's folders")
+    counts = examples_by_class(spec, labels)
     wanted = np.array([spec.class_weights.get(name, 1.0) for name in spec.classes])
     return (wanted * len(labels) / (len(counts) * counts)).astype(np.float32)

@@ -378,6 +378,24 @@ def test_a_keras_file_says_nothing_of_when_and_where_it_was_made() -> None:
 
 
 @needs_tensorflow
+def test_ranges_are_not_taken_of_some_classes_only(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As of the folder of another dataset, which has all but one of the keywords."""
+    from host.training import convert, fit
+
+    data, own, out = tmp_path / "data", tmp_path / "own.keras", tmp_path / "own.tflite"
+    shutil.copytree(dataset, data)
+    for path in data.glob("off/s[2-9]_*"):  # of training
+        path.unlink()
+    fit.import_keras(0)
+    own.write_bytes(convert.keras_bytes(fit.build(specification.load("keyword_spotting_on_off_v2"))))
+    arguments = ["keyword_spotting_on_off_v2", "-w", str(own), "--dataset", str(data), "-o", str(out)]
+    assert cli.run(quantize.main, arguments) == 2 and not out.exists()
+    assert "error: the training split has no clip of off" in capsys.readouterr().err
+
+
+@needs_tensorflow
 @pytest.mark.parametrize(
     ("activation", "end", "weights", "what"),
     [
