@@ -68,7 +68,9 @@ class Work:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock = open(folder / "lock", "w")  # noqa: SIM115 (held until the training ends)
         except OSError as error:
-            raise TokayError(f"cannot write the work folder {folder}: {error.strerror}") from error
+            raise TokayError(
+                f"cannot write the work folder {folder}: {error.strerror}", hint="--work names another place"
+            ) from error
         try:
             if fcntl:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

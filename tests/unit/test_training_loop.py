@@ -416,3 +416,10 @@ def test_validation_by_hand() -> None:
     found = on_clips(logits, np.array([0, 0, 0, 1]))
     assert found.balanced_accuracy == pytest.approx((1 / 3 + 0) / 2)
     assert found.loss == pytest.approx((-np.log([0.8, 0.4, 0.3]).mean() - np.log(0.1)) / 2)
+
+
+def test_a_work_folder_that_cannot_be_written_names_the_way_out(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TokayError, match=r"cannot write the work folder .*file/w: Not a directory") as found:
+        Work(tmp_path / "file" / "w")
+    assert found.value.hint == "--work names another place"
