@@ -12,9 +12,9 @@ static const char *const k_kernel_names[NN_KERNEL_COUNT] = {
 #undef NN_KERNEL
 };
 
-/* Queues what fits whole. */
+/* Queues what fits whole, and leaves an answer its room: more lines than the line carries shut no host out. */
 static bool queue(const char *text, size_t length) {
-    return hal_uart_space() >= length && hal_uart_write((const uint8_t *)text, length) == length;
+    return hal_uart_space() >= length + LINK_MAX_FRAME && hal_uart_write((const uint8_t *)text, length) == length;
 }
 
 static void say_dropped(report_t *report) {

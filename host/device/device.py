@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections import deque
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from host.device.transport import Transport
 from host.errors import TokayError
 
 _BUSY_WAIT_S = 0.02
+_HELLO_S = 0.5  # after which a device that has not said who it is, is asked again
 
 
 class DeviceError(TokayError):
@@ -96,8 +98,11 @@ class Device:
         """Asks the device who it is, until it answers; says what is wrong if it does not."""
         end = self.transport.now() + timeout_s
         while True:
+            # One request, said again: on a slow line that is full its answer may come after the last of them.
+            pause_s = min(_HELLO_S, timeout_s)
+            retries = math.ceil(max(0.0, end - self.transport.now()) / pause_s) - 1
             try:
-                self.hello = self.request(m.HelloGet(), timeout_s=min(0.5, timeout_s), retries=0)
+                self.hello = self.request(m.HelloGet(), timeout_s=pause_s, retries=max(0, retries))
                 return self.hello
             except (DeviceTimeout, DeviceRestarted) as error:
                 if self.transport.now() >= end:

@@ -4,7 +4,9 @@
 #include "chip.h"
 #include "registers.h"
 
-#define TX_RING_BYTES 4096u /* powers of two: the indices run freely */
+/* Powers of two: the indices run freely. An answer waits behind all that is queued, which a slow line carries
+ * within the time that hosts wait for one only if it is less. */
+#define TX_RING_BYTES (BOARD_VCOM_BAUD < 38400u ? 2048u : 4096u)
 #define RX_RING_BYTES 1024u
 #define OVERSAMPLING 16u
 
