@@ -137,10 +137,10 @@ static uint32_t period_samples(const audio_loop_t *loop) {
 static bool is_due(audio_loop_t *loop, size_t backlog) {
     audio_loop_statistics_t *statistics = &loop->statistics;
     uint32_t period = period_samples(loop);
-    if (statistics->columns < loop->config->frontend->frames) {
-        return false;
-    }
-    if (statistics->columns == loop->config->frontend->frames) {
+    if (loop->due == 0) { /* the first window is not full: asked once, because the columns' number wraps */
+        if (statistics->columns < loop->config->frontend->frames) {
+            return false;
+        }
         loop->due = statistics->samples;
     }
     if (statistics->samples < loop->due) {

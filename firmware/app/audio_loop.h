@@ -49,7 +49,7 @@ typedef struct audio_loop_cycles {
 typedef struct audio_loop_statistics {
     uint64_t samples;        /* heard or known to be lost */
     uint32_t lost_samples;   /* of those, what audio_loop_lost was told */
-    uint32_t columns;        /* of the front end */
+    uint32_t columns;        /* of the front end; wraps at 2^32 */
     uint32_t inferences;
     uint32_t skipped;        /* inferences left out because audio was waiting to be read */
     audio_loop_cycles_t frontend; /* a column */
@@ -73,7 +73,7 @@ typedef struct audio_loop {
     uint8_t *features;       /* ring of int8 columns, or a plain window of uint16 ones */
     uint32_t feature_column; /* where the next column goes */
     uint32_t frontend_cycles; /* of the column in the making */
-    uint64_t due;            /* sample at which the next inference is wanted */
+    uint64_t due;            /* sample at which the next inference is wanted; 0 before the first window */
     audio_loop_statistics_t statistics;
 } audio_loop_t;
 

@@ -128,3 +128,14 @@ def test_refuses_what_does_not_fit():
         AudioLoop(pipeline.frontend, model.nn, fewer)
     with pytest.raises(TokayError, match="one channel of int16"):
         pipeline.process(np.zeros((2, 2), np.int16))
+
+
+def test_nothing_pauses_when_the_number_of_columns_wraps():
+    """After 2.7 years of steps of 20 ms, 50 days of steps of 1 ms."""
+    audio = speech_like(6, 8000)
+    expected = as_tuples(Pipeline(MODEL).process(audio))
+    pipeline = Pipeline(MODEL)
+    heard = pipeline.process(audio[: audio.size // 2])
+    pipeline.loop._loop.statistics.columns = 2**32 - 5
+    heard += pipeline.process(audio[audio.size // 2 :])
+    assert as_tuples(heard) == expected
