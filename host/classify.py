@@ -27,6 +27,7 @@ from host.device import messages as m
 from host.display import Display
 from host.dumps import Folders, Recording
 from host.errors import TokayError
+from host.features import Frontend
 from host.listening import Heard, on_pc
 from host.pipeline import Event, Pipeline
 
@@ -245,7 +246,9 @@ class _Session:
             heard = listening.microphone(device, self.streams, end_ms, labels=labels)
         elif where.kind in ("simulator", "renode") and self._fits_line():
             play = target.player(where, self.args.board, samples)
-            heard = listening.microphone(device, self.streams, self._ms(samples), play, labels=labels)
+            heard = listening.played(
+                device, samples.size, self.pipeline.frontend, self.streams, play, labels=labels
+            )
         else:
             heard = listening.injected(device, samples, self.streams, labels=labels)
         return {**self._hear(path, samples, heard), **statistics(where)}
@@ -379,17 +382,18 @@ def hear_simulated(
     elf: Path,
     board: str,
     samples: np.ndarray,
-    sample_rate_hz: int,
+    frontend: Frontend,
     say: Callable[[str], None] = print,
     *,
     labels: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Plays int16 samples to an image in the simulator until it has heard all of them. ``labels`` as for
-    :func:`host.listening.microphone`."""
+    """Plays int16 samples to an image in the simulator until it has heard all of them. ``frontend`` is its
+    model's, ``labels`` as for :func:`host.listening.microphone`."""
     with target.simulate(elf, board) as where:
-        end_ms = 1000 * samples.size // sample_rate_hz
         play = target.player(where, board, samples)
-        heard = listening.microphone(where.device, listening.RESULTS, end_ms, play, labels=labels)
+        heard = listening.played(
+            where.device, samples.size, frontend, listening.RESULTS, play, labels=labels
+        )
         return {**collect(heard, say), **statistics(where)}
 
 

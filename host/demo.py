@@ -52,8 +52,8 @@ def main(argv: Sequence[str]) -> int:
 
     say(f"\n2. Boot it in the simulator and play {DEMO.name}.wav to its microphone\n")
     started = time.perf_counter()
-    rate, labels = pipeline.sample_rate_hz, pipeline.labels
-    heard = classify.hear_simulated(image.elf, args.board, samples, rate, say, labels=labels)
+    frontend, labels = pipeline.frontend, pipeline.labels
+    heard = classify.hear_simulated(image.elf, args.board, samples, frontend, say, labels=labels)
     wall = time.perf_counter() - started
     rows, wrong = compare(expected["keywords"], heard["detections"])
     say("\n" + text_table(("word", "said at ms", "heard at ms", "label", "score", ""), rows))

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 import numpy as np
 
@@ -125,6 +126,33 @@ def microphone(
     device_streams = streams | m.Stream.LEVEL  # which tells when it is over
     _start(device, device_streams, m.Source.MICROPHONE, idle)
     yield from _joined(device, _until(device, end_ms), labels)
+
+
+def played(
+    device: Device,
+    size: int,
+    frontend: Frontend,
+    streams: m.Stream,
+    play: Callable[[], None],
+    *,
+    labels: Sequence[str] = (),
+) -> Iterator[Heard]:
+    """What a device hears with its microphone of ``size`` samples that ``play`` has it given from its start
+    on, and nothing of what follows them. A time is in whole milliseconds, perhaps the same for the last of
+    them and some later sample, so columns are counted."""
+    s, columns = frontend.settings, frontend.frames(size)
+    last = s.window_samples + (columns - 1) * s.step_samples  # what the last column ends before
+    last_ms = 1000 * last // s.sample_rate_hz if columns else -1
+    for event in microphone(device, streams, 1000 * size // s.sample_rate_hz, play, labels=labels):
+        if isinstance(event, Event) and event.time_ms > last_ms:
+            continue
+        if isinstance(event, m.Spectrogram | m.Features) and event.column >= columns:
+            continue
+        if isinstance(event, m.Audio):
+            event = replace(event, samples=event.samples[: max(0, size - event.index)])
+            if not event.samples:
+                continue
+        yield event
 
 
 def injected(

@@ -22,6 +22,7 @@ from host.augmentation import Augmenter
 from host.errors import TokayError
 from host.features import Frontend
 from host.native import library_path
+from host.pipeline import Pipeline
 from host.runtime import Model
 from host.specification import Augmentation
 from tests.firmware import m33_rig
@@ -85,9 +86,10 @@ def network_on_chip() -> None:
 def simulator_speed() -> None:
     built = image.build(MODEL, board.load("brd2601b"))
     samples = audio.read_audio(demo.DEMO.with_suffix(".wav"), 8000)
+    frontend = Pipeline(MODEL).frontend
 
     def hear() -> None:
-        classify.hear_simulated(built.elf, "brd2601b", samples, 8000, lambda text: None)
+        classify.hear_simulated(built.elf, "brd2601b", samples, frontend, lambda text: None)
 
     print(f"simulator: {samples.size / 8000 / seconds(hear):.0f} times real time on the demonstration's clip")
 

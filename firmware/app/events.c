@@ -106,14 +106,15 @@ static void measure_level(application_t *app, const int16_t *samples, size_t cou
 }
 
 void events_audio(application_t *app, const int16_t *samples, size_t count) {
-    if ((app->streams & STREAM_LEVEL) != 0) {
-        measure_level(app, samples, count);
-    }
     if ((app->streams & STREAM_AUDIO) != 0) {
         message_audio_t message = {.index = (uint32_t)(app->loop.statistics.samples - count),
                                    .samples_count = (uint16_t)count};
         memcpy(message.samples, samples, count * sizeof samples[0]); /* a chunk is less than a message holds */
         detector_apply_gain(message.samples, (uint32_t)count, app->config.volume_gain_q8);
         channel_send(&app->channel, MESSAGE_AUDIO, &message_layout_audio, &message);
+    }
+    /* After the samples, so that a host has them all when the level tells it that their time is over. */
+    if ((app->streams & STREAM_LEVEL) != 0) {
+        measure_level(app, samples, count);
     }
 }

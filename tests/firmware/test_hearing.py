@@ -17,7 +17,7 @@ from host.audio import read_audio
 from host.device import messages as m
 from host.media import wav
 from host.pipeline import Event, Pipeline
-from tests.places import SHARED
+from tests.places import ROOT, SHARED
 from tests.tflite_builder import NetworkBuilder
 
 CLIPS, VENDOR = SHARED / "data" / "speech_commands", SHARED / "models" / "keyword_spotting_on_off.tflite"
@@ -30,8 +30,9 @@ pytestmark = pytest.mark.skipif(
 
 def heard_alike(elf: Path, model: str | Path, samples: np.ndarray) -> list[dict]:
     """Plays the samples to both; the detections, which must not differ in anything."""
-    on_chip = classify.hear_simulated(elf, "brd2601b", samples, RATE, lambda text: None)
-    on_pc = classify.collect(listening.on_pc(Pipeline(model), samples), lambda text: None)
+    pipeline = Pipeline(model)
+    on_chip = classify.hear_simulated(elf, "brd2601b", samples, pipeline.frontend, lambda text: None)
+    on_pc = classify.collect(listening.on_pc(pipeline, samples), lambda text: None)
     assert on_chip["inferences"] == on_pc["inferences"]
     assert on_chip["detections"] == on_pc["detections"]
     counts = on_chip["statistics"]
@@ -48,6 +49,19 @@ def test_shipped_model_hears_the_dialogue(built):
     assert wrong == 0, rows
 
 
+def write_network(path: Path, settings: FrontendSettings) -> None:
+    """A model of two classes that takes a window of these settings and mixes its values at random."""
+    n, rng = NetworkBuilder(), np.random.default_rng(0)
+    size = settings.frames * settings.channels
+    x, flat = n.tensor((1, settings.frames, settings.channels, 1), scale=1.0), n.tensor((1, size), scale=1.0)
+    n.operator("RESHAPE", [x], [flat], "ReshapeOptions", newShape=[1, size])
+    kernel = n.tensor((2, size), scale=1e-4, data=rng.integers(-127, 128, (2, size)))
+    out = n.tensor((1, 2), scale=1 / 256)
+    n.operator("FULLY_CONNECTED", [flat, kernel], [out], "FullyConnectedOptions")
+    values = {**settings.to_parameters(), "classes": ["one", "two"]}
+    path.write_bytes(write_parameters(n.build([x], [out]), values))
+
+
 @pytest.fixture
 def compared(tmp_path) -> Callable[..., dict[str, dict]]:
     """Compares a network of a single window of so many channels with its image, on a second of noise: the
@@ -58,15 +72,9 @@ def compared(tmp_path) -> Callable[..., dict[str, dict]]:
             sample_rate_hz=RATE, sample_length_ms=shape["window_size_ms"],
             filterbank_n_channels=channels, filterbank_upper_band_limit=3900.0, **shape,
         )  # fmt: skip
-        n, rng = NetworkBuilder(), np.random.default_rng(0)
-        x, flat = n.tensor((1, 1, channels, 1), scale=1.0), n.tensor((1, channels), scale=1.0)
-        n.operator("RESHAPE", [x], [flat], "ReshapeOptions", newShape=[1, channels])
-        kernel = n.tensor((2, channels), scale=1e-4, data=rng.integers(-127, 128, (2, channels)))
-        out = n.tensor((1, 2), scale=1 / 256)
-        n.operator("FULLY_CONNECTED", [flat, kernel], [out], "FullyConnectedOptions")
         path, result = tmp_path / "wide.tflite", tmp_path / "result.json"
-        values = {**settings.to_parameters(), "classes": ["one", "two"]}
-        path.write_bytes(write_parameters(n.build([x], [out]), values))
+        write_network(path, settings)
+        rng = np.random.default_rng(0)
         (tmp_path / "noise.wav").write_bytes(wav(rng.integers(-9000, 9000, RATE).astype(np.int16), RATE))
         elf = image.build(str(path), board.load("brd2601b"), tmp_path / "image").elf
         audio = str(tmp_path / "noise.wav")
@@ -114,6 +122,33 @@ def test_inferences_faster_than_the_line_are_all_reported(compared, tmp_path, mo
     pc, chip = heard
     assert chip["inferences"] == pc["inferences"] and len(pc["inferences"]) == 497
     assert chip["detections"] == pc["detections"] and pc["detections"]
+
+
+@pytest.mark.parametrize("short", [3, 900])
+def test_nothing_behind_the_end_of_a_file_is_heard(short, tmp_path):
+    """At a rate with 12 samples in each millisecond and hardly one at its start; all that is reported."""
+    folder, path, rate = tmp_path / "fast", tmp_path / "odd.tflite", 12187
+    folder.mkdir()
+    text = (ROOT / "boards" / "brd2601b" / "board.toml").read_text()
+    (folder / "board.toml").write_text(text.replace("baud = 115200", "baud = 921600"))
+    settings = FrontendSettings(
+        sample_rate_hz=rate, sample_length_ms=300, window_size_ms=30, window_step_ms=20,
+        filterbank_n_channels=16, filterbank_upper_band_limit=5000.0,
+    )  # fmt: skip
+    write_network(path, settings)
+    pipeline = Pipeline(path, overrides={"latency_ms": 0})
+    size = settings.window_samples + 60 * settings.step_samples - short
+    samples = np.random.default_rng(1).integers(-9000, 9000, size).astype(np.int16)
+    streams = listening.RESULTS | m.Stream.AUDIO | m.Stream.SPECTROGRAM | m.Stream.FEATURES
+    elf = image.build(str(path), board.load(str(folder)), tmp_path / "image").elf
+    with target.simulate(elf, str(folder)) as where, listening.applied(where.device, pipeline.settings):
+        play = target.player(where, str(folder), samples)
+        chip = list(listening.played(where.device, size, pipeline.frontend, streams, play))
+    pc = list(listening.on_pc(pipeline, samples, streams))
+    for kind in (Event, m.Spectrogram, m.Features):
+        assert [e for e in chip if isinstance(e, kind)] == [e for e in pc if isinstance(e, kind)]
+    heard = [value for e in chip if isinstance(e, m.Audio) for value in e.samples]
+    assert heard == samples.tolist()
 
 
 def test_comparison_notices_what_is_missed_and_what_is_invented():

@@ -133,10 +133,10 @@ def test_other_interrupts_are_served_while_it_runs(where):
 
 def test_the_dialogue_is_heard_as_on_the_pc(built):
     """The audio loop around it: microphone, serial port and clock interrupt while programs run."""
-    rate = 8000
-    samples = read_audio(demo.DEMO.with_suffix(".wav"), rate)
-    on_chip = classify.hear_simulated(built.elf, "brd2601b", samples, rate, lambda text: None)
-    on_pc = classify.collect(listening.on_pc(Pipeline(MODEL, accelerator="mvp"), samples), lambda text: None)
+    pipeline = Pipeline(MODEL, accelerator="mvp")
+    samples = read_audio(demo.DEMO.with_suffix(".wav"), pipeline.sample_rate_hz)
+    on_chip = classify.hear_simulated(built.elf, "brd2601b", samples, pipeline.frontend, lambda text: None)
+    on_pc = classify.collect(listening.on_pc(pipeline, samples), lambda text: None)
     assert on_chip["inferences"] == on_pc["inferences"]
     assert on_chip["detections"] == on_pc["detections"] != []
     counts = on_chip["statistics"]
