@@ -54,6 +54,8 @@ const char *application_listen(application_t *app, uint8_t source) {
     app->injected_head = app->injected_tail = 0;
     app->overruns = 0;
     app->scored_ms = 0;
+    app->level_samples = app->level_peak = 0;
+    app->level_squares = 0;
     app->source = source;
     app->sample_rate_hz = app->model->frontend->sample_rate_hz;
     const char *error = source == SOURCE_MICROPHONE ? start_microphone(app) : NULL;

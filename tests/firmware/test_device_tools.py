@@ -487,3 +487,11 @@ def test_sensitivity_is_of_the_activity_led_alone(where, speech):
 
     seldom, often = flashes(3.0), flashes(0.05)
     assert seldom == 0 and often > 10
+
+
+def test_levels_start_from_silence(where):
+    """What was played before, less than a level takes, is not part of the first one."""
+    loud, silent = np.full(600, 20000, np.int16), np.zeros(2000, np.int16)
+    assert not [e for e in listening.injected(where.device, loud, m.Stream.LEVEL) if isinstance(e, m.Level)]
+    events = list(listening.injected(where.device, silent, m.Stream.LEVEL))
+    assert [e.peak for e in events if isinstance(e, m.Level)] == [0, 0]
