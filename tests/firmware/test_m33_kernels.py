@@ -48,6 +48,14 @@ def test_every_layer_of_the_models(bench, path):
             np.testing.assert_array_equal(run.output, ours, err_msg=f"layer {layer.index} {layer.name}")
 
 
+@pytest.mark.parametrize("options", [("-O0",), ("-O2", "-fno-omit-frame-pointer"), ("-Os",)], ids=" ".join)
+def test_every_layer_as_others_compile_it(options):
+    """Functions in assembly take all registers, one of which is the frame's in such builds."""
+    bench = m33_rig.Bench(m33_rig.build(*options))
+    for name in ("keyword_spotting_on_off", "keyword_spotting_on_off_v2"):
+        test_every_layer_of_the_models(bench, SHIPPED.with_stem(name))
+
+
 @needs_given
 @pytest.mark.parametrize("path", GIVEN, ids=lambda path: path.stem)
 def test_every_layer_is_the_vendors_reference_when_rounding_once(path):

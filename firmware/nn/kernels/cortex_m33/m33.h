@@ -11,6 +11,14 @@
 #include <stdint.h>
 #include <string.h>
 
+/* Of a function in assembly that takes every register: also the one that GCC keeps for the frame where nothing
+ * is optimized or a build asks for frames. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define M33_EVERY_REGISTER __attribute__((noinline, optimize("omit-frame-pointer")))
+#else
+#define M33_EVERY_REGISTER __attribute__((noinline))
+#endif
+
 /* Bytes 0 and 2, or 1 and 3, as two int16. */
 static inline uint32_t m33_even_bytes(uint32_t bytes)
 {

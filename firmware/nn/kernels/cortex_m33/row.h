@@ -145,13 +145,13 @@ typedef struct m33_row {
           "s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11", \
           "s12", "s13", "s14", "s15", "cc", "memory")
 
-static __attribute__((noinline)) void m33_row_3x3(const m33_row_t *row)
+static M33_EVERY_REGISTER void m33_row_3x3(const m33_row_t *row)
 {
     register const m33_row_t *fields __asm__("r0") = row;
     M33_ROW_BODY(M33_ROW_STRIDE_1, "8");
 }
 
-static __attribute__((noinline)) void m33_row_3x3_stride_2(const m33_row_t *row)
+static M33_EVERY_REGISTER void m33_row_3x3_stride_2(const m33_row_t *row)
 {
     register const m33_row_t *fields __asm__("r0") = row;
     M33_ROW_BODY(M33_ROW_STRIDE_2, "16");

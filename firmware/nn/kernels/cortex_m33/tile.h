@@ -96,7 +96,7 @@ static inline uint32_t m33_tile_skip(int32_t steps)
 #define M33_STRING(x) M33_STRING_(x)
 
 /* Computes all the pairs between channels and channels_end (at least one). */
-static __attribute__((noinline)) void m33_tile_run(const m33_tile_t *tile)
+static M33_EVERY_REGISTER void m33_tile_run(const m33_tile_t *tile)
 {
     register const m33_tile_t *fields __asm__("r0") = tile;
     __asm__ volatile(
