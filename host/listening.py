@@ -23,6 +23,7 @@ from host.device import commands
 from host.device import messages as m
 from host.device.device import Device, Gap, Restarted
 from host.device.device import Event as DeviceEvent
+from host.device.framing import TextLine
 from host.device.recording import Replay
 from host.device.transport import TransportClosed
 from host.errors import TokayError
@@ -204,6 +205,13 @@ def _detection(event: m.Detection, labels: Sequence[str]) -> Detection:
     return Detection(event.class_index, label, event.score, event.time_ms)
 
 
+def _warning(line: str) -> Iterator[m.Log]:
+    """A line that a device says in plain text, where it is of audio that was lost or of the like."""
+    for word, level in (("Warning: ", m.LogLevel.WARNING), ("Error: ", m.LogLevel.ERROR)):
+        if line.startswith(word):
+            yield m.Log(level=level, text=line)
+
+
 def _joined(device: Device, events: Iterator[DeviceEvent], labels: Sequence[str]) -> Iterator[Heard]:
     """Joins a detection with the scores before it, which are of the same inference."""
     waiting: m.Scores | None = None
@@ -224,6 +232,8 @@ def _joined(device: Device, events: Iterator[DeviceEvent], labels: Sequence[str]
             raise TokayError(
                 f"{device.transport.name} started again while listening", hint="host.device info shows it"
             )
+        elif isinstance(event, TextLine):
+            yield from _warning(event.text)
         elif isinstance(event, m.Level | m.Audio | m.Spectrogram | m.Features | m.Log | Gap):
             yield event
     if waiting is not None:

@@ -21,6 +21,7 @@ from host.device import messages as m
 from host.device.device import Device, Gap
 from host.device.framing import Decoder, Frame
 from host.device.simulator import SimulatorTransport
+from host.display import Display
 from host.errors import TokayError
 from host.media import wav
 from host.pipeline import Event, Pipeline
@@ -495,3 +496,17 @@ def test_levels_start_from_silence(where):
     assert not [e for e in listening.injected(where.device, loud, m.Stream.LEVEL) if isinstance(e, m.Level)]
     events = list(listening.injected(where.device, silent, m.Stream.LEVEL))
     assert [e.peak for e in events if isinstance(e, m.Level)] == [0, 0]
+
+
+def test_audio_that_the_device_loses_is_told(where, speech):
+    """In whose scores it is missing, which nothing else shows."""
+    said: list[str] = []
+    show = Display((), said.append).show
+    play = target.player(where, "brd2601b", speech)
+    frontend = Pipeline(MODEL).frontend
+    for event in listening.played(where.device, speech.size, frontend, listening.RESULTS, play):
+        if isinstance(event, Event) and event.time_ms == 1990:
+            where.machine.uart_write(b"\0stall 1500\n")
+        show(event)
+    lost = [line for line in said if "samples of audio lost" in line]
+    assert len(lost) == 1 and lost[0].startswith("Warning: ")
