@@ -388,8 +388,8 @@ def test_ranges_are_not_taken_of_some_classes_only(
     shutil.copytree(dataset, data)
     for path in data.glob("off/s[2-9]_*"):  # of training
         path.unlink()
-    fit.import_keras(0)
-    own.write_bytes(convert.keras_bytes(fit.build(specification.load("keyword_spotting_on_off_v2"))))
+    network.import_keras(0)
+    own.write_bytes(convert.keras_bytes(network.build(specification.load("keyword_spotting_on_off_v2"))))
     arguments = ["keyword_spotting_on_off_v2", "-w", str(own), "--dataset", str(data), "-o", str(out)]
     assert cli.run(quantize.main, arguments) == 2 and not out.exists()
     assert "error: the training split has no clip of off" in capsys.readouterr().err
