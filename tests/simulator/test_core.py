@@ -313,6 +313,9 @@ def _assemble(tmp_path, text: str) -> bytes:
         ("vdiv.f32 s0, s1, s2; vsqrt.f32 s3, s4", 28, 2),
         ("vldr s0, [r0]; vadd.f32 s2, s3, s4; vmul.f32 s5, s2, s6", 4, 3),
         ("vfma.f32 s0, s1, s2; vpush {s16-s19}", 8, 2),
+        # of fixed point, which is converted in its own place
+        ("vadd.f32 s1, s2, s3; vcvt.f32.s32 s1, s1, #4; vcvt.s32.f32 s4, s4, #28", 4, 3),
+        ("vadd.f32 s28, s2, s3; vcvt.f32.u16 s0, s0, #8", 2, 2),
         ("movw r0, #1; movt r0, #2; mrs r1, primask; dsb; isb", 10, 5),
     ],
 )

@@ -147,8 +147,11 @@ static struct instruction decode_fp(uint32_t h1, uint32_t h2) {
             i.loads = 0;
         } else if ((h2 & 0x40u) == 0) {
             i.reads = 0; /* VMOV of a constant */
-        } else if ((h1 & 14u) == 10 && (h2 & 0x80u) != 0) {
-            i.flags |= BLOCK_FROM_FIXED; /* VCVT of 32 bits of fixed point: of 16 it is exact */
+        } else if ((h1 & 10u) == 10u) {
+            i.reads = FP(d); /* VCVT of fixed point, in its own place */
+            if ((h1 & 4u) == 0 && (h2 & 0x80u) != 0) {
+                i.flags |= BLOCK_FROM_FIXED; /* from 32 bits: from 16 it is exact */
+            }
         }
     }
     return i;
