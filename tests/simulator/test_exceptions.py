@@ -749,3 +749,22 @@ def test_two_machines_agree_to_the_cycle(boot):
         return status.cycles, status.instructions, status.sleep_cycles, status.time_ps
 
     assert run() == run()
+
+
+def test_the_stacked_status_says_whether_the_fpu_holds_something(boot):
+    source = """
+    volatile uint32_t stacked[2], n, control[2];
+    void svc_c(uint32_t *frame) { stacked[n++] = frame[7] >> 20 & 1u; }
+    __attribute__((naked)) void svc(void) { __asm volatile("mov r0, sp\\n b svc_c"); }
+    int main(void) {
+        __asm volatile("mrs r0, control\\n bic r0, #12\\n msr control, r0\\n isb\\n svc #0\\n mrs %0, control"
+                       : "=r"(*(uint32_t *)&control[0]) :: "r0", "memory");
+        __asm volatile("vmov.f32 s0, #1.0\\n svc #0\\n mrs %0, control"
+                       : "=r"(*(uint32_t *)&control[1]) :: "s0", "memory");
+        return 0;
+    }
+    """
+    machine = boot(source)
+    finish(machine)
+    assert words(machine, "stacked", 2) == [0, 1]
+    assert [c & 12 for c in words(machine, "control", 2)] == [0, 12]

@@ -14,6 +14,8 @@
 #define CONTROL_SPSEL 2u
 #define CONTROL_FP 0xCu /* FPCA and, since all runs in secure state, SFPA */
 #define CONTROL_FPCA 4u
+#define CONTROL_SFPA 8u
+#define FRAME_SFPA (1u << 20) /* of the stacked xPSR */
 #define FPCCR_ASPEN (1u << 31)
 #define RETURN_THREAD (1u << 3)
 #define RETURN_BASIC (1u << 4) /* no floating-point frame */
@@ -155,7 +157,8 @@ void exception_enter(struct machine *m, uint32_t number, uint32_t return_address
     bool floating = (control & CONTROL_FPCA) != 0 && (m->fpccr & FPCCR_ASPEN) != 0;
     uint32_t *sp = on_psp ? &psp : &msp;
 
-    xpsr &= ~XPSR_ALIGNED;
+    xpsr &= ~(XPSR_ALIGNED | FRAME_SFPA);
+    xpsr |= (control & CONTROL_SFPA) != 0 ? FRAME_SFPA : 0;
     if ((*sp & 4u) != 0) {
         *sp -= 4;
         xpsr |= XPSR_ALIGNED;
@@ -236,10 +239,10 @@ static bool unstack(struct machine *m, uint32_t exc_return) {
         machine_set_register(m, UC_ARM_REG_FPSCR, frame[24]);
     }
     uint32_t control = machine_register(m, UC_ARM_REG_CONTROL) & ~(CONTROL_SPSEL | CONTROL_FP);
-    machine_set_register(m, UC_ARM_REG_XPSR, frame[7] & ~XPSR_ALIGNED);
+    machine_set_register(m, UC_ARM_REG_XPSR, frame[7] & ~(XPSR_ALIGNED | FRAME_SFPA));
     machine_set_register(m, UC_ARM_REG_CONTROL,
                          control | (thread && (exc_return & RETURN_PSP) != 0 ? CONTROL_SPSEL : 0) |
-                             (floating ? CONTROL_FP : 0));
+                             (floating ? CONTROL_FPCA : 0) | ((frame[7] & FRAME_SFPA) != 0 ? CONTROL_SFPA : 0));
     machine_set_register(m, UC_ARM_REG_MSP, msp);
     machine_set_register(m, UC_ARM_REG_PSP, psp);
     machine_set_register(m, UC_ARM_REG_LR, frame[5]);
