@@ -751,6 +751,46 @@ def test_two_machines_agree_to_the_cycle(boot):
     assert run() == run()
 
 
+def test_both_faults_are_told_where_the_second_is_made_by_the_firsts_exception(boot):
+    source = """
+    void bus_fault(void) { for (;;) WFI(); }
+    void culprit(void) { __asm volatile("mov r0, #0x70000000\\n mov sp, r0\\n str r0, [sp, #-8]"); }
+    int main(void) { REG(0xE000ED24) = 1 << 17; culprit(); return 0; }
+    """
+    with pytest.raises(SimulatorFault) as caught:
+        finish(boot(source))
+    first, second = str(caught.value).split("; then ")
+    assert "write to 0x6ffffff8, where there is no memory" in first
+    assert second.startswith("no memory for the frame of exception 5 at sp=0x6fffffe0")
+    assert (caught.value.report.cfsr, caught.value.function) == (1 << 9 | 1 << 15 | 1 << 12, "culprit")
+
+
+def test_a_fault_of_an_interrupt_that_comes_between_two_runs_is_told_at_once(boot):
+    source = """
+    void irq26(void) { }
+    void hard_fault(void) { for (;;) WFI(); }
+    int main(void) {
+        SET(0x40008064) = 1 << 26;
+        REG(0x4003C064) = 1 << 8;
+        REG(0x4003C400) = 1 << 8; REG(0x4003C408) = 2 << 8;
+        REG(0x4003C410) = 1 << 2; REG(0x4003C424) = 1 << 2;
+        enable_irq(26);
+        __asm volatile("mov r0, sp\\n subs r0, #8\\n msr msplim, r0" ::: "r0");
+        done = 1;
+        for (;;) { done++; }
+    }
+    """
+    machine = boot(source)
+    machine.run(0.001)
+    counted = words(machine, "done", 1)[0]
+    assert counted > 1
+    machine.drive_pin("B", 2, True)
+    with pytest.raises(SimulatorFault, match="stack overflow entering exception 42") as caught:
+        machine.run(0.001)
+    assert caught.value.function == "main"
+    assert words(machine, "done", 1)[0] - counted < 5
+
+
 def test_the_stacked_status_says_whether_the_fpu_holds_something(boot):
     source = """
     volatile uint32_t stacked[2], n, control[2];

@@ -3,7 +3,6 @@
  * Floating-point state is stacked at entry, not lazily: the frame is the same, and no more time is
  * counted than the lazy scheme takes while handlers do not use the FPU. */
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "machine.h"
@@ -76,11 +75,13 @@ void irq_level(struct machine *m, int irq, bool high) {
 void exception_note(struct machine *m, uint32_t cfsr, uint32_t address, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(m->fault.text, sizeof m->fault.text, format, arguments);
+    machine_describe_fault(m, format, arguments);
     va_end(arguments);
-    m->fault.address = address;
-    m->fault.cfsr = cfsr;
-    m->entry_fault = true;
+    if (!m->faulting) {
+        m->fault.address = address;
+    }
+    m->fault.cfsr = cfsr | (m->faulting ? m->fault.cfsr : 0);
+    m->faulting = m->entry_fault = true;
 }
 
 static int group(const struct machine *m, int priority) {

@@ -133,13 +133,23 @@ void machine_fault(struct machine *m, uint32_t cfsr, uint32_t address, const cha
     machine_stop(m, STOP_FAULT);
 }
 
+void machine_describe_fault(struct machine *m, const char *format, va_list arguments) {
+    size_t at = 0;
+    if (m->faulting) {
+        at = strlen(m->fault.text);
+        at += (size_t)snprintf(m->fault.text + at, sizeof m->fault.text - at, "; then ");
+        at = at < sizeof m->fault.text ? at : sizeof m->fault.text;
+    }
+    vsnprintf(m->fault.text + at, sizeof m->fault.text - at, format, arguments);
+}
+
 void machine_error(struct machine *m, uint32_t address, const char *format, ...) {
     if (m->stop == STOP_ERROR) {
         return;
     }
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(m->fault.text, sizeof m->fault.text, format, arguments);
+    machine_describe_fault(m, format, arguments);
     va_end(arguments);
     m->fault.address = address;
     m->fault.cfsr = 0;

@@ -7,6 +7,8 @@
 #ifndef TOKAY_SIMULATOR_MACHINE_H
 #define TOKAY_SIMULATOR_MACHINE_H
 
+#include <stdarg.h>
+
 #include "../peripherals/registers.h"
 #include "simulator.h"
 #include "unicorn_api.h"
@@ -142,7 +144,7 @@ struct machine {
     uint64_t systick_next; /* ps */
 
     struct simulator_fault fault;
-    bool fault_new;
+    bool fault_new, faulting; /* faulting: on the way into the exception of `fault` */
     bool without_mvp; /* a part that has no accelerator */
     uint64_t crystal_hz;
     bool bus_error; /* of the present access of another master than the core */
@@ -159,6 +161,8 @@ void machine_set_core_clock(struct machine *m, uint64_t hz);
 void machine_advance_peripherals(struct machine *m);
 /* Stops the present instruction with a fault (CFSR bits), before it has taken effect. */
 void machine_fault(struct machine *m, uint32_t cfsr, uint32_t address, const char *what);
+/* What Python is to be told of a fault; of one that the exception for another one makes, behind that. */
+void machine_describe_fault(struct machine *m, const char *format, va_list arguments);
 /* Stops the run: the simulator does not know what the chip would do. */
 void machine_error(struct machine *m, uint32_t address, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

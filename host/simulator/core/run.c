@@ -165,6 +165,7 @@ static int after_stop(struct machine *m, enum stop stop, uint32_t pc) {
         m->fault.address = m->stop_address;
         m->fault.cfsr = m->stop_cfsr;
         note_fault(m, pc);
+        m->faulting = true;
         exception_fault(m, m->stop_cfsr, m->stop_address, pc);
         return m->stop == STOP_ERROR ? SIMULATOR_ERROR : SIMULATOR_FAULT;
     case STOP_ERROR:
@@ -195,12 +196,10 @@ static int run(struct machine *m) {
         }
         uint32_t pc = machine_register(m, UC_ARM_REG_PC);
         enum stop stop = m->stop;
-        if (stop == STOP_NONE) {
-            uint32_t number = exception_next(m, false);
-            if (number != 0) {
-                exception_enter(m, number, pc);
-                pc = machine_register(m, UC_ARM_REG_PC);
-            }
+        bool entering = stop == STOP_NONE && exception_next(m, false) != 0;
+        if (entering) {
+            stop = STOP_EXCEPTION;
+        } else if (stop == STOP_NONE) {
             if (m->flash_changed) {
                 m->flash_changed = false;
                 flush_code(m);
@@ -229,6 +228,7 @@ static int run(struct machine *m) {
         /* An SVC or a return has ended its block; in all other cases the core stands at the instruction. */
         uint32_t at = stop == STOP_SVC || stop == STOP_EXIT ? m->fallthrough - 2u : pc;
         int result = after_stop(m, stop, pc);
+        m->faulting = false;
         if (m->stop == STOP_ERROR && result < 0) {
             m->stop = STOP_NONE;
             m->entry_fault = false;
@@ -241,7 +241,7 @@ static int run(struct machine *m) {
             result = SIMULATOR_FAULT;
         }
         m->stop = STOP_NONE;
-        if (result < 0 && m->single) {
+        if (result < 0 && m->single && !entering) {
             result = SIMULATOR_LIMIT;
         }
         if (result >= 0) {
