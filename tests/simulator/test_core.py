@@ -256,6 +256,15 @@ def test_single_steps_count_what_they_run(build_image):
     assert state[0] == state[1]
 
 
+def test_a_step_after_a_run_is_one_instruction(build_image):
+    machine = Machine(build_image("int main(void) { for (uint32_t i = 0;;) { done = i++; done = i * i; } }"))
+    for _ in range(2):
+        machine.run(0.0001)
+        before = machine.instructions
+        assert [machine.debug_step() for _ in range(5)] == ["limit"] * 5
+        assert machine.instructions - before == 5
+
+
 def test_a_closed_machine_says_so(build_image):
     machine = Machine(build_image(_INSTRUCTIONS))
     machine.close()

@@ -751,6 +751,51 @@ def test_two_machines_agree_to_the_cycle(boot):
     assert run() == run()
 
 
+_FPU_OFF = """
+volatile uint32_t before, pc, cfsr;
+void fault_c(uint32_t *frame) { pc = frame[6]; cfsr = REG(0xE000ED28); done = 1; for (;;) WFI(); }
+__attribute__((naked)) void usage_fault(void) { __asm volatile("mov r0, sp\\n b fault_c"); }
+__attribute__((naked)) void culprit(void) {
+    __asm volatile("ldr r0, =before\\n ldr r1, [r0]\\n adds r1, #1\\n str r1, [r0]\\n INSTRUCTIONS\\n"
+                   "here: FLOATING\\n adds r1, #1\\n str r1, [r0]\\n bx lr\\n"
+                   ".global here\\n .type here, %function");
+}
+int main(void) {
+    REG(0xE000ED24) = 1 << 18;
+    REG(0xE000ED88) = 0; __asm volatile("dsb\\n isb");
+    culprit();
+    return 0;
+}
+"""
+
+
+@pytest.mark.parametrize("instructions", ["nop", "cmp r1, #0\\n it eq\\n vmoveq.f32 s1, #1.0"])
+@pytest.mark.parametrize("floating", ["vmov.f32 s0, #1.0", "ite eq\\n moveq r2, #1\\n vmovne.f32 s1, #1.0"])
+def test_a_floating_point_instruction_without_fpu_faults_where_it_stands(boot, instructions, floating):
+    machine = boot(_FPU_OFF.replace("INSTRUCTIONS", instructions).replace("FLOATING", floating))
+    with pytest.raises(SimulatorFault, match="CPACR") as caught:
+        finish(machine)
+    assert caught.value.pc == machine.symbol("here")
+    finish(machine)
+    assert words(machine, "before", 1) == [1], "what stands before it has run, once"
+    assert (words(machine, "pc", 1), words(machine, "cfsr", 1)) == ([caught.value.pc], [1 << 19])
+
+
+def test_the_fpu_may_be_switched_on_in_the_block_that_uses_it(boot):
+    source = """
+    volatile uint32_t result;
+    int main(void) {
+        REG(0xE000ED88) = 0; __asm volatile("dsb\\n isb");
+        __asm volatile("ldr r0, =0xE000ED88\\n mov r1, #0xF00000\\n str r1, [r0]\\n dsb\\n"
+                       "vmov.f32 s0, #2.0\\n vmov %0, s0" : "=r"(*(uint32_t *)&result) :: "r0", "r1", "s0");
+        return 0;
+    }
+    """
+    machine = boot(source)
+    finish(machine)
+    assert words(machine, "result", 1) == [0x40000000]
+
+
 def test_both_faults_are_told_where_the_second_is_made_by_the_firsts_exception(boot):
     source = """
     void bus_fault(void) { for (;;) WFI(); }

@@ -242,6 +242,58 @@ bool machine_bus_write(struct machine *m, uint32_t address, uint32_t bytes, uint
 
 /* ---- hooks ---- */
 
+static bool condition_passes(uint32_t xpsr, uint32_t condition) {
+    bool n = (xpsr >> 31) != 0, z = (xpsr >> 30 & 1u) != 0, c = (xpsr >> 29 & 1u) != 0, v = (xpsr >> 28 & 1u) != 0;
+    const bool passes[7] = {z, c, n, v, c && !z, n == v, !z && n == v};
+    return condition >= 14u || passes[condition >> 1] != ((condition & 1u) != 0);
+}
+
+/* Whether the first instruction needs the FPU; an IT instruction is stepped with its block, of which those
+ * count whose condition passes. */
+static bool needs_fpu(struct machine *m, const uint8_t *code, uint32_t bytes) {
+    uint32_t first = (uint32_t)(code[0] | code[1] << 8), state = 0xE8u, at = 0;
+    if ((first & 0xFF00u) == 0xBF00u && (first & 15u) != 0) {
+        state = first & 0xFFu;
+        at = 2;
+    }
+    uint32_t xpsr = machine_register(m, UC_ARM_REG_XPSR);
+    while ((state & 15u) != 0 && at + 2u <= bytes) {
+        uint32_t size = (code[at] | code[at + 1u] << 8) >= 0xE800 && at + 4u <= bytes ? 4u : 2u;
+        struct block one = {0};
+        cost_of_block(m, code + at, size, &one);
+        if ((one.flags & BLOCK_FPU) != 0 && condition_passes(xpsr, state >> 4)) {
+            return true;
+        }
+        at += size;
+        state = (state & 0xE0u) | (state << 1 & 0x1Fu);
+    }
+    return false;
+}
+
+/* A block with a floating-point instruction while CPACR keeps the FPU off: what stands before the
+ * instruction runs one by one. False if nothing may run now. */
+static bool may_run_without_fpu(struct machine *m, uint32_t address, uint32_t bytes) {
+    const uint8_t *code = machine_memory(m, address, bytes, false);
+    struct block block = {0};
+    if (code == NULL) {
+        return true;
+    }
+    cost_of_block(m, code, bytes, &block);
+    if ((block.flags & BLOCK_FPU) == 0) {
+        return true;
+    }
+    if (needs_fpu(m, code, bytes)) {
+        machine_fault(m, CFSR_NOCP, address, "floating-point instruction while CPACR keeps the FPU off");
+        return false;
+    }
+    if (!m->single && !m->towards_fpu) {
+        m->towards_fpu = true;
+        m->api.emu_stop(m->uc);
+        return false;
+    }
+    return true;
+}
+
 /* Off the fast path: time has reached something. False if the block must not run now. */
 static bool look_around(struct machine *m, uint32_t address, uint32_t bytes) {
     if (m->stop != STOP_NONE) {
@@ -272,16 +324,8 @@ static bool look_around(struct machine *m, uint32_t address, uint32_t bytes) {
             return false;
         }
     }
-    if (m->flags_slow) {
-        const uint8_t *code = machine_memory(m, address, bytes, false);
-        struct block block = {0};
-        if (code != NULL) {
-            cost_of_block(m, code, bytes, &block);
-            if ((block.flags & BLOCK_FPU) != 0) {
-                machine_fault(m, CFSR_NOCP, address, "floating-point instruction while CPACR keeps the FPU off");
-                return false;
-            }
-        }
+    if (m->flags_slow && !may_run_without_fpu(m, address, bytes)) {
+        return false;
     }
     machine_reschedule(m);
     return true;

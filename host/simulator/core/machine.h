@@ -116,6 +116,8 @@ struct machine {
     /* Core. */
     uint32_t flags_slow;   /* the FPU is off: look at every block */
     bool single;           /* a debugger steps: one instruction */
+    bool towards_fpu;      /* one instruction as well: this block has one that faults, further on */
+    bool counting;         /* the latest run of Unicorn counted instructions */
     enum stop stop;
     uint32_t stop_cfsr, stop_address;
     bool sleeping, event, reset_requested;

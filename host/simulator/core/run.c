@@ -206,13 +206,19 @@ static int run(struct machine *m) {
             }
             m->current = NULL;
             m->deadline = 0;
+            bool one = m->single || m->towards_fpu;
+            if (one && !m->counting) { /* what was translated for whole runs does not count */
+                flush_code(m);
+            }
+            m->counting = one;
             uint32_t thumb = (machine_register(m, UC_ARM_REG_XPSR) & XPSR_THUMB) >> XPSR_THUMB_BIT;
-            int error = m->api.emu_start(m->uc, pc | thumb, NO_END, 0, m->single ? 1 : 0);
+            int error = m->api.emu_start(m->uc, pc | thumb, NO_END, 0, one ? 1 : 0);
+            m->towards_fpu = m->towards_fpu && !one;
             uint32_t from = pc;
             pc = machine_register(m, UC_ARM_REG_PC);
             stop = m->stop;
             if (stop == STOP_NONE) {
-                if (m->single && pc > from && pc < m->fallthrough) { /* the block was counted whole */
+                if (one && pc > from && pc < m->fallthrough) { /* the block was counted whole */
                     give_back(m, pc);
                 }
                 if (error == 0 && m->current != NULL && (m->current->flags & BLOCK_WFI) != 0 &&
