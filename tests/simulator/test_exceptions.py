@@ -836,6 +836,23 @@ def test_a_fault_of_an_interrupt_that_comes_between_two_runs_is_told_at_once(boo
     assert words(machine, "done", 1)[0] - counted < 5
 
 
+def test_stack_pointers_have_no_bits_below_a_word(boot):
+    source = """
+    volatile uint32_t read[2], pushed[2];
+    int main(void) {
+        __asm volatile(
+            "ldr r0, =0x20008003\\n msr psp, r0\\n mrs r1, psp\\n mov r2, #2\\n msr control, r2\\n isb\\n"
+            "push {r0, r2}\\n pop {r0, r2}\\n ldr r0, =0x20008006\\n msr psp, r0\\n mov r2, sp\\n"
+            "mov r0, #0\\n msr control, r0\\n isb\\n ldr r0, =read\\n stm r0, {r1, r2}"
+            ::: "r0", "r1", "r2", "memory");
+        return 0;
+    }
+    """
+    machine = boot(source)
+    finish(machine)
+    assert words(machine, "read", 2) == [0x20008000, 0x20008004]
+
+
 def test_the_stacked_status_says_whether_the_fpu_holds_something(boot):
     source = """
     volatile uint32_t stacked[2], n, control[2];

@@ -170,7 +170,10 @@ static struct instruction decode_branch32(uint32_t h1, uint32_t h2) {
     } else { /* MRS, MSR */
         i.cycles = 2;
         i.reads = (h1 & 0xFFE0u) == 0xF380u ? bit(h1) : 0;
-        i.flags = i.reads != 0 && (h2 & 0xFFu) == 10u ? BLOCK_STACK_LIMIT : 0;
+        if (i.reads != 0) {
+            uint32_t to = h2 & 0xFFu;
+            i.flags = to == 10u ? BLOCK_STACK_LIMIT : to == 8u || to == 9u ? BLOCK_STACK_POINTER : 0;
+        }
     }
     return i;
 }

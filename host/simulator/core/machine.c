@@ -242,6 +242,14 @@ bool machine_bus_write(struct machine *m, uint32_t address, uint32_t bytes, uint
 
 /* ---- hooks ---- */
 
+void machine_align_stack_pointers(struct machine *m) {
+    if (m->stack_pointer_stale) {
+        m->stack_pointer_stale = false;
+        machine_set_register(m, UC_ARM_REG_MSP, machine_register(m, UC_ARM_REG_MSP) & ~3u);
+        machine_set_register(m, UC_ARM_REG_PSP, machine_register(m, UC_ARM_REG_PSP) & ~3u);
+    }
+}
+
 static bool condition_passes(uint32_t xpsr, uint32_t condition) {
     bool n = (xpsr >> 31) != 0, z = (xpsr >> 30 & 1u) != 0, c = (xpsr >> 29 & 1u) != 0, v = (xpsr >> 28 & 1u) != 0;
     const bool passes[7] = {z, c, n, v, c && !z, n == v, !z && n == v};
@@ -300,6 +308,7 @@ static bool look_around(struct machine *m, uint32_t address, uint32_t bytes) {
         m->api.emu_stop(m->uc);
         return false;
     }
+    machine_align_stack_pointers(m);
     machine_update_time(m);
     machine_advance_peripherals(m);
     if (m->stop != STOP_NONE) {
@@ -383,10 +392,15 @@ static void on_block(uc_engine *uc, uint64_t address64, uint32_t bytes, void *us
     m->fallthrough = address + bytes;
     m->taken = block->taken;
     m->current = block;
-    if ((block->flags & (BLOCK_SEV | BLOCK_STACK_LIMIT | BLOCK_EXCLUSIVE | BLOCK_FROM_FIXED)) != 0) {
+    if ((block->flags & (BLOCK_SEV | BLOCK_STACK_LIMIT | BLOCK_EXCLUSIVE | BLOCK_FROM_FIXED | BLOCK_STACK_POINTER)) !=
+        0) {
         m->event |= (block->flags & BLOCK_SEV) != 0;
         m->stack_limit_stale |= (block->flags & BLOCK_STACK_LIMIT) != 0;
         m->exclusive |= (block->flags & BLOCK_EXCLUSIVE) != 0;
+        if ((block->flags & BLOCK_STACK_POINTER) != 0) { /* MSR ends its block: the next one looks */
+            m->stack_pointer_stale = true;
+            m->deadline = 0;
+        }
         /* The chip rounds to nearest whatever FPSCR says, Unicorn does as it says. */
         if ((block->flags & BLOCK_FROM_FIXED) != 0 &&
             (machine_register(m, UC_ARM_REG_FPSCR) & FPSCR_RMODE) != 0) {

@@ -86,7 +86,7 @@ struct block {
     uint8_t flags;
 };
 enum { BLOCK_WFI = 1, BLOCK_WFE = 2, BLOCK_SEV = 4, BLOCK_FPU = 8, BLOCK_STACK_LIMIT = 16, BLOCK_EXCLUSIVE = 32,
-       BLOCK_FROM_FIXED = 64 };
+       BLOCK_FROM_FIXED = 64, BLOCK_STACK_POINTER = 128 };
 
 /* Why the emulation returned to the run loop. */
 enum stop {
@@ -118,6 +118,7 @@ struct machine {
     bool single;           /* a debugger steps: one instruction */
     bool towards_fpu;      /* one instruction as well: this block has one that faults, further on */
     bool counting;         /* the latest run of Unicorn counted instructions */
+    bool stack_pointer_stale; /* MSR wrote one, with bits that it does not have */
     enum stop stop;
     uint32_t stop_cfsr, stop_address;
     bool sleeping, event, reset_requested;
@@ -171,6 +172,8 @@ void machine_error(struct machine *m, uint32_t address, const char *format, ...)
 void machine_stop(struct machine *m, enum stop why);
 uint32_t machine_register(struct machine *m, int reg);
 void machine_set_register(struct machine *m, int reg, uint32_t value);
+/* Clears the bits of the stack pointers that they do not have and Unicorn keeps. */
+void machine_align_stack_pointers(struct machine *m);
 /* Forgets an exclusive load, as an exception does on its way in and out. */
 void machine_clear_exclusive(struct machine *m);
 /* MSPLIM of the core. */

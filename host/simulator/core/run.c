@@ -213,6 +213,7 @@ static int run(struct machine *m) {
             m->counting = one;
             uint32_t thumb = (machine_register(m, UC_ARM_REG_XPSR) & XPSR_THUMB) >> XPSR_THUMB_BIT;
             int error = m->api.emu_start(m->uc, pc | thumb, NO_END, 0, one ? 1 : 0);
+            machine_align_stack_pointers(m);
             m->towards_fpu = m->towards_fpu && !one;
             uint32_t from = pc;
             pc = machine_register(m, UC_ARM_REG_PC);
