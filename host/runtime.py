@@ -176,10 +176,12 @@ class Accelerator:
         """The last program that did not end well."""
         driver = self._driver.contents
         names = [name for bit, name in sorted(FLAGS.items()) if driver.fault_flags >> bit & 1 and bit >= 24]
+        where = f"layer {driver.fault_layer}, program {driver.fault_program}"
+        if not names:
+            return f"{where}: does not end"
         status = driver.fault_status
         return (
-            f"layer {driver.fault_layer}, program {driver.fault_program}: "
-            f"{', '.join(names) or 'did not end'} at instruction {status & 7}, array {status >> 8 & 7}, "
+            f"{where}: {', '.join(names)} at instruction {status & 7}, array {status >> 8 & 7}, "
             f"address 0x{driver.fault_address:08x}"
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -203,6 +204,43 @@ def test_what_cannot_be_counted():
     words[9] = 0x3000 | 9 | 1 << 16  # a reserved type
     with pytest.raises(TokayError, match="program 1 cannot be counted"):
         count([doubler(), words])
+
+
+def endless(moves: bool) -> np.ndarray:
+    """Two loops that start each other anew: the first comes by the second's end before it is through."""
+    words = doubler()
+    words[44:68] = 0
+    words[28:44] = 0
+    words[[28, 30, 32]] = 3, 1, 1  # one less than their iterations
+    begins, ends = [0, 0, 7, 0, 0, 5, 0, 0], [0, 0, 6, 0, 0, 0, 1, 2]
+    for i, (begin, end) in enumerate(zip(begins, ends, strict=True)):
+        words[46 + 3 * i] = sum((begin >> k & 1) << 2 * k | (end >> k & 1) << 2 * k + 1 for k in range(3))
+    if moves:
+        words[45] = 1 | 1 << 3 | 1 << 7  # instruction 0 loads from x and moves its index on
+        words[54] = 1 | 1 << 3 | 1 << 7  # and so does instruction 3
+    return words
+
+
+@pytest.mark.parametrize("moves", [False, True])
+def test_a_program_that_never_ends_is_refused_at_once(moves):
+    start = time.process_time()
+    with pytest.raises(TokayError, match="BUSERRFAULT"):  # of a program before it
+        run_program(doubler(address=0x30000000), np.zeros(64, np.uint8))
+    with pytest.raises(TokayError) as caught:
+        run_program(endless(moves), np.zeros(128, np.uint8), RAM)
+    assert str(caught.value) == "MVP program 0: does not end"
+    with pytest.raises(TokayError, match="program 0 cannot be counted: it faults or does not end"):
+        count(endless(moves))
+    assert time.process_time() - start < 2
+
+
+def test_a_long_program_is_not_taken_for_one_that_never_ends():
+    p = Program("long")
+    x = p.array("x", RAM, Type.INT8, [(2, 1), (3, 2), (5, 6)])
+    with p.loop(9), p.loop(1000), p.loop(1000):
+        p.instruction("DBL", z=2, a=1, load0=x.to(1, 0, 1, 2))
+    assert count(p.assemble()).instructions == 9_000_000
+    assert run_program(p.assemble(), np.zeros(64, np.uint8), RAM)[1].instructions == 9_000_000
 
 
 def test_flash_is_not_writable():

@@ -172,9 +172,11 @@ class Machine:
         return total
 
     def fault_text(self, counters: Counters) -> str:
-        status, address = self.read(0x024), self.read(0x028)
         names = [name for name in counters.flag_names if name.endswith("FAULT")]
-        return (f"{', '.join(names) or 'did not end'} at instruction {status & 7}, array {status >> 8 & 7}, "
+        if not names:
+            return "does not end"
+        status, address = self.read(0x024), self.read(0x028)
+        return (f"{', '.join(names)} at instruction {status & 7}, array {status >> 8 & 7}, "
                 f"address 0x{address:08x}")
 
     def read(self, offset: int) -> int:

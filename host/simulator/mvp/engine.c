@@ -8,6 +8,8 @@
 #include "timing.h"
 
 enum { BASE_UINT8 = 0, BASE_INT8 = 1, BASE_BINARY16 = 2 };
+/* Instructions after which a walk is first watched for coming back to where it was. */
+#define FIRST_NOTE (1u << 21)
 enum { IMAGE_ALU = 0, IMAGE_ARRAY = 8, IMAGE_LOOP = 28, IMAGE_INSTRUCTION = 44 };
 
 typedef struct dimension {
@@ -425,6 +427,48 @@ static bool execute(engine_t *e, const instruction_t *in, bool hazard)
     return true;
 }
 
+/* Where a walk goes on: neither the data nor the time decides that. */
+typedef struct position {
+    uint32_t pc;
+    struct {
+        uint32_t count, begin;
+        bool active;
+    } loop[MVP_LOOPS];
+    uint32_t index[MVP_ARRAYS][MVP_DIMENSIONS];
+} position_t;
+
+static void note_position(const engine_t *e, position_t *position)
+{
+    position->pc = e->pc;
+    for (unsigned l = 0; l < MVP_LOOPS; l++) {
+        position->loop[l].count = e->loop[l].count;
+        position->loop[l].begin = e->loop[l].begin;
+        position->loop[l].active = e->loop[l].active;
+    }
+    for (unsigned a = 0; a < MVP_ARRAYS; a++)
+        for (unsigned d = 0; d < MVP_DIMENSIONS; d++)
+            position->index[a][d] = e->array[a].dimension[d].index;
+}
+
+/* The indices decide which addresses are reached, and so whether the walk ends in a fault: where nothing
+ * is read or written they do not matter. */
+static bool is_at(const engine_t *e, const position_t *position)
+{
+    if (e->pc != position->pc)
+        return false;
+    for (unsigned l = 0; l < MVP_LOOPS; l++) {
+        const loop_t *loop = &e->loop[l];
+        if (loop->count != position->loop[l].count || loop->begin != position->loop[l].begin ||
+            loop->active != position->loop[l].active)
+            return false;
+    }
+    for (unsigned a = 0; a < MVP_ARRAYS && e->mvp != NULL; a++)
+        for (unsigned d = 0; d < MVP_DIMENSIONS; d++)
+            if (e->array[a].dimension[d].index != position->index[a][d])
+                return false;
+    return true;
+}
+
 /* Whether the conditions that DEBUGEN names were met by an instruction that raised `flags`. */
 static bool at_breakpoint(uint32_t debug_enable, uint32_t flags)
 {
@@ -437,6 +481,8 @@ static bool at_breakpoint(uint32_t debug_enable, uint32_t flags)
 static engine_end_t walk(engine_t *e, uint64_t limit, uint32_t debug_enable, bool loop_faults_halt)
 {
     uint32_t raised = 0;
+    position_t earlier = {.pc = UINT32_MAX};
+    uint64_t next_note = FIRST_NOTE;
 
     timing_begin(&e->timing, e->timing.rule);
     for (uint64_t n = 0; n < limit; n++) {
@@ -468,6 +514,13 @@ static engine_end_t walk(engine_t *e, uint64_t limit, uint32_t debug_enable, boo
             e->flags = 0;
             if (stop)
                 break;
+        } else if (n >= FIRST_NOTE) {
+            if (is_at(e, &earlier))
+                break; /* where it was: it goes on for ever */
+            if (n == next_note) {
+                note_position(e, &earlier);
+                next_note *= 2;
+            }
         }
     }
     e->flags |= raised;

@@ -4,7 +4,9 @@
 
 #include "mvp.h"
 
-#define ENGINE_LIMIT 1000000000u /* instructions: a program that goes on longer pauses, no call hangs */
+/* Instructions: a program that goes on longer pauses, no call hangs. So does one that is found to be back
+ * where it was, which never ends. */
+#define ENGINE_LIMIT 1000000000u
 
 /* Why the engine stopped. */
 typedef enum { ENGINE_DONE, ENGINE_PAUSED, ENGINE_FAULT } engine_end_t;
