@@ -274,24 +274,68 @@ def test_dma_copies_memory_by_linked_descriptors(boot):
     assert machine.peripheral(0x40040034) == 4  # CHDONE
 
 
+def test_a_dma_request_while_the_channel_is_busy_waits_for_the_next_descriptor(boot):
+    source = """
+    uint32_t descriptor[2][4], pending; uint8_t from[16], to[4096];
+    int main(void) {
+        SET(0x40008064) = 3; REG(0x40040004) = 1;
+        for (int i = 0; i < 16; i++) from[i] = i + 1;
+        for (int i = 0; i < 2; i++) {
+            descriptor[i][0] = 7 << 4 | 1 << 21; descriptor[i][1] = (uint32_t)(from + 8 * i);
+            descriptor[i][2] = (uint32_t)(to + 8 * i); descriptor[i][3] = LINK;
+        }
+        descriptor[1][3] = 0;
+        REG(0x40040070) = (uint32_t)descriptor; REG(0x40040048) = 1;
+        REG(0x4004003C) = 1; REG(0x4004003C) = 1; pending = REG(0x40040044);
+        while (REG(0x40040034) != 1) { }
+        return 0;
+    }
+    """
+    for link, moved in (("0", 8), ("16 | 3", 16)):
+        machine = boot(source.replace("LINK", link))
+        finish(machine)
+        assert machine.read(machine.symbol("to"), 4096) == bytes([*range(1, moved + 1)]).ljust(4096, b"\0")
+        assert words(machine, "pending", 1) == [1]
+
+
+def test_dma_of_unaligned_units_is_reported(boot):
+    source = """
+    uint32_t descriptor[4], from[3], to[3];
+    int main(void) {
+        SET(0x40008064) = 3; REG(0x40040004) = 1;
+        descriptor[0] = 1 << 3 | 1 << 4 | 1 << 21 | 1 << 26;
+        descriptor[1] = (uint32_t)from + 2; descriptor[2] = (uint32_t)to + OFFSET;
+        REG(0x40040070 + 0x30) = (uint32_t)descriptor; REG(0x40040048) = 2;
+        while (REG(0x40040034) != 2) { }
+        return 0;
+    }
+    """
+    finish(boot(source.replace("OFFSET", "6")))
+    with pytest.raises(SimulatorError, match=r"LDMA channel 1 moves units of 2 bytes from .*: unaligned ones"):
+        finish(boot(source.replace("OFFSET", "1")))
+
+
 def test_dma_errors_are_flagged(boot):
     source = """
-    uint32_t descriptor[4], to; volatile uint32_t flags;
-    void irq21(void) { flags = REG(0x40040050); CLR(0x40040050) = flags; }
+    uint32_t descriptor[4], to; volatile uint32_t flags, failed;
+    void irq21(void) { failed = REG(0x4004000C) >> 8 & 31; flags = REG(0x40040050); CLR(0x40040050) = flags; }
     int main(void) {
         SET(0x40008064) = 3; REG(0x40040004) = 1;
         descriptor[0] = 1 << 3 | 1 << 21 | 2 << 26 | 1 << 20;
         descriptor[1] = SOURCE; descriptor[2] = (uint32_t)&to;
         SET(0x40040054) = 0x800000FF; enable_irq(21);
-        REG(0x40040070) = (uint32_t)descriptor; REG(0x40040048) = 1;
-        while (!flags) { }
+        for (int n = 3; n < 7; n += 3) {
+            flags = 0;
+            REG(0x40040070 + 0x30 * n) = (uint32_t)descriptor; REG(0x40040048) = 1 << n;
+            while (!flags) { }
+        }
         return 0;
     }
     """
     for address in ("0x70000000", "0x4B010048"):  # nothing there; a port whose clock is off
         machine = boot(source.replace("SOURCE", address))
         finish(machine)
-        assert words(machine, "flags", 1) == [1 << 31]
+        assert words(machine, "flags", 1) + words(machine, "failed", 1) == [1 << 31, 6]
 
 
 _SERIAL_DMA = """

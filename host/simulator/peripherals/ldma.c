@@ -20,6 +20,7 @@ enum { W_CFG, W_LOOP, W_CTRL, W_SRC, W_DST, W_LINK };
 #define LINK_RELATIVE 1u
 #define LINK_NEXT 2u
 #define IF_ERROR (1u << 31)
+#define STATUS_CHERROR (31u << 8) /* the number of the channel that failed last */
 #define CYCLES_PER_UNIT 3u
 #define SOURCE_USART0 4u
 #define SOURCE_EUSART0 15u
@@ -45,7 +46,7 @@ static void update_irq(struct machine *m) {
 
 static void bus_error(struct machine *m, uint32_t n) {
     REGISTER(m->ldma, IF) |= IF_ERROR;
-    REGISTER(m->ldma, STATUS) |= (1u << n) << 8;
+    REGISTER(m->ldma, STATUS) = (REGISTER(m->ldma, STATUS) & ~STATUS_CHERROR) | n << 8;
     REGISTER(m->ldma, CHSTATUS) &= ~(1u << n);
     update_irq(m);
 }
@@ -58,6 +59,12 @@ static bool move(struct machine *m, uint32_t n, uint32_t units) {
     uint32_t src_step = src_code == 3 ? 0 : bytes << src_code, dst_step = dst_code == 3 ? 0 : bytes << dst_code;
     src_step = (config >> 20 & 1u) != 0 ? 0u - src_step : src_step;
     dst_step = (config >> 21 & 1u) != 0 ? 0u - dst_step : dst_step;
+    if (((*word(m, n, W_SRC) | *word(m, n, W_DST)) & (bytes - 1u)) != 0) {
+        machine_error(m, m->ldma->base + CHANNEL(n, W_SRC),
+                      "LDMA channel %u moves units of %u bytes from 0x%08x to 0x%08x: unaligned ones are not modelled", n,
+                      bytes, *word(m, n, W_SRC), *word(m, n, W_DST));
+        return true;
+    }
     for (uint32_t i = 0; i < units; i++) {
         uint32_t value = 0;
         if (!machine_bus_read(m, *word(m, n, W_SRC), bytes, &value)) {
@@ -113,7 +120,8 @@ static void serve(struct machine *m, uint32_t n, uint32_t units, bool takes_time
         bus_error(m, n);
         return;
     }
-    *word(m, n, W_CTRL) = (*word(m, n, W_CTRL) & ~(0x7FFu << 4)) | ((left - units - 1u) & 0x7FFu) << 4;
+    uint32_t count = units < left ? left - units - 1u : 0;
+    *word(m, n, W_CTRL) = (*word(m, n, W_CTRL) & ~(0x7FFu << 4)) | count << 4;
     if (units < left) {
         return;
     }
@@ -124,7 +132,6 @@ static void serve(struct machine *m, uint32_t n, uint32_t units, bool takes_time
             m->ldma->next = s->done_ps[n];
         }
     } else {
-        *word(m, n, W_CTRL) &= ~(0x7FFu << 4);
         finish(m, n);
     }
 }
@@ -209,6 +216,17 @@ bool ldma_request(struct machine *m, uint32_t source, uint32_t signal) {
 
 /* ---- registers ---- */
 
+/* SWREQ: one that comes while the channel is busy waits for what comes after that. */
+static void request_by_software(struct machine *m, uint32_t n) {
+    struct ldma_state *s = m->ldma->state;
+    if (s->done_ps[n] != NEVER) {
+        REGISTER(m->ldma, REQPEND) |= 1u << n;
+        return;
+    }
+    REGISTER(m->ldma, REQPEND) &= ~(1u << n);
+    serve(m, n, block_units(*word(m, n, W_CTRL)), true);
+}
+
 static void advance(struct machine *m, struct peripheral *p) {
     struct ldma_state *s = p->state;
     /* What the microphone has sent by now is in memory before anybody looks at the channels. */
@@ -219,8 +237,10 @@ static void advance(struct machine *m, struct peripheral *p) {
             finished = true;
             s->done_ps[n] = NEVER;
             REGISTER(p, CHBUSY) &= ~(1u << n);
-            *word(m, n, W_CTRL) &= ~(0x7FFu << 4);
             finish(m, n);
+            if ((REGISTER(p, REQPEND) >> n & 1u) != 0 && enabled(m, n) && s->done_ps[n] == NEVER) {
+                request_by_software(m, n);
+            }
         }
     }
     if (finished) {
@@ -262,11 +282,12 @@ static void ldma_write(struct machine *m, struct peripheral *p, uint32_t offset,
     case SWREQ:
         for (uint32_t n = 0; n < CHANNELS; n++) {
             if ((written >> n & 1u) != 0 && enabled(m, n)) {
-                serve(m, n, block_units(*word(m, n, W_CTRL)), true);
+                request_by_software(m, n);
             }
         }
         break;
     case REQCLEAR:
+        REGISTER(p, REQPEND) &= ~written;
         break;
     case SYNCSWSET:
         REGISTER(p, SYNCSTATUS) |= written;
