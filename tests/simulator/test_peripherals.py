@@ -488,6 +488,74 @@ def test_timer_buffers_take_effect_at_the_overflow(boot):
     assert abs(at[1] - at[0] - 1000) < 10 and abs(at[2] - at[1] - 1000) < 10
 
 
+def test_a_timer_that_counts_down_compares_too(boot):
+    source = """
+    volatile uint32_t at[4], n, status;
+    void irq4(void) {
+        if (n < 4) at[n] = REG(0xE0001004);
+        n++; CLR(0x40048014) = REG(0x40048014);
+    }
+    int main(void) {
+        REG(0xE000EDFC) = 1 << 24; REG(0xE0001000) = 1;
+        SET(0x40008064) = 1 << 4;
+        REG(0x40008120) = 3; /* FSRCO */
+        REG(0x40048004) = 1; REG(0x40048060) = 2; REG(0x40048030) = 1;
+        REG(0x4004801C) = 1999; REG(0x40048024) = 1999; REG(0x40048068) = 500;
+        REG(0x40048018) = 1 << 4 | 2; enable_irq(4); /* match, underflow */
+        REG(0x4004800C) = 1; status = REG(0x40048010) & 3;
+        while (n < 4) { }
+        return 0;
+    }
+    """
+    machine = boot(source)
+    finish(machine)
+    at = words(machine, "at", 4)
+    assert all(abs(b - a - ticks) < 10 for a, b, ticks in zip(at, at[1:], (500, 1500, 500), strict=False)), at
+    assert words(machine, "status", 1) == [3], "running, downwards"
+
+
+def test_three_timers_have_16_bits(boot):
+    source = """
+    volatile uint32_t top[5];
+    int main(void) {
+        SET(0x40008064) = 31 << 4;
+        for (int i = 0; i < 5; i++) {
+            REG(0x40048030 + 0x4000 * i) = 1;
+            REG(0x4004801C + 0x4000 * i) = 0x12345678; top[i] = REG(0x4004801C + 0x4000 * i);
+        }
+        return 0;
+    }
+    """
+    machine = boot(source)
+    finish(machine)
+    assert words(machine, "top", 5) == [0x12345678] * 2 + [0x5678] * 3
+    with pytest.raises(SimulatorError, match="TIMER0: input capture is not modelled"):
+        finish(boot("int main(void) { SET(0x40008064) = 1 << 4; REG(0x40048060) = 1; return 0; }"))
+
+
+def test_the_real_time_counter_overflows_and_is_reset(boot):
+    source = """
+    volatile uint32_t flags, count, after;
+    void irq67(void) { flags = REG(0x400A8040); CLR(0x400A8040) = flags; count = REG(0x400A8018); }
+    static void *ram_vectors[92] __attribute__((aligned(512)));
+    int main(void) {
+        ram_vectors[16 + 67] = irq67; REG(0xE000ED08) = (uint32_t)ram_vectors;
+        SET(0x40008064) = 1 << 30;
+        REG(0x400A8004) = 1; REG(0x400A8018) = 0xFFFFFFF0; REG(0x400A8044) = 1; enable_irq(67);
+        REG(0x400A8010) = 1;
+        while (!flags) WFI();
+        REG(0x400A8008) = 1;
+        after = REG(0x400A8004) | REG(0x400A8014) | REG(0x400A8018) | REG(0x400A8044);
+        return 0;
+    }
+    """
+    machine = boot(source)
+    machine.run(15 / 32768)
+    assert words(machine, "flags", 1) == [0]
+    machine.run(4 / 32768)
+    assert [words(machine, name, 1)[0] for name in ("flags", "count", "after")] == [1, 0, 0]
+
+
 def test_pins_that_the_firmware_drives_interrupt_it_too(boot):
     source = """
     volatile uint32_t even;

@@ -7,9 +7,11 @@
 enum { CFG = 0x004, CMD = 0x00C, STATUS = 0x010, IF = 0x014, IEN = 0x018, TOP = 0x01C, TOPB = 0x020, CNT = 0x024,
        LOCK = 0x02C, EN = 0x030, CC = 0x060 };
 enum { IF_OF = 1, IF_UF = 2 };
+#define FIRST_OF_16_BITS 2u /* TIMER0 and TIMER1 have 32 */
 #define CC_CFG(n) (CC + 0x20u * (n))
 #define CC_OC(n) (CC + 0x20u * (n) + 8u)
 #define CC_OCB(n) (CC + 0x20u * (n) + 16u)
+#define STATUS_DIR 2u
 #define STATUS_TOPBV 4u
 #define STATUS_OCBV(n) (0x100u << (n))
 
@@ -51,6 +53,16 @@ static uint64_t ticks_to_wrap(const struct peripheral *p, bool down) {
     return down ? at % period(p) + 1u : period(p) - at % period(p);
 }
 
+/* Ticks until the counter is what channel n compares it with, NEVER if it does not. */
+static uint64_t ticks_to_match(const struct peripheral *p, uint32_t n, bool down) {
+    uint64_t compare = REGISTER(p, CC_OC(n)), at = REGISTER(p, CNT) % period(p);
+    if ((REGISTER(p, CC_CFG(n)) & 3u) < 2u || compare >= period(p)) {
+        return NEVER;
+    }
+    uint64_t ahead = (down ? at + period(p) - compare : compare + period(p) - at) % period(p);
+    return ahead != 0 ? ahead : period(p);
+}
+
 /* Moves the counter and raises what is passed on the way. */
 static void count_ticks(struct peripheral *p, uint64_t ticks) {
     struct timer_state *s = p->state;
@@ -58,11 +70,7 @@ static void count_ticks(struct peripheral *p, uint64_t ticks) {
     uint64_t position = total % period(p);
     bool wrapped = total >= period(p);
     for (uint32_t n = 0; n < 3; n++) {
-        uint64_t compare = REGISTER(p, CC_OC(n));
-        if ((REGISTER(p, CC_CFG(n)) & 3u) >= 2u && !s->down && compare < period(p)) {
-            uint64_t next = compare > from ? compare : compare + period(p);
-            REGISTER(p, IF) |= next <= total ? 16u << n : 0;
-        }
+        REGISTER(p, IF) |= ticks_to_match(p, n, s->down) <= ticks ? 16u << n : 0;
     }
     REGISTER(p, IF) |= wrapped ? (s->down ? IF_UF : IF_OF) : 0;
     REGISTER(p, CNT) = (uint32_t)(s->down ? period(p) - 1u - position : position);
@@ -110,12 +118,9 @@ static void plan(struct machine *m, struct peripheral *p) {
         return;
     }
     uint64_t at = REGISTER(p, CNT), ticks = s->down ? at + 1u : period(p) - at;
-    for (uint32_t n = 0; n < 3 && !s->down; n++) {
-        uint64_t compare = REGISTER(p, CC_OC(n));
-        if ((REGISTER(p, IEN) & (16u << n)) != 0 && (REGISTER(p, CC_CFG(n)) & 3u) >= 2u && compare < period(p)) {
-            uint64_t until = compare > at ? compare - at : compare + period(p) - at;
-            ticks = until < ticks ? until : ticks;
-        }
+    for (uint32_t n = 0; n < 3; n++) {
+        uint64_t until = (REGISTER(p, IEN) & (16u << n)) != 0 ? ticks_to_match(p, n, s->down) : NEVER;
+        ticks = until < ticks ? until : ticks;
     }
     p->next = clock_after(s->start_ps, ticks, s->hz);
 }
@@ -125,6 +130,7 @@ static void timer_advance(struct machine *m, struct peripheral *p) {
     count(m, p);
     s->hz = timer_hz(m, p);
     s->down = (REGISTER(p, CFG) & 3u) == 1u;
+    REGISTER(p, STATUS) = (REGISTER(p, STATUS) & ~STATUS_DIR) | (s->down ? STATUS_DIR : 0);
     plan(m, p);
 }
 
@@ -133,6 +139,15 @@ static void timer_write(struct machine *m, struct peripheral *p, uint32_t offset
         machine_error(m, p->base + offset, "%s: configuration written while it is enabled", p->name);
         return;
     }
+    bool counts = offset == TOP || offset == TOPB || offset == CNT;
+    for (uint32_t n = 0; n < 3; n++) {
+        counts |= offset == CC_OC(n) || offset == CC_OCB(n);
+        if (offset == CC_CFG(n) && (value & 3u) == 1u) {
+            machine_error(m, p->base + offset, "%s: input capture is not modelled", p->name);
+            return;
+        }
+    }
+    value &= counts && p->index >= FIRST_OF_16_BITS ? 0xFFFFu : UINT32_MAX;
     switch (offset) {
     case CFG:
         if ((value & 3u) > 1u || (value >> 8 & 3u) != 0) {
@@ -179,7 +194,7 @@ const struct peripheral_class timer_class = {timer_registers, NULL, timer_write,
 /* ---- SYSRTC0 ---- */
 
 enum { RTC_EN = 0x004, RTC_SWRST = 0x008, RTC_CMD = 0x010, RTC_STATUS = 0x014, RTC_CNT = 0x018, RTC_LOCK = 0x020,
-       RTC_IF = 0x040, RTC_IEN = 0x044, RTC_CTRL = 0x048, RTC_CMP0 = 0x04C };
+       RTC_IF = 0x040, RTC_IEN = 0x044, RTC_CTRL = 0x048, RTC_CMP0 = 0x04C, RTC_CMP1 = 0x050 };
 #define RTC_CLOCK 0x240u /* in the CMU */
 
 static uint64_t rtc_hz(struct machine *m) { return (REGISTER(m->cmu, RTC_CLOCK) & 3u) == 3u ? 1000u : 32768u; }
@@ -203,6 +218,9 @@ static void rtc_advance(struct machine *m, struct peripheral *p) {
     REGISTER(p, RTC_IF) |= to >> 32 != 0 ? 1u : 0;
     REGISTER(p, RTC_CNT) = (uint32_t)to;
     s->start_ps = ticks != 0 ? clock_after(s->start_ps, ticks, hz) : s->start_ps;
+    if ((REGISTER(p, RTC_IEN) & 1u) != 0) {
+        p->next = clock_after(s->start_ps, (1ull << 32) - REGISTER(p, RTC_CNT), hz);
+    }
     for (uint32_t n = 0; n < 2; n++) {
         if ((REGISTER(p, RTC_CTRL) >> n & 1u) != 0) {
             uint64_t ahead = (uint32_t)(REGISTER(p, RTC_CMP0 + 4u * n) - REGISTER(p, RTC_CNT));
@@ -223,7 +241,12 @@ static void rtc_write(struct machine *m, struct peripheral *p, uint32_t offset, 
         REGISTER(p, RTC_EN) = value & 1u;
         REGISTER(p, RTC_STATUS) &= (value & 1u) != 0 ? ~0u : ~1u;
         break;
-    case RTC_SWRST: case RTC_LOCK:
+    case RTC_SWRST:
+        for (uint32_t word = RTC_EN; (written & 1u) != 0 && word <= RTC_CMP1; word += 4u) {
+            REGISTER(p, word) = 0; /* what it is after a reset */
+        }
+        break;
+    case RTC_LOCK:
         break;
     default:
         REGISTER(p, offset) = value;
