@@ -556,6 +556,30 @@ def test_the_real_time_counter_overflows_and_is_reset(boot):
     assert [words(machine, name, 1)[0] for name in ("flags", "count", "after")] == [1, 0, 0]
 
 
+def test_wired_pins_have_the_level_that_all_agree_on(boot):
+    source = """
+    int main(void) {
+        SET(0x40008064) = 1 << 26;
+        REG(0x4003C094) = 8 << 16 | 10 << 20 | 6 << 24; /* PC4 and PC5 wired-and, PC6 wired-or */
+        REG(0x4003C0A0) = 1 << 4 | 1 << 5;
+        for (;;) { done = REG(0x4003C0A4) >> 4 & 7; }
+    }
+    """
+    machine = boot(source)
+
+    def levels() -> int:
+        machine.run(0.0001)
+        return words(machine, "done", 1)[0]
+
+    assert levels() == 3
+    machine.drive_pin("C", 4, False)
+    machine.drive_pin("C", 6, True)
+    assert levels() == 6
+    machine.drive_pin("C", 4, True)
+    machine.drive_pin("C", 6, False)
+    assert levels() == 3
+
+
 def test_pins_that_the_firmware_drives_interrupt_it_too(boot):
     source = """
     volatile uint32_t even;

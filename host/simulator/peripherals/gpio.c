@@ -7,7 +7,7 @@
 #define PORT(n) (0x030u + 0x30u * (n))
 #define PORTS 4u
 enum { EXTIPSELL = 0x400, EXTIPINSELL = 0x408, EXTIRISE = 0x410, EXTIFALL = 0x414, EXTI_IF = 0x420, EXTI_IEN = 0x424 };
-enum { MODE_INPUT = 1, MODE_PULL = 2, MODE_PUSHPULL = 4 };
+enum { MODE_INPUT = 1, MODE_PULL = 2, MODE_PUSHPULL = 4, MODE_WIRED_OR = 6, MODE_WIRED_AND = 8 };
 #define IRQ_ODD 25
 #define IRQ_EVEN 26
 
@@ -61,13 +61,18 @@ static uint32_t pin_level(struct machine *m, struct peripheral *p, uint32_t port
     if (mode == 0) {
         return 0;
     }
+    bool driven = (s->driven[port] >> pin & 1u) != 0;
+    uint32_t outside = s->level[port] >> pin & 1u;
+    if (mode >= MODE_WIRED_AND) { /* drives low only; high is what pulls it up, here or on the board */
+        return driven ? out & outside : out;
+    }
+    if (mode >= MODE_WIRED_OR) {
+        return driven ? out | outside : out;
+    }
     if (mode >= MODE_PUSHPULL) {
         return out;
     }
-    if ((s->driven[port] >> pin & 1u) != 0) {
-        return s->level[port] >> pin & 1u;
-    }
-    return mode >= MODE_PULL ? out : 0;
+    return driven ? outside : mode >= MODE_PULL ? out : 0;
 }
 
 static void update_irq(struct machine *m, struct peripheral *p) {
