@@ -108,6 +108,8 @@ def read_image(path: Path | str) -> Image:
             elf = ELFFile(stream)
             if elf["e_machine"] != "EM_ARM":
                 raise TokayError(f"{path}: not an image for Arm", hint="give the .elf that host.build wrote")
+            if elf["e_type"] != "ET_EXEC":
+                raise TokayError(f"{path}: not a linked program", hint="give the .elf that host.build wrote")
             segments = tuple(
                 Segment(s["p_paddr"], s["p_vaddr"], s.data(), s["p_memsz"])
                 for s in elf.iter_segments()

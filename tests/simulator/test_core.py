@@ -296,6 +296,13 @@ def test_bad_images_are_refused(tmp_path):
         Machine("/bin/true") if shutil.which("true") else None
 
 
+@pytest.mark.skipif(shutil.which("arm-none-eabi-gcc") is None, reason="arm-none-eabi-gcc is not installed")
+def test_an_object_file_is_no_image(tmp_path):
+    _assemble(tmp_path, "nop")
+    with pytest.raises(TokayError, match=r"code\.o: not a linked program"):
+        Machine(tmp_path / "code.o")
+
+
 def _assemble(tmp_path, text: str) -> bytes:
     source = tmp_path / "code.s"
     source.write_text(".syntax unified\n.cpu cortex-m33\n.fpu fpv5-sp-d16\n.thumb\n" + text + "\n")

@@ -311,7 +311,7 @@ def test_dma_of_unaligned_units_is_reported(boot):
     }
     """
     finish(boot(source.replace("OFFSET", "6")))
-    with pytest.raises(SimulatorError, match=r"LDMA channel 1 moves units of 2 bytes from .*: unaligned ones"):
+    with pytest.raises(SimulatorError, match=r"LDMA channel 1 moves units of 2 bytes .*: unaligned ones"):
         finish(boot(source.replace("OFFSET", "1")))
 
 
