@@ -751,6 +751,40 @@ def test_two_machines_agree_to_the_cycle(boot):
     assert run() == run()
 
 
+def test_the_parts_of_cfsr_are_cleared_apart(boot):
+    source = """
+    volatile uint32_t seen[4];
+    void bus_fault(void) {
+        seen[0] = REG(0xE000ED28);
+        *(volatile uint8_t *)0xE000ED28 = 0xFF; seen[1] = REG(0xE000ED28);
+        *(volatile uint16_t *)0xE000ED2A = 0xFFFF; seen[2] = REG(0xE000ED28);
+        *(volatile uint8_t *)0xE000ED29 = 0x02; seen[3] = REG(0xE000ED28);
+        done = 1; for (;;) WFI();
+    }
+    int main(void) { REG(0xE000ED24) = 1 << 17; return REG(0x70000000); }
+    """
+    machine = boot(source, stop_on_fault=False)
+    finish(machine)
+    assert words(machine, "seen", 4) == [0x8200, 0x8200, 0x8200, 0x8000]
+
+
+def test_software_triggers_no_interrupt_that_is_not_there(boot):
+    source = """
+    volatile uint32_t triggered;
+    void irq4(void) { triggered |= 1; }
+    void irq61(void) { triggered |= 2; }
+    int main(void) {
+        enable_irq(4); enable_irq(61);
+        REG(0xE000EF00) = 76 + 4; __asm volatile("dsb\\n isb");
+        REG(0xE000EF00) = 61; __asm volatile("dsb\\n isb");
+        return 0;
+    }
+    """
+    machine = boot(source)
+    finish(machine)
+    assert words(machine, "triggered", 1) == [2]
+
+
 _FPU_OFF = """
 volatile uint32_t before, pc, cfsr;
 void fault_c(uint32_t *frame) { pc = frame[6]; cfsr = REG(0xE000ED28); done = 1; for (;;) WFI(); }

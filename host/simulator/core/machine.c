@@ -13,6 +13,7 @@
 #define RETURN_ADDRESS 0x90000000u /* where functions that Python calls return to: nothing is there */
 #define SYSTEM_SPACE_BASE 0xE0000000u
 #define SYSTEM_SPACE_BYTES 0x00100000u
+#define CFSR_ADDRESS 0xE000ED28u
 /* Unicorn's pages. Its own choice for this core, 1 kB, makes address translation thrash and cuts most
  * direct jumps between blocks; 64 kB divides all memories here. */
 #define PAGE_BYTES 0x1000
@@ -448,9 +449,10 @@ static void on_system_write(uc_engine *uc, uint64_t offset, unsigned bytes, uint
     if (!may_access_system(m, address, "write to")) {
         return;
     }
-    if (bytes < 4) { /* byte and halfword writes exist for the priorities */
+    if (bytes < 4) { /* byte and halfword writes exist for the priorities and for the parts of CFSR */
         uint32_t shift = 8u * (address & 3u), mask = ((1u << (8u * bytes)) - 1u) << shift;
-        word = (system_space_read(m, address & ~3u) & ~mask) | ((word << shift) & mask);
+        uint32_t rest = (address & ~3u) == CFSR_ADDRESS ? 0 : system_space_read(m, address & ~3u) & ~mask;
+        word = rest | ((word << shift) & mask); /* what is written as 1 in CFSR is cleared */
     }
     system_space_write(m, address & ~3u, word);
     m->deadline = 0;

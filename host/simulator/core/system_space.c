@@ -377,7 +377,11 @@ void system_space_write(struct machine *m, uint32_t address, uint32_t value) {
         m->flags_slow = (value & CPACR_FPU) == 0;
         break;
     case 0xE000EDFCu: cycle_counter_control(m, value, m->dwt_ctrl); break;
-    case 0xE000EF00u: exception_pend(m, EXCEPTION_IRQ0 + (value & 0x1FFu) % (EXCEPTIONS - 16u)); break;
+    case 0xE000EF00u:
+        if ((value & 0x1FFu) < EXCEPTIONS - EXCEPTION_IRQ0) {
+            exception_pend(m, EXCEPTION_IRQ0 + (value & 0x1FFu));
+        }
+        break;
     case 0xE000EF34u: m->fpccr = value; break;
     case 0xE000EF38u: m->fpcar = value; break;
     case 0xE000EF3Cu:
