@@ -426,7 +426,11 @@ def test_a_copy_that_follows_a_transfer_to_a_serial_port_ends_by_itself(boot):
     [
         ("REG(0x40044004) = 2 << 16", r"LDMAXBAR: requests of source 2, signal 0, are not modelled"),
         ("REG(0x40044008) = 4 << 16 | 2", r"LDMAXBAR: requests of source 4, signal 2, are not modelled"),
-        ("REG(0x4B010008) = 2", "EUSART0: loop-back, .* are not modelled"),
+        ("REG(0x4B010008) = 2", "EUSART0: loop-back is not modelled"),
+        ("REG(0x4B010008) = 1 << 14", "EUSART0: an inverted line is not modelled"),
+        ("REG(0x4B010008) = 1 << 3", "EUSART0: multi-processor mode is not modelled"),
+        ("REG(0x4B01000C) = 2 << 4", "EUSART0: a timeout of the receiver is not modelled"),
+        ("REG(0x4B010024) = 0x50001", "EUSART0: a delay before each frame is not modelled"),
         ("REG(0x4B010014) = 0x1001", "EUSART0: other than 8 data bits are not modelled"),
     ],
 )

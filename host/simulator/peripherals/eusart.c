@@ -6,14 +6,31 @@
 
 #include "../core/machine.h"
 
-enum { EN = 0x004, CFG0 = 0x008, CFG1 = 0x00C, FRAMECFG = 0x014, CLKDIV = 0x030, CMD = 0x038, RXDATA = 0x03C,
-       RXDATAP = 0x040, TXDATA = 0x044, STATUS = 0x048, IF = 0x04C, IEN = 0x050, SYNCBUSY = 0x054 };
+enum { EN = 0x004, CFG0 = 0x008, CFG1 = 0x00C, FRAMECFG = 0x014, IRHFCFG = 0x01C, IRLFCFG = 0x020,
+       TIMINGCFG = 0x024, CLKDIV = 0x030, CMD = 0x038, RXDATA = 0x03C, RXDATAP = 0x040, TXDATA = 0x044,
+       STATUS = 0x048, IF = 0x04C, IEN = 0x050, SYNCBUSY = 0x054, DALICFG = 0x058 };
 enum { STATUS_RXENS = 1, STATUS_TXENS = 2, STATUS_TXC = 1 << 5, STATUS_TXFL = 1 << 6, STATUS_RXFL = 1 << 7,
        STATUS_RXFULL = 1 << 8, STATUS_RXIDLE = 1 << 12, STATUS_TXIDLE = 1 << 13 };
 enum { IF_TXC = 1, IF_TXFL = 1 << 1, IF_RXFL = 1 << 2, IF_RXFULL = 1 << 3, IF_RXOF = 1 << 4, IF_RXUF = 1 << 5,
        IF_TXOF = 1 << 6, IF_TXIDLE = 1 << 13 };
 #define IF_RX (IF_RXFL | IF_RXFULL | IF_RXOF | IF_RXUF | 0x700u | 1u << 25)
-#define CFG0_NOT_MODELLED (1u << 1 | 1u << 10 | 1u << 13 | 1u << 14 | 1u << 31)
+/* Settings that would have no effect here. */
+static const struct {
+    uint32_t offset, bits;
+    const char *name;
+} k_not_modelled[] = {
+    {CFG0, 1u << 1, "loop-back"},
+    {CFG0, 1u << 2, "collision detection"},
+    {CFG0, 1u << 3, "multi-processor mode"},
+    {CFG0, 1u << 10, "the most significant bit first"},
+    {CFG0, 3u << 13, "an inverted line"},
+    {CFG0, 1u << 31, "the automatic baud rate"},
+    {CFG1, 7u << 4, "a timeout of the receiver"},
+    {IRHFCFG, 1u, "IrDA"},
+    {IRLFCFG, 1u, "IrDA"},
+    {TIMINGCFG, 3u, "a delay before each frame"},
+    {DALICFG, 1u, "DALI"},
+};
 #define FIFO 16u
 #define ROUTE_RX 4u
 #define ROUTE_TX 16u
@@ -203,11 +220,15 @@ static void eusart_write(struct machine *m, struct peripheral *p, uint32_t offse
         machine_error(m, p->base + offset, "%s: the synchronous mode is not modelled", p->name);
         return;
     }
-    if ((offset == CFG0 && (value & CFG0_NOT_MODELLED) != 0) || (offset == FRAMECFG && (value & 15u) != 2u)) {
-        machine_error(m, p->base + offset, offset == CFG0
-                      ? "%s: loop-back, inverted lines, the most significant bit first and automatic baud rates are not modelled"
-                      : "%s: other than 8 data bits are not modelled", p->name);
+    if (offset == FRAMECFG && (value & 15u) != 2u) {
+        machine_error(m, p->base + offset, "%s: other than 8 data bits are not modelled", p->name);
         return;
+    }
+    for (size_t i = 0; i < sizeof k_not_modelled / sizeof k_not_modelled[0]; i++) {
+        if (offset == k_not_modelled[i].offset && (value & k_not_modelled[i].bits) != 0) {
+            machine_error(m, p->base + offset, "%s: %s is not modelled", p->name, k_not_modelled[i].name);
+            return;
+        }
     }
     switch (offset) {
     case CMD:
