@@ -36,6 +36,7 @@ _STOPS = ("limit", "limit", "fault", "stuck", "breakpoint")  # what debug_run sa
 _AUDIO_MODES = {"exact": 0, "hold": 1, "linear": 2}
 _PS = 10**12
 _LONGEST_S = 10**7  # picoseconds have 64 bits
+_UARTS, _PIN_PORTS = 2, "ABCD"
 _SLICE_S = 0.001  # how often run_until looks
 
 
@@ -107,6 +108,11 @@ class CallResult:
     @property
     def signed(self) -> int:
         return self.value - (1 << 32) if self.value & 0x80000000 else self.value
+
+
+def _check_uart(port: int) -> None:
+    if not 0 <= port < _UARTS:
+        raise TokayError(f"there is no EUSART{port}")
 
 
 class _Closed:
@@ -390,7 +396,8 @@ class Machine:
     # ---- the outside ----
 
     def uart_write(self, data: bytes, port: int = 0) -> int:
-        """Queues bytes for EUSART0; they arrive at its baud rate, once its receiver is on."""
+        """Queues bytes for EUSART0 (1: EUSART1); they arrive at its baud rate, once its receiver is on."""
+        _check_uart(port)
         return self._c.simulator_uart_give(self._handle, port, bytes(data), len(data))
 
     def uart_read(self, port: int = 0) -> bytes:
@@ -404,6 +411,7 @@ class Machine:
         return pending
 
     def _uart_fetch(self, port: int) -> None:
+        _check_uart(port)
         pending = self._uart.setdefault(port, [])
         size = 4096
         data, times = ctypes.create_string_buffer(size), (ctypes.c_uint64 * size)()
@@ -426,6 +434,8 @@ class Machine:
             raise TokayError(f"audio is {pcm.dtype} with {pcm.ndim} dimensions, not mono int16")
         if not 1 <= sample_rate <= 1_000_000:
             raise TokayError(f"audio cannot have a sample rate of {sample_rate} Hz")
+        if at is not None and not 0 <= at < _LONGEST_S:
+            raise TokayError(f"audio cannot begin at {at} s")
         at_ps = 0 if at is None else round(at * _PS)
         pointer = pcm.ctypes.data_as(ctypes.c_void_p)
         self._c.simulator_set_audio(self._handle, pointer, len(pcm), sample_rate, _AUDIO_MODES[mode], at_ps)
@@ -447,4 +457,6 @@ class Machine:
 
     def drive_pin(self, port: str, pin: int, level: bool) -> None:
         """Drives a pin from outside, such as a button: ``drive_pin("B", 2, False)``."""
-        self._c.simulator_pin_drive(self._handle, "ABCD".index(port), pin, int(level))
+        if len(port) != 1 or port not in _PIN_PORTS or not 0 <= pin < 16:
+            raise TokayError(f"there is no pin P{port}{pin}")
+        self._c.simulator_pin_drive(self._handle, _PIN_PORTS.index(port), pin, int(level))

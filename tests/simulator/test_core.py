@@ -281,6 +281,16 @@ def test_what_no_machine_can_do(build_image):
     for rate in (0, -8000):
         with pytest.raises(TokayError, match="sample rate"):
             machine.set_audio(np.zeros(8, np.int16), sample_rate=rate, mode="linear")
+    for begin in (-1.0, float("nan")):
+        with pytest.raises(TokayError, match="audio cannot begin at"):
+            machine.set_audio(np.zeros(8, np.int16), at=begin)
+    for use in (machine.uart_read, lambda port: machine.uart_write(b"x", port)):
+        assert not use(1) or machine.uart_read(1) == b""
+        with pytest.raises(TokayError, match="there is no EUSART2"):
+            use(2)
+    for port, pin in (("E", 0), ("A", 16), ("", 1)):
+        with pytest.raises(TokayError, match=f"there is no pin P{port}{pin}"):
+            machine.drive_pin(port, pin, True)
     with pytest.raises(TokayError, match="MVP timing 'fast'"):
         Machine(mvp_timing="fast")
 
