@@ -492,6 +492,29 @@ def test_timer_buffers_take_effect_at_the_overflow(boot):
     assert abs(at[1] - at[0] - 1000) < 10 and abs(at[2] - at[1] - 1000) < 10
 
 
+def test_a_running_timer_is_up_to_date_for_dma_and_debugger(boot):
+    source = """
+    uint32_t descriptor[4]; volatile uint32_t copied, before, after;
+    int main(void) {
+        SET(0x40008064) = 3 | 1 << 4; REG(0x40040004) = 1;
+        REG(0x40008120) = 3; REG(0x40048030) = 1; REG(0x4004801C) = 0xFFFFFFFF; REG(0x4004800C) = 1;
+        for (volatile int i = 0; i < 1000; i++) { }
+        descriptor[0] = 1 << 3 | 2 << 26; descriptor[1] = 0x40048024; descriptor[2] = (uint32_t)&copied;
+        before = REG(0x40048024);
+        REG(0x40040070) = (uint32_t)descriptor; REG(0x40040048) = 1;
+        after = REG(0x40048024);
+        return 0;
+    }
+    """
+    machine = boot(source)
+    finish(machine)
+    before, copied, after = (words(machine, name, 1)[0] for name in ("before", "copied", "after"))
+    assert 5000 < before < copied < after
+    first = machine.debug_read(0x40048024, 4)
+    machine.run(cycles=1000)
+    assert machine.debug_read(0x40048024, 4) == first + 1000
+
+
 def test_a_timer_that_counts_down_compares_too(boot):
     source = """
     volatile uint32_t at[4], n, status;

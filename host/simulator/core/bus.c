@@ -196,6 +196,29 @@ static struct peripheral *accessible(struct machine *m, uint32_t address, const 
     return p;
 }
 
+static void bring_up(struct machine *m, struct peripheral *p) {
+    if (p->class->advance != NULL) {
+        uint64_t next = p->next;
+        p->class->advance(m, p);
+        if (p->next != next) {
+            bus_changed(m, p);
+        }
+    }
+}
+
+/* Whether an access finds the peripheral as it is now. The DMA comes from within a port that is being brought
+ * up to now; what only counts can be for its accesses too. */
+static bool is_looked_at(const struct peripheral *p, bool core) {
+    return core || p->class == &timer_class || p->class == &sysrtc_class;
+}
+
+void bus_bring_up(struct machine *m, uint32_t address) {
+    struct peripheral *p = find(m, address);
+    if (p != NULL && is_clocked(m, p)) {
+        bring_up(m, p);
+    }
+}
+
 uint32_t bus_read(struct machine *m, uint32_t address, uint32_t bytes, bool core) {
     struct peripheral *p = accessible(m, address, "read", core);
     if (p == NULL) {
@@ -206,12 +229,8 @@ uint32_t bus_read(struct machine *m, uint32_t address, uint32_t bytes, bool core
         machine_update_time(m);
     }
     uint32_t offset = address & (p->class->registers != NULL ? 0xFFCu : 0x3FFCu);
-    if (core && p->class->advance != NULL) {
-        uint64_t next = p->next;
-        p->class->advance(m, p);
-        if (p->next != next) {
-            bus_changed(m, p);
-        }
+    if (is_looked_at(p, core)) {
+        bring_up(m, p);
     }
     uint32_t value = p->class->read != NULL ? p->class->read(m, p, offset) : REGISTER(p, offset);
     value >>= 8u * (address & 3u);
@@ -234,8 +253,8 @@ void bus_write(struct machine *m, uint32_t address, uint32_t bytes, uint32_t val
         m->cycles += WRITE_WAIT;
         machine_update_time(m);
     }
-    if (core && p->class->advance != NULL) {
-        p->class->advance(m, p);
+    if (is_looked_at(p, core)) {
+        bring_up(m, p);
     }
     if (p->class->registers == NULL) {
         p->class->write(m, p, address & 0x3FFCu, value, value);

@@ -26,6 +26,7 @@ bool simulator_debug_read(struct machine *m, uint32_t address, uint32_t bytes, u
         return true;
     }
     machine_advance_peripherals(m);
+    bus_bring_up(m, address);
     return answered(m, machine_bus_read(m, address, bytes, value));
 }
 
@@ -43,6 +44,7 @@ bool simulator_debug_write(struct machine *m, uint32_t address, uint32_t bytes, 
         return answered(m, true);
     }
     machine_advance_peripherals(m);
+    bus_bring_up(m, address);
     return answered(m, machine_bus_write(m, address, bytes, value));
 }
 

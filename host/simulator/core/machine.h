@@ -217,6 +217,8 @@ void bus_destroy(struct machine *m);
 void bus_reset(struct machine *m);
 uint32_t bus_read(struct machine *m, uint32_t address, uint32_t bytes, bool core);
 void bus_write(struct machine *m, uint32_t address, uint32_t bytes, uint32_t value, bool core);
+/* Brings the peripheral there up to now, for a master that is none of the chip's. */
+void bus_bring_up(struct machine *m, uint32_t address);
 void bus_changed(struct machine *m, struct peripheral *p); /* p->next has changed */
 
 /* Clocks (cmu.c) */
