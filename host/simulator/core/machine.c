@@ -303,8 +303,9 @@ static bool may_run_without_fpu(struct machine *m, uint32_t address, uint32_t by
     return true;
 }
 
-/* Off the fast path: time has reached something. False if the block must not run now. */
-static bool look_around(struct machine *m, uint32_t address, uint32_t bytes) {
+/* Off the fast path, and kept out of it so that it saves no registers for this: time has reached something.
+ * False if the block must not run now. */
+static __attribute__((noinline)) bool look_around(struct machine *m, uint32_t address, uint32_t bytes) {
     if (m->stop != STOP_NONE) {
         m->api.emu_stop(m->uc);
         return false;
@@ -349,8 +350,23 @@ static uint32_t hash_of(const uint8_t *code, uint32_t bytes) {
     return hash;
 }
 
+/* What instructions of the block that begins do beside what Unicorn does. */
+static __attribute__((noinline)) void note_flags(struct machine *m, uint32_t flags, uint32_t address) {
+    m->event |= (flags & BLOCK_SEV) != 0;
+    m->stack_limit_stale |= (flags & BLOCK_STACK_LIMIT) != 0;
+    m->exclusive |= (flags & BLOCK_EXCLUSIVE) != 0;
+    if ((flags & BLOCK_STACK_POINTER) != 0) { /* MSR ends its block: the next one looks */
+        m->stack_pointer_stale = true;
+        m->deadline = 0;
+    }
+    /* The chip rounds to nearest whatever FPSCR says, Unicorn does as it says. */
+    if ((flags & BLOCK_FROM_FIXED) != 0 && (machine_register(m, UC_ARM_REG_FPSCR) & FPSCR_RMODE) != 0) {
+        machine_error(m, address, "VCVT from fixed point while FPSCR.RMode is not 0 is not modelled");
+    }
+}
+
 /* Finds the costs of code outside flash, where it may have changed. */
-static struct block *block_in_ram(struct machine *m, uint32_t address, uint32_t bytes) {
+static __attribute__((noinline)) struct block *block_in_ram(struct machine *m, uint32_t address, uint32_t bytes) {
     const uint8_t *code = machine_memory(m, address, bytes, false);
     if (code == NULL) {
         m->scratch = (struct block){.bytes = (uint16_t)bytes, .cycles = 1, .instructions = 1};
@@ -393,20 +409,8 @@ static void on_block(uc_engine *uc, uint64_t address64, uint32_t bytes, void *us
     m->fallthrough = address + bytes;
     m->taken = block->taken;
     m->current = block;
-    if ((block->flags & (BLOCK_SEV | BLOCK_STACK_LIMIT | BLOCK_EXCLUSIVE | BLOCK_FROM_FIXED | BLOCK_STACK_POINTER)) !=
-        0) {
-        m->event |= (block->flags & BLOCK_SEV) != 0;
-        m->stack_limit_stale |= (block->flags & BLOCK_STACK_LIMIT) != 0;
-        m->exclusive |= (block->flags & BLOCK_EXCLUSIVE) != 0;
-        if ((block->flags & BLOCK_STACK_POINTER) != 0) { /* MSR ends its block: the next one looks */
-            m->stack_pointer_stale = true;
-            m->deadline = 0;
-        }
-        /* The chip rounds to nearest whatever FPSCR says, Unicorn does as it says. */
-        if ((block->flags & BLOCK_FROM_FIXED) != 0 &&
-            (machine_register(m, UC_ARM_REG_FPSCR) & FPSCR_RMODE) != 0) {
-            machine_error(m, address, "VCVT from fixed point while FPSCR.RMode is not 0 is not modelled");
-        }
+    if ((block->flags & BLOCK_NOTED) != 0) {
+        note_flags(m, block->flags, address);
     }
 }
 

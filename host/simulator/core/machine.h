@@ -86,7 +86,8 @@ struct block {
     uint8_t flags;
 };
 enum { BLOCK_WFI = 1, BLOCK_WFE = 2, BLOCK_SEV = 4, BLOCK_FPU = 8, BLOCK_STACK_LIMIT = 16, BLOCK_EXCLUSIVE = 32,
-       BLOCK_FROM_FIXED = 64, BLOCK_STACK_POINTER = 128 };
+       BLOCK_FROM_FIXED = 64, BLOCK_STACK_POINTER = 128,
+       BLOCK_NOTED = BLOCK_SEV | BLOCK_STACK_LIMIT | BLOCK_EXCLUSIVE | BLOCK_FROM_FIXED | BLOCK_STACK_POINTER };
 
 /* Why the emulation returned to the run loop. */
 enum stop {
