@@ -252,7 +252,9 @@ def test_single_steps_count_what_they_run(build_image):
         before = stepping.instructions
         assert stepping.debug_step() == "limit"
         assert stepping.instructions - before <= 3, "an instruction, or an IT block as a whole"
-    state = [[m.instructions, m.cycles, *(m.register(i) for i in range(17))] for m in (running, stepping)]
+    counts = [(m.instructions, m.cycles, m.profile) for m in (running, stepping)]
+    assert counts[0] == counts[1]
+    state = [[m.register(i) for i in range(17)] for m in (running, stepping)]
     assert state[0] == state[1]
 
 

@@ -111,6 +111,7 @@ static void give_back(struct machine *m, uint32_t pc) {
         struct block rest = {0};
         cost_of_block(m, code, end - pc, &rest);
         m->cycles -= rest.cycles < m->cycles ? rest.cycles : 0;
+        m->current->total_cycles -= rest.cycles < m->current->total_cycles ? rest.cycles : 0;
         m->instructions -= rest.instructions < m->instructions ? rest.instructions : 0;
     }
     m->taken = 0;
