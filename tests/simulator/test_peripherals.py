@@ -541,6 +541,24 @@ def test_a_timer_that_counts_down_compares_too(boot):
     assert words(machine, "status", 1) == [3], "running, downwards"
 
 
+def test_a_timer_of_one_shot_matches_nothing_behind_its_end(boot):
+    source = """
+    volatile uint32_t seen[3];
+    int main(void) {
+        SET(0x40008064) = 1 << 4; REG(0x40008120) = 3;
+        REG(0x40048004) = 1 << 4; REG(0x40048060) = 2; REG(0x40048030) = 1;
+        REG(0x4004801C) = 20; REG(0x40048024) = 10; REG(0x40048068) = 5;
+        REG(0x4004800C) = 1;
+        __asm volatile("isb\\n .rept 200\\n nop\\n .endr\\n isb");
+        seen[0] = REG(0x40048014); seen[1] = REG(0x40048010); seen[2] = REG(0x40048024);
+        return 0;
+    }
+    """
+    machine = boot(source)
+    finish(machine)
+    assert words(machine, "seen", 3) == [1, 0, 0]
+
+
 def test_three_timers_have_16_bits(boot):
     source = """
     volatile uint32_t top[5];

@@ -7,6 +7,7 @@
 enum { CFG = 0x004, CMD = 0x00C, STATUS = 0x010, IF = 0x014, IEN = 0x018, TOP = 0x01C, TOPB = 0x020, CNT = 0x024,
        LOCK = 0x02C, EN = 0x030, CC = 0x060 };
 enum { IF_OF = 1, IF_UF = 2 };
+#define ONE_SHOT 16u /* in CFG */
 #define FIRST_OF_16_BITS 2u /* TIMER0 and TIMER1 have 32 */
 #define CC_CFG(n) (CC + 0x20u * (n))
 #define CC_OC(n) (CC + 0x20u * (n) + 8u)
@@ -77,7 +78,7 @@ static void count_ticks(struct peripheral *p, uint64_t ticks) {
     if (wrapped) {
         load_buffers(p);
     }
-    if (wrapped && (REGISTER(p, CFG) & 16u) != 0) { /* one shot */
+    if (wrapped && (REGISTER(p, CFG) & ONE_SHOT) != 0) { /* one shot */
         REGISTER(p, STATUS) &= ~1u;
         REGISTER(p, CNT) = s->down ? REGISTER(p, TOP) : 0;
     }
@@ -94,9 +95,10 @@ static void count(struct machine *m, struct peripheral *p) {
     if (ticks == 0) {
         return;
     }
-    uint64_t first = ticks_to_wrap(p, s->down); /* what is buffered counts from there on */
-    bool buffered = (REGISTER(p, STATUS) & (STATUS_TOPBV | STATUS_OCBV(0) | STATUS_OCBV(1) | STATUS_OCBV(2))) != 0;
-    if (buffered && ticks >= first) {
+    uint64_t first = ticks_to_wrap(p, s->down); /* what is buffered counts from there on, one shot ends */
+    bool changes = (REGISTER(p, STATUS) & (STATUS_TOPBV | STATUS_OCBV(0) | STATUS_OCBV(1) | STATUS_OCBV(2))) != 0 ||
+                   (REGISTER(p, CFG) & ONE_SHOT) != 0;
+    if (changes && ticks >= first) {
         count_ticks(p, first);
         REGISTER(p, CNT) = s->down ? REGISTER(p, TOP) : 0;
         if (running(p)) {
@@ -114,7 +116,7 @@ static void plan(struct machine *m, struct peripheral *p) {
     struct timer_state *s = p->state;
     (void)m;
     p->next = NEVER;
-    if (!running(p) || s->hz == 0 || (REGISTER(p, IEN) == 0 && (REGISTER(p, CFG) & 16u) == 0)) {
+    if (!running(p) || s->hz == 0 || (REGISTER(p, IEN) == 0 && (REGISTER(p, CFG) & ONE_SHOT) == 0)) {
         return;
     }
     uint64_t at = REGISTER(p, CNT), ticks = s->down ? at + 1u : period(p) - at;
