@@ -426,6 +426,9 @@ def test_a_copy_that_follows_a_transfer_to_a_serial_port_ends_by_itself(boot):
     [
         ("REG(0x40044004) = 2 << 16", r"LDMAXBAR: requests of source 2, signal 0, are not modelled"),
         ("REG(0x40044008) = 4 << 16 | 2", r"LDMAXBAR: requests of source 4, signal 2, are not modelled"),
+        ("REG(0x4003C300) = 0xA534; REG(0x4003C300) = 0", "GPIO: locking it is not modelled"),
+        ("REG(0x4004802C) = 0xCE80; REG(0x4004802C) = 0", "TIMER0: locking it is not modelled"),
+        ("REG(0x400A8020) = 0x4776; REG(0x400A8020) = 0", "SYSRTC0: locking it is not modelled"),
         ("REG(0x4B010008) = 2", "EUSART0: loop-back is not modelled"),
         ("REG(0x4B010008) = 1 << 14", "EUSART0: an inverted line is not modelled"),
         ("REG(0x4B010008) = 1 << 3", "EUSART0: multi-processor mode is not modelled"),
@@ -435,7 +438,7 @@ def test_a_copy_that_follows_a_transfer_to_a_serial_port_ends_by_itself(boot):
     ],
 )
 def test_settings_that_would_have_no_effect_are_reported(boot, write, message):
-    source = "int main(void) { SET(0x40008064) = 3; SET(0x40008068) = 1 << 22; %s; return 0; }"
+    source = "int main(void) { SET(0x40008064) = 0x44000013; SET(0x40008068) = 1 << 22; %s; return 0; }"
     with pytest.raises(SimulatorError, match=message):
         finish(boot(source % write))
 

@@ -6,8 +6,9 @@
 
 #define PORT(n) (0x030u + 0x30u * (n))
 #define PORTS 4u
-enum { EXTIPSELL = 0x400, EXTIPINSELL = 0x408, EXTIRISE = 0x410, EXTIFALL = 0x414, EXTI_IF = 0x420, EXTI_IEN = 0x424 };
+enum { LOCK = 0x300, EXTIPSELL = 0x400, EXTIPINSELL = 0x408, EXTIRISE = 0x410, EXTIFALL = 0x414, EXTI_IF = 0x420, EXTI_IEN = 0x424 };
 enum { MODE_INPUT = 1, MODE_PULL = 2, MODE_PUSHPULL = 4, MODE_WIRED_OR = 6, MODE_WIRED_AND = 8 };
+#define KEY 0xA534u
 #define IRQ_ODD 25
 #define IRQ_EVEN 26
 
@@ -123,6 +124,10 @@ static uint32_t gpio_read(struct machine *m, struct peripheral *p, uint32_t offs
 
 static void gpio_write(struct machine *m, struct peripheral *p, uint32_t offset, uint32_t value, uint32_t written) {
     (void)written;
+    if (offset == LOCK && value != KEY) {
+        machine_error(m, p->base + offset, "GPIO: locking it is not modelled");
+        return;
+    }
     bool of_port = offset >= PORT(0) && offset < PORT(PORTS);
     uint32_t port = of_port ? (offset - PORT(0)) / 0x30u : 0, before = of_port ? port_levels(m, p, port) : 0;
     REGISTER(p, offset) = value;

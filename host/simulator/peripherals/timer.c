@@ -7,6 +7,7 @@
 enum { CFG = 0x004, CMD = 0x00C, STATUS = 0x010, IF = 0x014, IEN = 0x018, TOP = 0x01C, TOPB = 0x020, CNT = 0x024,
        LOCK = 0x02C, EN = 0x030, CC = 0x060 };
 enum { IF_OF = 1, IF_UF = 2 };
+#define TIMER_KEY 0xCE80u
 #define ONE_SHOT 16u /* in CFG */
 #define FIRST_OF_16_BITS 2u /* TIMER0 and TIMER1 have 32 */
 #define CC_CFG(n) (CC + 0x20u * (n))
@@ -174,6 +175,9 @@ static void timer_write(struct machine *m, struct peripheral *p, uint32_t offset
         }
         break;
     case LOCK:
+        if (value != TIMER_KEY) {
+            machine_error(m, p->base + offset, "%s: locking it is not modelled", p->name);
+        }
         break;
     default:
         REGISTER(p, offset) = value;
@@ -197,6 +201,7 @@ const struct peripheral_class timer_class = {timer_registers, NULL, timer_write,
 
 enum { RTC_EN = 0x004, RTC_SWRST = 0x008, RTC_CMD = 0x010, RTC_STATUS = 0x014, RTC_CNT = 0x018, RTC_LOCK = 0x020,
        RTC_IF = 0x040, RTC_IEN = 0x044, RTC_CTRL = 0x048, RTC_CMP0 = 0x04C, RTC_CMP1 = 0x050 };
+#define RTC_KEY 0x4776u
 #define RTC_CLOCK 0x240u /* in the CMU */
 
 static uint64_t rtc_hz(struct machine *m) { return (REGISTER(m->cmu, RTC_CLOCK) & 3u) == 3u ? 1000u : 32768u; }
@@ -249,6 +254,9 @@ static void rtc_write(struct machine *m, struct peripheral *p, uint32_t offset, 
         }
         break;
     case RTC_LOCK:
+        if (value != RTC_KEY) {
+            machine_error(m, p->base + offset, "%s: locking it is not modelled", p->name);
+        }
         break;
     default:
         REGISTER(p, offset) = value;
