@@ -382,7 +382,7 @@ def test_ranges_are_not_taken_of_some_classes_only(
     dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """As of the folder of another dataset, which has all but one of the keywords."""
-    from host.training import convert, fit
+    from host.training import convert, network
 
     data, own, out = tmp_path / "data", tmp_path / "own.keras", tmp_path / "own.tflite"
     shutil.copytree(dataset, data)
