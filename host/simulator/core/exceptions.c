@@ -7,9 +7,7 @@
 
 #include "machine.h"
 
-#define XPSR_EXCEPTION 0x1FFu
 #define XPSR_ALIGNED (1u << 9)
-#define XPSR_IT ((3u << 25) | (0x3Fu << 10))
 #define CONTROL_SPSEL 2u
 #define CONTROL_FP 0xCu /* FPCA and, since all runs in secure state, SFPA */
 #define CONTROL_FPCA 4u

@@ -24,6 +24,9 @@
 #define PS_PER_S 1000000000000ull
 
 #define MPU_REGIONS 8u
+#define RETURN_ADDRESS 0x90000000u /* where functions that Python calls return to: nothing is there */
+#define XPSR_EXCEPTION 0x1FFu
+#define XPSR_IT ((3u << 25) | (0x3Fu << 10))
 #define XPSR_THUMB_BIT 24
 #define XPSR_THUMB (1u << XPSR_THUMB_BIT)
 #define EXCEPTIONS 92u /* 16 of the core and 76 interrupts */
@@ -157,7 +160,7 @@ struct machine {
     uint32_t resets;
 };
 
-/* machine.c: time and the run loop */
+/* machine.c: registers, time and memory */
 void machine_update_time(struct machine *m);
 void machine_reschedule(struct machine *m);
 uint64_t machine_ps_to_cycles(const struct machine *m, uint64_t ps); /* the first cycle not before */
@@ -177,6 +180,8 @@ void machine_set_register(struct machine *m, int reg, uint32_t value);
 void machine_align_stack_pointers(struct machine *m);
 /* Forgets an exclusive load, as an exception does on its way in and out. */
 void machine_clear_exclusive(struct machine *m);
+/* Whether the code that runs may reach the registers of the core. */
+bool machine_has_privileges(struct machine *m);
 /* MSPLIM of the core. */
 uint32_t machine_stack_limit(struct machine *m);
 /* MSPLIM and PSPLIM as after a reset. */
@@ -202,6 +207,9 @@ bool exception_fault(struct machine *m, uint32_t cfsr, uint32_t address, uint32_
 /* What Python is to be told of a fault on the way into or out of an exception, or of an SVC. */
 void exception_note(struct machine *m, uint32_t cfsr, uint32_t address, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+
+/* hooks.c: tells Unicorn what to call; its status, 0 if all went well. */
+int hooks_install(struct machine *m);
 
 /* system_space.c: 0xE0000000.. */
 void system_space_reset(struct machine *m);

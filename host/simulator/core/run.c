@@ -4,7 +4,6 @@
 
 #include "machine.h"
 
-#define RETURN_ADDRESS 0x90000000u
 #define NO_END 0xFFFFFFFEu
 
 /* The core as after a reset, with time running on. */
