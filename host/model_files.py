@@ -36,7 +36,7 @@ def resolve(model: str) -> Path:
     path = Path(model)
     if not path.is_file():
         name = model.partition(".")[0]
-        shipped = (MODELS / f"{name}.tflite").is_file()
+        shipped = "/" not in name and (MODELS / f"{name}.tflite").is_file()
         hint = f"the model in host/models is called {name}" if shipped else ""
         raise TokayError(f"{path}: no such model file", hint=hint)
     return path

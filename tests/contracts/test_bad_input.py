@@ -192,6 +192,8 @@ def test_what_stands_for_the_vendor_s_options_exists(capsys):
 
 def test_the_vendor_s_spellings_of_a_model_are_answered(refused, tmp_path: Path):
     assert "is called keyword_spotting_on_off)" in refused("host.summarize", f"{MODEL.stem}.mltk.zip")
+    shutil.copy(MODEL, tmp_path / "a.tflite")  # which is none of those in host/models
+    assert "is called" not in refused("host.summarize", tmp_path / "a.mltk.zip")
     archive = tmp_path / "a.mltk.zip"
     assert f"{archive} is no model specification" in refused("host.quantize", archive)
 
