@@ -545,6 +545,31 @@ def test_stack_limit_on_exception_entry(boot):
     assert words(machine, "interrupts", 1) == [1]
 
 
+def test_a_fault_on_waking_is_told_of_what_slept(boot):
+    source = """
+    volatile uint32_t seen;
+    __attribute__((naked)) void usage_fault(void) {
+        __asm volatile("movs r0, #0\\n msr msplim, r0\\n b usage_c");
+    }
+    void usage_c(void) { seen++; REG(0x60000000); for (;;) WFI(); }
+    void bus_fault(void) { done = 1; for (;;) WFI(); }
+    int main(void) {
+        REG(0xE000ED24) = 3 << 17; REG(0xE000ED18) = 0x40 << 16; REG(0xE000ED20) = 0x80u << 24;
+        uint32_t sp; __asm volatile("mov %0, sp" : "=r"(sp));
+        __asm volatile("msr msplim, %0" :: "r"(sp - 16));
+        REG(0xE000E014) = 999; REG(0xE000E018) = 0; REG(0xE000E010) = 3;
+        WFI();
+        return 0;
+    }
+    """
+    machine = boot(source)
+    with pytest.raises(SimulatorFault, match="stack overflow entering exception 15") as caught:
+        finish(machine)
+    assert (caught.value.function, words(machine, "seen", 1)) == ("main", [0])
+    with pytest.raises(SimulatorFault, match="read from 0x60000000"):
+        finish(machine)
+
+
 def test_a_reset_clears_the_stack_limits(boot):
     source = """
     volatile uint32_t msplim, psplim;
