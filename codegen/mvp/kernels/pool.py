@@ -24,7 +24,7 @@ from codegen.mvp.kernels.loops import largest_divisor
 EXACT_TAPS = 32  # sums of so many int8 are rounded to a multiple of 2 at most
 CENTRED_TAPS = 16  # sums of so many differences to a zero point are exact while they are below 2,048
 FEW_LINES = 16  # of a window; each line's part of an average is rounded
-LARGEST_DRIFT = 2.5  # what that may add up to at the very worst, in units of the output
+LARGEST_DRIFT = 2.5  # what that may add up to, in units of the output, of sums between offset and output
 MAX_PROGRAMS = 128  # more cost the processor more than pooling itself
 
 
@@ -217,7 +217,7 @@ def _program(layer: Pool, run: _Run, at: Placement) -> NDArray[np.uint32]:
 
 
 def _half_unit(largest: float) -> float:
-    """Half a unit in the last place of binary16 numbers up to one: how far a sum's rounding is off."""
+    """Half a unit in the last place of binary16 numbers up to ``largest``: a sum's error by rounding."""
     return 2.0 ** (math.ceil(math.log2(largest)) - 12)
 
 
