@@ -17,7 +17,8 @@ from host.errors import TokayError
 A = TypeVar("A", bound=Message)
 Value = bool | int | float | str | tuple[int, ...]
 _BEGIN_S = 2.0  # after which a profile that has not begun is asked for again
-_AGAIN_S = 0.5  # after which audio without an answer is sent again
+# After which audio without an answer is sent again; the longer one where a line takes that long to carry it.
+_AGAIN_S, _AGAIN_AT_MOST_S = 0.5, 1.2
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,7 @@ def inject_audio(
     if samples.dtype != np.int16 or samples.ndim != 1:
         raise TokayError(f"audio must be one channel of int16, not {samples.dtype} {list(samples.shape)}")
     room = m.InjectAudio.room("samples")
+    again_s = _AGAIN_S
     for at in range(0, max(1, samples.size), room):
         piece = samples[at : at + room]
         message = m.InjectAudio(
@@ -135,7 +137,9 @@ def inject_audio(
             samples=tuple(piece.tolist()),
         )
         # Samples that come twice are taken once, so a piece that was lost need not cost the whole time.
-        device.request(message, timeout_s=_AGAIN_S, retries=math.ceil(timeout_s / _AGAIN_S) - 1)
+        begun = device.transport.now()
+        device.request(message, timeout_s=again_s, retries=math.ceil(timeout_s / again_s) - 1)
+        again_s = min(max(_AGAIN_S, 2 * (device.transport.now() - begun)), _AGAIN_AT_MOST_S)
     return start + samples.size
 
 

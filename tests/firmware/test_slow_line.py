@@ -11,6 +11,7 @@ import pytest
 
 from codegen.parameters import read_parameters, write_parameters
 from host import board, image, listening, model_files
+from host.device import commands
 from host.device import messages as m
 from host.device.codec import Message
 from host.device.device import Device
@@ -56,6 +57,16 @@ def device(talkative: Path, slow: Path) -> Iterator[Device]:
 
 def test_a_host_connects_in_the_middle_of_too_many_lines(device: Device):
     assert device.connect().board == "slow"
+
+
+def test_audio_is_sent_once_though_the_line_takes_half_a_second_to_carry_it(device: Device):
+    device.connect()
+    device.request(m.SourceSet(source=m.Source.AUDIO), timeout_s=2.0)
+    device._wait(5.0)
+    samples, before = np.zeros(4800, np.int16), device.counters.sent
+    assert commands.inject_audio(device, samples) == 4800
+    pieces = -(-4800 // m.InjectAudio.room("samples"))
+    assert device.counters.sent - before <= pieces + 2
 
 
 def test_a_host_ends_more_events_than_the_line_carries(device: Device):
