@@ -91,6 +91,9 @@ def _from_json(path: Path, text: str) -> list[Spoken]:
 
 def _word(where: str, label: str, start_ms: float, end_ms: float) -> Spoken:
     if not (math.isfinite(start_ms) and math.isfinite(end_ms) and 0 <= start_ms < end_ms):
-        raise TokayError(f"{where}: {label!r} from {start_ms / 1000:g} to {end_ms / 1000:g} s", hint=_HINT)
+        span = f"from {start_ms / 1000:g} to {end_ms / 1000:g} s, which is no span of a recording"
+        raise TokayError(f"{where}: {label!r} {span}", hint=_HINT)
+    if any(0xD800 <= ord(sign) < 0xE000 for sign in label):  # JSON can name half of a pair
+        raise TokayError(f"{where}: {label!a} is no text: half of a surrogate pair", hint=_HINT)
     composed = unicodedata.normalize("NFC", label)  # as a specification has its classes
     return Spoken(composed, round(start_ms), round(end_ms) + _AROUND_MS, round(end_ms))

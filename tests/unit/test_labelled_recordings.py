@@ -52,6 +52,7 @@ def test_json_as_the_demonstration_has_it() -> None:
         ("1.0 2.0 on\n1.0 on\n", "labels.txt:2: '1.0 on' is no label"),
         ("one two on\n", "labels.txt:1: 'one two' are no times"),
         ("2.0 1.0 on\n", "labels.txt:1: 'on' from 2 to 1 s"),
+        ("2.0 2.0 on\n", "'on' from 2 to 2 s, which is no span"),
         ("\n-1 1.0 on\n", "labels.txt:2"),
         ("nan 1.0 on\n", "labels.txt:1"),
         ("0 inf on\n", "labels.txt:1"),
@@ -67,7 +68,8 @@ def test_bad_lines(tmp_path: Path, text: str, what: str) -> None:
     "text",
     ["{", "3", "{}", '{"keywords": 1}', '{"keywords": [{"word": "on"}]}',
      '[{"word": "on", "start_ms": "x", "end_ms": 3}]', '[{"word": "on", "start_ms": 5, "end_ms": 3}]',
-     '["on"]', f'[{{"word": "on", "start_ms": {"9" * 400}, "end_ms": 3}}]', "[" * 100_000],
+     '["on"]', r'[{"word": "\ud800", "start_ms": 0, "end_ms": 3}]',
+     f'[{{"word": "on", "start_ms": {"9" * 400}, "end_ms": 3}}]', "[" * 100_000],
 )  # fmt: skip
 def test_bad_json(tmp_path: Path, text: str) -> None:
     with pytest.raises(TokayError, match=r"labels\.json"):
