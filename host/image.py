@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import importlib.metadata
 import json
@@ -22,6 +21,7 @@ from typing import Any
 from host import board as boards
 from host import cli, model_files, model_layout, stack
 from host.errors import TokayError
+from host.lock import locked
 from host.places import PACKAGES, SOURCES, builds
 
 RAM_START, RAM_BYTES, FLASH_BYTES = 0x2000_0000, 256 * 1024, 1024 * 1024  # as in linker.ld
@@ -157,8 +157,7 @@ def alone_in(folder: Path) -> Iterator[None]:
     name = f"tokay-{os.getuid()}-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]}.lock"
     path = Path(tempfile.gettempdir()) / name
     while True:
-        with path.open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with locked(path) as lock:
             if not os.fstat(lock.fileno()).st_nlink:
                 continue  # removed by the command before: the next one would lock another file
             try:

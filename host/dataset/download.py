@@ -22,12 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from host.errors import TokayError
+from host.lock import locked
 from host.places import cache_folder
-
-try:
-    import fcntl
-except ImportError:  # Windows: two downloads at once are the user's to avoid
-    fcntl = None  # type: ignore[assignment]
 
 Progress = Callable[[int, int], None]
 
@@ -104,12 +100,11 @@ def _again(part: Path) -> str:
 
 @contextlib.contextmanager
 def _alone(path: Path, name: str) -> Iterator[None]:
-    with open(path, "w") as lock:
-        if fcntl:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise TokayError(f"another process is fetching {name} already") from error
+    try:
+        held = locked(path, wait=False)
+    except BlockingIOError as error:
+        raise TokayError(f"another process is fetching {name} already") from error
+    with held:
         yield
 
 

@@ -20,7 +20,7 @@ import sys
 import tempfile
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,12 +31,8 @@ import numpy as np
 from host.dataset.folder import Clip, Folder
 from host.dataset.reading import read_clip
 from host.errors import TokayError
+from host.lock import HELD, locked
 from host.places import cache_folder
-
-try:
-    import fcntl
-except ImportError:  # Windows: two processes then decode the same clips, and the last one's result stays
-    fcntl = None  # type: ignore[assignment]
 
 _FORMAT = 3  # part of the key: raise it when what is stored changes
 _BLOCK = 1 << 24
@@ -67,7 +63,7 @@ def load(folder: Folder, sample_rate_hz: int, clip_samples: int, cache: Path | N
         return _open(place, folder, key)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(place):
+        with locked(place.parent / f".{place.name}.lock"):  # a second process waits and finds it made
             if (store := _open_or_none(place, folder, key)) is not None:
                 return store
             _build(place, folder, sample_rate_hz, clip_samples)
@@ -132,15 +128,6 @@ def _file_digest(path: Path) -> bytes:
         raise TokayError(f"cannot read {path}: {error.strerror}") from error
 
 
-@contextlib.contextmanager
-def _alone(place: Path) -> Iterator[None]:
-    """One process at a time at this entry of the cache: the second waits and finds it made."""
-    with open(place.parent / f".{place.name}.lock", "w") as lock:
-        if fcntl:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def _open_or_none(place: Path, folder: Folder, key: str) -> Store | None:
     """What an earlier call left; None where there is nothing, or nothing that is whole."""
     if not place.exists():
@@ -155,7 +142,7 @@ def _open_or_none(place: Path, folder: Folder, key: str) -> Store | None:
 def _build(place: Path, folder: Folder, rate: int, samples: int) -> None:
     """Fills ``place`` whole or not at all: in a folder beside it that is renamed at the end."""
     prefix = f".building-{place.name}-"
-    if fcntl:  # what a killed process left; nobody else is at work here
+    if HELD:  # what a killed process left; nobody else is at work here
         for leftover in place.parent.glob(f"{prefix}*"):
             shutil.rmtree(leftover, ignore_errors=True)
     work = Path(tempfile.mkdtemp(dir=place.parent, prefix=prefix))

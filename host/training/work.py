@@ -23,14 +23,10 @@ from host import native, specification
 from host.cli import write_atomic
 from host.dataset import synthetic
 from host.errors import TokayError
+from host.lock import locked
 from host.places import cache_folder
 from host.specification import LoadedModel
 from host.training import examples, network
-
-try:
-    import fcntl
-except ImportError:  # Windows: two trainings of one model at once are the user's to avoid
-    fcntl = None  # type: ignore[assignment]
 
 # What reading a damaged state raises; RuntimeError where a wrong bit says that it is encrypted or compressed.
 _DAMAGE = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile)
@@ -66,17 +62,13 @@ class Work:
         self.folder = folder
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._lock = open(folder / "lock", "w")  # noqa: SIM115 (held until the training ends)
+            self._lock = locked(folder / "lock", wait=False)  # until the training ends
+        except BlockingIOError as error:
+            raise TokayError(f"{folder}: this model is being trained already") from error
         except OSError as error:
             raise TokayError(
                 f"cannot write the work folder {folder}: {error.strerror}", hint="--work names another place"
             ) from error
-        try:
-            if fcntl:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self._lock.close()
-            raise TokayError(f"{folder}: this model is being trained already") from error
         if fresh:  # only now that the state is no other training's
             self._clear()
 
