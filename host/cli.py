@@ -44,7 +44,8 @@ class _Parser(argparse.ArgumentParser):
 
 def parser(prog: str, description: str, *, json_output: bool = True) -> argparse.ArgumentParser:
     """A parser with the options that all commands take (``--json``, ``--verbose``)."""
-    p = _Parser(prog=f"python -m host.{prog}", description=description)
+    # Abbreviations would make of another tool's --model an option that only begins so.
+    p = _Parser(prog=f"python -m host.{prog}", description=description, allow_abbrev=False)
     if json_output:
         add_json(p)
     p.add_argument("-v", "--verbose", action="store_true", help="say more about what is done")

@@ -67,6 +67,7 @@ INSTEAD: dict[str, dict[tuple[str, ...], str]] = {
     "flash": {
         ("--device",): "use --part PART",
         ("--platform",): "use --board BOARD",
+        ("--model",): "give MODEL instead of IMAGE: it is built, then flashed",
         ("--serial_number",): "use --probe SERIAL",
     },
 }

@@ -190,6 +190,11 @@ def test_what_stands_for_the_vendor_s_options_exists(capsys):
                 assert text.split()[1].rstrip(",") in known, (command, text)
 
 
+def test_an_option_is_not_taken_for_one_that_begins_so(refused):
+    assert "--model: give MODEL instead" in refused("host.flash", MODEL, "--model", "x")  # no --model-only
+    assert "unrecognized arguments: --acc" in refused("host.profile", MODEL, "--acc", "mvp")
+
+
 def test_the_vendor_s_spellings_of_a_model_are_answered(refused, tmp_path: Path):
     assert "is called keyword_spotting_on_off)" in refused("host.summarize", f"{MODEL.stem}.mltk.zip")
     shutil.copy(MODEL, tmp_path / "a.tflite")  # which is none of those in host/models
