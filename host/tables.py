@@ -1,4 +1,4 @@
-"""Plain text tables for the terminal."""
+"""Plain text tables for the terminal, and how figures stand in them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ def text_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
         return "  ".join(parts).rstrip()
 
     return "\n".join([line(columns), line(["-" * w for w in widths]), *(line(row) for row in cells)])
+
+
+def percentage(share: float | None, digits: int = 1) -> str:
+    """A share of 1 in percent; "-" where it is not known."""
+    return "-" if share is None else f"{100 * share:.{digits}f} %"
 
 
 def _cell(value: object) -> str:

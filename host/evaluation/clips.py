@@ -39,7 +39,7 @@ def load(spec: Specification, store: Store, split: str, limit: int = 0) -> Clips
     recorded = examples.recorded(spec, store, split)
     if not len(recorded):
         raise TokayError(f"the {split} split has no clip of the model's classes", hint="try another")
-    clips = [store.clips[i] for i in store.select(split) if spec.class_of(store.clips[i].word) >= 0]
+    clips = [store.clips[i] for i in examples.of_a_class(spec, store, split)]
     total = len(clips)
     chosen = np.arange(total)
     if 0 < limit < total:

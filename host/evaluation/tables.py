@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from host.metrics.sweep import Limits
-from host.tables import text_table
+from host.tables import percentage, text_table
 
 _MOST_CONFUSED = 8
 
@@ -33,7 +33,7 @@ def _clips(result: Mapping[str, Any]) -> str:
     names, confusion = list(result["class_accuracy"]), np.array(result["confusion"])
     spans = result["intervals"]
     rows = [
-        (name, _percent(result["class_accuracy"][name]), _span(spans["class_accuracy"][name]), *row)
+        (name, percentage(result["class_accuracy"][name]), _span(spans["class_accuracy"][name]), *row)
         for name, row in zip(names, confusion.tolist(), strict=True)
     ]
     part = "" if result["samples"] == result["clips_in_split"] else f" of {result['clips_in_split']:,}"
@@ -45,8 +45,8 @@ def _clips(result: Mapping[str, Any]) -> str:
         equal = f"{s['equal_to_pc']} of {s['clips']} clips equal to the PC, bit for bit"
         lines.append(f"in the image, on the simulated {s['board']}: {equal}")
     lines += [
-        f"balanced accuracy {_percent(result['balanced_accuracy'])} ({_span(spans['balanced_accuracy'])}), "
-        f"accuracy {_percent(result['accuracy'])} ({_span(spans['accuracy'])}), 95 % intervals",
+        f"balanced accuracy {percentage(result['balanced_accuracy'])} ({_span(spans['balanced_accuracy'])}), "
+        f"accuracy {percentage(result['accuracy'])} ({_span(spans['accuracy'])}), 95 % intervals",
         text_table(("", "recall", "95 %", *names), rows),
     ]
     if "errors" in result:
@@ -55,7 +55,7 @@ def _clips(result: Mapping[str, Any]) -> str:
 
 
 def _curves(curves: Mapping[str, Any]) -> str:
-    rows = [(label, f"{c['auc']:.4f}", _percent(c["eer"])) for label, c in curves.items()]
+    rows = [(label, f"{c['auc']:.4f}", percentage(c["eer"])) for label, c in curves.items()]
     return text_table(("keyword", "area under ROC", "equal error rate"), rows) if rows else ""
 
 
@@ -66,9 +66,9 @@ def _gap(rows: Sequence[Mapping[str, Any]]) -> str:
         ("arithmetic", "balanced", "accuracy", *labels, same, "largest score change"),
         [
             (
-                row["arithmetic"], _percent(row["balanced_accuracy"], 2), _percent(row["accuracy"], 2),
-                *(_percent(row["class_accuracy"][label]) for label in labels),
-                _percent(row["same_decision"], 2), row["largest_score_difference"],
+                row["arithmetic"], percentage(row["balanced_accuracy"], 2), percentage(row["accuracy"], 2),
+                *(percentage(row["class_accuracy"][label]) for label in labels),
+                percentage(row["same_decision"], 2), row["largest_score_difference"],
             )
             for row in rows
         ],
@@ -142,10 +142,6 @@ def _suggested(suggested: Mapping[str, Any]) -> str:
 
 def _value(value: object) -> str:
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _percent(share: float | None, digits: int = 1) -> str:
-    return "-" if share is None else f"{100 * share:.{digits}f} %"
 
 
 def _span(interval: Sequence[float] | None) -> str:

@@ -10,6 +10,7 @@ from html import escape
 from typing import Any
 
 from host.report.svg import COLOURS, Axis, Plot, linear, matrix, percent
+from host.tables import percentage
 
 _DET_LOW, _DET_HIGH = 0.001, 0.6
 _DET_TICKS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6)
@@ -63,13 +64,13 @@ def _clips(result: Mapping[str, Any]) -> str:
     names, spans = list(result["class_accuracy"]), result["intervals"]
     rows = [
         (
-            label, _percent(result["class_accuracy"][label]), _span(spans["class_accuracy"][label]),
+            label, percentage(result["class_accuracy"][label]), _span(spans["class_accuracy"][label]),
             result["class_samples"][label],
         )
         for label in names
     ]  # fmt: skip
-    rows.append(("balanced", _percent(result["balanced_accuracy"]), _span(spans["balanced_accuracy"]), ""))
-    rows.append(("all clips", _percent(result["accuracy"]), _span(spans["accuracy"]), result["samples"]))
+    rows.append(("balanced", percentage(result["balanced_accuracy"]), _span(spans["balanced_accuracy"]), ""))
+    rows.append(("all clips", percentage(result["accuracy"]), _span(spans["accuracy"]), result["samples"]))
     note = ""
     if result["samples"] != result["clips_in_split"]:
         note = f"<p>{result['samples']} of the split's {result['clips_in_split']} clips.</p>"
@@ -97,7 +98,7 @@ def _curves(curves: Mapping[str, Any]) -> str:
     for (label, c), colour in zip(curves.items(), _colours(len(curves)), strict=True):
         roc.line(c["false_positive_rate"], c["true_positive_rate"], colour, label)
         det.line(c["false_positive_rate"], [1 - rate for rate in c["true_positive_rate"]], colour, label)
-        rows.append((label, f"{c['auc']:.4f}", _percent(c["eer"]), c["targets"], c["others"]))
+        rows.append((label, f"{c['auc']:.4f}", percentage(c["eer"]), c["targets"], c["others"]))
     table = _table(("keyword", "area under ROC", "equal error rate", "clips", "others"), rows)
     figures = [_figure(roc, "ROC by the class's score"), _figure(det, "DET, on normal deviates")]
     figures += [
@@ -119,9 +120,9 @@ def _gap(rows: Sequence[Mapping[str, Any]]) -> str:
     labels = list(rows[0]["class_accuracy"])
     cells = [
         (
-            row["arithmetic"], _percent(row["balanced_accuracy"], 2), _percent(row["accuracy"], 2),
-            *(_percent(row["class_accuracy"][label]) for label in labels),
-            _percent(row["same_decision"], 2),
+            row["arithmetic"], percentage(row["balanced_accuracy"], 2), percentage(row["accuracy"], 2),
+            *(percentage(row["class_accuracy"][label]) for label in labels),
+            percentage(row["same_decision"], 2),
         )
         for row in rows
     ]  # fmt: skip
@@ -167,7 +168,7 @@ def _stream_table(streams: Sequence[Mapping[str, Any]]) -> str:
         low, high = s["false_accepts_per_hour_interval"]
         rows.append(
             (
-                s["name"], f"{s['hours']:.2f}", s["false_rejects"], s["spoken"], _percent(s["miss_rate"]),
+                s["name"], f"{s['hours']:.2f}", s["false_rejects"], s["spoken"], percentage(s["miss_rate"]),
                 _span(s["miss_rate_interval"]) if s["spoken"] else "-", s["false_accepts"],
                 f"{s['false_accepts_per_hour']:.2f}", f"{low:.2f} to {'' if high is None else f'{high:.2f}'}",
                 s["repeats"], f"{s['delay_ms']['median']} ms" if s["delay_ms"] else "-",
@@ -282,10 +283,6 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
         "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows
     )
     return f"<table><tr>{head}</tr>{body}</table>"
-
-
-def _percent(share: float | None, digits: int = 1) -> str:
-    return "-" if share is None else f"{100 * share:.{digits}f} %"
 
 
 def _span(interval: Sequence[float] | None) -> str:

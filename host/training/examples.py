@@ -105,7 +105,7 @@ def word_names(spec: Specification, store: Store) -> tuple[str, ...]:
 def recorded(spec: Specification, store: Store, split: str) -> Examples:
     """The clips of a split as they are, in the store's order; clips of no class are left out."""
     names = word_names(spec, store)
-    clips = _clips(spec, store, _of_a_class(spec, store, split), names)
+    clips = _clips(spec, store, of_a_class(spec, store, split), names)
     return Examples(Frontend(spec.frontend).features_batch(clips.audio), clips.labels, clips.words, names)
 
 
@@ -134,7 +134,7 @@ def validation(spec: Specification, store: Store, seed: int) -> Examples:
     if spec.test_run:
         return plain
     names = plain.word_names
-    clips = _clips(spec, store, _of_a_class(spec, store, "validation"), names)
+    clips = _clips(spec, store, of_a_class(spec, store, "validation"), names)
     plan = _plan(spec, clips, {SILENCE: 3, UNKNOWN: 1}, 8)
     copies = _augmenter(spec, store, clips.audio).features(plan.jobs, (seed, 4))
     return Examples(
@@ -149,7 +149,8 @@ def _augmenter(spec: Specification, store: Store, audio: np.ndarray) -> Augmente
     return Augmenter(spec.augmentation, Frontend(spec.frontend), audio, store.background)
 
 
-def _of_a_class(spec: Specification, store: Store, split: str) -> list[int]:
+def of_a_class(spec: Specification, store: Store, split: str) -> list[int]:
+    """The places in the store of a split's clips that belong to a class, in its order."""
     return [i for i in store.select(split) if spec.class_of(store.clips[i].word) >= 0]
 
 
@@ -161,7 +162,7 @@ def _clips(spec: Specification, store: Store, chosen: Sequence[int], names: Sequ
 
 def _recorded_clips(spec: Specification, store: Store, names: Sequence[str]) -> _Clips:
     """The clips of the training split; a few of each class for a dry run."""
-    chosen = _of_a_class(spec, store, "training")
+    chosen = of_a_class(spec, store, "training")
     if spec.test_run:
         chosen = _few_of_each(chosen, [spec.class_of(store.clips[i].word) for i in chosen], 8)
     return _clips(spec, store, chosen, names)

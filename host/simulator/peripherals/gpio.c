@@ -19,7 +19,7 @@ static const struct register_info k_registers[] = {
     {"P_MODEH", 0x03C, 4, 0x30, false, 0, 0xFFFFFFFFu},
     {"P_DOUT", 0x040, 4, 0x30, false, 0, 0xFFFFu},
     {"P_DIN", 0x044, 4, 0x30, true, 0, 0xFFFFu},
-    {"LOCK", 0x300, 1, 0, false, 0xA534u, 0xFFFFu},
+    {"LOCK", 0x300, 1, 0, false, KEY, 0xFFFFu},
     {"GPIOLOCKSTATUS", 0x310, 1, 0, true, 0, 1},
     {"ABUSALLOC", 0x320, 1, 0, false, 0, 0x0F0F0F0Fu},
     {"BBUSALLOC", 0x324, 1, 0, false, 0, 0x0F0F0F0Fu},
