@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
-from host import cli, image, native, renode
+from host import cli, native, renode, toolchain
 from host.dataset.download import SPEECH_COMMANDS
 from host.device.serial_port import find_boards
 from host.errors import TokayError
@@ -59,8 +59,8 @@ def _library() -> str:
 
 
 def _compiler() -> str:
-    image.require_compiler()
-    return str(shutil.which(image.COMPILER))
+    toolchain.require_compiler()
+    return str(shutil.which(toolchain.COMPILER))
 
 
 def _tensorflow() -> str:

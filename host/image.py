@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import importlib.metadata
 import json
 import os
 import re
-import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -19,26 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from host import board as boards
-from host import cli, model_files, model_layout, stack
+from host import cli, model_files, model_layout, stack, toolchain
 from host.errors import TokayError
 from host.lock import locked
 from host.places import PACKAGES, SOURCES, builds
 
 RAM_START, RAM_BYTES, FLASH_BYTES = 0x2000_0000, 256 * 1024, 1024 * 1024  # as in linker.ld
-COMPILER = "arm-none-eabi-gcc"
-_LIBRARY = "nano.specs"
-# What says in a failed build's output why it failed, the clearest first.
-_REASONS = ("No space left on device", r"\berror\b:|: undefined reference|: not found$|CMake Error")
 _ALLOCATED = 2  # SHF_ALLOC
 _RECORD = "image.json"
-_COMPILED_BY = "compiler.txt"  # what _compiler said when the folder was begun
-_SPACE = 1 << 20  # a build that failed with less than this left failed for want of it
-# By these Conda, say, or a distribution's packager tells the PC's compiler what suits the PC; CMake and GCC
-# would take them for the board's compiler too.
-_OF_THE_PC = (
-    "CFLAGS", "CPPFLAGS", "ASMFLAGS", "LDFLAGS", "CPATH", "C_INCLUDE_PATH", "LIBRARY_PATH", "COMPILER_PATH",
-    "GCC_EXEC_PREFIX", "DEPENDENCIES_OUTPUT", "SUNPRO_DEPENDENCIES",
-)  # fmt: skip
 # CMake, Ninja or the linker take it for more than a name; the last are bytes that are no text.
 _NOT_IN_PATHS = re.compile(r'[;,%|"\[\]\\\n\udc80-\udcff]')
 # What images are made of and by, as files.
@@ -46,7 +31,7 @@ _INPUTS = (
     (SOURCES, "CMakeLists.txt"), (SOURCES, "firmware/**/*"), (PACKAGES, "codegen/**/*"),
     (PACKAGES, "host/compiled.py"), (PACKAGES, "host/generation.py"), (PACKAGES, "host/image.py"),
     (PACKAGES, "host/board.py"), (PACKAGES, "host/model_layout.py"), (PACKAGES, "host/stack.py"),
-    (PACKAGES, "host/summary.py"),
+    (PACKAGES, "host/summary.py"), (PACKAGES, "host/toolchain.py"),
     (PACKAGES, "host/simulator/mvp/__init__.py"), (PACKAGES, "host/simulator/mvp/timing.*"),
 )  # fmt: skip
 # The large variables, by what they are for.
@@ -115,7 +100,7 @@ def build(
         known = _known_image(folder, record, inputs)
         if known is not None and (not listens or known.summary is None or known.summary["listens"]):
             return known
-        require_compiler()
+        toolchain.require_compiler()
         try:
             if record is None:
                 (folder / "tokay.elf").unlink(missing_ok=True)  # Ninja would keep one that was damaged since
@@ -167,20 +152,6 @@ def alone_in(folder: Path) -> Iterator[None]:
             return
 
 
-def require_compiler() -> None:
-    """Raises TokayError where there is no compiler for the board, or none with the C library that the
-    toolchain file names."""
-    found, problem = shutil.which(COMPILER), None
-    if found is None:
-        problem = f"{COMPILER} is not installed"
-    elif _output(found, f"-print-file-name={_LIBRARY}").strip() == _LIBRARY:  # a path where there is one
-        problem = f"{found} has no {_LIBRARY}, of the C library newlib"
-    if problem:
-        raise TokayError(
-            problem, hint="Debian and Ubuntu: apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi"
-        )
-
-
 def _inputs(model: str | None, options: str) -> str:
     """A hash of everything that an image is made of, but for the compiler, which may be gone since."""
     digest = hashlib.sha256(options.encode())
@@ -199,27 +170,6 @@ def _version() -> str:
         return importlib.metadata.version("tokay")
     except importlib.metadata.PackageNotFoundError:
         return "development"
-
-
-def _compiler() -> str | None:
-    """Which compiler there is and of what version; None where there is none."""
-    found = shutil.which(COMPILER)
-    if found is None:
-        return None
-    return f"{os.path.realpath(found)}\n{_output(found, '--version')}"
-
-
-def _output(compiler: str, option: str) -> str:
-    """What the compiler says to an option."""
-    try:
-        return subprocess.run([compiler, option], capture_output=True, text=True, env=_environment()).stdout
-    except OSError as error:
-        raise TokayError(f"cannot run {compiler}: {error.strerror}") from error
-
-
-def _environment() -> dict[str, str]:
-    """The environment that the board's compiler runs in."""
-    return {name: value for name, value in os.environ.items() if name not in _OF_THE_PC}
 
 
 def _digests(elf: Path) -> dict[str, str]:
@@ -244,7 +194,7 @@ def _known_image(folder: Path, record: dict[str, Any] | None, inputs: str) -> Im
     try:
         if record is None or record["inputs"] != inputs:
             return None
-        if _compiler() not in (None, (folder / _COMPILED_BY).read_text(errors="replace")):
+        if not toolchain.made(folder):
             return None
         values = record["image"]
         bound = {k: tuple(v) if isinstance(v, list) else v for k, v in values["stack"].items()}
@@ -306,77 +256,16 @@ def cmake(
     verbose: bool,
     more: Sequence[str] = (),
 ) -> None:
-    """Runs CMake on firmware/image.cmake, with `more` definitions."""
-    _forget_other_build(folder)
-    configure = [
-        "cmake", "-S", str(SOURCES), "-B", str(folder), "-G", "Ninja",
-        f"-DCMAKE_TOOLCHAIN_FILE={SOURCES}/firmware/chips/{board.chip}/toolchain.cmake",
-        f"-DCMAKE_MAKE_PROGRAM={_tool('ninja')}",  # not that of an environment that is gone
-        "-DCMAKE_BUILD_TYPE=Release",
+    """Builds in `folder` what firmware/image.cmake describes, with `more` definitions."""
+    definitions = [
         f"-DTOKAY_BOARD_DIR={folder / 'board'}",
         f"-DTOKAY_CHIP={board.chip}",
         f"-DTOKAY_STACK_BYTES={board.stack_bytes}",
         f"-DTOKAY_MODEL_DIR={model_dir or ''}",
         f"-DTOKAY_ACCELERATOR={accelerator}",
         f"-DTOKAY_MODEL_LAYOUT={model_layout.layout()}",
-        *more,
-    ]  # fmt: skip
-    _run(configure, folder, verbose)
-    # Objects of sources that are gone would count for the stack.
-    _run(["ninja", "-C", str(folder), "-t", "cleandead"], folder, verbose)
-    _run(["cmake", "--build", str(folder)], folder, verbose)
-
-
-def _forget_other_build(folder: Path) -> None:
-    """Removes what CMake knows and made where the folder or the sources were moved, which it refuses, or
-    where the compiler is another one, which neither it nor Ninja notices."""
-    compiler, known = _compiler() or "", folder / _COMPILED_BY
-    places = {f"CMAKE_CACHEFILE_DIR:INTERNAL={folder}", f"CMAKE_HOME_DIRECTORY:INTERNAL={SOURCES}"}
-    cache = folder / "CMakeCache.txt"
-    try:
-        same = places <= set(cache.read_text(errors="replace").splitlines())
-        same = same and known.read_text(errors="replace") == compiler
-    except OSError:
-        same = False
-    if not same:
-        cache.unlink(missing_ok=True)
-        shutil.rmtree(folder / "CMakeFiles", ignore_errors=True)
-        cli.write_atomic(known, compiler)
-
-
-def _tool(name: str) -> str:
-    """A build tool: from the Python environment, else from PATH."""
-    beside = Path(sys.executable).parent / name
-    found = str(beside) if beside.is_file() else shutil.which(name)
-    if found is None:
-        raise TokayError(f"{name} is not installed", hint=f"pip install {name}")
-    return found
-
-
-def _run(command: list[str], folder: Path, verbose: bool) -> None:
-    """Runs a build tool for what is built in `folder`."""
-    command = [_tool(command[0]), *command[1:]]
-    path = os.environ.get("PATH", os.defpath)  # where shutil.which looks as well
-    environment = _environment()
-    environment["PATH"] = f"{Path(_tool('ninja')).parent}{os.pathsep}{path}"
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    if verbose:
-        print(done.stdout + done.stderr, end="", file=sys.stderr)  # stdout may be for --json -
-    if done.returncode != 0:
-        text = done.stdout + done.stderr
-        if overflow := re.search(r"region `(\w+)' overflowed by (\d+) bytes", text):
-            raise TokayError(
-                f"the image needs {int(overflow[2]):,} bytes more of {overflow[1]} than the chip has",
-                hint="host.summarize MODEL says what the network needs",
-            )
-        # CMake does not notice that its files are cut off.
-        if folder.is_dir() and shutil.disk_usage(folder).free < _SPACE:
-            raise TokayError(f"cannot build in {folder}: {os.strerror(errno.ENOSPC)}")
-        status = f"{command[0]} ended with status {done.returncode}"  # killed, say: it tells nothing then
-        output = text.strip().splitlines() or [status]
-        errors = [line.strip() for reason in _REASONS for line in output if re.search(reason, line)]
-        detail = (errors or output)[0 if errors else -1]
-        raise TokayError(f"the image did not build: {detail}", hint="--verbose shows the whole output")
+    ]
+    toolchain.build(folder, board.chip, [*definitions, *more], verbose)
 
 
 def _measure(

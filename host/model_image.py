@@ -9,7 +9,7 @@ from pathlib import Path
 from codegen.application import frontend_parameters
 from codegen.frontend import FrontendSettings
 from host import board as boards
-from host import generation, image, model_files, model_layout
+from host import generation, image, model_files, model_layout, toolchain
 from host.errors import TokayError
 
 
@@ -49,7 +49,7 @@ def build(
 ) -> ModelImage:
     """Compiles `model` and links it for every slot, in `output`."""
     board.require(accelerator)
-    image.require_compiler()
+    toolchain.require_compiler()
     name = model_files.read(model).name
     variant = accelerator + ("-flash" if accelerator == "mvp" and mvp_weights == "flash" else "")
     folder = image.build_folder(output, board, f"{name}-{variant}-model")

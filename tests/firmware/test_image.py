@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from host import board, build, cli, flash, image, model_files, places, stack
+from host import board, build, cli, flash, image, model_files, places, stack, toolchain
 from host.errors import TokayError
 from host.flashing import images
 from host.simulator.mvp import worst_cycles
@@ -150,7 +150,7 @@ def run_with_error(arguments, capsys) -> str:
 
 def test_missing_compiler(monkeypatch, capsys, tmp_path):
     which = shutil.which
-    monkeypatch.setattr(image.shutil, "which", lambda name: None if "arm-" in name else which(name))
+    monkeypatch.setattr(shutil, "which", lambda name: None if "arm-" in name else which(name))
     assert "apt-get install gcc-arm-none-eabi" in run_with_error([MODEL, "-o", str(tmp_path)], capsys)
 
 
@@ -296,11 +296,11 @@ def test_a_folder_that_is_a_file(tmp_path, capsys):
 
 @needs_compiler
 def test_build_tools_that_fail_without_a_word_or_for_want_of_space(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(image, "_tool", lambda name: "/bin/false")
+    monkeypatch.setattr(toolchain, "_tool", lambda name: "/bin/false")
     assert cli.run(build.main, ["--bringup", "-o", str(tmp_path / "image")]) == 2
     message = "error: the image did not build: /bin/false ended with status 1"
     assert capsys.readouterr().err.startswith(message)
-    monkeypatch.setattr(image.shutil, "disk_usage", lambda path: SimpleNamespace(free=0))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=0))
     assert cli.run(build.main, ["--bringup", "-o", str(tmp_path / "image")]) == 2
     message = f"error: cannot build in {tmp_path / 'image'}: No space left on device\n"
     assert capsys.readouterr().err == message
@@ -315,7 +315,7 @@ def test_the_reason_stands_in_the_line(reason, tmp_path, monkeypatch, capsys):
     output = f"CMake Warning:\nFAILED: tokay.elf\n  {reason}\nninja: build stopped: subcommand failed."
     script.write_text(f"#!/bin/sh\necho '{output}'\nexit 1\n")
     script.chmod(0o755)
-    monkeypatch.setattr(image, "_tool", lambda name: str(script))
+    monkeypatch.setattr(toolchain, "_tool", lambda name: str(script))
     assert cli.run(build.main, ["--bringup", "-o", str(tmp_path / "image")]) == 2
     assert capsys.readouterr().err.startswith(f"error: the image did not build: {reason} (")
 
@@ -325,7 +325,7 @@ def test_a_folder_that_is_removed_meanwhile(tmp_path, monkeypatch, capsys):
     folder, script = tmp_path / "image", tmp_path / "remove"
     script.write_text(f"#!/bin/sh\nrm -rf '{folder}'\nexit 1\n")
     script.chmod(0o755)
-    monkeypatch.setattr(image, "_tool", lambda name: str(script))
+    monkeypatch.setattr(toolchain, "_tool", lambda name: str(script))
     assert cli.run(build.main, ["--bringup", "-o", str(folder)]) == 2
     assert "did not build" in capsys.readouterr().err
 
