@@ -36,9 +36,7 @@ class Curve:
         """Where as many targets are missed as others are accepted, on the line between two points."""
         misses = 1 - np.array(self.true_positive_rate)
         difference = misses - np.array(self.false_positive_rate)  # falls from 1 to -1
-        after = int(np.argmax(difference <= 0))
-        if after == 0:
-            return float(misses[0])
+        after = int(np.argmax(difference <= 0))  # never the first point
         high, low = difference[after - 1], difference[after]
         share = high / (high - low)
         return float(misses[after - 1] + share * (misses[after] - misses[after - 1]))

@@ -92,7 +92,7 @@ class StreamResult:
             "repeats": self.repeats,
             "delay_ms": {
                 "median": delays[len(delays) // 2],
-                "p90": delays[min(len(delays) - 1, len(delays) * 9 // 10)],
+                "p90": delays[len(delays) * 9 // 10],
                 "maximum": delays[-1],
             }
             if delays

@@ -59,6 +59,19 @@ def test_keywords_only() -> None:
     assert sum(found["on"]["other_histogram"]) == 2
 
 
+def test_histograms_have_a_bin_for_every_eight_scores() -> None:
+    """Also where no score is high: a page draws the bins side by side."""
+    scores = np.array([[0, 0], [7, 0], [8, 0], [127, 0], [128, 0], [136, 0]], np.uint8)
+    found = curves.by_keyword(scores, np.array([0, 0, 0, 0, 0, 1]), ("on", "_unknown_"))["on"]
+    wanted = [0] * 32
+    for bin_of, count in ((0, 2), (1, 1), (15, 1), (16, 1)):
+        wanted[bin_of] = count
+    assert found["target_histogram"] == wanted
+    assert found["other_histogram"] == [0] * 17 + [1] + [0] * 14
+    highest = curves.by_keyword(np.array([[255], [247]], np.uint8), np.array([0, 1]), ("on",))["on"]
+    assert (highest["target_histogram"][31], highest["other_histogram"][30]) == (1, 1)
+
+
 def test_intervals_of_shares() -> None:
     # Wilson's own figures for 8 of 10 and 0 of 20, to four places.
     assert intervals.wilson(8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-4)

@@ -57,15 +57,34 @@ def test_two_words_close_together_are_two_words() -> None:
 
 
 def test_results_add_up() -> None:
-    one = figures([("on", 1800)], 3_600_000)
-    two = figures([("off", 100)], 1_800_000)
+    one = figures([("on", 1800), ("on", 1900)], 3_600_000)
+    two = figures([("off", 100), ("on", 8900), ("on", 9000), ("on", 9100)], 1_800_000)
     both = StreamResult() + one + two
-    assert (both.spoken, both.hits, both.false_accepts, both.hours) == (6, 1, 1, 1.5)
-    assert both.by_label == {"on": (4, 1, 0), "off": (2, 0, 1)}
+    assert (both.spoken, both.hits, both.false_accepts, both.hours) == (6, 2, 1, 1.5)
+    assert (both.false_rejects, both.repeats, both.delays_ms) == (4, 3, (-200, 300))
+    assert both.by_label == {"on": (4, 2, 0), "off": (2, 0, 1)}
     value = both.as_json()
-    assert value["miss_rate"] == 5 / 6 and value["delay_ms"]["median"] == -200
+    assert list(value["by_label"]) == ["off", "on"]
+    assert value["miss_rate"] == 4 / 6 and value["delay_ms"]["median"] == 300
     assert value["false_accepts_per_hour_interval"][0] < 1 / 1.5 < value["false_accepts_per_hour_interval"][1]
     assert StreamResult().as_json()["false_accepts_per_hour_interval"] == [0.0, None]
+
+
+def test_delays_are_told_by_rank_whatever_their_order() -> None:
+    delays = tuple(100 * k for k in (19, 3, 7, *range(8, 19), 0, 1, 2, 4, 5, 6))
+    assert StreamResult(delays_ms=delays).as_json()["delay_ms"] == {
+        "median": 1000, "p90": 1800, "maximum": 1900,
+    }  # fmt: skip
+    one = StreamResult(delays_ms=(70,)).as_json()["delay_ms"]
+    assert one == {"median": 70, "p90": 70, "maximum": 70}
+    assert StreamResult().as_json()["delay_ms"] is None
+
+
+def test_where_nothing_was_listened_to_no_rate_is_made_up() -> None:
+    nothing = StreamResult()
+    assert (nothing.miss_rate, nothing.false_accepts_per_hour) == (0.0, 0.0)
+    assert nothing.as_json()["miss_rate"] is None  # which is not "none was missed"
+    assert nothing.as_json()["miss_rate_interval"] == [0.0, 1.0]
 
 
 def test_composed_words_are_where_the_list_says() -> None:
