@@ -163,6 +163,27 @@ def test_each_keyword_gets_the_threshold_it_needs() -> None:
     assert min(p.keywords.false_rejects for p in found.points if sweep.within(p, Limits())) == 2
 
 
+def test_what_one_keyword_gains_lets_another_move_again() -> None:
+    """The false accept of "off" stands in the way of "on" until the threshold of "off" has moved."""
+    words = [("on", 3, 6, 200), ("on", 8, 6, 120), ("on", 13, 6, 120), ("off", 17, 6, 240)]
+    noise = [("OFF", 10, 6, 220), ("ON", 40, 6, 130)]
+    one_an_hour = 3600 / 60  # in a minute
+    found = sweep.suggest([scored(20, words)], [scored(60, noise)], DETECTOR, Limits(one_an_hour, 6.0))
+    on, off, _ = found.best.settings.thresholds
+    assert found.feasible and on < 120 and 220 <= off < 240
+    assert (found.best.keywords.false_rejects, found.best.background.false_accepts) == (0, 1)
+
+
+def test_windows_are_multiples_of_the_time_between_inferences_however_few_there_are() -> None:
+    short = dataclasses.replace(scored(1, [("on", 0.5, 2, 200)]), times_ms=np.array([70, 170]))
+    short = dataclasses.replace(short, scores=short.scores[:2])
+    found = sweep.suggest([short], [], DETECTOR)
+    assert {p.settings.average_window_ms for p in found.points} == {0, 100, 200, 300, 400, 500, 700, 1000}
+    shorter = dataclasses.replace(short, times_ms=short.times_ms[:1], scores=short.scores[:1])
+    with pytest.raises(TokayError, match="too short to hear anything"):
+        sweep.suggest([shorter], [], DETECTOR)
+
+
 def test_what_hears_nothing_is_not_written(tmp_path: Path) -> None:
     words, noise = [("on", 3, 6, 150)], [("ON", at, 30, 200) for at in range(5, 55, 5)]
     found = sweep.suggest([scored(20, words)], [scored(60, noise)], DETECTOR)
