@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from host.dataset import download, find, folder, store
+from host.dataset import download, examine, find, folder, store
 from host.errors import TokayError
 
 
@@ -114,6 +115,27 @@ def test_decoding(dataset: Path, tmp_path: Path) -> None:
     short = loaded.audio[names.index("on/dd_nohash_0.flac")]
     assert not np.any(short[:2000]) and not np.any(short[6000:]) and np.any(short[2000:6000])
     assert [len(noise) for noise in loaded.background] == [24000]
+
+
+def test_the_check_finds_what_training_finds(dataset: Path, tmp_path: Path) -> None:
+    """Silence may be faint, in words it is a fault; a copy of a tested clip counts for testing alone."""
+    write(dataset / "tree" / "kk_nohash_0.wav", tone(16000, 1.0, amplitude=3), 16000)
+    write(dataset / "on" / "kk_nohash_0.wav", tone(16000, 1.0, 440), 16000)  # on/aa_nohash_0
+    write(dataset / "_background_noise_" / "faint.wav", tone(16000, 2.5, 50, amplitude=3), 16000)
+    write(dataset / "_background_noise_" / "nothing.wav", np.zeros(48000, np.int16), 16000)
+    found = folder.scan(dataset)
+    loaded = store.load(found, 8000, 8000, tmp_path / "cache")
+    read: list[tuple[int, int]] = []
+    report = examine.examine(found, 8000, lambda done, of: read.append((done, of)))
+    assert report.bad == loaded.skipped and len(report.bad) == 6
+    counts = Counter((clip.word, clip.split) for clip in loaded.clips)
+    assert report.words == {
+        word: {split: counts[word, split] for split in folder.SPLITS} for word in found.words
+    }
+    assert report.background_s == sum(map(len, loaded.background)) / 8000 == 5.5
+    assert report.speakers == {"training": 2, "validation": 2, "testing": 1}  # cc and ee, bb and dd, aa
+    assert examine.examine(found, None, lambda done, of: None).background_s == 5.5  # at its own rate
+    assert read == [(i + 1, len(found.clips)) for i in range(len(found.clips))]
 
 
 def test_the_cache_is_used_and_follows_the_contents(

@@ -164,6 +164,26 @@ def test_bad_clips_and_their_reasons(tmp_path: Path) -> None:
     assert isinstance(read_clip(tmp_path / "faint.wav", RATE, speech=False), np.ndarray)
 
 
+def test_clips_at_the_limits_of_what_can_be_used(tmp_path: Path) -> None:
+    half_scale = np.tile(np.array([100, -100], np.int16), RATE // 2)
+    quarter = half_scale.copy()
+    quarter[: RATE // 4 : 2], quarter[1 : RATE // 4 : 2] = 32767, -32768
+    faint = np.tile(np.array([32, -32], np.int16), RATE // 2)
+    for good in (half_scale[: RATE // 10], quarter, faint + np.arange(RATE, dtype=np.int16) % 2 * -1):
+        assert isinstance(read_clip(write(tmp_path / "good.wav", good), RATE), np.ndarray)
+    more = quarter.copy()
+    more[RATE // 4] = 32767
+    for bad, reason in (
+        (half_scale[: RATE // 10 - 1], "only 99 ms long"),
+        (more, "clipped: 25 % of its samples are at full scale"),
+        (faint, "nearly silent: its swing is 64 of 65536"),
+    ):
+        assert read_clip(write(tmp_path / "bad.wav", bad), RATE) == reason
+    low = write(tmp_path / "low.wav", half_scale, 4000)
+    assert isinstance(read_clip(low, 8000), np.ndarray)  # half of the model's rate is enough
+    assert read_clip(low, 8001) == "recorded at 4000 Hz, too low for a model that listens at 8001 Hz"
+
+
 def test_good_clips_of_every_kind(tmp_path: Path) -> None:
     stereo = np.stack((babble(1), babble(2)), axis=1)
     for name, audio, rate in (
