@@ -96,6 +96,33 @@ def test_sectors_that_fit_already_are_left_alone(machine):
     assert machine.read(images.FLASH_BASE, len(data)) == bytes(data)
 
 
+def test_progress_ends_when_all_is_done(machine):
+    seen = []
+    with connection.connect(SimulatedProbe(machine), PART) as chip:
+        programmer.program(chip, image_of(bootable(0x11)), lambda done, steps: seen.append((done, steps)))
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]  # two sectors, erased and written
+
+
+@pytest.mark.parametrize("lost", [0, 8, images.SECTOR])
+def test_what_does_not_stick_is_told(machine, lost, monkeypatch):
+    """A write that reports success and leaves the flash blank: of the vectors, behind them, elsewhere."""
+    with connection.connect(SimulatedProbe(machine), PART) as chip:
+        flash = chip.memory_map.get_region_for_address(images.FLASH_BASE).flash
+        for name in ("program_page", "program_phrase"):
+            write = getattr(flash, name)
+
+            def leaky(address, data, write=write):
+                if address != images.FLASH_BASE + lost:
+                    write(address, data)
+
+            monkeypatch.setattr(flash, name, leaky)
+        with pytest.raises(
+            TokayError, match=rf"^0x{images.FLASH_BASE + lost:08x} reads 0xff, 0x.. was written"
+        ):
+            programmer.program(chip, image_of(bootable(0x11)), silent)
+    assert runs(machine) is None
+
+
 def test_the_chip_runs_when_flashed(machine):
     flash(machine, bootable(0x22))
     machine.run(0.0002)  # not reset by us: the connection's end let it go
