@@ -59,8 +59,6 @@ def mean_recall(correct: np.ndarray, counts: np.ndarray, draws: int = 4000, seed
 
 
 def _poisson_at_most(count: int, mean: float) -> float:
-    if mean <= 0:
-        return 1.0
     logs = [k * math.log(mean) - mean - math.lgamma(k + 1) for k in range(count + 1)]
     return math.fsum(math.exp(value) for value in logs)
 

@@ -95,3 +95,5 @@ def test_interval_of_the_mean_recall() -> None:
     assert intervals.mean_recall(np.array([1]), np.array([1]))[0] < 0.3
     assert intervals.mean_recall(np.array([100]), np.array([100]))[0] > 0.95
     assert intervals.mean_recall(np.array([100]), np.array([100]))[1] == 1.0
+    assert intervals.mean_recall(np.array([0]), np.array([100]))[0] == 0.0
+    assert intervals.mean_recall(np.array([0]), np.array([0])) == (0.0, 1.0)

@@ -185,7 +185,7 @@ def test_hours_without_a_keyword_have_words_of_any_length(store: Store) -> None:
 def test_a_false_accept_is_named_by_what_was_still_in_the_window() -> None:
     spoken = (Spoken("tree", 1000, 2000), Spoken(streams.BABBLE, 8000, 68_000), Spoken("cat", 69_000, 70_000))
     stream = Scored("", np.zeros((0, 3), np.uint8), np.zeros(0, np.int64), spoken, 80_000)
-    times = (900, 1500, 3400, 3600, 30_000, 68_900, 69_200)
+    times = (1000, 1500, 3500, 3501, 30_000, 69_000, 69_200)
     said = trials.confusions([trials.judged(stream, [("on", time) for time in times], KEYWORDS)])
     assert {c["said"]: c["times"] for c in said} == {"tree": 2, None: 2, streams.BABBLE: 2, "cat": 1}
 
@@ -197,6 +197,16 @@ def test_a_split_without_a_keyword_is_refused(store: Store) -> None:
     only = replace(store, clips=tuple(replace(clip, split="training") for clip in store.clips))
     with pytest.raises(TokayError, match="no clip of on, off"):
         trials.prepare(only, "testing", tone_words.CLASSES, tone_words.FRONTEND, settings)
+    keywords = tuple(replace(c, split="training") if c.word == "tree" else c for c in store.clips)
+    alone = replace(store, clips=keywords)
+    plan = trials.Plan((1,), 0.0, KeywordStream(minutes=1, keywords=8, others=4))
+    with pytest.raises(TokayError, match="no clip of other words"):
+        trials.prepare(alone, "testing", tone_words.CLASSES, tone_words.FRONTEND, settings, plan)
+    plan = replace(plan, keyword_stream=replace(plan.keyword_stream, others=0))
+    [made] = trials.prepare(
+        alone, "testing", tone_words.CLASSES, tone_words.FRONTEND, settings, plan
+    ).with_keywords
+    assert [word.label for word in made.spoken].count("on") == 4 == len(made.spoken) / 2
     with pytest.raises(TokayError, match="do not fit"):
         trials.prepare(
             store, "testing", tone_words.CLASSES, tone_words.FRONTEND, settings,
