@@ -71,6 +71,16 @@ def test_a_long_stream_is_made_in_pieces_without_a_seam() -> None:
     assert np.array_equal(last, made.columns[made.ends[-1] - made.frames : made.ends[-1]])
 
 
+def test_times_are_whole_milliseconds_at_any_rate() -> None:
+    frontend = dataclasses.replace(tone_words.FRONTEND, sample_rate_hz=11_025)
+    app = ApplicationSettings(tone_words.CLASSES, (150,) * 4, latency_ms=70)
+    made = feature_stream(Stream("", np.zeros(33_000, np.int16), ()), frontend, app)
+    samples = frontend.window_samples + (made.ends - 1) * frontend.step_samples
+    assert made.times_ms.dtype == np.int64 and made.duration_ms == 2993
+    assert made.times_ms.tolist() == [int(n) * 1000 // 11_025 for n in samples]
+    assert (np.diff(made.times_ms) >= 69).all()
+
+
 @pytest.mark.parametrize("dynamic", [False, True])
 def test_a_stream_too_short_for_a_window(dynamic: bool) -> None:
     app = ApplicationSettings(tone_words.CLASSES, (150,) * 4)
@@ -203,6 +213,28 @@ def test_where_nothing_keeps_to_the_limits_that_is_said() -> None:
     assert found.best.background.false_accepts + found.best.keywords.false_accepts <= fewest
     with pytest.raises(TokayError, match="nothing can be suggested"):
         sweep.suggest([scored(20, [])], [scored(60, noise)], DETECTOR)
+
+
+def test_a_limit_may_be_reached() -> None:
+    """None allowed is a limit too; what has as many false accepts as are allowed keeps to it."""
+    quiet = sweep.suggest([scored(20, [("on", 3, 6, 200)])], [scored(60, [])], DETECTOR, Limits(0.0, 0.0))
+    assert quiet.feasible and quiet.best.keywords.false_rejects == 0
+    words = [("on", 3, 6, 200), ("OFF", 10, 6, 255)]  # once in 20 s, whatever the threshold
+    noise = [("OFF", 10, 6, 255)]  # once in a minute
+    for limits, keeps in (
+        (Limits(60.0, 180.0), True), (Limits(59.9, 180.0), False), (Limits(60.0, 179.9), False),
+    ):  # fmt: skip
+        found = sweep.suggest(
+            [scored(20, words)],
+            [scored(60, noise)],
+            DETECTOR,
+            limits,
+            windows_ms=[300],
+            thresholds=[190, 252],
+        )
+        one = next(p for p in found.points if p.settings.thresholds[0] == 190)
+        assert (one.keywords.false_accepts, one.background.false_accepts) == (1, 1)
+        assert sweep.within(one, limits) is keeps
 
 
 def test_repeats_count_as_misses_do() -> None:
