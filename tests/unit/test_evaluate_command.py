@@ -18,6 +18,7 @@ import soundfile
 
 from codegen.parameters import read_parameters
 from host import cli, evaluate
+from host.evaluation.clips import Clips, gap
 from host.metrics import curves, simulated
 from host.metrics.scoring import Scored, int8_network
 from host.metrics.streams import Stream
@@ -253,6 +254,24 @@ def test_a_simulated_stream_that_cannot_be_made_is_refused(
 
 @pytest.mark.skipif(importlib.util.find_spec("tensorflow") is None, reason="TensorFlow is not installed")
 @pytest.mark.xdist_group("tensorflow")
+def test_arithmetics_are_compared_with_the_first_clip_by_clip() -> None:
+    labels, features = np.array([0, 1, 1, 2]), np.zeros((4, 1, 1), np.int8)
+    clips = Clips("testing", ("",) * 4, ("",) * 4, labels, features, 4)
+    exact = np.array([[200, 30, 26], [0, 255, 1], [90, 80, 86], [10, 20, 226]], np.uint8)
+    other = np.array([[190, 40, 26], [0, 255, 1], [85, 85, 86], [10, 20, 226]], np.uint8)
+    first, second = gap(clips, [("float", lambda x: exact), ("int8", lambda x: other)], ("on", "off", "_u_"))
+    assert (first["arithmetic"], first["same_decision"], first["largest_score_difference"]) == (
+        "float",
+        1.0,
+        0,
+    )
+    assert (second["compared_with"], second["same_decision"], second["largest_score_difference"]) == (
+        "float", 0.75, 10,
+    )  # fmt: skip
+    assert (first["accuracy"], second["accuracy"]) == (0.75, 0.75)
+    assert second["class_accuracy"] == {"on": 1.0, "off": 0.5, "_u_": 1.0}
+
+
 def test_the_gap_between_arithmetics(model: Path, dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = run(model, "--dataset", dataset, "--gap")["gap"]
     assert [row["arithmetic"] for row in rows] == [
