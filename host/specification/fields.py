@@ -173,6 +173,10 @@ def _validate_detector(spec: Specification, require: Callable[[bool, str], None]
     require(all(0 <= t <= 255 for t in thresholds), "detection_threshold_list has a value outside 0..255")
     require(detector.minimum_count >= 1, "minimum_count must be at least 1")
     require(detector.latency_ms >= 1, "latency_ms must be at least 1")
+    try:
+        _ = spec.application  # what the device takes, and what a model is refused for that says otherwise
+    except TokayError as error:
+        require(False, error.message)
     reason = never_detects(
         detector.minimum_count, detector.average_window_duration_ms, detector.latency_ms, spec.frontend
     )

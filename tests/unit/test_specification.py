@@ -103,6 +103,10 @@ def test_class_of() -> None:
             {"detector": Detector(average_window_duration_ms=50, minimum_count=7, latency_ms=5)},
             "asks for 7 inferences, .* holds 6 at one in 10 ms",
         ),
+        ({"detector": Detector(suppression_ms=-1)}, "'good': .*suppression_ms=-1 is not an integer"),
+        ({"detector": Detector(volume_gain=-1.0)}, "volume_gain=-1.0 is not a number from 0 to 256"),
+        ({"detector": Detector(average_window_duration_ms=1_000_001)}, "average_window_duration_ms=1000001"),
+        ({"classes": ("on", "o\tff")}, "control character"),
         ({"augmentation": Augmentation(speed=(1.1, 0.9))}, "speed"),
         ({"augmentation": Augmentation(noise_probability=2.0)}, "noise_probability"),
         ({"augmentation": Augmentation(keyword_copies=0)}, "keyword_copies"),
@@ -164,6 +168,42 @@ def test_class_of() -> None:
 def test_what_cannot_work_is_refused(change: dict, message: str) -> None:
     with pytest.raises(TokayError, match=message):
         dataclasses.replace(GOOD, **change)
+
+
+@pytest.mark.parametrize(
+    ("part", "lowest", "highest"),
+    [
+        ("schedule", Schedule(epochs=1, batch_size=1, learning_rate=1e-5, averaging=0, validation_minutes=0),
+         Schedule(muon=1000, warmup_epochs=39, label_smoothing=0.99, validation_minutes=600)),
+        ("auxiliary", Auxiliary(0), Auxiliary(100)),
+        ("perturbation", Perturbation(0, 0, 0, 0, 0), Perturbation(0.5, 255, 1000, 1000, 1000)),
+        ("mixup", Mixup(0), Mixup(1)),
+        ("distillation", Distillation(0, epochs=1, weight=0), Distillation(16, weight=1)),
+        ("transfer", Transfer(0), Transfer(1)),
+        ("quantization_aware", QuantizationAware(0), QuantizationAware(1)),
+        ("class_weights", {"on": 0}, {"on": 1000}),
+        ("detector", Detector(0, 0, (0,) * 3, 0, 1, latency_ms=1),
+         Detector(10_000, 255, (255,) * 3, 1_000_000, 64, 256, verbose_model_output_logs=True)),
+        ("augmentation",
+         Augmentation(
+             speed=(0.5, 0.5), lead_in_ms=(0, 0), settled_ms=(0, 0), shift_ms=0, unknown_shift_ms=0,
+             pitch_semitones=(-12, -12), room_rt60_s=(0.05, 0.05), clipping_db=(0, 0), noise_probability=0,
+             lead_in_probability=0, pitch_probability=0, room_probability=0, microphone_probability=0,
+             clipping_probability=0, keyword_copies=1, unknown_copies=1, silence_copies=1, background_crops=0,
+             synthetic_copies=0, synthetic_unknown_copies=0, synthetic_unknown_words=0, synthetic_voices=0,
+         ),
+         Augmentation(
+             speed=(1.5, 1.5), lead_in_ms=(10_000, 10_000), shift_ms=10_000, unknown_shift_ms=10_000,
+             pitch_semitones=(12, 12), room_rt60_s=(3, 3), noise_probability=1, lead_in_probability=1,
+             pitch_probability=1, room_probability=1, microphone_probability=1, clipping_probability=1,
+             synthetic_voices={"flite": 0},
+         )),
+        ("classes", ("a", "b"), tuple(f"word{i}" for i in range(32))),
+    ],
+)  # fmt: skip
+def test_what_is_just_possible_is_allowed(part: str, lowest: object, highest: object) -> None:
+    for value in (lowest, highest):
+        assert getattr(dataclasses.replace(GOOD, **{part: value}), part) == value
 
 
 def test_a_derived_specification_may_have_fields_of_any_kind() -> None:
