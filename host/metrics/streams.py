@@ -219,7 +219,7 @@ def _minutes(pieces: Sequence[np.ndarray], rate: int) -> np.ndarray:
 
 def _draw(rng: np.random.Generator, count: int, wanted: int) -> np.ndarray:
     """Indices below ``count``, each used again only when all were."""
-    rounds = [rng.permutation(count) for _ in range(-(-wanted // max(count, 1)))] if count else []
+    rounds = [rng.permutation(count) for _ in range(-(-wanted // count))] if count else []
     return np.concatenate(rounds)[:wanted] if rounds else np.zeros(0, np.int64)
 
 

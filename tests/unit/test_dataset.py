@@ -138,6 +138,14 @@ def test_the_check_finds_what_training_finds(dataset: Path, tmp_path: Path) -> N
     assert read == [(i + 1, len(found.clips)) for i in range(len(found.clips))]
 
 
+def test_noise_is_as_long_as_a_clip_at_least(dataset: Path, tmp_path: Path) -> None:
+    for name, samples in (("whole", 8000), ("short", 7999)):
+        write(dataset / "_background_noise_" / f"{name}.wav", tone(8000, 1.0, 60)[:samples], 8000)
+    loaded = store.load(folder.scan(dataset), 8000, 8000, tmp_path / "cache")
+    assert sorted(map(len, loaded.background)) == [8000, 24000]
+    assert "_background_noise_/short.wav: shorter than a clip of 1000 ms" in loaded.skipped
+
+
 def test_the_cache_is_used_and_follows_the_contents(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -364,6 +364,15 @@ def test_commander_that_fails(body, message, commander, binary, capsys):
     assert failure(capsys, str(binary), "--commander") == message
 
 
+def test_commander_that_hangs(commander, binary, capsys, monkeypatch):
+    from host.flashing import commander as programmer
+
+    monkeypatch.setattr(programmer, "_TIMEOUT_S", 0.3)
+    commander("import time\ntime.sleep(60)")
+    line = failure(capsys, str(binary), "--commander")
+    assert line == "error: commander flash did not end within 0.3 s (unplug the board, plug it in)"
+
+
 def test_without_commander(commander, binary, capsys):
     line = failure(capsys, str(binary), "--commander")
     assert line.startswith("error: Simplicity Commander is not installed (commander, ")

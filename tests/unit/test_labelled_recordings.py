@@ -27,6 +27,11 @@ def test_lines_in_any_order_with_comments(tmp_path: Path) -> None:
     assert words[0].end_ms == 2000  # a clip goes on for a quarter of a second after its word
 
 
+def test_times_are_rounded_to_milliseconds(tmp_path: Path) -> None:
+    (word,) = recordings.read_labels(labels(tmp_path, "1.0006 2.001 on\n"))  # 1000 * 2.001 is below 2001
+    assert (word.start_ms, word.voice_end_ms, word.end_ms) == (1001, 2001, 2251)
+
+
 def test_frequencies_that_audacity_exports_are_passed_over(tmp_path: Path) -> None:
     text = "1.250000\t1.750000\ton\n\\\t120.000000\t3400.000000\n3.500000\t4.000000\toff\n"
     assert [word.label for word in recordings.read_labels(labels(tmp_path, text))] == ["on", "off"]
@@ -91,7 +96,11 @@ def test_labels_of_another_recording(tmp_path: Path) -> None:
         recordings.load(tmp_path / "a.wav", path, 8000)
     with pytest.raises(TokayError, match=r"'on' from 1\.5 to 60 s, .*a\.wav ends at 2 s"):
         recordings.load(tmp_path / "a.wav", labels(tmp_path, "1.5 60 on\n"), 8000)
-    assert recordings.load(tmp_path / "a.wav", labels(tmp_path, "1.5 2.9 on\n"), 8000).spoken
+    # A word that was cut off may have been labelled to where it would have ended, a second later at most.
+    assert recordings.load(tmp_path / "a.wav", labels(tmp_path, "1.999 3 on\n"), 8000).spoken
+    for text, span in (("1.5 3.001 on\n", r"from 1\.5 to 3\.001 s"), ("2 2.5 on\n", r"from 2 to 2\.5 s")):
+        with pytest.raises(TokayError, match=span):
+            recordings.load(tmp_path / "a.wav", labels(tmp_path, text), 8000)
     assert recordings.load(tmp_path / "a.wav", None, 8000).spoken == ()
 
 

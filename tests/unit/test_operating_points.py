@@ -68,6 +68,11 @@ def test_a_long_stream_is_made_in_pieces_without_a_seam() -> None:
     made = feature_stream(stream, frontend, app)
     assert np.array_equal(made.columns, frontend.features(stream.audio))
     last = made.windows(len(made.ends) - 1, len(made.ends))[0]
+    seen: list[tuple[int, int]] = []
+    streaming_scores(
+        lambda x: np.zeros((len(x), 4), np.uint8), [made, made], lambda done, of: seen.append((done, of))
+    )
+    assert seen[-1] == (2 * len(made.ends),) * 2 and len(seen) > 4 and seen == sorted(set(seen))
     assert np.array_equal(last, made.columns[made.ends[-1] - made.frames : made.ends[-1]])
 
 

@@ -167,7 +167,34 @@ def test_hours_without_a_keyword(store: Store) -> None:
     assert np.array_equal(stream.audio, streams.background_stream(source, 4, minutes=6.5).audio)
     # Without other words and recordings there is still noise.
     bare = replace(source, others=source.others[:0], other_words=(), quiet=source.quiet[:0], recordings=())
-    assert not streams.background_stream(bare, 2, minutes=1).spoken
+    noise = streams.background_stream(bare, 2, minutes=12)
+    assert not noise.spoken and len(noise.audio) == 12 * 60 * 8000
+    assert all(np.std(minute) > 5 for minute in noise.audio.reshape(12, -1).astype(float))
+
+
+def test_other_words_without_a_keyword_are_5_to_30_db_above_the_noise(store: Store) -> None:
+    source = streams.material(store, "testing", KEYWORDS, tone_words.RATE)
+    source = replace(source, quiet=source.quiet[:0], recordings=())
+    stream, ratios = streams.background_stream(source, 3, minutes=20), []
+    audio = stream.audio.astype(float)
+    talk = [word for word in stream.spoken if word.label == "tree"]
+    for minute in {word.start_ms // 60_000 for word in talk}:
+        words = [word for word in talk if word.start_ms // 60_000 == minute]
+        said = np.zeros(60 * 8000, bool)
+        for word in words:
+            said[8 * (word.start_ms - 60_000 * minute) : 8 * (word.end_ms - 60_000 * minute)] = True
+        piece = audio[minute * 480_000 :][:480_000]
+        noise = np.mean(piece[~said] ** 2)
+        # Half of a clip is the word.
+        ratios.append(10 * np.log10(max(2 * (np.mean(piece[said] ** 2) - noise), 1) / noise))
+    assert len(ratios) > 5 and min(ratios) > 3.5 and max(ratios) < 31.5
+    assert max(ratios) - min(ratios) > 12
+
+
+def test_a_clip_of_nothing_is_not_made_loud() -> None:
+    words = [("on", np.zeros(8000, np.int16)), ("off", np.ones(8000, np.int16))]
+    audio, _ = compose(words, 8000, 4.0, (20.0, 20.0), (), np.random.default_rng(1))
+    assert np.std(audio[:16_000].astype(float)) < 400  # noise alone, 20 dB below words of 2000
 
 
 def test_hours_without_a_keyword_have_words_of_any_length(store: Store) -> None:

@@ -122,6 +122,28 @@ class Hummer:
         return np.sin(np.arange(4000) / 7).astype(np.float32), 8000
 
 
+@pytest.mark.parametrize("scale", [1.0, 8000.0, 1e6])
+def test_silence_around_a_word_is_cut_off(scale: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It begins and ends where it is above a hundredth of its peak, up or down; shares of full scale stay
+    as they are, other units fill it."""
+    word = -0.5 * np.hanning(2002)[1:-1]
+    word[700:900] *= -1
+
+    def say(self: Hummer, text: str, voice: Voice) -> tuple[np.ndarray, int]:
+        silence = np.full(500, 0.0045)
+        return (scale * np.concatenate((silence, word, silence[:300]))).astype(np.float32), 8000
+
+    monkeypatch.setattr(Hummer, "say", say)
+    monkeypatch.setitem(synthetic.ENGINES, "hummer", Hummer())
+    said = synthetic.say("on", Voice("hummer", "a"), 8000)
+    assert said.dtype == np.int16 and len(said) == np.count_nonzero(np.abs(word) > 0.005)
+    assert said[0] < 0 and said[-1] < 0
+    assert np.max(np.abs(said.astype(int))) == (16383 if scale == 1.0 else 32767)
+    monkeypatch.setattr(Hummer, "say", lambda *_: (np.zeros(100, np.float32), 8000))
+    with pytest.raises(TokayError, match="said nothing for 'on'"):
+        synthetic.say("on", Voice("hummer", "a"), 8000)
+
+
 def test_a_damaged_clip_in_the_cache_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(synthetic.ENGINES, "hummer", Hummer())
     voices = [Voice("hummer", "a")]

@@ -406,6 +406,28 @@ def test_a_full_disk_leaves_the_last_state(tmp_path: Path, monkeypatch: pytest.M
         assert sorted(p.name for p in (tmp_path / "w").iterdir()) == ["classes.state", "lock"]
 
 
+def test_what_an_end_leaves_of_the_work_folder(tmp_path: Path) -> None:
+    """A kill leaves all, --fresh takes all away, the end of a training what it went on from."""
+    folder = tmp_path / "w"
+    state = State({"weights": [np.arange(3.0)]}, {"epoch": 1})
+    with Work(folder) as work:
+        work.save("classes", state)
+        work.write("classes.csv", "number\n1\n")
+    with Work(folder) as work:
+        found = work.load("classes")
+        assert found is not None and np.array_equal(found.arrays["weights"][0], np.arange(3.0))
+    with Work(folder, fresh=True) as work:
+        assert [path.name for path in folder.iterdir()] == ["lock"]
+        work.save("classes", state)
+        work.write("classes.csv", "number\n1\n")
+        work.finish(keep_history=True)
+    assert [path.name for path in folder.iterdir()] == ["classes.csv"]
+    with Work(folder) as work:
+        work.save("classes", state)
+        work.finish(keep_history=False)
+    assert not folder.exists()
+
+
 def test_learning_rate_and_rank() -> None:
     better = Validation(0.95, 0.2, 1.0, 0.1)
     assert better.rank > dataclasses.replace(better, false_accepts_per_hour=2.0).rank
