@@ -121,6 +121,17 @@ def test_draws_stay_within_their_ranges_and_reach_both_ends() -> None:
     assert abs(np.mean([draw.room_rt60_s > 0 for draw in draws]) - settings.room_probability) < 0.05
 
 
+def test_a_lead_in_has_settled_for_any_time_each_octave_as_likely() -> None:
+    settings = dataclasses.replace(PLAIN, lead_in_probability=0.5, settled_ms=(500, 8000))
+    augmenter = Augmenter(settings, FRONTEND, CLIPS)
+    draws = [augmenter.draw(Job(0, KEYWORD), (5,), index) for index in range(2000)]
+    assert all(draw.settled_ms == 0 for draw in draws if not draw.lead_in_samples)
+    octaves = np.log2([draw.settled_ms / 500 for draw in draws if draw.lead_in_samples])
+    assert octaves.min() >= -1e-4 and octaves.max() <= 4 + 1e-4
+    counts = np.histogram(octaves, 4, (0, 4))[0]
+    assert counts.sum() > 900 and np.all(abs(counts / counts.sum() - 0.25) < 0.05)
+
+
 def test_other_words_have_a_shift_of_their_own() -> None:
     augmenter = Augmenter(dataclasses.replace(PLAIN, unknown_shift_ms=50), FRONTEND, CLIPS)
     shifts = {augmenter.draw(Job(0, UNKNOWN), (1,), i).shift_samples for i in range(400)}
@@ -168,6 +179,14 @@ def test_faster_does_not_fold_back(hz: float, speed: float, semitones: float) ->
     assert hz * speed * 2 ** (semitones / 12) > 1.15 * RATE / 2
     result = made(tone(hz), speed=speed, pitch_semitones=semitones)
     assert np.std(result[2000:6000].astype(float)) < 0.1 * np.std(tone(hz)[2000:6000].astype(float))
+
+
+@pytest.mark.parametrize("speed", [0.5, 0.9, 0.99])
+def test_slower_is_not_duller(speed: float) -> None:
+    """Nothing can fold back, so no more is filtered out than the filter's own slope below half the rate."""
+    result = made(tone(3200), speed=speed)
+    level = np.std(result[3000:5000].astype(float)) / np.std(tone(3200)[3000:5000].astype(float))
+    assert 0.93 < level < 1.02
 
 
 @pytest.mark.parametrize("semitones", [-2.0, 2.0, 5.0])
