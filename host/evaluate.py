@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -122,7 +123,7 @@ def _check(args: Any) -> None:
         value = getattr(args, name)
         require(value is None or value >= least, f"--{name} takes a number from {least}")
     require(0 < args.minutes <= 600 and 0 <= args.hours <= 100, "--minutes goes to 600 and --hours to 100")
-    require(args.seconds > 0, "--seconds takes a time above 0")
+    require(0 < args.seconds < math.inf, "--seconds takes a time above 0")
     require(
         -20 <= args.snr[0] <= args.snr[1] <= 60, "--snr takes two levels from -20 to 60 dB, the lower first"
     )

@@ -271,6 +271,24 @@ def test_microphone_has_the_response_of_its_filters() -> None:
     assert abs(gain_db(3500) - 6) < 0.7
 
 
+@pytest.mark.parametrize("db", [-6.0, 6.0])
+def test_a_microphone_s_shelf_and_peak_are_where_they_are_drawn(db: float) -> None:
+    """A shelf is half way up where it begins and flat on both sides; a peak has fallen to half, in decibels,
+    at the ends of its band, which are a width of its quality apart."""
+
+    def gain_db(hz: float, **drawn: float) -> float:
+        result, plain = made(tone(hz, 3000), highpass_hz=20, **drawn), tone(hz, 3000)
+        return float(20 * np.log10(np.std(result[2000:6000] * 1.0) / np.std(plain[2000:6000] * 1.0)))
+
+    shelf = {"shelf_hz": 1200, "shelf_db": db, "peak_hz": 500, "peak_db": 0, "peak_q": 1}
+    for hz, share in ((150, 0), (1200, 0.5), (3600, 1)):
+        assert abs(gain_db(hz, **shelf) - share * db) < 0.25, hz
+    peak = {"shelf_hz": 1200, "shelf_db": 0, "peak_hz": 500, "peak_db": db, "peak_q": 2}
+    lower = 500 * ((1 + 1 / 16) ** 0.5 - 1 / 4)
+    for hz, share in ((60, 0), (lower, 0.5), (500, 1), (lower + 250, 0.5), (3500, 0)):
+        assert abs(gain_db(hz, **peak) - share * db) < 0.35, hz
+
+
 @pytest.mark.parametrize("soft", [0, 1])
 def test_clipping_limits_below_the_peak(soft: int) -> None:
     clip = tone(300)

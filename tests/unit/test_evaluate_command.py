@@ -422,6 +422,7 @@ def test_normal_deviate_axes_are_straight_for_normal_scores() -> None:
         (["--audio", "a.wav", "b.wav", "--labels", "x.txt"], "2 recordings and 1 label"),
         (["--seeds", "0"], "--seeds"), (["--keywords", "-1"], "--keywords"), (["--limit", "0"], "--limit"),
         (["--minutes", "0"], "--minutes"), (["--hours", "-1"], "--hours"), (["--hours", "nan"], "--hours"),
+        (["--seconds", "0"], "--seconds"), (["--seconds", "inf"], "--seconds"),
         (["--snr", "20", "10"], "--snr"), (["--snr", "10"], "--snr"),
         (["--false-accepts", "-1"], "--false-accepts"),
         (["--simulate", "--suggest"], "--simulate"), (["--float", "--gap"], "not allowed"),

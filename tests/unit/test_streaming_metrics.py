@@ -104,6 +104,28 @@ def test_composed_words_are_where_the_list_says() -> None:
     assert np.array_equal(audio, again)
 
 
+def test_one_minute_of_noise_fades_into_the_next() -> None:
+    """Two noises that have nothing in common, mixed from one to the other: two thirds of the power."""
+    rate, power = 1000, []
+    for seed in range(60):
+        audio, _ = compose([], rate, 121.0, (10.0, 10.0), (), np.random.default_rng(seed))
+        noise = audio.astype(float) / (2000 * 10 ** (-10 / 20))
+        places = (0, 30_000, 59_800, 60_000, 60_200, 120_000)
+        power.append([np.mean(noise[at : at + 200] ** 2) for at in places])
+    first, amid, before, mixed, after, second = np.mean(power, axis=0)
+    for whole in (first, amid, before, after):
+        assert 0.8 < whole < 1.2
+    assert 0.5 < mixed < 0.85 and 0.5 < second < 0.85
+
+
+def test_a_voice_ends_where_it_stays_20_db_below_its_loudest() -> None:
+    tone = np.sin(np.arange(8000))
+    for share, end in ((1.0, 8000), (0.13, 8000), (0.08, 3200), (0.0, 3200)):
+        clip = np.rint(10_000 * tone * np.where(np.arange(8000) < 3200, 1, share)).astype(np.int16)
+        assert streams.voice_end(clip, 8000) == end
+    assert streams.voice_end(np.zeros(8000, np.int16), 8000) == 8000  # and of nothing at the end
+
+
 def test_too_many_words_are_refused() -> None:
     with pytest.raises(ValueError, match="do not fit"):
         compose([("on", np.ones(8000, np.float32))] * 3, 8000, 2.5, (10, 20), (), np.random.default_rng(0))
