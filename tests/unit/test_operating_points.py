@@ -134,6 +134,17 @@ def test_replay_refuses_what_the_detector_refuses() -> None:
         replay(chosen, np.zeros((2, 4), np.uint8), np.array([0, 50]))
     with pytest.raises(TokayError):
         replay(DetectorSettings((), (), 0, 0, 1), np.zeros((0, 0), np.uint8), np.zeros(0))
+    for threshold, detected in ((0, [True, True, True]), (254, [False, False, True]), (255, [False] * 3)):
+        at = DetectorSettings(("on",), (threshold,), 0, 0, 1)  # detected where the score is above
+        found = replay(at, np.array([[1], [254], [255]], np.uint8), np.array([0, 1, 2]))
+        assert [i in found["inference"] for i in range(3)] == detected
+    for threshold in (-1, 256):
+        with pytest.raises(TokayError, match=f"detection threshold {threshold} is outside 0..255"):
+            replay(DetectorSettings(("on",), (threshold,), 0, 0, 1), np.zeros((1, 1), np.uint8), np.zeros(1))
+    detector = Detector(chosen)
+    detector.process(np.zeros(3, np.int8), 100)
+    with pytest.raises(TokayError, match="time 99 ms is before the last sample's"):
+        detector.process(np.zeros(3, np.int8), 99)
 
 
 def scored(seconds: int, events: list[tuple[str, float, int, int]], name: str = "s") -> Scored:
