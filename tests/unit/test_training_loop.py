@@ -329,6 +329,65 @@ def test_pieces_cover_an_epoch_and_are_the_same_again() -> None:
         assert np.array_equal(a.features, b.features) and np.array_equal(a.words, b.words)
 
 
+@pytest.mark.parametrize(
+    ("batch", "lengths"), [(48, [4080, 4080, 1824]), (5000, [5000, 5000]), (9999, [9999])]
+)
+def test_pieces_are_the_epoch_in_its_order(batch: int, lengths: list[int]) -> None:
+    """Made ahead or not: an epoch that a training begins with is what it is after the one before."""
+    still, weights = Perturbation(0.0, 0.0, 0, 0, 0), np.array([1, 2, 3, 4], np.float32)
+    source = Patterns(each=2000)
+
+    def batches() -> Batches:
+        return Batches(source, 1, 7, batch, still, Mixup(), lambda labels: weights)
+
+    with batches() as after:
+        first, second = list(after.epoch(1, 3)), list(after.epoch(2, 3))
+        list(after.epoch(3, 3))
+    with batches() as begun:
+        again = list(begun.epoch(2, 2))
+    assert sorted(set(source.asked)) == [700_000, 700_001, 700_002] and len(source.asked) == 4
+    for pieces, number in ((first, 700_000), (second, 700_001), (again, 700_001)):
+        wanted = Patterns(each=2000).epoch(number)
+        assert [len(piece.weights) for piece in pieces] == lengths
+        used = sum(lengths)
+        for name, values in (
+            ("features", wanted.features), ("labels", np.eye(4)[wanted.labels]),
+            ("words", np.eye(5)[wanted.words]), ("weights", weights[wanted.labels]),
+        ):  # fmt: skip
+            made = np.concatenate([getattr(piece, name) for piece in pieces])
+            assert made.dtype == np.float32 and np.array_equal(made, values[:used]), name
+
+
+@pytest.mark.parametrize("probability", [0.3, 1.0])
+def test_a_share_of_the_examples_is_laid_over_others(probability: float) -> None:
+    n = 4000
+    labels = np.random.default_rng(0).integers(0, 4, n)
+    plain = Piece(
+        labels[:, None, None].astype(np.float32) * np.ones((1, 2, 3), np.float32),
+        np.eye(4, dtype=np.float32)[labels], np.eye(4, dtype=np.float32)[labels], labels + np.float32(1),
+    )  # fmt: skip
+    made = mixed(plain, Mixup(probability, 0.4), np.random.default_rng(1))
+    own = made.labels[np.arange(n), labels]  # at least its larger half
+    assert own.min() >= 0.5 and np.allclose(made.labels.sum(axis=1), 1)
+    assert np.array_equal(made.labels, made.words)
+    # Features and weights are mixed with the same shares as the labels.
+    assert np.allclose(made.features[:, 1, 2], made.labels @ np.arange(4), atol=1e-5)
+    assert np.allclose(made.weights, made.labels @ np.arange(1, 5), atol=1e-5)
+    changed = np.mean(own < 1)  # three of four others are of another class
+    assert abs(changed - 0.75 * probability) < 0.05
+
+
+@needs_tensorflow
+def test_the_learning_rate_rises_over_the_warm_up_and_falls_along_a_cosine() -> None:
+    schedule = Schedule(
+        epochs=5, batch_size=400, learning_rate=0.01, final_learning_rate=0.002, warmup_epochs=2,
+        averaging=0,
+    )  # fmt: skip
+    epochs = trained(spec(schedule=schedule)).epochs["classes"]  # of two steps each
+    assert [epoch.number for epoch in epochs] == [1, 2, 3, 4, 5]
+    assert [epoch.learning_rate for epoch in epochs] == pytest.approx([0.006, 0.01, 0.008, 0.004, 0.002])
+
+
 def test_state_to_bytes_and_back() -> None:
     state = State({"a": [np.arange(3.0), np.zeros((0, 2), np.int8)], "b": []}, {"x": 0.1})
     again = State.from_bytes(state.to_bytes())
@@ -428,7 +487,7 @@ def test_what_an_end_leaves_of_the_work_folder(tmp_path: Path) -> None:
     assert not folder.exists()
 
 
-def test_learning_rate_and_rank() -> None:
+def test_rank() -> None:
     better = Validation(0.95, 0.2, 1.0, 0.1)
     assert better.rank > dataclasses.replace(better, false_accepts_per_hour=2.0).rank
     many = dataclasses.replace(better, false_accepts_per_hour=20.0)  # worse yet, however many there are
