@@ -388,6 +388,20 @@ def test_the_learning_rate_rises_over_the_warm_up_and_falls_along_a_cosine() -> 
     assert [epoch.learning_rate for epoch in epochs] == pytest.approx([0.006, 0.01, 0.008, 0.004, 0.002])
 
 
+@needs_tensorflow
+def test_smoothing_mixes_the_labels_with_all_classes_alike() -> None:
+    """The loss is linear in the labels, so each tenth that is mixed in moves it as far."""
+    still = Schedule(epochs=1, batch_size=4096, learning_rate=1e-9, final_learning_rate=1e-9, averaging=0)
+    losses = [
+        trained(spec(schedule=dataclasses.replace(still, label_smoothing=share)))
+        .epochs["classes"][0]
+        .training_loss
+        for share in (0.0, 0.4, 0.8)
+    ]
+    assert losses[1] - losses[0] == pytest.approx(losses[2] - losses[1], abs=1e-5)
+    assert abs(losses[2] - losses[0]) > 1e-3
+
+
 def test_state_to_bytes_and_back() -> None:
     state = State({"a": [np.arange(3.0), np.zeros((0, 2), np.int8)], "b": []}, {"x": 0.1})
     again = State.from_bytes(state.to_bytes())
