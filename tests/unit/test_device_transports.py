@@ -80,6 +80,18 @@ def test_recording_that_was_cut_off_is_good_to_its_last_line(tmp_path: Path) -> 
             load(path)
     with pytest.raises(TokayError, match="cannot read"):
         load(tmp_path / "absent")
+    path.write_text('{"format": "tokay-conversation", "version": 1}\n{"t": 0, "rx"')
+    assert load(path) == []  # cut off before anything was said
+
+
+def test_a_recorder_lets_go_of_what_it_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    transport, closed = SimulatorTransport(FakeMachine()), []
+    monkeypatch.setattr(transport, "close", lambda: closed.append(True))
+    recorder = Recorder(transport, tmp_path / "session.jsonl")
+    recorder.close()
+    recorder.close()
+    assert len(closed) == 2
+    assert [record.direction for record in load(tmp_path / "session.jsonl")] == ["closed"]
 
 
 @pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="no /dev/full here")
