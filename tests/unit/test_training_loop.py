@@ -252,6 +252,17 @@ def test_a_loss_without_bound_ends_a_training() -> None:
         trained(spec(schedule=schedule))
 
 
+def test_classes_weigh_the_same_however_many_examples_they_have() -> None:
+    from host.training.fit import class_weights
+
+    labels = np.repeat([0, 1, 2, 3], [10, 30, 100, 60])
+    alike = class_weights(spec(), labels)
+    assert alike.dtype == np.float32 and alike[labels].mean() == pytest.approx(1)
+    assert np.bincount(labels, alike[labels]) == pytest.approx([50] * 4)
+    wanted = class_weights(spec(class_weights={"off": 2.0, "_silence_": 0.5}), labels)
+    assert np.bincount(labels, wanted[labels]) == pytest.approx([50, 100, 50, 25])
+
+
 @needs_tensorflow
 def test_a_class_without_examples_is_named() -> None:
     wanted = spec(classes=("on", "off", "_unknown_", "_silence_", "five"))
