@@ -236,6 +236,9 @@ def test_patience() -> None:
     result = trained(spec(schedule=schedule))
     epochs, best = result.epochs["classes"], result.candidates[0].candidate.epoch.number
     assert len(epochs) == best + 2 < 30
+    # The three best of all are kept, the best first, to be judged again as int8 models.
+    ranks = [trained.candidate.epoch.validation.rank for trained in result.candidates]
+    assert ranks == sorted((epoch.validation.rank for epoch in epochs), reverse=True)[:3]
 
 
 @needs_tensorflow
