@@ -53,6 +53,15 @@ def test_channels_of_floating_point_samples_are_averaged(tmp_path: Path) -> None
     assert read_audio(path, RATE, resample=True).tolist() == [16384] * 10
 
 
+def test_channels_of_integers_are_averaged(tmp_path: Path) -> None:
+    path = tmp_path / "stereo.wav"
+    channels = np.array([[100, 300], [-32768, -32768], [32767, -32767], [0, 6]], np.int16)
+    soundfile.write(path, channels, 16000)
+    assert read_audio(path, 16000, resample=True).tolist() == [200, -32768, 0, 3]
+    with pytest.raises(TokayError, match="--resample mixes them"):
+        read_audio(path, 16000)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_samples_that_are_no_numbers(value: float, tmp_path: Path) -> None:
     path = tmp_path / "a.wav"

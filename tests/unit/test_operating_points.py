@@ -61,6 +61,12 @@ def test_scores_and_detections_are_the_pipelines(overrides: dict, accelerator: s
         assert len({d[1] for d in detections}) == 2 and len(np.unique(scored.scores, axis=0)) > 20
 
 
+@pytest.mark.parametrize("audio", [np.zeros(100), np.zeros((100, 1), np.int16), np.zeros(100, np.int32)])
+def test_a_pipeline_takes_one_channel_of_int16(audio: np.ndarray) -> None:
+    with pytest.raises(TokayError, match="audio must be one channel of int16, not"):
+        Pipeline(tone_words.model()).process(audio)
+
+
 def test_a_long_stream_is_made_in_pieces_without_a_seam() -> None:
     stream = spoken_audio(150)
     app = ApplicationSettings(tone_words.CLASSES, (150,) * 4)
