@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from host.training import work
 from tests import tone_words
 from tests.places import ROOT
 
@@ -177,29 +176,3 @@ def test_a_full_disk(place: Path, straight: tuple[bytes, bytes, float], small_di
     _, told = process.communicate(timeout=3600)
     assert process.returncode == 0, told
     assert output.read_bytes() == straight[0]
-
-
-def test_the_state_is_of_this_training_alone(place: Path) -> None:
-    from host import specification
-
-    loaded = specification.load(str(place / "tones.py"))
-    key = work.key(loaded, "data", 1)
-    assert key == work.key(loaded, "data", 1)
-    assert len({key, work.key(loaded, "data", 2), work.key(loaded, "other", 1)}) == 3
-
-
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs Linux's sched_setaffinity")
-def test_the_state_is_of_as_many_cores(place: Path) -> None:
-    """TensorFlow uses those that the process may use, not those that there are, and its sums differ."""
-    from host import specification
-
-    loaded = specification.load(str(place / "tones.py"))
-    cores = os.sched_getaffinity(0)
-    if len(cores) == 1:
-        pytest.skip("there is only one core")
-    key = work.key(loaded, "data", 1)
-    os.sched_setaffinity(0, {min(cores)})
-    try:
-        assert work.key(loaded, "data", 1) != key
-    finally:
-        os.sched_setaffinity(0, cores)

@@ -30,7 +30,7 @@ from host.specification import (
     Specification,
     Transfer,
 )
-from host.training import journal, loop
+from host.training import journal, loop, work
 from host.training.batches import Batches, Piece, mixed
 from host.training.examples import Examples, recorded
 from host.training.validation import Validation, Validator, on_clips
@@ -491,6 +491,40 @@ def test_a_full_disk_leaves_the_last_state(tmp_path: Path, monkeypatch: pytest.M
         monkeypatch.undo()
         assert work.load("classes") == State({}, {"epoch": 1})
         assert sorted(p.name for p in (tmp_path / "w").iterdir()) == ["classes.state", "lock"]
+
+
+@needs_tensorflow
+def test_a_state_is_of_one_training_alone() -> None:
+    """Of its data, its seed and its specification, each part of it."""
+    plain = loaded(spec())
+    key = work.key(plain, "data", 1)
+    assert key == work.key(loaded(spec()), "data", 1)
+    others = [
+        work.key(plain, "data", 2), work.key(plain, "other", 1),
+        *(
+            work.key(loaded(spec(**change)), "data", 1)
+            for change in (
+                {"classes": ("on", "off", "_silence_", "_unknown_")}, {"mixup": Mixup(0.1)},
+                {"schedule": dataclasses.replace(spec().schedule, averaging=0.91)}, {"input_scale": 1 / 32},
+            )
+        ),
+    ]  # fmt: skip
+    assert len({key, *others}) == 7
+
+
+@needs_tensorflow
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs Linux's sched_setaffinity")
+def test_a_state_is_of_as_many_cores() -> None:
+    """TensorFlow uses those that the process may use, not those that there are, and its sums differ."""
+    cores = os.sched_getaffinity(0)
+    if len(cores) == 1:
+        pytest.skip("there is only one core")
+    key = work.key(loaded(spec()), "data", 1)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        assert work.key(loaded(spec()), "data", 1) != key
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 def test_what_an_end_leaves_of_the_work_folder(tmp_path: Path) -> None:
