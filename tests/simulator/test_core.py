@@ -234,6 +234,24 @@ def test_calls_leave_a_booted_firmware_as_it_was(build_image):
     machine.run(0.001)
 
 
+@pytest.mark.parametrize("before", [0, 1, 2, 3])
+def test_code_that_was_written_costs_what_it_is(build_image, before):
+    """Wherever the piece begins that a debugger writes: LDM of one register becomes one of three."""
+    source = """
+    __attribute__((naked)) uint32_t loads(uint32_t *p) { __asm volatile("ldmia r0!, {r1}\\n bx lr"); }
+    uint32_t words[3];
+    int main(void) { return loads(words) == 0; }
+    """
+    machine = Machine(build_image(source))
+    words, code = machine.symbol("words"), machine.symbol("loads")
+    assert machine.read(code, 2) == b"\x02\xc8"
+    one = machine.call("loads", words)
+    machine.write(code - before, machine.read(code - before, before) + b"\x0e")
+    three = machine.call("loads", words)
+    assert (one.value, three.value) == (words + 4, words + 12)
+    assert three.cycles == one.cycles + 2
+
+
 def test_single_steps_count_what_they_run(build_image):
     source = """
     volatile uint32_t sum;

@@ -69,7 +69,7 @@ bool simulator_write(struct machine *m, uint32_t address, const uint8_t *bytes, 
     flush_code(m);
     if (address - FLASH_BASE < FLASH_BYTES) {
         /* Blocks that overlap what was written start at most a page before it. */
-        size_t first = (address - FLASH_BASE) / 2u, last = first + (count + 1u) / 2u;
+        size_t first = (address - FLASH_BASE) / 2u, last = (address - FLASH_BASE + count + 1u) / 2u;
         for (size_t i = first > 2048u ? first - 2048u : 0; i < last; i++) {
             m->flash_blocks[i].bytes = 0;
         }
