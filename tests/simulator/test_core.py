@@ -234,6 +234,16 @@ def test_calls_leave_a_booted_firmware_as_it_was(build_image):
     machine.run(0.001)
 
 
+def test_a_call_without_a_stack_does_not_wake_the_firmware(build_image):
+    machine = Machine(build_image(_INSTRUCTIONS))
+    machine.run(0.001)
+    asleep = machine.instructions
+    with pytest.raises(SimulatorError, match="no stack at"):
+        machine.call("stack_arguments", 1, 2, 3, 4, 5, 6, stack=0x100)
+    machine.run(0.001)
+    assert machine.instructions == asleep
+
+
 @pytest.mark.parametrize("before", [0, 1, 2, 3])
 def test_code_that_was_written_costs_what_it_is(build_image, before):
     """Wherever the piece begins that a debugger writes: LDM of one register becomes one of three."""

@@ -311,14 +311,7 @@ static void restore(struct machine *m, const struct saved *s) {
 
 int simulator_call(struct machine *m, uint32_t address, const uint32_t *arguments, size_t count, uint32_t sp,
                    uint64_t cycles, uint32_t *result) {
-    struct saved saved;
-    bool sleeping = m->sleeping;
-    uint32_t cpacr = m->cpacr, slow = m->flags_slow;
-    save(m, &saved);
-    m->sleeping = false;
-    m->cpacr |= 0xFu << 20;
-    m->flags_slow = 0;
-    uint32_t top = (sp != 0 ? sp : saved.core[13]) & ~7u;
+    uint32_t top = (sp != 0 ? sp : simulator_register(m, 13)) & ~7u;
     if (count > 4) {
         top -= (uint32_t)(4u * (count - 4u) + 7u) & ~7u;
         uint8_t *stack = machine_memory(m, top, 4u * (uint32_t)(count - 4u), true);
@@ -329,6 +322,13 @@ int simulator_call(struct machine *m, uint32_t address, const uint32_t *argument
         }
         memcpy(stack, arguments + 4, 4u * (count - 4u));
     }
+    struct saved saved;
+    bool sleeping = m->sleeping;
+    uint32_t cpacr = m->cpacr, slow = m->flags_slow;
+    save(m, &saved);
+    m->sleeping = false;
+    m->cpacr |= 0xFu << 20;
+    m->flags_slow = 0;
     for (size_t i = 0; i < count && i < 4; i++) {
         simulator_set_register(m, (uint32_t)i, arguments[i]);
     }
