@@ -300,6 +300,32 @@ def test_wfi_with_primask_and_wfe_with_events(boot):
     assert words(machine, "order", 4) == [0, 1, 100, 2]
 
 
+_EVENTS = """
+volatile uint32_t step;
+int main(void) {
+    __asm volatile("cpsid i");
+    REG(0xE000ED10) = 16;       /* SEVONPEND */
+    pend(9);                    /* which is not enabled */
+    __asm volatile("wfe");
+    step = 1;
+    REG(0xE000E014) = 999; REG(0xE000E018) = 0; REG(0xE000E010) = 7;
+    __asm volatile("wfe");      /* SysTick becomes pending and is masked: an event */
+    step = 2;
+    REG(0xE000ED10) = 0; REG(0xE000ED04) = 1 << 25;
+    __asm volatile("wfe");      /* now it is none */
+    step = 3;
+    return 0;
+}
+"""
+
+
+def test_wfe_is_ended_by_what_is_pending_only_where_sevonpend_says_so(boot):
+    machine = boot(_EVENTS)
+    machine.run(0.001)
+    assert words(machine, "step", 1) == [2]
+    assert machine.sleep_cycles > 900
+
+
 _FAULTS = """
 volatile uint32_t seen[4], fault_pc;
 __attribute__((naked)) void bus_fault(void) {

@@ -47,8 +47,8 @@ void exception_pend(struct machine *m, uint32_t number) {
     if (m->pending[number] == 0) {
         m->pending[number] = 1;
         m->pending_count++;
-        if (m->enabled[number] && (m->scr & 16u) != 0) {
-            m->event = true; /* SEVONPEND */
+        if ((m->scr & 16u) != 0) {
+            m->event = true; /* SEVONPEND: of disabled ones too */
         }
     }
     m->deadline = 0; /* let the block hook look */

@@ -125,7 +125,7 @@ struct machine {
     bool stack_pointer_stale; /* MSR wrote one, with bits that it does not have */
     enum stop stop;
     uint32_t stop_cfsr, stop_address;
-    bool sleeping, event, reset_requested;
+    bool sleeping, awaits_event, event, reset_requested; /* awaits_event: it sleeps by WFE */
     uint8_t *probe;           /* a page with code that does what Unicorn's interface does not offer */
     bool probing, stack_limit_stale;
     bool entry_fault;         /* exception_note's, not told to Python yet */

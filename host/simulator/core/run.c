@@ -21,7 +21,7 @@ static void reset_core(struct machine *m) {
     machine_set_register(m, UC_ARM_REG_MSP, vectors[0] & ~3u);
     machine_set_register(m, UC_ARM_REG_LR, 0xFFFFFFFFu);
     machine_set_register(m, UC_ARM_REG_PC, vectors[1]); /* its lowest bit is the Thumb state */
-    m->sleeping = m->event = m->reset_requested = false;
+    m->sleeping = m->awaits_event = m->event = m->reset_requested = false;
     m->stop = STOP_NONE;
     m->current = NULL;
     m->taken = 0;
@@ -77,13 +77,20 @@ bool simulator_write(struct machine *m, uint32_t address, const uint8_t *bytes, 
     return true;
 }
 
+/* PRIMASK keeps no exception from ending WFI; WFE is ended by one that is taken, or by an event. */
+static bool woken(struct machine *m) {
+    bool by_event = m->awaits_event && m->event;
+    m->event = m->event && !by_event;
+    return by_event || exception_next(m, !m->awaits_event) != 0;
+}
+
 /* Time passes without instructions until something wakes the core; false at the limit. */
 static bool sleep(struct machine *m) {
     for (;;) {
         machine_update_time(m);
         machine_advance_peripherals(m);
-        if (m->stop != STOP_NONE || m->reset_requested || exception_next(m, true) != 0) {
-            m->sleeping = false;
+        if (m->stop != STOP_NONE || m->reset_requested || woken(m)) {
+            m->sleeping = m->awaits_event = false;
             return true;
         }
         if (m->cycles >= m->limit) {
@@ -155,7 +162,7 @@ static int after_stop(struct machine *m, enum stop stop, uint32_t pc) {
     case STOP_WFE: {
         const uint8_t *code = machine_memory(m, pc - 2u, 2, false);
         if (code != NULL && code[0] == 0x20u && !m->event) {
-            m->sleeping = true;
+            m->sleeping = m->awaits_event = true;
         }
         m->event = false;
         break;
@@ -323,10 +330,10 @@ int simulator_call(struct machine *m, uint32_t address, const uint32_t *argument
         memcpy(stack, arguments + 4, 4u * (count - 4u));
     }
     struct saved saved;
-    bool sleeping = m->sleeping;
+    bool sleeping = m->sleeping, awaits_event = m->awaits_event;
     uint32_t cpacr = m->cpacr, slow = m->flags_slow;
     save(m, &saved);
-    m->sleeping = false;
+    m->sleeping = m->awaits_event = false;
     m->cpacr |= 0xFu << 20;
     m->flags_slow = 0;
     for (size_t i = 0; i < count && i < 4; i++) {
@@ -341,6 +348,7 @@ int simulator_call(struct machine *m, uint32_t address, const uint32_t *argument
     if (status == SIMULATOR_RETURNED) {
         restore(m, &saved);
         m->sleeping = sleeping;
+        m->awaits_event = awaits_event;
         m->taken = 0;
         m->cpacr = cpacr;
         m->flags_slow = slow;
