@@ -326,6 +326,27 @@ def test_wfe_is_ended_by_what_is_pending_only_where_sevonpend_says_so(boot):
     assert machine.sleep_cycles > 900
 
 
+_LATE_ARRIVAL = """
+volatile uint32_t order[3], n;
+void irq9(void) { order[n++] = 9; }
+void svc(void) { order[n++] = 11; }
+int main(void) {
+    set_priority(9, 0x20);
+    REG(0xE000ED1C) = 0x40u << 24; /* of SVC */
+    enable_irq(9);
+    __asm volatile("str %0, [%1]\\n svc 0" :: "r"(1 << 9), "r"(0xE000E200) : "memory");
+    order[n++] = 1;
+    return 0;
+}
+"""
+
+
+def test_an_interrupt_that_comes_with_an_svc_is_served_first(boot):
+    machine = boot(_LATE_ARRIVAL)
+    finish(machine)
+    assert words(machine, "order", 3) == [9, 11, 1]
+
+
 _FAULTS = """
 volatile uint32_t seen[4], fault_pc;
 __attribute__((naked)) void bus_fault(void) {

@@ -122,6 +122,10 @@ uint32_t exception_next(struct machine *m, bool ignore_primask) {
     return best;
 }
 
+bool exception_preempts(struct machine *m, uint32_t number) {
+    return m->enabled[number] && group(m, m->priority[number]) < execution_priority(m, false);
+}
+
 /* Puts the core into the handler. */
 static void start_handler(struct machine *m, uint32_t number, uint32_t exc_return, uint32_t msp, uint32_t psp) {
     uint32_t vector = 0;
@@ -290,10 +294,8 @@ bool exception_fault(struct machine *m, uint32_t cfsr, uint32_t address, uint32_
     if ((cfsr & CFSR_BFARVALID) != 0) {
         m->bfar = address;
     }
-    int now = execution_priority(m, false);
-    bool can = m->enabled[number] && group(m, m->priority[number]) < now;
-    if (!can) {
-        if (now <= -1) {
+    if (!exception_preempts(m, number)) {
+        if (execution_priority(m, false) <= -1) {
             machine_error(m, address, "lockup: a fault (CFSR 0x%08x) inside the hard fault handler", m->cfsr);
             return false;
         }

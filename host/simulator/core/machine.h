@@ -200,6 +200,8 @@ void exception_unpend(struct machine *m, uint32_t number);
 void irq_level(struct machine *m, int irq, bool high);
 /* The exception to be taken now, or 0. With `masked`, as WFI sees it: PRIMASK ignored. */
 uint32_t exception_next(struct machine *m, bool ignore_primask);
+/* Whether it would be taken at once, were it pending. */
+bool exception_preempts(struct machine *m, uint32_t number);
 void exception_enter(struct machine *m, uint32_t number, uint32_t return_address);
 bool exception_exit(struct machine *m, uint32_t exc_return);
 /* A synchronous fault: picks the handler, escalates; false on lockup. */

@@ -144,11 +144,10 @@ static int after_stop(struct machine *m, enum stop stop, uint32_t pc) {
         break;
     }
     case STOP_SVC:
-        exception_pend(m, EXCEPTION_SVC);
-        if (exception_next(m, false) == EXCEPTION_SVC) {
-            exception_enter(m, EXCEPTION_SVC, pc);
+        if (exception_preempts(m, EXCEPTION_SVC)) { /* it stays pending behind an interrupt that came with it */
+            exception_pend(m, EXCEPTION_SVC);
+            exception_enter(m, exception_next(m, false), pc);
         } else {
-            exception_unpend(m, EXCEPTION_SVC);
             exception_note(m, 0, 0, "SVC while its priority is masked");
             exception_fault(m, 0, 0, pc);
         }
