@@ -682,6 +682,28 @@ def test_flash_is_erased_and_written_with_its_locks_and_its_time(boot):
     assert machine.time_s > 0.01
 
 
+def test_the_user_data_page_is_written_until_it_is_locked(boot):
+    source = """
+    volatile uint32_t status[2];
+    static void put(uint32_t value) {
+        REG(0x40030014) = 0x0FE00000; REG(0x40030018) = value;
+        while (REG(0x4003001C) & 1) { }
+    }
+    int main(void) {
+        SET(0x40008068) = 1 << 16;
+        REG(0x4003003C) = 0x1B71;
+        REG(0x4003000C) = 1;
+        CLR(0x40030040) = 0x10; put(0x1234); status[0] = REG(0x4003001C);
+        SET(0x40030040) = 0x10; put(0x1030); status[1] = REG(0x4003001C);
+        return 0;
+    }
+    """
+    machine = boot(source)
+    finish(machine)
+    assert [status & 2 for status in words(machine, "status", 2)] == [0, 2]
+    assert machine.read(0x0FE00000, 8) == b"\x34\x12" + bytes(2) + b"\xff" * 4
+
+
 def test_gpio_levels_and_leds(boot):
     source = """
     volatile uint32_t pressed, before;

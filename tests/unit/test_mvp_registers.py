@@ -82,6 +82,29 @@ def test_program_takes_its_time():
     np.testing.assert_array_equal(memory[64:74], 2 * np.arange(10))
 
 
+def test_performance_counters_count_what_they_are_set_to():
+    """Ten times: an operation, one that waits a cycle for its result, and none."""
+    p = Program("counted")
+    with p.loop(10):
+        p.instruction("DBL", z=2, a=1)
+        p.instruction("ADDC", z=3, x=2, a=1)
+        p.instruction()
+    machine = Machine("vendor")
+    for i, word in enumerate(p.assemble()[:-1]):
+        machine.write(ALU + 4 * i, int(word))
+    machine.write(EN, 1)
+    counted = {}
+    for what in range(13):
+        machine.write(CFG, 1 | what << 16 | what << 20)
+        machine.write(CMD, INIT | START)
+        assert machine.read(PERF0) == machine.read(PERF1)
+        counted[what] = machine.read(PERF0)
+    assert counted == {0: 40, 1: 30, 2: 10, 3: 10, 4: 20, 5: 10, **dict.fromkeys(range(6, 13), 0)}
+    machine.write(CFG, 0)
+    machine.write(CMD, INIT | START)
+    assert machine.read(PERF0) == 0, "not counted"
+
+
 def test_halt_and_resume():
     machine, _ = machine_with(doubler())
     machine.write(CMD, INIT | START)
@@ -272,6 +295,69 @@ def test_arithmetic_against_numpy():
             result = alu(isa.OPCODES[name], *(int(b) for b in bits[k])) & 0xFFFF
             got = np.array(result, np.uint16).view(np.float16)
             assert got == values[k] or (np.isnan(got) and np.isnan(values[k])), (name, bits[k])
+
+
+NAN, OVERFLOW, UNDERFLOW, R0_POSITIVE = 1 << 10, 1 << 12, 1 << 13, 1 << 11
+
+
+@pytest.mark.parametrize(
+    ("operation", "first", "second", "raised"),
+    [
+        ("ADDC", 65504, 15, 0),  # rounds down to the largest number
+        ("ADDC", 65504, 16, OVERFLOW),
+        ("ADDC", -65504, -65504, OVERFLOW),
+        ("ADDC", np.inf, 1, 0),
+        ("ADDC", np.inf, -np.inf, NAN),
+        ("ADDC", np.nan, 1, NAN),
+        ("MULR2A", 2**-14, 0.5, 0),  # a subnormal number, exactly
+        ("MULR2A", 2**-14, 2**-14, UNDERFLOW),
+        ("MULR2A", 256, 256, OVERFLOW),
+        ("MULR2A", 0, np.inf, NAN),
+        ("MAX2A", np.nan, 1, NAN),
+        ("MAX2A", np.inf, 1, 0),
+    ],
+)
+def test_events_of_arithmetic(operation, first, second, raised):
+    p = Program("event")
+    other = "y" if operation == "MULR2A" else "a"
+    p.instruction(operation, z=3, x=1, **{other: 2})
+    words = p.assemble()
+    words[1], words[2] = half(first), half(second)
+    machine, _ = machine_with(words, at_once=True)
+    machine.write(CMD, INIT | START)
+    assert machine.read(IF) & (NAN | OVERFLOW | UNDERFLOW | R0_POSITIVE) == raised
+
+
+@pytest.mark.parametrize(
+    ("value", "result", "raised"), [(1, 0, True), (0, 0, False), (-1, 0, False), (1, 3, False)]
+)
+def test_a_positive_result_in_r0_is_an_event(value, result, raised):
+    p = Program("event")
+    p.set(1, value)
+    p.instruction("COPY", z=result, a=1)
+    machine, _ = machine_with(p.assemble(), at_once=True)
+    machine.write(CMD, INIT | START)
+    assert bool(machine.read(IF) & R0_POSITIVE) == raised
+
+
+@pytest.mark.parametrize(
+    ("value", "type", "bit"),
+    [
+        (300, Type.INT8, 14), (-129, Type.INT8, 15), (np.inf, Type.INT8, 16), (-np.inf, Type.INT8, 16),
+        (np.nan, Type.INT8, 17), (127, Type.INT8, None), (-128, Type.INT8, None),
+        (256, Type.UINT8, 14), (-1, Type.UINT8, 15), (255, Type.UINT8, None), (0, Type.UINT8, None),
+        (np.nan, Type.HALF, None),
+    ],
+)  # fmt: skip
+def test_stores_of_what_does_not_fit_are_events(value, type, bit):
+    p = Program("store")
+    out = p.array("out", RAM, type, [(1, 1)])
+    p.instruction("COPY", z=2, a=1, store=out.of(2))
+    words = p.assemble()
+    words[1] = half(value)
+    machine, _ = machine_with(words, at_once=True)
+    machine.write(CMD, INIT | START)
+    assert machine.read(IF) >> 14 & 0xF == (0 if bit is None else 1 << bit - 14)
 
 
 @pytest.mark.parametrize(
