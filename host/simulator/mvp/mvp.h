@@ -112,7 +112,7 @@ typedef struct mvp {
     bool at_once;
     int alu_written; /* the vendor's clock: the pipeline remembers the previous program's last result */
     mvp_timing_t timing;
-    mvp_counters_t last, total; /* of the last run, and of all since mvp_init */
+    mvp_counters_t last; /* of the last run */
     mvp_bus_t bus;
     uint32_t window_count;
     mvp_window_t windows[MVP_WINDOWS];

@@ -111,19 +111,6 @@ static uint32_t update_performance_counters(mvp_t *mvp, const mvp_counters_t *co
     return flags;
 }
 
-static void accumulate(mvp_counters_t *total, const mvp_counters_t *run)
-{
-    total->cycles += run->cycles;
-    total->instructions += run->instructions;
-    total->stalls += run->stalls;
-    total->noops += run->noops;
-    total->pipe_stalls += run->pipe_stalls;
-    total->fence_stalls += run->fence_stalls;
-    total->load_stalls[0] += run->load_stalls[0];
-    total->load_stalls[1] += run->load_stalls[1];
-    total->programs += run->programs;
-}
-
 static void complete(mvp_t *mvp)
 {
     mvp->flags |= mvp->pending_flags;
@@ -141,7 +128,6 @@ static void execute(mvp_t *mvp, uint64_t limit)
     if (end == ENGINE_DONE)
         flags |= MVP_IF_PROGDONE;
     flags |= update_performance_counters(mvp, &mvp->last);
-    accumulate(&mvp->total, &mvp->last);
     mvp->pending_flags |= flags;
     mvp->status = end == ENGINE_PAUSED ? MVP_STATUS_PAUSED : MVP_STATUS_RUNNING;
     mvp->remaining = mvp->last.cycles;
