@@ -14,7 +14,7 @@ from codegen.mvp import isa, stream
 from codegen.mvp.assembler import Program, Source
 from codegen.mvp.disassembler import disassemble
 from codegen.mvp.isa import Type
-from host.simulator.mvp import Machine
+from host.simulator.mvp import Machine, alu
 
 RAM = 0x20000000
 
@@ -136,11 +136,39 @@ def test_listing():
     ]
 
 
+def test_operands_are_what_the_accelerator_reads():
+    """An operation's result depends on these of X, Y and A, and on no other; NOOP has none."""
+    rng = np.random.default_rng(6)
+    for name, code in isa.OPCODES.items():
+        read = set()
+        for _ in range(200):
+            given = {label: int(rng.integers(0, 1 << 32)) & 0xBFFFBFFF for label in "xya"}  # no NaN
+            for label in "xya":
+                other = given | {label: int(rng.integers(0, 1 << 32)) & 0xBFFFBFFF}
+                if alu(code, **other) != alu(code, **given):
+                    read.add(label)
+        assert read == set(isa.operands(name)), name
+
+
+@pytest.mark.parametrize("name", [name for name in isa.OPCODES if name != "NOOP"])
+def test_a_constant_that_a_program_overwrites_is_written_again(name):
+    p = Program("test")
+    p.set(3, 5)
+    p.instruction("COPY", z=2, a=3)
+    p.instruction(name, z=3, **dict.fromkeys(isa.operands(name), 3))
+    q = Program("test")
+    q.set(3, 5)
+    q.instruction("COPY", z=2, a=3)
+    stored = stream.encode(np.stack([p.assemble(), q.assemble()]), 0, 0)
+    _, rest, numbers = writes_of(stored, b"")
+    assert 3 in dict(writes_of(rest, numbers)[0])
+
+
 @st.composite
 def programs(draw) -> np.ndarray:
-    """Programs that run anywhere in 4 kB and leave their constants alone."""
+    """Programs that run anywhere in 4 kB, of any operations."""
     p = Program("random")
-    for r in (5, 6, 7):
+    for r in range(isa.REGISTERS):
         p.set(r, draw(st.integers(-8, 8)))
     arrays = [
         p.array(
@@ -150,14 +178,14 @@ def programs(draw) -> np.ndarray:
         )
         for k in range(draw(st.integers(1, 4)))
     ]  # fmt: skip
-    register, array = st.integers(0, 7), st.sampled_from(arrays)
-    with p.loop(draw(st.integers(1, 5)), increment=[draw(array).dim(draw(st.integers(0, 2)))]):
+    register, array, dimension = st.integers(0, 7), st.sampled_from(arrays), st.integers(0, 2)
+    with p.loop(draw(st.integers(1, 5)), increment=[draw(array).dim(draw(dimension))]):
         for _ in range(draw(st.integers(1, 4))):
-            name = draw(st.sampled_from(["MACR2A", "MACC", "ADDC", "MAX2A", "COPY", "NOOP"]))
+            name = draw(st.sampled_from(list(isa.OPCODES)))
             sources = {label: draw(register) for label in isa.operands(name)}
             p.instruction(
-                name, z=None if name == "NOOP" else draw(st.integers(0, 4)), **sources,
-                load0=draw(array).to(draw(st.integers(0, 4)), draw(st.integers(0, 2))),
+                name, z=None if name == "NOOP" else draw(register), **sources,
+                load0=draw(array).to(draw(register), draw(dimension)) if draw(st.booleans()) else None,
                 store=draw(array).of(draw(register)) if draw(st.booleans()) else None,
             )  # fmt: skip
     return p.assemble()
