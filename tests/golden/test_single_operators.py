@@ -404,6 +404,34 @@ def test_strided_slice(shape, data, scale, zero_point, seed):
 
 
 @random_models
+@given(SHAPES, st.data())
+def test_slices_end_where_the_input_does(shape, data):
+    """x[:, -100:100] and its kind: bounds beyond the input are those of the input, as in NumPy."""
+    masks, bounds = {"beginMask": 0, "endMask": 0}, []
+    for d, size in enumerate(shape):
+        beyond = st.integers(-2 * size - 1, 2 * size + 1)
+        bounds.append([data.draw(beyond), data.draw(beyond), data.draw(st.sampled_from([1, 2, 3, -1, -2]))])
+        for mask in masks:
+            masks[mask] |= data.draw(st.booleans()) << d
+    given = [
+        slice(None if masks["beginMask"] >> d & 1 else b, None if masks["endMask"] >> d & 1 else e, stride)
+        for d, (b, e, stride) in enumerate(bounds)
+    ]
+    values = np.arange(np.prod(shape)).astype(np.int8).reshape(shape)
+    expected = values[tuple(given)]
+    assume(expected.size)
+    n = NetworkBuilder()
+    x, y = n.tensor(shape, scale=0.1), n.tensor(expected.shape, scale=0.1)
+    lists = [n.tensor((len(shape),), "int32", data=np.array(v)) for v in zip(*bounds, strict=True)]
+    model = single("STRIDED_SLICE", [x, *lists], y, n, "StridedSliceOptions", **masks)
+    np.testing.assert_array_equal(Model(model).invoke(values), expected)
+    theirs = reference(model)
+    theirs.set_input(values, 0)
+    theirs.invoke()
+    np.testing.assert_array_equal(theirs.get_output(0), expected)
+
+
+@random_models
 @given(SHAPES, st.data(), SCALES, ZERO_POINTS, SEEDS)
 def test_transpose(shape, data, scale, zero_point, seed):
     order = data.draw(st.permutations(range(len(shape))))
