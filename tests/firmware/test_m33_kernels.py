@@ -11,7 +11,7 @@ from host.runtime import Model
 from tests.firmware import m33_rig
 from tests.golden import test_single_operators as operators
 from tests.places import ROOT, SHARED
-from tests.tflite_builder import NetworkBuilder
+from tests.tflite_builder import NetworkBuilder, single
 from tests.unit.test_mvp_plan import weighted
 
 pytestmark = pytest.mark.skipif(m33_rig.available() is not None, reason=str(m33_rig.available()))
@@ -96,6 +96,53 @@ def test_random_operators(bench, random_models, monkeypatch):
 
     monkeypatch.setattr(operators, "assert_exact", same_as_portable)
     random_models()
+
+
+def extreme_sums(name: str, taps: int, second: int, total: int) -> Model:
+    """Five channels, those in the upper bytes of joined weights with as many weights ``second`` as make
+    their absolute values add up to ``total``."""
+    n = NetworkBuilder()
+    row = np.zeros(taps, np.int8)
+    row[: total // abs(second)] = second
+    if rest := total % abs(second):
+        row[total // abs(second)] = np.sign(second) * rest
+    first = np.full(taps, 127, np.int8)
+    weights = np.stack([first, row, (np.arange(taps) % 128).astype(np.int8), row, row[::-1]])
+    products = 128 * np.abs(weights.astype(int)).sum(axis=1).max()
+    scale = float(np.float32(0.01 * products / 100))
+    if name == "CONV_2D":
+        x, y = n.tensor((1, 1, 5, taps), scale=1.0), n.tensor((1, 1, 5, 5), scale=scale)
+        w = n.tensor((5, 1, 1, taps), scale=0.01, data=weights.reshape(5, 1, 1, taps))
+        return Model(single(name, [x, w], y, n, "Conv2DOptions", strideH=1, strideW=1))
+    x, y = n.tensor((2, taps), scale=1.0), n.tensor((2, 5), scale=scale)
+    w = n.tensor((5, taps), scale=0.01, data=weights)
+    return Model(single(name, [x, w], y, n, "FullyConnectedOptions"))
+
+
+@pytest.mark.parametrize(
+    ("name", "taps", "second", "total", "joined"),
+    [
+        ("CONV_2D", 1024, -64, 65535, 1),
+        ("CONV_2D", 1024, -64, 65536, 0),  # 128 times that is 2^23
+        ("CONV_2D", 1024, 64, 65535, 1),
+        ("CONV_2D", 1026, 127, 65536, 0),
+        *(("FULLY_CONNECTED", taps, -128, 128 * taps, 1) for taps in (508, 512, 513, 1016, 1020, 1534, 2047)),
+        ("FULLY_CONNECTED", 1024, 127, 127 * 1024, 1),
+    ],
+)
+def test_sums_that_leave_no_bit(bench, name, taps, second, total, joined):
+    """Joined weights sum two channels in one register; where that would not fit they are not joined, and
+    dense layers split their sums."""
+    model = extreme_sums(name, taps, second, total)
+    assert model.layers[0].options.joined == joined
+    scale = model.plan.graph.tensors[model.layers[0].output].q.scale
+    weights = model.plan.graph.input(model.plan.graph.operators[0], 1).data.reshape(5, taps).astype(int)
+    for value in (-128, 127):
+        x = np.full(model.input.shape, value, np.int8)
+        expected = np.clip(np.round(value * weights.sum(axis=1) * 0.01 / scale), -128, 127)
+        found = bench.run(model.plan, x)[0].output
+        np.testing.assert_array_equal(found, model.invoke(x))
+        assert np.abs(found.reshape(-1, 5) - expected).max() <= 1
 
 
 @pytest.mark.parametrize("value", [-128, 127])
