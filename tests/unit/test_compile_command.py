@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from codegen import application
+from codegen.application import ApplicationSettings
 from host import generation
 from host.cli import run
 from host.compile import main as compile_main
@@ -221,6 +223,32 @@ def test_generated_names_and_comments_cannot_break_out_of_their_place(tmp_path: 
     text = generation.generate(str(odd)).files["model_plan.c"]
     banner = text[: text.index("#include")]
     assert banner.count("*/") == 1 and not re.search(r"^(?![ /]\*|#|$)", banner, re.M)
+
+
+def test_names_reach_the_device_as_they_are(tmp_path: Path):
+    """Of the model and its classes: quotes, escapes, what C takes for trigraphs, and other scripts."""
+    if shutil.which("cc") is None:
+        pytest.skip("no C compiler")
+    name = 'say "a\\b" 100%??/'
+    labels = ["it's", '"on"', "C:\\new", "what??!", "weiß", "はい", "1\x7f2", "\u00e97", ""]
+    settings = ApplicationSettings(tuple(labels), tuple(range(len(labels))))
+    for file, text in application.emit_c(settings, name).items():
+        (tmp_path / file).write_text(text)
+    main = """
+    #include <stdio.h>
+    #include "model_parameters.h"
+    int main(void) {
+        const detector_settings_t *const s = &model_detector_settings;
+        printf("%s%c", model_name, 0);
+        for (unsigned k = 0; k < s->class_count; k++) { printf("%s%c", s->labels[k], 0); }
+        return 0;
+    }
+    """
+    (tmp_path / "main.c").write_text(main)
+    command = ["cc", "-std=c11", "-Wall", "-Wextra", "-Werror", f"-I{ROOT / 'firmware' / 'detector'}"]
+    subprocess.run([*command, "main.c", "model_parameters.c", "-o", "run"], cwd=tmp_path, check=True)
+    done = subprocess.run([str(tmp_path / "run")], capture_output=True, check=True)
+    assert done.stdout.decode().split("\0") == [name, *labels, ""]
 
 
 @pytest.mark.parametrize("path", [*SHIPPED, *GIVEN], ids=lambda p: p.stem)
