@@ -183,7 +183,8 @@ class Machine:
         """Power-on reset: time and counters start at zero, memory keeps what it holds."""
         self._c.simulator_reset(self._handle)
         self.faults.clear()
-        self._uart_fetch(0)
+        for port in range(_UARTS):
+            self._uart_fetch(port)
         self._uart.clear()
 
     def read(self, address: int, count: int) -> bytes:

@@ -237,6 +237,19 @@ def test_audio_can_be_heard_at_its_own_rate(boot):
     assert np.sum(heard) / len(heard) == pytest.approx(8000 / (39e6 / 38 / 64), rel=0.01)
 
 
+def test_what_a_port_sent_before_a_power_on_reset_is_not_read_after_it(boot):
+    second = _UART.replace("0x4B0100", "0x400A00").replace("1 << 22", "1 << 23")
+    second = second.replace("0x4003C4AC", "0x4003C4CC").replace("0x4003C4A4", "0x4003C4C4")
+    second = second.replace("0x4003C494", "0x4003C4B4")
+    for source, port in ((_UART, 0), (second, 1)):
+        machine = boot(source)
+        machine.run(0.05)
+        machine.reset()
+        assert machine.uart_read(port) == b""
+        machine.run(0.05)
+        assert machine.uart_read(port) == b"hello, this is longer than sixteen"
+
+
 def test_a_microphone_without_power_is_silent(boot):
     source = _MICROPHONE.replace("STOP", "").replace("POWER", "")
     machine = boot(source, audio=np.full(4096, 1000, np.int16))
