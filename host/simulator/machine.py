@@ -180,7 +180,7 @@ class Machine:
         self.reset()
 
     def reset(self) -> None:
-        """Power-on reset: time and counters start at zero, memory keeps what it holds."""
+        """Power-on reset: time, counters and audio start at zero, memory keeps what it holds."""
         self._c.simulator_reset(self._handle)
         self.faults.clear()
         for port in range(_UARTS):

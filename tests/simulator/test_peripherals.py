@@ -237,6 +237,21 @@ def test_audio_can_be_heard_at_its_own_rate(boot):
     assert np.sum(heard) / len(heard) == pytest.approx(8000 / (39e6 / 38 / 64), rel=0.01)
 
 
+def test_a_run_after_a_power_on_reset_is_the_first_one_again(boot):
+    samples = np.random.default_rng(1).integers(-32768, 32767, 4096).astype(np.int16)
+    machine = boot(_MICROPHONE.replace("STOP", "").replace("POWER", _POWER), audio=samples)
+    runs = []
+    for _ in range(2):
+        finish(machine, 0.5)
+        status = machine.status
+        kept = machine.read(machine.symbol("kept"), 2 * 32 * 64)
+        runs.append((kept, status.frames, status.audio_position, machine.cycles, machine.instructions))
+        machine.reset()
+        machine.write(machine.symbol("done"), bytes(4))
+    assert runs[0] == runs[1]
+    assert (machine.status.frames, machine.audio_position) == (0, 0)
+
+
 def test_what_a_port_sent_before_a_power_on_reset_is_not_read_after_it(boot):
     second = _UART.replace("0x4B0100", "0x400A00").replace("1 << 22", "1 << 23")
     second = second.replace("0x4003C4AC", "0x4003C4CC").replace("0x4003C4A4", "0x4003C4C4")

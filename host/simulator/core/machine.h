@@ -250,6 +250,8 @@ extern const struct peripheral_class cmu_class, hfxo_class, hfrco_class, dpll_cl
 /* eusart.c, usart.c */
 void eusart_free(struct peripheral *p);
 void usart_free(struct peripheral *p);
+/* Time has begun anew: so do the audio and the counters. */
+void usart_restart(struct peripheral *p);
 void usart_status(struct machine *m, struct simulator_status *status);
 /* The microphone's samples and the DMA that takes them. */
 enum { DMA_USART0_LEFT, DMA_USART0_RIGHT, DMA_EUSART_RX, DMA_EUSART_TX };

@@ -42,6 +42,7 @@ void simulator_reset(struct machine *m) {
     m->resets = 0;
     m->fault_new = false;
     reset_core(m);
+    usart_restart(m->usart);
 }
 
 void simulator_reset_core(struct machine *m) {

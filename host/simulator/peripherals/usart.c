@@ -279,6 +279,11 @@ static void usart_reset(struct machine *m, struct peripheral *p) {
     s->fifo_count = 0;
 }
 
+void usart_restart(struct peripheral *p) {
+    struct usart_state *s = p->state;
+    s->frames = s->overflows = s->pcm_position = 0;
+}
+
 void usart_free(struct peripheral *p) {
     if (p->state != NULL) {
         free(((struct usart_state *)p->state)->pcm);
