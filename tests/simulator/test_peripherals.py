@@ -237,6 +237,19 @@ def test_audio_can_be_heard_at_its_own_rate(boot):
     assert np.sum(heard) / len(heard) == pytest.approx(8000 / (39e6 / 38 / 64), rel=0.01)
 
 
+def test_audio_can_be_interpolated(boot):
+    """To the last sample, which is heard for as long as the others, and silence after it."""
+    machine = boot(_MICROPHONE.replace("STOP", "").replace("POWER", _POWER))
+    machine.set_audio(np.arange(500, dtype=np.int16) * np.int16(60), sample_rate=8000, mode="linear")
+    finish(machine, 0.5)
+    kept = np.frombuffer(machine.read(machine.symbol("kept"), 2 * 32 * 64), dtype=np.int16).astype(int)
+    last = np.flatnonzero(kept)[-1]
+    assert kept[last - 1] == kept[last] == 60 * 499
+    steps = np.diff(kept[: last - 2])
+    assert steps.min() >= 29 and steps.max() <= 31
+    assert np.mean(steps) == pytest.approx(60 * 8000 / (39e6 / 38 / 64), rel=0.01)
+
+
 def test_a_run_after_a_power_on_reset_is_the_first_one_again(boot):
     samples = np.random.default_rng(1).integers(-32768, 32767, 4096).astype(np.int16)
     machine = boot(_MICROPHONE.replace("STOP", "").replace("POWER", _POWER), audio=samples)
@@ -732,6 +745,32 @@ def test_the_user_data_page_is_written_until_it_is_locked(boot):
     finish(machine)
     assert [status & 2 for status in words(machine, "status", 2)] == [0, 2]
     assert machine.read(0x0FE00000, 8) == b"\x34\x12" + bytes(2) + b"\xff" * 4
+
+
+@pytest.mark.parametrize(("line", "pin"), [(1, 3), (5, 4), (8, 11), (11, 8)])
+def test_each_line_looks_at_one_pin_of_four(boot, line, pin):
+    source = f"""
+    volatile uint32_t flags;
+    int main(void) {{
+        SET(0x40008064) = 1 << 26;
+        REG(0x4003C064) = REG(0x4003C06C) = 0x11111111; /* port B: inputs */
+        REG(0x4003C{0x400 + 4 * (line // 8):X}) = 1u << {4 * (line % 8)};
+        REG(0x4003C{0x408 + 4 * (line // 8):X}) = {pin % 4}u << {4 * (line % 8)};
+        REG(0x4003C410) = REG(0x4003C414) = 0xFFF;
+        while (!flags) flags = REG(0x4003C420);
+        return 0;
+    }}
+    """
+    machine = boot(source)
+    machine.run(0.0001)
+    for other in range(16):
+        if other != pin:
+            machine.drive_pin("B", other, True)
+    machine.run(0.0001)
+    assert words(machine, "flags", 1) == [0]
+    machine.drive_pin("B", pin, True)
+    finish(machine)
+    assert words(machine, "flags", 1) == [1 << line]
 
 
 def test_gpio_levels_and_leds(boot):

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from codegen import parameters
 from codegen.errors import TokayError
 from codegen.parameters import Parameters, dictionary_bytes, infer_type, read_parameters, write_parameters
 from tests.places import SHARED
@@ -180,6 +181,14 @@ def test_damage_is_an_error_or_harmless() -> None:
             errors += 1
             assert "damaged" in str(error)
     assert errors > 100
+
+
+def test_parameters_of_another_schema_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(parameters, "SCHEMA_VERSION", parameters.SCHEMA_VERSION + 1)
+        model = write_parameters(tiny_model(), {"a": 1})
+    with pytest.raises(TokayError, match="its schema version is 2, not 1"):
+        read_parameters(model)
 
 
 @pytest.mark.parametrize("length", [0, 3, 7, 8, 20, 100])
