@@ -12,7 +12,7 @@ typedef struct entry {
     command_kind_t kind;
     argument_t argument;
     uint16_t default_number; /* of a number that is left out; 0: it may not be */
-    uint16_t highest_number; /* 0: any */
+    uint16_t highest_number; /* from 1 up to this; 0: any */
 } entry_t;
 
 /* Nothing is served meanwhile, and nothing but a reset would end it. */
@@ -90,7 +90,7 @@ static bool parse_argument(const entry_t *entry, const char *text, uint32_t *val
     case ARGUMENT_NUMBER:
         *value = entry->default_number;
         return (*text == '\0' && entry->default_number != 0) ||
-               (parse_number(text, value) && (entry->highest_number == 0 || *value <= entry->highest_number));
+               (parse_number(text, value) && (entry->highest_number == 0 || *value - 1u < entry->highest_number));
     default:
         return *text == '\0';
     }
