@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from dataclasses import replace
 
 import numpy as np
@@ -9,12 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from host import pipeline as wrapper
 from host.detector import Detector, apply_gain, detector_settings
 from host.errors import TokayError
 from host.features import Frontend
 from host.pipeline import AudioLoop, Pipeline
 from host.runtime import Model
 from tests.sounds import RATE, bursts
+from tests.used_memory import used
 
 MODEL = "keyword_spotting_on_off"
 
@@ -128,6 +131,33 @@ def test_refuses_what_does_not_fit():
         AudioLoop(pipeline.frontend, model.nn, fewer)
     with pytest.raises(TokayError, match="one channel of int16"):
         pipeline.process(np.zeros((2, 2), np.int16))
+
+
+def test_takes_no_memory_that_is_too_small_or_not_aligned():
+    pipeline = Pipeline(MODEL)
+    loop = pipeline.loop
+    needed = loop._lib.audio_loop_bytes(pipeline.frontend.config_address)
+    memory = np.zeros(needed // 8 + 1, np.uint64)
+
+    def init(address: int | None, size: int) -> int:
+        config = ctypes.byref(loop._config)
+        return loop._lib.audio_loop_init(ctypes.byref(loop._loop), config, address, size)
+
+    start = memory.ctypes.data
+    assert [init(None, needed), init(start, needed - 1), init(start + 4, needed)] == [1, 1, 1]
+    assert init(start, needed) == 0
+
+
+def test_what_its_memory_held_before_does_not_matter(monkeypatch):
+    audio = bursts(2 * RATE, seed=1)
+    expected = Pipeline(MODEL).process(audio)
+
+    for name in ("_Loop", "_Result"):
+        monkeypatch.setattr(wrapper, name, used(getattr(wrapper, name)))
+    pipeline = Pipeline(MODEL)
+    assert pipeline.process(audio) == expected
+    assert pipeline.loop.statistics["inferences"] == len(expected)
+    assert pipeline.loop.statistics["lost_samples"] == 0
 
 
 def test_nothing_pauses_when_the_number_of_columns_wraps():

@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 
 from codegen.application import MAX_CLASSES, MAX_MS, MAX_REAL, MAX_SAMPLES
 from codegen.frontend import FrontendSettings
+from host import detector as wrapper
 from host.detector import Detector, DetectorSettings, apply_gain, most_samples, replay
 from host.errors import TokayError
 from host.metrics.scoring import inference_columns
 from tests.places import ROOT
+from tests.used_memory import used
 
 SETTINGS = DetectorSettings(("on", "off", "_unknown_"), (160, 170, 10), 300, 900, 3)
 ON, OFF, UNKNOWN = np.eye(3, dtype=np.int16) * 255 - 128
@@ -168,6 +170,19 @@ def test_python_and_the_firmware_have_the_same_limits():
     assert parameters.count('_ms", PARAMETER_KIND_INTEGER, LONGEST_MS}') == 3
     assert f"#define LARGEST_REAL {MAX_REAL} " in parameters
     assert parameters.count("PARAMETER_KIND_REAL, LARGEST_REAL}") == 2
+
+
+def test_what_its_memory_held_before_does_not_matter(monkeypatch):
+    """A detector or a result on the stack, or a result that the last sample left."""
+    expected = feed(Detector(SETTINGS), ON, range(0, 100, 20))
+    for name in ("CDetector", "CResult"):
+        monkeypatch.setattr(wrapper, name, used(getattr(wrapper, name)))
+    detector = Detector(SETTINGS)
+    assert feed(detector, ON, range(0, 100, 20)) == expected == [False, False, True, False, False]
+    assert detector.dropped == 0
+    detector.reset()
+    result = detector.process(ON, 0)
+    assert (result.class_index, result.score, result.detected) == (-1, 0, False)
 
 
 def test_refuses_time_going_back():
