@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.metadata
+import math
 import shutil
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
+from codegen.application import MAX_MS, MAX_REAL, MAX_SAMPLES
 from codegen.parameters import write_parameters
 from host import board, demo, image
 from host.audio import read_audio
@@ -118,9 +120,18 @@ def test_spectrogram_and_audio_streams(device, pipeline):
     assert np.concatenate([e.samples for e in pieces]).tolist() == audio.tolist()
     columns = [list(e.values) for e in events if isinstance(e, m.Spectrogram)]
     assert columns == pipeline.frontend.spectrogram(audio).tolist()
-    (first, second) = [e for e in events if isinstance(e, m.Level)]
-    assert first.peak == np.abs(audio.astype(int))[: first.time_ms * 8].max()
-    assert second.rms > 100
+    since: list[int] = []
+    levels = 0
+    for event in events:
+        if isinstance(event, m.Audio):
+            assert len(since) < 800  # a tenth of a second
+            since += event.samples
+        elif isinstance(event, m.Level):
+            squares = sum(v * v for v in since)
+            assert (event.peak, event.rms) == (max(map(abs, since)), math.isqrt(squares // len(since)))
+            assert len(since) >= 800
+            levels, since = levels + 1, []
+    assert levels == 2
 
 
 def test_layers_and_network_as_on_the_pc(device, pipeline):
@@ -159,13 +170,48 @@ def test_memory_requests_stay_inside_their_tensor(device, pipeline):
         m.InjectFeatures(offset=2**32 - 1, values=(1, 2)),
         m.TensorWrite(tensor=999, data=b"1"),
         m.TensorWrite(tensor=plan.input, offset=total - 1, data=b"12"),
-        m.TensorRead(tensor=999, count=1),
+        m.TensorRead(tensor=len(plan.tensors), count=1),
+        m.TensorWrite(tensor=len(plan.tensors), data=b"1"),
         m.TensorRead(tensor=plan.input, offset=total + 1, count=1),
-        m.RunLayer(layer=999),
+        m.RunLayer(layer=len(pipeline.model.layers)),
     ):
         with pytest.raises(DeviceError):
             device.request(request)
     assert device.request(m.TensorRead(tensor=plan.input, offset=total, count=10)).data == b""
+    room = m.TensorData.room("data")
+    assert len(device.request(m.TensorRead(tensor=plan.input, count=room)).data) == room
+    with pytest.raises(DeviceError) as error:
+        device.request(m.TensorRead(tensor=plan.input, count=room + 1))
+    assert error.value.code == m.Result.BAD_VALUE
+    device.request(m.TensorWrite(tensor=plan.input, offset=total - 2, data=b"12"))
+    device.request(m.InjectFeatures(offset=total - 1, values=(3,)))
+    assert commands.read_tensor(device, plan.input)[-2:] == b"1\3"
+
+
+def test_a_repetition_of_a_request_that_is_executed_once_is_not(device, pipeline):
+    """A host sends a request again whose answer it did not get; PROTOCOL.md says what it gets then."""
+
+    def answers(request: m.Message) -> list:
+        device.post(request)
+        return [e for e in collect(device, m.Message) if getattr(e, "request", 0) == request.request]
+
+    model = pipeline.model
+    device.request(m.SourceSet(source=m.Source.NONE))
+    commands.inject_features(device, np.zeros(model.input.shape, np.int8))
+    assert [type(e) for e in answers(m.RunNetwork(request=40001))] == [m.Scores]
+    assert answers(m.RunNetwork(request=40001)) == [m.Ack(request=40001)]
+    output = model.plan.number(model.layers[0].output)
+    assert answers(m.RunLayer(request=40002)) == [m.Ack(request=40002)]
+    before = commands.read_tensor(device, output)
+    commands.write_tensor(device, output, bytes(len(before)))
+    assert answers(m.RunLayer(request=40002)) == [m.Ack(request=40002)]
+    assert commands.read_tensor(device, output) == bytes(len(before))
+    assert len(answers(m.ProfileRun(request=40003, count=1, repetitions=1))) == 3
+    assert answers(m.ProfileRun(request=40003, count=1, repetitions=1)) == [m.Ack(request=40003)]
+    for _ in range(2):  # the second does not begin the audio anew
+        assert answers(m.SourceSet(request=40004, source=m.Source.AUDIO)) == [m.Ack(request=40004)]
+        device.request(m.InjectAudio(index=0, samples=(1,) * 100))
+    device.request(m.InjectAudio(index=100, samples=(1,) * 100))
 
 
 def test_parameters(device):
@@ -185,6 +231,47 @@ def test_parameters(device):
             commands.set_parameter(device, name, value)
     device.reset()
     assert commands.parameters(device) == values
+
+
+def test_parameters_reach_to_their_bounds(device):
+    def refused(request: m.ParameterSet | m.ParameterGet) -> m.Result:
+        with pytest.raises(DeviceError) as error:
+            device.request(request)
+        return m.Result(error.value.code)
+
+    integer, real = m.ParameterKind.INTEGER, m.ParameterKind.REAL
+    most = {"average_window_duration_ms": MAX_MS, "suppression_ms": MAX_MS, "latency_ms": MAX_MS,
+            "minimum_count": MAX_SAMPLES}  # fmt: skip
+    for name, largest in most.items():
+        for value in (0, largest):
+            assert commands.set_parameter(device, name, value) == value
+        for request in (
+            m.ParameterSet(name=name, kind=integer, integers=(largest + 1,)),
+            m.ParameterSet(name=name, kind=integer, integers=(-1,)),
+            m.ParameterSet(name=name, kind=integer, integers=(1, 1)),
+            m.ParameterSet(name=name, kind=integer),
+            m.ParameterSet(name=name, kind=m.ParameterKind.BOOLEAN, integers=(1,)),
+        ):
+            assert refused(request) == m.Result.BAD_VALUE
+        assert commands.parameters(device)[name] == largest
+    for thresholds in ((0,) * 4, (255,) * 4):
+        assert commands.set_parameter(device, "detection_threshold_list", thresholds) == thresholds
+    for value in (0.0, float(MAX_REAL), 1.999, 3):  # kept in 1/256, to the nearest
+        assert commands.set_parameter(device, "sensitivity", value) == round(value * 256) / 256
+    for request in (
+        m.ParameterSet(name="sensitivity", kind=integer, integers=(1, 1)),
+        m.ParameterSet(name="sensitivity", kind=integer),
+        m.ParameterSet(name="sensitivity", kind=m.ParameterKind.BOOLEAN, integers=(1,)),
+        m.ParameterSet(name="sensitivity", kind=real, real=-0.01),
+        m.ParameterSet(name="sensitivity", kind=real, real=float(MAX_REAL) + 0.01),
+    ):
+        assert refused(request) == m.Result.BAD_VALUE
+    for value in (True, False):
+        assert commands.set_parameter(device, "verbose_model_output_logs", value) is value
+    count = device.request(m.ParameterGet(name="sensitivity")).count
+    assert device.request(m.ParameterGet(index=count - 1)).index == count - 1
+    assert refused(m.ParameterGet(index=count)) == m.Result.NOT_FOUND
+    assert refused(m.ParameterSet(name="no_such", kind=integer, integers=(1,))) == m.Result.NOT_FOUND
 
 
 def test_a_shorter_latency_does_not_wait_for_the_end_of_a_long_one(device):
@@ -220,7 +307,15 @@ def test_profile(device, pipeline):
     assert profile.end.frontend_cycles > 1000 and profile.end.detector_cycles > 100
     part = commands.profile(device, first=1, count=2, repetitions=1)
     assert [r.index for r in part.layers] == [1, 2]
-    for wrong in ({"first": 99}, {"repetitions": 1001}):  # the board would be deaf for as long as those take
+    layers = len(pipeline.model.layers)
+    for options, indices in (({"first": layers - 1}, [layers - 1]), ({"count": layers}, range(layers))):
+        part = commands.profile(device, repetitions=1, **options)
+        assert [r.index for r in part.layers] == list(indices)
+    for wrong in (
+        {"first": layers}, {"first": layers, "count": 1}, {"first": 1, "count": layers},
+        {"count": layers + 1}, {"repetitions": 0},
+        {"repetitions": 1001},  # the board would be deaf for as long as those take
+    ):  # fmt: skip
         with pytest.raises(DeviceError, match="first, count or repetitions"):
             commands.profile(device, **wrong)
 
@@ -246,6 +341,7 @@ def test_a_refusal_that_was_lost_is_told_again_with_its_reason(device):
 def test_fault_is_told_after_the_restart(device, machine):
     assert device.request(m.FaultGet()).kind == m.FaultKind.NONE
     machine.uart_write(b"peek 0x30000000\n")
+    peeked_s = machine.time_s
     machine.run(1)
     fault = next(e for e in collect(device, m.Fault, 0.05) if e.request == 0)
     assert (fault.kind, fault.bfar) == (m.FaultKind.BUS, 0x30000000)
@@ -257,6 +353,11 @@ def test_fault_is_told_after_the_restart(device, machine):
         "serve_serial",
         "application_turn",
     )
+    assert (fault.cfsr, fault.hfsr, fault.detail) == (0x8200, 0, 5)  # precise, with its address; BusFault
+    assert abs(fault.uptime_ms - 1000 * peeked_s) < 50
+    assert fault.xpsr & 1 << 24 and machine.symbol("stack_bottom") < fault.sp < machine.symbol("stack_top")
+    assert machine.image.function_at(fault.lr & ~1)
+    assert device.request(m.FaultGet()).kind == m.FaultKind.BUS  # until it is cleared
     assert device.request(m.FaultGet(clear=True)).kind == m.FaultKind.BUS
     assert device.request(m.FaultGet()).kind == m.FaultKind.NONE
 
