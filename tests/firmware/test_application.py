@@ -11,6 +11,7 @@ import pytest
 
 from codegen.parameters import read_parameters, write_parameters
 from host import board, build, cli, image, model_files
+from host.device import commands
 from host.device import messages as m
 from host.device.device import Device, DeviceError
 from host.device.simulator import SimulatorTransport
@@ -100,7 +101,8 @@ def test_overruns_are_counted_to_the_sample(machine):
     lost, time_ms = map(int, warnings[0])
     # 1.5 s at 8018 Hz, less the ring.
     assert abs(lost - (1.5 * 8018 - 4096)) < 600
-    assert statistics(machine)["overruns"] == lost
+    counted = statistics(machine)
+    assert counted["overruns"] == lost and 12 <= counted["skipped"] <= 16  # in 1.5 s, one in 100 ms
     # The PC, told of exactly this gap, hears the same from then on: the count is exact. Everything
     # moves in blocks of 128 samples, which makes the gap's place exact too.
     gap_end = round(time_ms * RATE / 1000 / 128) * 128
@@ -113,17 +115,58 @@ def test_overruns_are_counted_to_the_sample(machine):
     shared = [e for e in (*before, *after) if e.time_ms in by_time]
     assert len(shared) > len(before) + 10
     assert all(by_time[e.time_ms] == e.scores for e in shared)
+    # What was lost before is not lost once more from a microphone that is switched on again.
+    machine.uart_write(b"mic off\nmic on\n")
+    machine.run(0.7)
+    assert "lost" not in text_of(machine) and statistics(machine)["overruns"] == 0
+
+
+def test_capture_goes_on_after_a_bus_error(machine):
+    machine.run(1.0)
+    text_of(machine)
+    block = machine.symbol("s_left") + 16 * 5  # a descriptor of the ring: control, source, destination, link
+    machine.write(block + 8, (0x30000000).to_bytes(4, "little"))
+    machine.run(2.5)
+    assert text_of(machine) == "Warning: capture stopped by a bus error; starting it again\n"
+    heard = statistics(machine)
+    assert heard["samples"] > 8000 and heard["inferences"] > 0 and heard["overruns"] == 0
+
+
+def test_a_board_whose_crystal_does_not_start_runs_and_says_so(built):
+    machine = Machine(built.elf)
+    machine._c.simulator_set_crystal(machine._handle, 0)
+    machine.run(0.6)
+    assert machine.status.core_hz == 20_000_000
+    text = text_of(machine)
+    assert re.match(r"Tokay on BRD2601B .*, 20 MHz\nWarning: the crystal or the PLL did not start", text)
+    assert "Error: the microphone cannot run within 1 % of the model's sample rate" in text
+    with Device(SimulatorTransport(machine), session_id=1) as device:
+        device.connect()
+        assert device.hello.core_clock_hz == 20_000_000
+        device.request(m.StreamSet(events=m.Stream.LOG | m.Stream.SCORES))
+        with pytest.raises(DeviceError, match="cannot run within 1 %"):
+            device.request(m.SourceSet(source=m.Source.MICROPHONE))
+        device.request(m.SourceSet(source=m.Source.AUDIO))
+        audio = bursts(2 * RATE, seed=7)
+        commands.inject_audio(device, audio)
+        events = list(device.events(timeout_s=0.5))
+    (log,) = [e for e in events if isinstance(e, m.Log)]
+    assert log.level == m.LogLevel.ERROR and "1 % of the model's sample rate" in log.text
+    expected = [(e.time_ms, e.scores) for e in Pipeline(MODEL).process(audio)]
+    assert [(e.time_ms, tuple(e.values)) for e in events if isinstance(e, m.Scores)] == expected
 
 
 def test_fault_is_one_readable_line_and_a_restart(machine):
     machine.run(0.2)
     machine.uart_read()
-    machine.uart_write(b"peek 0x30000000\n")
+    machine.uart_write(b"stats\nhelp\npeek 0x30000000\n")
     assert machine.run_until(b"Fault:", 1)
     assert machine.leds["blue"]
     assert machine.run_until(b"Restarting.", 1)
     text = text_of(machine)
-    (line,) = [line for line in text.splitlines() if line.startswith("Fault:")]
+    *before, line, _ = text.splitlines()
+    assert line.startswith("Fault: ") and text.count("Fault: ") == 1
+    assert len(before) == 4 and before[2].endswith("peek ADDRESS, reset")  # whole, and before it
     assert "bus fault at a data access" in line and "address=0x30000000" in line
     pc = int(re.search(r"pc=0x([0-9a-f]{8})", line)[1], 16)
     assert machine.image.function_at(pc) in ("peek", "execute", "application_turn", "serve_commands")
@@ -141,6 +184,30 @@ def test_faults_in_a_row_end_in_a_halt(machine):
     assert text.count("Restarting.") == 2 and text.count("Halted.") == 1
     machine.run(1)
     assert machine.uart_read() == b""
+
+
+def test_faults_far_from_each_other_do_not_end_in_a_halt(machine):
+    for _ in range(3):
+        machine.run(0.2)
+        machine.uart_write(b"mic off\n")
+        machine.run(10.5)
+        machine.uart_write(b"peek 0x30000000\n")
+        assert machine.run_until(b"Restarting.", 0.2)
+        text_of(machine)
+
+
+@pytest.mark.parametrize(
+    ("token", "xi", "xo"),
+    [(10, 10, 50), (214, 214, 254), (216, 216, 255), (255, 255, 255), (256, 140, 180), (0xFFFF, 140, 180)],
+)
+def test_the_crystal_is_tuned_as_its_maker_wrote(built, token, xi, xo):
+    """XO by 40 more than XI, both in eight bits. Where its maker wrote nothing, as the board's description."""
+    assert board.load("brd2601b").sections["clocks"]["hfxo_ctune"] == 140
+    machine = Machine(built.elf)
+    machine.write(0x0FE00100, token.to_bytes(2, "little"))
+    machine.run(0.01)
+    tuning = machine.peripheral(0x4A004018)
+    assert (tuning >> 8 & 0xFF, tuning >> 16 & 0xFF) == (xi, xo)
 
 
 def test_stack_overflow_is_named(machine):
@@ -201,6 +268,17 @@ def test_a_line_is_whole_or_missing_and_the_missing_are_counted(machine):
     others = [line for line in text.splitlines() if not re.match(r"Statistics|Cycles|Warning", line)]
     assert others == []
     assert len(complete) + dropped == 82 and dropped > 0
+
+
+@pytest.mark.parametrize("length", [197, 198, 199, 200, 1000])
+def test_a_line_that_is_too_long_is_cut_off_but_ends(machine, length):
+    machine.run(0.2)
+    machine.uart_read()
+    place = machine.symbol("s_arena")
+    machine.write(place, b"x" * length + b"\0")
+    machine.call("report_line", machine.symbol("s_app"), place)
+    machine.run(0.1)
+    assert text_of(machine) == "x" * min(length, 198) + "\n"
 
 
 def test_a_board_without_a_microphone_says_so(tmp_path):

@@ -85,8 +85,9 @@ def test_injected_audio_must_be_complete(device):
     device.request(m.SourceSet(source=m.Source.AUDIO))
     device.request(m.InjectAudio(index=0, samples=(1,) * 100))
     device.request(m.InjectAudio(index=0, samples=(1,) * 100))  # again: taken before
-    with pytest.raises(DeviceError, match="missing"):
-        device.request(m.InjectAudio(index=101, samples=(1,) * 100))
+    for index in (101, 50, 1):  # behind a gap, or half of it new
+        with pytest.raises(DeviceError, match="missing"):
+            device.request(m.InjectAudio(index=index, samples=(1,) * 100))
     device.request(m.InjectAudio(index=100, samples=(1,) * 100))
     device.request(m.SourceSet(source=m.Source.MICROPHONE))
     with pytest.raises(DeviceError, match="not audio"):
@@ -208,10 +209,9 @@ def test_a_repetition_of_a_request_that_is_executed_once_is_not(device, pipeline
     assert commands.read_tensor(device, output) == bytes(len(before))
     assert len(answers(m.ProfileRun(request=40003, count=1, repetitions=1))) == 3
     assert answers(m.ProfileRun(request=40003, count=1, repetitions=1)) == [m.Ack(request=40003)]
-    for _ in range(2):  # the second does not begin the audio anew
+    for index in (0, 100):  # the second source_set does not begin the audio anew
         assert answers(m.SourceSet(request=40004, source=m.Source.AUDIO)) == [m.Ack(request=40004)]
-        device.request(m.InjectAudio(index=0, samples=(1,) * 100))
-    device.request(m.InjectAudio(index=100, samples=(1,) * 100))
+        device.request(m.InjectAudio(index=index, samples=(1,) * 100))
 
 
 def test_parameters(device):
@@ -285,6 +285,29 @@ def test_a_shorter_latency_does_not_wait_for_the_end_of_a_long_one(device):
     assert len(collect(device, m.Scores, 1.0)) in (4, 5)
 
 
+def test_the_leds_show_what_is_heard(device, machine, pipeline):
+    """One colour at a time, each for a while; activity is any score that moves."""
+    clip = demo.DEMO.with_suffix(".wav")
+    audio = read_audio(clip, pipeline.sample_rate_hz, resample=True)
+    threshold = {"detection_threshold": 120}
+    heard = next(e for e in Pipeline(MODEL, overrides=threshold).process(audio) if e.detection)
+    end = heard.time_ms * pipeline.sample_rate_hz // 1000 + 1
+    commands.set_parameter(device, "sensitivity", 0.0)
+    commands.set_parameter(device, "detection_threshold_list", (120,) * 4)
+    lit = dict.fromkeys(machine.leds, 0)
+    for part in (audio[: end - 2000], audio[:end]):
+        device.request(m.SourceSet(source=m.Source.AUDIO))
+        commands.inject_audio(device, part)
+        machine.run(0.2)
+        for name, on in machine.leds.items():
+            lit[name] += on
+    assert lit == {"red": 1, "green": 1, "blue": 0} and machine.leds["green"]
+    machine.run(0.75 - 0.2 - 0.1)
+    assert machine.leds["green"]
+    machine.run(0.2)
+    assert not any(machine.leds.values())
+
+
 def test_statistics_and_log_stream(device, machine):
     device.request(m.StreamSet(events=m.Stream.STATISTICS | m.Stream.LOG, interval_ms=500))
     machine.uart_write(b"stall 1500\n")
@@ -294,9 +317,44 @@ def test_statistics_and_log_stream(device, machine):
     assert len(statistics) >= 5
     last = statistics[-1]
     assert last.overruns > 1000 and last.frames_dropped == last.frames_lost == last.frames_corrupt == 0
-    assert 0 < last.cpu_load_permille < 500 and last.network_cycles > 50_000
+    assert 0 < last.cpu_load_permille < 500
+    assert 50_000 < last.network_cycles <= last.network_cycles_max < 2_000_000
+    assert 5_000 < last.frontend_cycles <= last.frontend_cycles_max < 50_000
+    assert 300 < last.stack_bytes < last.stack_size == 4096
+    assert last.frames_sent >= len(events) and last.frames_received >= 2
+    assert abs(last.audio_samples - (4 * 8018 - WAKE_UP)) < 4000 and last.uptime_ms > 3500
+    assert last.inferences > 5
     logs = [e for e in events if isinstance(e, m.Log)]
     assert any(e.level == m.LogLevel.WARNING and f"{last.overruns} samples" in e.text for e in logs)
+
+
+def test_the_means_of_a_second_are_those_of_its_own_audio(device):
+    """Also of a second in which the source was set anew, and its counters with it."""
+    device.request(m.StreamSet(events=m.Stream.STATISTICS, interval_ms=100))
+    means = []
+    for _ in range(3):
+        device.request(m.SourceSet(source=m.Source.MICROPHONE))
+        means += [e.frontend_cycles for e in collect(device, m.Statistics, 1.7)]
+    device.request(m.SourceSet(source=m.Source.NONE))
+    assert len(means) > 40 and max(means) < 50_000
+    assert sum(mean > 5_000 for mean in means) > 20 and all(mean == 0 or mean > 5_000 for mean in means)
+    assert collect(device, m.Statistics, 2.5)[-1].frontend_cycles == 0
+
+
+def test_frames_that_are_damaged_or_missing_are_counted(device, machine):
+    machine.uart_write(b"\0\x05\xff\xff\xff\xff\0" + b"\0" + b"\xff" * 2000 + b"\0")
+    device._encoder.sequence += 3
+    machine.run(0.5)
+    counted = device.request(m.StatisticsGet())
+    assert (counted.frames_corrupt, counted.frames_lost) == (2, 3)
+
+
+def test_lines_are_framed_only_for_who_asks_for_the_log(device, machine):
+    for events, framed in ((m.Stream.SCORES, 0), (m.Stream.LOG, 1), (0, 0)):
+        device.request(m.StreamSet(events=events))
+        machine.uart_write(b"help\n")
+        logs = [log for log in collect(device, m.Log, 0.1) if log.text.startswith("Commands: help")]
+        assert len(logs) == framed
 
 
 def test_profile(device, pipeline):
@@ -304,7 +362,9 @@ def test_profile(device, pipeline):
     assert [r.index for r in profile.layers] == list(range(len(pipeline.model.layers)))
     total = sum(r.cpu_cycles for r in profile.layers)
     assert 0.95 * profile.end.network_cycles < total < 1.1 * profile.end.network_cycles
-    assert profile.end.frontend_cycles > 1000 and profile.end.detector_cycles > 100
+    assert 1000 < profile.end.frontend_cycles <= profile.end.frontend_cycles_max
+    assert profile.end.detector_cycles > 100 and profile.end.frontend_step_ms == 20
+    assert profile.end.records == len(profile.layers) and profile.end.text == ""
     part = commands.profile(device, first=1, count=2, repetitions=1)
     assert [r.index for r in part.layers] == [1, 2]
     layers = len(pipeline.model.layers)
@@ -331,7 +391,7 @@ def test_injected_audio_begins_anew_after_a_profile(device):
 
 
 def test_a_refusal_that_was_lost_is_told_again_with_its_reason(device):
-    refused = m.SourceSet(request=4242, source=7)
+    refused = m.SourceSet(request=4242, source=len(m.Source))
     for _ in range(2):
         device.post(refused)
         (answer,) = [ack for ack in collect(device, m.Ack) if ack.request == 4242]

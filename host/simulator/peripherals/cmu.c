@@ -185,7 +185,7 @@ static void hfxo_update(struct machine *m) {
         uint64_t us = k_steady_us[(config >> 20) & 15u];
         us += (REGISTER(p, HFXO_XTALCTRL) & LOCKED) != 0 ? 0 : 8ull * k_cblsb_us[(config >> 24) & 15u];
         REGISTER(p, HFXO_STATUS) |= ENS | 1u << 17;
-        p->next = m->now_ps + us * US;
+        p->next = m->crystal_hz != 0 ? m->now_ps + us * US : NEVER; /* a board whose crystal is dead */
     } else if (!wanted && enabled) {
         REGISTER(p, HFXO_STATUS) &= ~(ENS | RDY | 1u << 17);
         p->next = NEVER;
