@@ -184,6 +184,10 @@ def test_faults_in_a_row_end_in_a_halt(machine):
     assert text.count("Restarting.") == 2 and text.count("Halted.") == 1
     machine.run(1)
     assert machine.uart_read() == b""
+    machine.reset()  # by hand: the row is at its end
+    machine.run(0.2)
+    machine.uart_write(b"peek 0x30000000\n")
+    assert machine.run_until(b"Restarting.", 0.2)
 
 
 def test_faults_far_from_each_other_do_not_end_in_a_halt(machine):
@@ -196,12 +200,36 @@ def test_faults_far_from_each_other_do_not_end_in_a_halt(machine):
         text_of(machine)
 
 
+@pytest.mark.parametrize("words", [(0x7A6B01F5, 0), (0, 0x8594FE0A), (0x7A6B01F5, 0x7A6B01F5)])
+def test_what_memory_holds_after_power_on_is_no_fault(built, words):
+    """The record begins with a magic number and ends with its complement."""
+    machine = Machine(built.elf)
+    record = machine.symbol_info("s_record")
+    for address, word in zip((record.address, record.address + record.size - 4), words, strict=True):
+        machine.write(address, word.to_bytes(4, "little"))
+    assert machine.run_until(b"detection_threshold=", 1)
+    assert "fault" not in text_of(machine)
+
+
+def test_the_serial_port_takes_as_much_as_it_has_room_for(machine):
+    machine.run(0.2)
+    machine.uart_read()
+    place = machine.symbol("s_arena")
+    text = bytes(range(33, 127)) * 60
+    machine.write(place, text)
+    room = machine.call("hal_uart_space").value
+    taken = machine.call("hal_uart_write", place, len(text)).value
+    assert room <= taken < len(text) == 5640
+    machine.run(0.6)
+    assert machine.uart_read() == text[:taken]
+
+
 @pytest.mark.parametrize(
     ("token", "xi", "xo"),
     [(10, 10, 50), (214, 214, 254), (216, 216, 255), (255, 255, 255), (256, 140, 180), (0xFFFF, 140, 180)],
 )
 def test_the_crystal_is_tuned_as_its_maker_wrote(built, token, xi, xo):
-    """XO by 40 more than XI, both in eight bits. Where its maker wrote nothing, as the board's description."""
+    """XO by 40 more than XI, both in eight bits. Where its maker wrote nothing, as the board is described."""
     assert board.load("brd2601b").sections["clocks"]["hfxo_ctune"] == 140
     machine = Machine(built.elf)
     machine.write(0x0FE00100, token.to_bytes(2, "little"))

@@ -50,7 +50,7 @@ def collect(device: Device, kind: type, seconds: float = 0.5) -> list:
     return found
 
 
-def test_hello(device, built, pipeline):
+def test_hello(device, machine, built, pipeline):
     hello = device.hello
     assert (hello.protocol, hello.board, hello.part) == (m.VERSION, "brd2601b", "EFR32MG24B310F1536IM48")
     assert hello.firmware == importlib.metadata.version("tokay")
@@ -61,6 +61,9 @@ def test_hello(device, built, pipeline):
     assert (hello.core_clock_hz, hello.sample_rate_hz) == (78_000_000, 8018)
     assert abs(hello.image_bytes - built.flash_bytes) < 64
     assert (hello.flash_bytes, hello.ram_bytes) == (1536 << 10, 256 << 10)
+    machine.run(0.5)
+    again = device.request(m.HelloGet())
+    assert abs(again.uptime_ms - 1000 * device.transport.now()) < 50 and again.uptime_ms >= 500
 
 
 def test_injected_audio_gives_the_pcs_scores_and_detections(device, pipeline):
@@ -328,9 +331,21 @@ def test_statistics_and_log_stream(device, machine):
     assert any(e.level == m.LogLevel.WARNING and f"{last.overruns} samples" in e.text for e in logs)
 
 
+def test_scores_say_how_long_their_audio_has_waited(device, machine):
+    """At most a period: with more waiting an inference is put off, and counted as late."""
+    device.request(m.StreamSet(events=m.Stream.SCORES))
+    assert max(e.age_ms for e in collect(device, m.Scores, 2.0)) <= 20
+    assert device.request(m.StatisticsGet()).late_inferences == 0
+    machine.uart_write(b"stall 450\n")
+    ages = [e.age_ms for e in collect(device, m.Scores, 1.0)]
+    assert 80 <= max(ages) <= 120 and ages[-1] <= 20
+    assert 2 <= device.request(m.StatisticsGet()).late_inferences <= 5
+
+
 def test_the_means_of_a_second_are_those_of_its_own_audio(device):
     """Also of a second in which the source was set anew, and its counters with it."""
-    device.request(m.StreamSet(events=m.Stream.STATISTICS, interval_ms=100))
+    for interval_ms in (100, 0):  # 0 keeps what was set
+        device.request(m.StreamSet(events=m.Stream.STATISTICS, interval_ms=interval_ms))
     means = []
     for _ in range(3):
         device.request(m.SourceSet(source=m.Source.MICROPHONE))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from host import native
 from host.device import messages
+from host.device import native as wrapper
 from host.device.codec import Array, Boolean, Message, Scalar, Text
 from host.device.framing import (
     MAX_SEGMENT,
@@ -27,6 +28,7 @@ from host.device.framing import (
     cobs_encode,
 )
 from host.device.native import NativeLink
+from tests.used_memory import used
 
 COUNTERS = ("received", "lost", "corrupt", "oversize", "duplicates", "mismatches", "restarts", "lines")
 
@@ -258,6 +260,16 @@ def test_c_sender_drops_what_does_not_fit_and_uses_up_its_number() -> None:
     assert link.encode(1, b"abc", len(wire)) == wire
     with pytest.raises(ValueError, match="at most 480"):
         Encoder(3).encode(1, bytes(messages.MAX_PAYLOAD + 1))
+
+
+def test_what_the_senders_memory_held_before_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = NativeLink(3).encode(1, b"abc\0")
+    monkeypatch.setattr(wrapper, "_Link", used(wrapper._Link))
+    link = NativeLink(3)
+    ctypes.memset(link._out, 0xA5, ctypes.sizeof(link._out))
+    assert link.encode(1, b"abc\0") == expected
+    assert not any(getattr(link.counters, name) for name in COUNTERS)
+    assert list(link.feed(b"help\n")) == [TextLine("help")] and link.repeated(0xA5A5) is None
 
 
 def test_repeated_requests_are_recognized() -> None:
