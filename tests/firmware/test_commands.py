@@ -60,6 +60,7 @@ def received(data: bytes) -> list[tuple[str, int]]:
         ("stall 10001", ("unknown", None)),
         ("peek 0x4004000C", ("peek", 0x4004000C)),
         ("peek 0xffffffff", ("peek", 0xFFFFFFFF)),
+        ("peek 0X1f", ("peek", 0x1F)),
         ("peek 0x100000000", ("unknown", None)),
         ("peek 4294967295", ("peek", 4294967295)),
         ("peek 0x", ("unknown", None)),

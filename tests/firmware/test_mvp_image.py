@@ -131,6 +131,20 @@ def test_other_interrupts_are_served_while_it_runs(where):
     assert statistics.frames_lost == 0
 
 
+def test_the_load_is_the_time_that_the_core_does_not_sleep(built):
+    """Be it for the accelerator or for audio."""
+    machine = Machine(built.elf)
+    machine.run(2.0)
+    cycles, asleep = machine.cycles, machine.sleep_cycles
+    machine.run(1.0)
+    busy = 1 - (machine.sleep_cycles - asleep) / (machine.cycles - cycles)
+    machine.uart_read()
+    machine.uart_write(b"stats\n")
+    assert machine.run_until(b"/1000 ", 0.1)
+    load = int(re.search(rb" load=(\d+)/", machine.uart_read())[1])
+    assert abs(load - 1000 * busy) < 5  # an inference more or less; those of a second wait for 18
+
+
 def test_the_dialogue_is_heard_as_on_the_pc(built):
     """The audio loop around it: microphone, serial port and clock interrupt while programs run."""
     pipeline = Pipeline(MODEL, accelerator="mvp")
