@@ -498,6 +498,13 @@ def test_levels_start_from_silence(where):
     assert [e.peak for e in events if isinstance(e, m.Level)] == [0, 0]
 
 
+@pytest.mark.parametrize("value", [1, 1000, -32768, 32767])
+def test_levels_of_a_constant(where, value):
+    audio = np.full(1000, value, np.int16)
+    (level,) = [e for e in listening.injected(where.device, audio, m.Stream.LEVEL) if isinstance(e, m.Level)]
+    assert level.peak == level.rms == abs(value)
+
+
 def test_audio_that_the_device_loses_is_told(where, speech):
     """In whose scores it is missing, which nothing else shows."""
     said: list[str] = []

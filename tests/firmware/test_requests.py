@@ -380,6 +380,7 @@ def test_profile(device, pipeline):
     assert 1000 < profile.end.frontend_cycles <= profile.end.frontend_cycles_max
     assert profile.end.detector_cycles > 100 and profile.end.frontend_step_ms == 20
     assert profile.end.records == len(profile.layers) and profile.end.text == ""
+    assert all((r.repetitions, r.disturbances) == (2, 0) for r in profile.layers)
     part = commands.profile(device, first=1, count=2, repetitions=1)
     assert [r.index for r in part.layers] == [1, 2]
     layers = len(pipeline.model.layers)
@@ -387,8 +388,8 @@ def test_profile(device, pipeline):
         part = commands.profile(device, repetitions=1, **options)
         assert [r.index for r in part.layers] == list(indices)
     for wrong in (
-        {"first": layers}, {"first": layers, "count": 1}, {"first": 1, "count": layers},
-        {"count": layers + 1}, {"repetitions": 0},
+        {"first": layers}, {"first": layers, "count": 1}, {"first": layers + 1},
+        {"first": 1, "count": layers}, {"count": layers + 1}, {"repetitions": 0},
         {"repetitions": 1001},  # the board would be deaf for as long as those take
     ):  # fmt: skip
         with pytest.raises(DeviceError, match="first, count or repetitions"):
