@@ -51,7 +51,7 @@ int main(void) {
     return 0;
 }
 """
-# Runs of 200, 201 and so on, after as many as `disturbed` of 1,000 and an interrupt; asking the clock takes 7.
+# Runs of 200, 201 and so on, after `disturbed` ones of 1,000 and an interrupt; asking the clock takes 7.
 UNEVEN = r"""
 static uint32_t disturbed, fails_at;
 

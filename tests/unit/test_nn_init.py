@@ -1,4 +1,4 @@
-"""What the runner refuses when a plan is bound to memory, so that it cannot fail later."""
+"""What the runner refuses when a plan is bound to memory, and what it does with a layer that fails."""
 
 from __future__ import annotations
 
@@ -64,8 +64,9 @@ def test_an_input_or_output_that_is_no_tensor(binding, which):
         assert binding.status() == expected
 
 
-def test_tensors_end_where_the_arena_does(binding):
-    size, tensor = binding.plan.arena_bytes, binding.plan.tensors[binding.plan.tensor_count - 1]
+@pytest.mark.parametrize("place", [0, 1])
+def test_tensors_end_where_the_arena_does(binding, place):
+    size, tensor = binding.plan.arena_bytes, binding.plan.tensors[place * (binding.plan.tensor_count - 1)]
     for offset, count, expected in (
         (size - 8, 8, OK), (size - 8, 9, ARENA), (size, 0, OK), (size + 1, 0, ARENA), (8, 2**32 - 8, ARENA),
         (2**32 - 8, 16, ARENA),
@@ -77,15 +78,17 @@ def test_tensors_end_where_the_arena_does(binding):
     assert binding.status() == OK
 
 
-def test_scratch_ends_where_the_arena_does(binding):
-    size, layer = binding.plan.arena_bytes, binding.plan.layers[binding.plan.layer_count - 1]
+@pytest.mark.parametrize("place", [0, 1])
+def test_scratch_ends_where_the_arena_does(binding, place):
+    size, layer = binding.plan.arena_bytes, binding.plan.layers[place * (binding.plan.layer_count - 1)]
     for offset, count, expected in ((size - 8, 8, OK), (size - 8, 9, ARENA), (size + 1, 0, ARENA)):
         layer.scratch_offset, layer.scratch_bytes = offset, count
         assert binding.status() == expected
 
 
-def test_layers_lead_to_tensors_and_write_no_constant(binding):
-    count, layer = binding.plan.tensor_count, binding.plan.layers[binding.plan.layer_count - 1]
+@pytest.mark.parametrize("place", [0, 1])
+def test_layers_lead_to_tensors_and_write_no_constant(binding, place):
+    count, layer = binding.plan.tensor_count, binding.plan.layers[place * (binding.plan.layer_count - 1)]
     given = layer.output
     for output, expected in ((count, ARENA), (given, OK)):
         layer.output = output
@@ -113,3 +116,19 @@ def test_programs_without_an_accelerator():
     assert binding.status() == OK
     binding.accelerator = None
     assert binding.status() == ACCELERATOR
+
+
+def test_a_layer_that_fails_ends_the_run(binding):
+    """With its status; the layers behind it do not run."""
+    ran = []
+
+    def kernel(call: int) -> int:
+        ran.append(call)
+        return ACCELERATOR if len(ran) == 2 else OK
+
+    called = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(kernel)
+    for number in range(len(KERNELS)):
+        binding.kernels[number] = ctypes.cast(called, ctypes.c_void_p).value
+    assert binding.status() == OK
+    assert binding.model._library.nn_run(binding.model.nn) == ACCELERATOR
+    assert len(ran) == 2
