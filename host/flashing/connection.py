@@ -16,6 +16,7 @@ from pyocd.probe.debug_probe import DebugProbe
 
 from host.errors import TokayError
 from host.flashing import target, unlock
+from host.flashing.reset import stop_at_reset
 from host.flashing.simulated_probe import SimulatedProbe
 
 FREQUENCY_HZ = 4_000_000
@@ -143,7 +144,7 @@ def _connected(probe: DebugProbe, part: str, pack: Path | None, options: dict[st
         session = _session(probe, part, pack, options, mode)
         try:
             session.open()
-            session.target.reset_and_halt()
+            stop_at_reset(session.target)
             if session.target.is_halted():
                 return session
             raise exceptions.DebugError("the core does not stop at reset")

@@ -18,11 +18,11 @@ _INFO_BASE, _INFO_BYTES = 0x0FE00000, 0x10000
 DFSR, AIRCR, DHCSR, DCRSR, DCRDR, DEMCR = (
     0xE000ED30, 0xE000ED0C, 0xE000EDF0, 0xE000EDF4, 0xE000EDF8, 0xE000EDFC,
 )  # fmt: skip
+_BREAKPOINTS, _COMPARATORS, _COMPARATOR_0 = 0xE0002000, 8, 0xE0002008
 _KEY = 0xA05F0000
 _DEBUGEN, _HALT, _STEP = 1, 2, 4
 _S_REGRDY, _S_HALT, _S_LOCKUP, _S_RETIRED, _S_RESET = 1 << 16, 1 << 17, 1 << 19, 1 << 24, 1 << 25
-_DFSR_HALTED, _DFSR_BKPT, _DFSR_VCATCH = 1, 2, 8
-_VC_CORERESET = 1
+_DFSR_HALTED, _DFSR_BKPT = 1, 2
 _MSC_WRITECMD, _MSC_ADDRB, _MSC_STATUS = 0x40030010, 0x40030014, 0x4003001C
 # Special registers by DCRSR number: the simulator's number (20, the four masks, is put together).
 _SPECIAL = {16: 16, 17: 17, 18: 18, 33: 23}
@@ -39,11 +39,13 @@ def _component(base: int, part: int, kind: int, devarch: int = 0) -> dict[int, i
 
 
 ROM_TABLE = 0xE00FF000
-# The ROM table names one component, the system control space of a Cortex-M33 with security extension.
+# The ROM table names the system control space of a Cortex-M33 with security extension and its breakpoints.
 _IDENTIFICATION = {
     ROM_TABLE: (0xE000E000 - ROM_TABLE) & 0xFFFFFFFF | 3,
+    ROM_TABLE + 4: (_BREAKPOINTS - ROM_TABLE) & 0xFFFFFFFF | 3,
     **_component(ROM_TABLE, 0x4C9, 1),
     **_component(0xE000E000, 0xD21, 9, 0x47702A04),
+    **_component(_BREAKPOINTS, 0xD21, 9, 0x47701A03),
     0xE000ED44: 0x210,  # PFR1: security extension
     0xE000EE08: 1 << 16,  # DSCSR: the core is in secure state
 }
@@ -66,7 +68,7 @@ class PowerCut:
 
 
 class CoreDebug:
-    """A simulated chip behind an access port."""
+    """A simulated chip behind an access port. Its breakpoints stop it at its first instruction only."""
 
     def __init__(self, machine: Machine, cut: PowerCut | None = None) -> None:
         self.machine = machine
@@ -77,6 +79,7 @@ class CoreDebug:
         self._enabled = self._halted = self._stuck = False
         self._was_reset, self._retired = True, False
         self._vector_catch = self._dfsr = self._transfer = 0
+        self._stops, self._stops_at = False, [0] * _COMPARATORS
         self._called_s = 0.0
 
     # ---- memory ----
@@ -85,6 +88,7 @@ class CoreDebug:
         """One access of the access port."""
         word = address & ~3
         registers = {DHCSR: self._status, DFSR: lambda: self._dfsr, DCRDR: lambda: self._transfer}
+        registers[_BREAKPOINTS] = lambda: 1 << 28 | _COMPARATORS << 4 | self._stops
         if word in registers:
             return registers[word]() >> 8 * (address & 3)
         if word in _IDENTIFICATION:
@@ -111,6 +115,10 @@ class CoreDebug:
             self._transfer_register(value)
         elif address == AIRCR and value >> 16 == 0x05FA and value & 4:
             self.reset()
+        elif address == _BREAKPOINTS:
+            self._stops = bool(value & 1) if value & 2 else self._stops
+        elif _COMPARATOR_0 <= address < _COMPARATOR_0 + 4 * _COMPARATORS:
+            self._stops_at[(address - _COMPARATOR_0) // 4] = value
         elif not self.machine.debug_write(address, size, value):
             raise BusFault(f"write to 0x{address:08x}")
         if address == DEMCR:
@@ -133,13 +141,15 @@ class CoreDebug:
     # ---- the core ----
 
     def reset(self) -> None:
-        """System reset; debug stays enabled, as it does on the chip."""
+        """System reset; debug and breakpoints stay as they are, as on the chip, which does not stop for the
+        vector catch either (see host.flashing.reset)."""
         self.machine.debug_reset()
         if self._vector_catch:
             self.machine.debug_write(DEMCR, 4, self._vector_catch)
         self._was_reset, self._retired, self._stuck = True, False, False
-        self._halted = self._enabled and bool(self._vector_catch & _VC_CORERESET)
-        self._dfsr |= _DFSR_VCATCH if self._halted else 0
+        entry = int.from_bytes(self.machine.read(FLASH_BASE + 4, 4), "little")
+        self._halted = self._enabled and self._stops and entry in self._stops_at
+        self._dfsr |= _DFSR_BKPT if self._halted else 0
 
     def _status(self) -> int:
         if not self._halted:

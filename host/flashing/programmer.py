@@ -20,6 +20,7 @@ from pyocd.flash.flash import Flash
 from host.errors import TokayError
 from host.flashing import algorithm
 from host.flashing.images import SECTOR, FlashImage, Guard
+from host.flashing.reset import stop_at_reset
 from host.flashing.target import BROKEN
 
 _VECTOR_BYTES = 8
@@ -47,7 +48,7 @@ def read_block(target: Any, address: int, size: int) -> bytes:
 def program(target: Any, image: FlashImage, progress: Callable[[int, int], None]) -> Outcome:
     """Flashes, verifies and compares what was not to change. The core is left halted."""
     start = time.monotonic()
-    target.reset_and_halt()
+    stop_at_reset(target)
     guarded = {guard: read_block(target, guard.address, guard.size) for guard in image.guards}
     changed = [a for a, data in image.sectors.items() if read_block(target, a, SECTOR) != data]
     written = 0

@@ -17,11 +17,13 @@ _AP_IDR = 0x14770015  # its AHB5 access port
 _CSW, _TAR, _DRW, _BANKED, _CFG, _BASE, _IDR = 0x00, 0x04, 0x0C, 0x10, 0xF4, 0xF8, 0xFC
 _CSW_ENABLED = 1 << 6 | 1 << 23  # device enabled, secure accesses enabled
 _CSW_WRITABLE = 0x7F000037
+_OTHER_PORTS = (2, 3)
 _TRANSFER_BITS = 46  # of one acknowledged SWD transfer: request, turnaround, acknowledge, data and parity
 
 
 class SimulatedProbe(DebugProbe):
-    """Debug port, access ports of the core and of the secure engine, and the wire, whose bits it counts.
+    """Debug port, access ports of the core, of the secure engine and two behind which nothing answers (the
+    chip has such; what they lead to is not public), and the wire, whose bits it counts.
     ``locked`` is a part whose debug port is locked, until its ``engine`` has erased it; ``asleep`` one in
     deep sleep, whose core answers only from a reset on."""
 
@@ -39,6 +41,7 @@ class SimulatedProbe(DebugProbe):
         self.chip = CoreDebug(machine, cut)
         self._engine = engine or SecureEngine(machine)
         self.wire_bits = 0
+        self.other_ports = 0  # how often one was read
         self.frequency = 1_000_000.0
         self._serial = serial
         self._locked, self._asleep, self._lost = locked, asleep, False
@@ -151,6 +154,8 @@ class SimulatedProbe(DebugProbe):
 
     def _read_port(self, addr: int) -> int:
         register = self._select & 0xF0 | addr & 0xC
+        if self._select >> 24 in _OTHER_PORTS:
+            return self._read_other_port(register)
         if self._select >> 24:
             return self._engine.read(register) if self._select >> 24 == 1 else 0
         fixed = {_TAR: self._address, _CFG: 0, _BASE: ROM_TABLE | 3, _IDR: _AP_IDR}
@@ -161,6 +166,12 @@ class SimulatedProbe(DebugProbe):
         if register & 0xF0 == _BANKED:
             return self._memory(self._address & ~0xF | register & 0xC, 4)
         return fixed.get(register, 0)
+
+    def _read_other_port(self, register: int) -> int:
+        if register == _DRW or register & 0xF0 == _BANKED:
+            raise BusFault(f"access through port {self._select >> 24}")
+        self.other_ports += 1
+        return {_CSW: _CSW_ENABLED, _BASE: 0xF0000003, _IDR: _AP_IDR}.get(register, 0)
 
     def _write_port(self, addr: int, data: int) -> None:
         register = self._select & 0xF0 | addr & 0xC

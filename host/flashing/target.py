@@ -21,6 +21,7 @@ PARTS = (
     "EFR32MG24B020F1536IM48",
 )
 DEVICE_INFO = 0x0FE08000
+CORE_PORT = 0  # of the debug port's access ports
 # What a connection that breaks raises. A probe that is pulled out: also the errors of USB libraries, OSErrors
 # that pyOCD lets pass. A chip that only ever says "wait": pyOCD asks it to stop, and again, and so on.
 BROKEN = (exceptions.Error, OSError, RecursionError)
@@ -85,12 +86,17 @@ class EFR32MG24(CoreSightTarget):
 
     def create_init_sequence(self) -> Any:
         sequence = super().create_init_sequence()
+        sequence.insert_before("discovery", ("core_port_only", self._core_port_only))
         sequence.insert_before("check_for_cores", ("check_lock", self._check_lock))
         return sequence
 
+    def _core_port_only(self) -> None:
+        # The other ports are the secure engine's and the radio's: what pyOCD looks for there answers with
+        # faults, or is a second core that is none of ours.
+        self.dp.valid_aps = [CORE_PORT]
+
     def _check_lock(self) -> None:
-        # The core's port is the first; the others, of the secure engine among them, do not tell.
-        port = min(self.aps.items(), key=lambda item: item[0].apsel, default=(None, None))[1]
+        port = next(iter(self.aps.values()), None)
         if isinstance(port, MEM_AP) and not port.is_enabled:
             raise LockedPart("the part is locked")
 

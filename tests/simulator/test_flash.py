@@ -12,8 +12,10 @@ from pyocd.core import exceptions
 
 from host.errors import TokayError
 from host.flashing import algorithm, connection, images, programmer, target
+from host.flashing import reset as reset_module
 from host.flashing import unlock as unlocking
 from host.flashing.core_debug import PowerCut
+from host.flashing.reset import stop_at_reset
 from host.flashing.simulated_engine import SecureEngine
 from host.flashing.simulated_probe import SimulatedProbe
 from host.simulator.machine import Machine, SimulatorFault
@@ -293,6 +295,55 @@ def test_part_that_cannot_be_unlocked(machine, engine, message, monkeypatch):
     assert (everything(machine) == before) == (type(made) is SecureEngine)
 
 
+def at_reset(machine: Machine) -> tuple[bool, int]:
+    """Whether the core is halted after a reset that is to stop it, and where."""
+    with connection.connect(SimulatedProbe(machine), PART) as chip:
+        chip.write_memory(MARKER, 0)
+        stop_at_reset(chip)
+        assert chip.read_memory(MARKER) == 0, "the image has run"
+        return chip.is_halted(), chip.read_core_register("pc")
+
+
+def test_core_stops_at_the_reset_vector(machine):
+    """The chip does not obey the vector catch: what was flashed last would run."""
+    flash(machine, bootable(0x11))
+    assert at_reset(machine) == (True, images.FLASH_BASE + 8)
+    assert runs(machine) == 0x11  # the breakpoint is gone
+
+
+def test_blank_part_is_flashed(machine):
+    """Without a reset vector there is nothing to break at: the core locks up, and is halted there."""
+    machine.write(images.FLASH_BASE, b"\xff" * WHOLE)
+    assert at_reset(machine)[0]
+    flash(machine, bootable(0x11))
+    assert runs(machine) == 0x11
+
+
+def test_core_that_does_not_stop_is_reported(machine, monkeypatch):
+    """A chip whose breakpoints do not outlive the reset."""
+    flash(machine, bootable(0x11))
+    before = everything(machine)
+    probe = SimulatedProbe(machine)
+    reset = probe.chip.reset
+
+    def forgetful() -> None:
+        probe.chip.write(0xE0002000, 4, 2)
+        reset()
+
+    monkeypatch.setattr(probe.chip, "reset", forgetful)
+    monkeypatch.setattr(reset_module, "_STOPS_S", 0.05)
+    stopped = pytest.raises(TokayError, match=r"does not answer: the core does not stop at reset")
+    with stopped, connection.connect(probe, PART) as chip:
+        programmer.program(chip, image_of(bootable(0x22)), silent)
+    assert everything(machine) == before
+
+
+def test_other_ports_are_left_alone(machine):
+    """Behind them nothing answers, or a core that is none of ours."""
+    _, probe = flash(machine, bootable(0x11))
+    assert probe.other_ports == 0
+
+
 def test_sleeping_part_is_woken_by_reset(machine):
     flash(machine, bootable(0x11), asleep=True)
     assert runs(machine) == 0x11
@@ -304,17 +355,16 @@ def test_another_chip_is_refused(machine):
         flash(machine, bootable(0x11))
 
 
-def test_locked_page_is_reported(machine):
+def test_locked_page_is_reported(machine, monkeypatch):
     """A page locked in the flash controller until the next reset."""
     with connection.connect(SimulatedProbe(machine), PART) as chip:
-        reset = chip.reset_and_halt
 
-        def reset_and_lock() -> None:
-            reset()
-            chip.write32(0x40008068, 1 << 16)
-            chip.write32(0x40030120, 1 << 1)
+        def reset_and_lock(target) -> None:
+            stop_at_reset(target)
+            target.write32(0x40008068, 1 << 16)
+            target.write32(0x40030120, 1 << 1)
 
-        chip.reset_and_halt = reset_and_lock
+        monkeypatch.setattr(programmer, "stop_at_reset", reset_and_lock)
         with pytest.raises(TokayError, match=r"flashing failed at 0x08002000: the flash is locked there"):
             programmer.program(chip, image_of(bootable(0x11)), silent)
     assert runs(machine) is None
