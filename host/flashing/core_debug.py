@@ -13,6 +13,7 @@ from host.flashing.images import FLASH_BASE, FLASH_BYTES, SECTOR
 from host.simulator.machine import RAM_BASE, RAM_BYTES, Machine
 
 SLICE_S = 0.001  # virtual time between two looks of a debugger: about what USB takes
+_INSTANT_S = 1e-7  # what the core can be let run at least: some instructions
 _INFO_BASE, _INFO_BYTES = 0x0FE00000, 0x10000
 
 DFSR, AIRCR, DHCSR, DCRSR, DCRDR, DEMCR = (
@@ -185,7 +186,7 @@ class CoreDebug:
         before = self.machine.time_s
         left = SLICE_S
         if self.cut is not None and self.calls - 1 == self.cut.call:
-            left = min(left, max(self.cut.after_s - self._called_s, 0.0))
+            left = min(left, max(self.cut.after_s - self._called_s, _INSTANT_S))
         stop = self.machine.debug_run(left)
         self._retired = True
         taken = self.machine.time_s - before

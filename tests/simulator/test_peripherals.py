@@ -694,7 +694,8 @@ def test_pins_that_the_firmware_drives_interrupt_it_too(boot):
 
 _FLASH = """
 volatile uint32_t status[6];
-static void wait(void) { while (REG(0x4003001C) & 0x21) { } }
+static void once(void) { while (REG(0x4003001C) & 0x21) { } }
+static void wait(void) { once(); once(); }
 int main(void) {
     SET(0x40008068) = 1 << 16;
     REG(0x4003003C) = 0x1B71;
@@ -730,7 +731,7 @@ def test_the_user_data_page_is_written_until_it_is_locked(boot):
     volatile uint32_t status[2];
     static void put(uint32_t value) {
         REG(0x40030014) = 0x0FE00000; REG(0x40030018) = value;
-        while (REG(0x4003001C) & 1) { }
+        for (int quiet = 0; quiet < 2; quiet = REG(0x4003001C) & 1 ? 0 : quiet + 1) { }
     }
     int main(void) {
         SET(0x40008068) = 1 << 16;
@@ -771,6 +772,21 @@ def test_each_line_looks_at_one_pin_of_four(boot, line, pin):
     machine.drive_pin("B", pin, True)
     finish(machine)
     assert words(machine, "flags", 1) == [1 << line]
+
+
+@pytest.mark.parametrize(
+    ("early", "message"),
+    [
+        ("REG(0x40030014) = 0x08020010;", "address is given while it is busy"),
+        ("REG(0x4003000C) = 0;", "writing is switched off .* while it is busy"),
+    ],
+)
+def test_one_look_does_not_tell_that_the_flash_is_done(boot, early, message):
+    """The vendor's driver looks twice: a command that is about to start may show as no command."""
+    source = _FLASH.replace("REG(0x40030010) = 2; wait();", f"REG(0x40030010) = 2; once(); {early}")
+    machine = boot(source)
+    with pytest.raises(SimulatorError, match=message):
+        finish(machine)
 
 
 def test_gpio_levels_and_leds(boot):

@@ -1,6 +1,9 @@
 /* MSC: flash wait states, and erasing and writing flash, with the time that it takes. While it is busy
- * the core goes on, as long as it does not depend on the result: the stall of fetches is not modelled. */
+ * the core goes on, as long as it does not depend on the result: the stall of fetches is not modelled. The
+ * vendor's code looks twice whether a command is done; so the first look after one shows neither that it is
+ * pending nor that it is busy here. */
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "../core/machine.h"
@@ -15,6 +18,10 @@ enum { IF_ERASE = 1, IF_WRITE = 2 };
 #define ERASE_PS 12000000000ull
 #define WRITE_PS 11000000ull
 #define LOCK_KEY 0x1B71u
+
+struct msc_state {
+    bool between; /* a command is about to start, which STATUS does not show yet */
+};
 
 static void update_irq(struct machine *m, struct peripheral *p) {
     irq_level(m, p->irq, (REGISTER(p, IF) & REGISTER(p, IEN)) != 0);
@@ -103,6 +110,25 @@ static void advance(struct machine *m, struct peripheral *p) {
     }
 }
 
+static uint32_t msc_read(struct machine *m, struct peripheral *p, uint32_t offset) {
+    (void)m;
+    struct msc_state *s = p->state;
+    uint32_t value = REGISTER(p, offset);
+    if (offset == STATUS && s->between) {
+        s->between = false;
+        value &= ~(uint32_t)(STATUS_BUSY | STATUS_PENDING);
+    }
+    return value;
+}
+
+static void msc_reset(struct machine *m, struct peripheral *p) {
+    (void)m;
+    if (p->state == NULL) {
+        p->state = calloc(1, sizeof(struct msc_state));
+    }
+    ((struct msc_state *)p->state)->between = false;
+}
+
 static void msc_write(struct machine *m, struct peripheral *p, uint32_t offset, uint32_t value, uint32_t written) {
     if (offset == LOCK) {
         REGISTER(p, STATUS) = value == LOCK_KEY ? REGISTER(p, STATUS) & ~(uint32_t)STATUS_REGLOCK
@@ -114,8 +140,13 @@ static void msc_write(struct machine *m, struct peripheral *p, uint32_t offset, 
         machine_error(m, p->base + offset, "MSC: the next page or address is given while it is busy");
         return;
     }
+    if (offset == WRITECTRL && (value & 1u) == 0 && (REGISTER(p, STATUS) & STATUS_BUSY) != 0) {
+        machine_error(m, p->base + offset, "MSC: writing is switched off (WRITECTRL.WREN) while it is busy");
+        return;
+    }
     switch (offset) {
     case WRITECMD:
+        ((struct msc_state *)p->state)->between = (written & (CMD_ERASEPAGE | CMD_WRITEEND)) != 0;
         REGISTER(p, STATUS) &= ~(uint32_t)(STATUS_LOCKED | STATUS_INVADDR);
         REGISTER(p, WRITECMD) = written;
         if ((written & CMD_ERASEPAGE) != 0) {
@@ -147,4 +178,4 @@ static void msc_write(struct machine *m, struct peripheral *p, uint32_t offset, 
     update_irq(m, p);
 }
 
-const struct peripheral_class msc_class = {msc_registers, NULL, msc_write, NULL, advance};
+const struct peripheral_class msc_class = {msc_registers, msc_read, msc_write, msc_reset, advance};

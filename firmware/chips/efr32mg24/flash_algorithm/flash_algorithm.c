@@ -26,24 +26,35 @@ int EraseSector(uint32_t address);
 int ProgramPage(uint32_t address, uint32_t bytes, const uint32_t *data);
 uint32_t Verify(uint32_t address, uint32_t bytes, const uint32_t *data);
 
-/* Until all of `set` are 1 and all of `clear` are 0 in STATUS. */
+/* Until all of `set` are 1 and all of `clear` are 0 in STATUS. A refusal counts once the latter are: until then
+ * the flash may not be closed. */
 static int wait_for(uint32_t set, uint32_t clear) {
     for (uint32_t turns = 0; turns < PATIENCE; turns++) {
         uint32_t status = MSC_STATUS;
-        if ((status & MSC_STATUS_LOCKED) != 0) {
-            return ERROR_LOCKED;
-        }
         if ((status & MSC_STATUS_INVADDR) != 0) {
             return ERROR_ADDRESS;
+        }
+        if ((status & clear) != 0) {
+            continue;
+        }
+        if ((status & MSC_STATUS_LOCKED) != 0) {
+            return ERROR_LOCKED;
         }
         if ((status & MSC_STATUS_TIMEOUT) != 0) {
             return ERROR_TIMEOUT;
         }
-        if ((status & set) == set && (status & clear) == 0) {
+        if ((status & set) == set) {
             return 0;
         }
     }
     return ERROR_TIMEOUT;
+}
+
+/* Until a command is done. A command that is pending may be seen as neither that nor busy just before it starts,
+ * so once is not enough. */
+static int wait_until_done(void) {
+    int error = wait_for(0, MSC_STATUS_BUSY | MSC_STATUS_PENDING);
+    return error != 0 ? error : wait_for(0, MSC_STATUS_BUSY | MSC_STATUS_PENDING);
 }
 
 /* Makes the flash controller ready. The address, clock and operation of the interface are not needed. */
@@ -75,7 +86,7 @@ int EraseSector(uint32_t address) {
     }
     MSC_ADDRB = address;
     MSC_WRITECMD = MSC_WRITECMD_ERASEPAGE;
-    int error = wait_for(0, MSC_STATUS_BUSY | MSC_STATUS_PENDING);
+    int error = wait_until_done();
     for (uint32_t i = 0; error == 0 && i < PAGE_BYTES; i += 4u) {
         if (REG32(address + i) != 0xFFFFFFFFu) {
             error = ERROR_NOT_BLANK;
@@ -99,7 +110,7 @@ int ProgramPage(uint32_t address, uint32_t bytes, const uint32_t *data) {
         }
     }
     MSC_WRITECMD = MSC_WRITECMD_WRITEEND;
-    int end = wait_for(0, MSC_STATUS_BUSY | MSC_STATUS_PENDING);
+    int end = wait_until_done();
     if (error == 0) {
         error = end;
     }
