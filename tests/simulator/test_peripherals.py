@@ -25,7 +25,6 @@ static void clocks(void) {
     CLR(0x4001C004) = 1;
     while (REG(0x4001C004) & 2) { }
     REG(0x40010008) = 0xCCF09F00 | (REG(0x0FE08098) & 0x7F);
-    while (REG(0x4001000C) & 6) { }
     REG(0x40008100) = 1;
     REG(0x4001C00C) = 3839 << 16 | 1919; REG(0x4001C008) = 5;
     CLR(0x4001C010) = 7; SET(0x4001C004) = 1;
@@ -63,12 +62,31 @@ def test_the_crystal_is_the_boards(boot, tmp_path):
         machine.write(machine.symbol("done"), bytes(4))
 
 
+def test_oscillator_that_nobody_asks_for_takes_no_new_setting(boot):
+    """Who waits for it before the PLL or the core's clock asks for it waits in vain."""
+    source = """
+    volatile uint32_t resting, asked;
+    int main(void) {
+        SET(0x40008064) = 1 << 18;
+        REG(0x40010008) = 0xACED9F42;
+        for (int i = 0; i < 1000; i++) { resting = REG(0x4001000C) & 6; }
+        SET(0x40010004) = 1;
+        for (int i = 0; i < 1000; i++) { asked = REG(0x4001000C) & 7; }
+        return 0;
+    }
+    """
+    machine = boot(source)
+    finish(machine)
+    assert words(machine, "resting", 1) == [6] and words(machine, "asked", 1) == [1]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ("REG(0x40008070) = 2 | 1 << 16;", "PCLK above its limit"),
         ("REG(0x40030004) = 0; REG(0x40008070) = 2 | 1 << 10;", "no flash wait state"),
         ("REG(0x40008070) = 3; CLR(0x4A004028) = 1 << 16; REG(0x4001C008) = 5;", "DPLL configuration"),
+        ("SET(0x4A004018) = 1u << 31;", "HFXO configuration written while it runs on demand"),
     ],
 )
 def test_clock_settings_that_silicon_would_not_survive_are_refused(boot, change, message):

@@ -10,7 +10,7 @@
 
 enum { CMU_STATUS = 0x008, CMU_LOCK = 0x010, CMU_WDOGLOCK = 0x014, CMU_CLKEN1 = 0x068, CMU_SYSCLKCTRL = 0x070,
        CMU_DPLLREFCLKCTRL = 0x100, CMU_EM01GRPA = 0x120, CMU_EM01GRPC = 0x128, CMU_EUSART0 = 0x220 };
-enum { HFXO_XTALCFG = 0x010, HFXO_XTALCTRL = 0x018, HFXO_CTRL = 0x028, HFXO_CMD = 0x050, HFXO_STATUS = 0x058,
+enum { HFXO_XTALCFG = 0x010, HFXO_XTALCTRL = 0x018, HFXO_CFG = 0x020, HFXO_CTRL = 0x028, HFXO_CMD = 0x050, HFXO_STATUS = 0x058,
        HFXO_IF = 0x070, HFXO_IEN = 0x074, HFXO_LOCK = 0x080 };
 enum { HFRCO_CTRL = 0x004, HFRCO_CAL = 0x008, HFRCO_STATUS = 0x00C, HFRCO_IF = 0x010, HFRCO_IEN = 0x014,
        HFRCO_LOCK = 0x01C };
@@ -20,6 +20,7 @@ enum { DPLL_EN = 0x004, DPLL_CFG = 0x008, DPLL_CFG1 = 0x00C, DPLL_IF = 0x010, DP
 #define ENS (1u << 16)
 #define COREBIASOPTRDY 2u
 #define LOCKED (1u << 31)
+#define BUSY 6u /* of HFRCO: FREQBSY, SYNCBUSY */
 #define FORCEEN (1u << 16)
 #define DISONDEMAND (1u << 24)
 
@@ -100,6 +101,8 @@ uint64_t clock_eusart0_hz(struct machine *m) {
     }
 }
 
+static void hfrco_update(struct machine *m);
+
 /* Something of the above has changed: peripherals that count with it count their past first. */
 void clock_changed(struct machine *m) {
     machine_set_core_clock(m, clock_hclk_hz(m));
@@ -144,6 +147,7 @@ static void cmu_write(struct machine *m, struct peripheral *p, uint32_t offset, 
             machine_error(m, p->base + offset, "PCLK above its limit of 50 MHz");
         }
     }
+    hfrco_update(m);
     clock_changed(m);
 }
 
@@ -202,6 +206,11 @@ static void hfxo_write(struct machine *m, struct peripheral *p, uint32_t offset,
     if ((REGISTER(p, HFXO_STATUS) & LOCKED) != 0 && offset != HFXO_IF && offset != HFXO_IEN) {
         return;
     }
+    bool configures = offset == HFXO_XTALCFG || offset == HFXO_XTALCTRL || offset == HFXO_CFG;
+    if (configures && (REGISTER(p, HFXO_STATUS) & ENS) != 0 && (REGISTER(p, HFXO_CTRL) & DISONDEMAND) == 0) {
+        machine_error(m, p->base + offset, "HFXO configuration written while it runs on demand (CTRL.DISONDEMAND)");
+        return;
+    }
     REGISTER(p, offset) = value;
     hfxo_update(m);
     hfxo_irq(m, p);
@@ -210,6 +219,21 @@ static void hfxo_write(struct machine *m, struct peripheral *p, uint32_t offset,
 const struct peripheral_class hfxo_class = {hfxo_registers, NULL, hfxo_write, NULL, hfxo_advance};
 
 /* ---- HFRCO and DPLL ---- */
+
+/* Whether the RC oscillator is asked for, by other than peripherals; out of reset nobody asks. */
+static bool hfrco_wanted(const struct machine *m) {
+    return (REGISTER(m->hfrco, HFRCO_CTRL) & 1u) != 0 || (REGISTER(m->dpll, DPLL_EN) & 1u) != 0 ||
+           (REGISTER(m->cmu, CMU_SYSCLKCTRL) & 7u) == 2u;
+}
+
+/* Assumed, for want of a public description: a setting that is written while the oscillator rests stays
+ * pending until something asks for it. */
+static void hfrco_update(struct machine *m) {
+    if ((REGISTER(m->hfrco, HFRCO_STATUS) & BUSY) != 0 && m->hfrco->next == NEVER && hfrco_wanted(m)) {
+        m->hfrco->next = m->now_ps + 5u * US;
+        bus_changed(m, m->hfrco);
+    }
+}
 
 static void hfrco_advance(struct machine *m, struct peripheral *p) {
     if (p->next <= m->now_ps) {
@@ -229,10 +253,11 @@ static void hfrco_write(struct machine *m, struct peripheral *p, uint32_t offset
     }
     REGISTER(p, offset) = value;
     if (offset == HFRCO_CAL) {
-        REGISTER(p, HFRCO_STATUS) = (REGISTER(p, HFRCO_STATUS) & LOCKED) | ENS | 6u; /* FREQBSY, SYNCBUSY */
-        p->next = m->now_ps + 5u * US;
+        REGISTER(p, HFRCO_STATUS) = (REGISTER(p, HFRCO_STATUS) & LOCKED) | ENS | BUSY;
+        p->next = NEVER;
         clock_changed(m);
     }
+    hfrco_update(m);
     irq_level(m, p->irq, (REGISTER(p, HFRCO_IF) & REGISTER(p, HFRCO_IEN)) != 0);
 }
 
@@ -288,6 +313,7 @@ static void dpll_write(struct machine *m, struct peripheral *p, uint32_t offset,
         p->next = NEVER;
         REGISTER(p, DPLL_STATUS) = (REGISTER(p, DPLL_STATUS) & LOCKED) | ((value & 1u) != 0 ? 2u : 0);
         hfxo_update(m);
+        hfrco_update(m);
         clock_changed(m);
     }
     dpll_advance(m, p);
