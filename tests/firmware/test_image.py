@@ -17,6 +17,7 @@ import pytest
 from host import board, build, cli, flash, image, model_files, places, stack, toolchain
 from host.errors import TokayError
 from host.flashing import images
+from host.simulator.machine import Machine
 from host.simulator.mvp import worst_cycles
 
 MODEL = "keyword_spotting_on_off"
@@ -52,6 +53,15 @@ def test_an_image_tells_which_board_it_is_for(built, suffix):
     flash._check_board(path, images.read(path), board.load("brd2601b"))
     with pytest.raises(TokayError, match="firmware for board brd2601b, not for brd2703a"):
         flash._check_board(path, images.read(path), board.load("brd2703a"))
+
+
+def test_a_fault_while_the_clocks_start_lights_the_led(built):
+    """The first thing that could go wrong on a board; the serial line is not there yet."""
+    machine = Machine(built.elf, board="brd2601b", stop_on_fault=False)
+    machine.write(machine.symbol("clocks_init") & ~1, b"\x00\xde")  # an undefined instruction
+    machine.run(0.01)
+    assert [fault.pc for fault in machine.faults] == [machine.symbol("clocks_init") & ~1] * 3  # then it stops
+    assert machine.leds["blue"]
 
 
 def test_stack_bound(built):

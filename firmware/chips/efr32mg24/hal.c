@@ -10,8 +10,8 @@ static uint16_t s_boot_id __attribute__((section(".noinit")));
 
 hal_status_t hal_init(void) {
     s_boot_id++;
+    leds_init(); /* first: a fault from here on can be seen */
     hal_status_t status = clocks_init();
-    leds_init();
     eusart_init();
     time_init();
     return status;
