@@ -118,6 +118,23 @@ def test_a_fault_is_told_and_does_no_harm(built):
     assert machine.run_until(b"Profile complete", 2)
 
 
+def test_after_a_program_that_never_ends_it_is_set_up_again(built):
+    machine = Machine(built.elf)
+    machine.run(0.1)
+    machine.uart_read()
+    machine.uart_write(b"profile 1\n")
+    for _ in range(20_000):
+        machine.run(1e-5)
+        if machine.debug_read(0x4D000010, 4) & 1:  # STATUS: running
+            break
+    machine.debug_write(0x4D000174, 4, 2)  # halted, by nobody that the firmware knows of
+    assert machine.run_until(b"Error: accelerator", 3)
+    cfg, ien = (machine.debug_read(0x4D000000 + at, 4) for at in (0x00C, 0x020))
+    assert (cfg, ien) == (1 | 2 << 20, 0x1F000001)
+    machine.uart_write(b"profile 1\n")
+    assert machine.run_until(b"Profile complete", 2)
+
+
 def test_other_interrupts_are_served_while_it_runs(where):
     """The wait wakes for the serial port too; what arrives while programs run is answered afterwards."""
     machine = where.machine

@@ -41,6 +41,14 @@ static bool present(void) {
     return try_load(&MVP_IPVERSION, &faulted) != 0 && !faulted;
 }
 
+/* Also after it was off, which may have cost it its settings. */
+static void enable(void) {
+    REG_SET(MVP_EN) = MVP_EN_EN;
+    MVP_CFG = MVP_CFG_PERFCNTEN | MVP_CFG_PERF0_RUN | MVP_CFG_PERF1_STALL;
+    REG_CLR(MVP_IF) = 0xFFFFFFFFu;
+    MVP_IEN = MVP_IF_ENDS;
+}
+
 static nn_status_t fail(nn_mvp_t *mvp, uint32_t flags) {
     mvp->fault.flags = flags & MVP_IF_FAULTS;
     mvp->fault.status = MVP_FAULTSTATUS;
@@ -50,7 +58,7 @@ static nn_status_t fail(nn_mvp_t *mvp, uint32_t flags) {
         REG_CLR(MVP_EN) = MVP_EN_EN;
         for (uint32_t i = 0; i < DISABLING_POLLS && (MVP_EN & MVP_EN_DISABLING) != 0; i++) {
         }
-        REG_SET(MVP_EN) = MVP_EN_EN;
+        enable();
     }
     return NN_ERROR_ACCELERATOR;
 }
@@ -133,10 +141,7 @@ void *hal_accelerator(void) {
     if (!present()) {
         return NULL;
     }
-    REG_SET(MVP_EN) = MVP_EN_EN;
-    MVP_CFG = MVP_CFG_PERFCNTEN | MVP_CFG_PERF0_RUN | MVP_CFG_PERF1_STALL;
-    REG_CLR(MVP_IF) = 0xFFFFFFFFu;
-    MVP_IEN = MVP_IF_ENDS;
+    enable();
     s_mvp.words = &MVP_PROGRAM(0);
     s_mvp.wait = mvp_wait;
     s_mvp.address = mvp_address;

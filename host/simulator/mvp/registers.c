@@ -256,7 +256,11 @@ void mvp_write(mvp_t *mvp, uint32_t offset, uint32_t value)
         command(mvp, value);
     } else if (offset == MVP_EN) {
         mvp->enable = value & 1u;
-        if (mvp->enable == 0) { /* disabling ends a run and reads as idle */
+        if (mvp->enable == 0) {
+            /* Disabling ends a run and reads as idle. The vendor's driver writes CFG and IEN again when it enables,
+             * so both count as lost. */
+            mvp->config = 0;
+            mvp->interrupt_enable = 0;
             mvp->status = MVP_STATUS_IDLE;
             mvp->remaining = 0;
             mvp->pending_flags = 0;
