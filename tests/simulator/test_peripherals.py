@@ -483,6 +483,36 @@ def test_a_copy_that_follows_a_transfer_to_a_serial_port_ends_by_itself(boot):
 
 
 @pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("REG(0x4B010030) = 256; REG(0x4B010030) = 512;", r"EUSART0: written before .*SYNCBUSY"),
+        ("REG(0x4B010038) = 1; REG(0x4B010038) = 4;", r"EUSART0: written before .*SYNCBUSY"),
+        ("REG(0x4B010038) = 1; while (REG(0x4B010054)) { } REG(0x4B010038) = 4;", None),
+        ("REG(0x4B010004) = 0; REG(0x4B010008) = 0;", r"EUSART0: written while .*DISABLING"),
+        ("REG(0x4B010004) = 0; while (REG(0x4B010004)) { } REG(0x4B010008) = 0;", None),
+    ],
+)
+def test_a_port_is_given_time_to_take_what_it_was_told(boot, change, message):
+    """Its own clock is slower than the core here; what it has not taken yet must not be overwritten."""
+    source = """
+    int main(void) {
+        SET(0x40008064) = 1 << 26; SET(0x40008068) = 1 << 22;
+        REG(0x40008220) = 1; REG(0x40008128) = 3;
+        REG(0x4B010004) = 1; REG(0x4B010030) = 0;
+        while (REG(0x4B010054)) { }
+        CHANGE
+        return 0;
+    }
+    """
+    machine = boot(source.replace("CHANGE", change))
+    if message is None:
+        finish(machine)
+        return
+    with pytest.raises(SimulatorError, match=message):
+        finish(machine)
+
+
+@pytest.mark.parametrize(
     ("write", "message"),
     [
         ("REG(0x40044004) = 2 << 16", r"LDMAXBAR: requests of source 2, signal 0, are not modelled"),

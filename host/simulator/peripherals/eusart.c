@@ -32,6 +32,12 @@ static const struct {
     {DALICFG, 1u, "DALI"},
 };
 #define FIFO 16u
+/* What is written to CLKDIV and CMD reaches the port's own clock after some of its periods (an estimate), and so
+ * does its end; until then SYNCBUSY and EN.DISABLING say so. */
+#define SYNC_TICKS 4u
+#define EN_DISABLING 2u
+#define SYNCBUSY_DIV 1u
+#define SYNCBUSY_COMMANDS (0xFFu << 3) /* in the order of CMD's bits */
 #define ROUTE_RX 4u
 #define ROUTE_TX 16u
 #define LOG (1u << 20)  /* bytes sent and not yet fetched; the oldest give way */
@@ -44,6 +50,7 @@ struct eusart_state {
     uint8_t shift;
     uint64_t tx_done; /* ps at which the byte in the shift register is out */
     uint64_t rx_next; /* ps at which the host's next byte is in, NEVER if none */
+    uint64_t synced;  /* ps at which SYNCBUSY and DISABLING end */
     uint8_t *inbox;
     uint32_t inbox_head, inbox_tail;
     uint8_t *log;
@@ -173,8 +180,23 @@ static void advance(struct machine *m, struct peripheral *p) {
     p->next = s->shifting && told && s->tx_done < s->rx_next ? s->tx_done : s->rx_next;
 }
 
+static void synchronize(struct machine *m, struct peripheral *p) {
+    uint64_t hz = p->index == 0 ? clock_eusart0_hz(m) : clock_em01grpc_hz(m);
+    ((struct eusart_state *)p->state)->synced = clock_after(m->now_ps, SYNC_TICKS, hz);
+}
+
+static bool is_synchronizing(struct machine *m, struct peripheral *p) {
+    return ((struct eusart_state *)p->state)->synced > m->now_ps;
+}
+
 static uint32_t eusart_read(struct machine *m, struct peripheral *p, uint32_t offset) {
     struct eusart_state *s = p->state;
+    if (offset == SYNCBUSY && !is_synchronizing(m, p)) {
+        return 0;
+    }
+    if (offset == EN && !is_synchronizing(m, p)) {
+        return REGISTER(p, EN) & 1u;
+    }
     if (offset == RXDATAP) {
         return s->rx_count > 0 ? s->rx[0] : 0;
     }
@@ -212,6 +234,15 @@ static void command(struct machine *m, struct peripheral *p, uint32_t written) {
 static void eusart_write(struct machine *m, struct peripheral *p, uint32_t offset, uint32_t value, uint32_t written) {
     struct eusart_state *s = p->state;
     bool configuration = offset >= CFG0 && offset <= 0x02Cu;
+    if (is_synchronizing(m, p) && (REGISTER(p, EN) & EN_DISABLING) != 0 && (configuration || offset == EN)) {
+        machine_error(m, p->base + offset, "%s: written while it is being disabled (EN.DISABLING)", p->name);
+        return;
+    }
+    if (is_synchronizing(m, p) && (offset == CLKDIV || offset == CMD) &&
+        (REGISTER(p, SYNCBUSY) & (offset == CMD ? SYNCBUSY_COMMANDS : SYNCBUSY_DIV)) != 0) {
+        machine_error(m, p->base + offset, "%s: written before the last write has arrived (SYNCBUSY)", p->name);
+        return;
+    }
     if (configuration && (REGISTER(p, EN) & 1u) != 0) {
         machine_error(m, p->base + offset, "%s: configuration written while it is enabled", p->name);
         return;
@@ -233,6 +264,15 @@ static void eusart_write(struct machine *m, struct peripheral *p, uint32_t offse
     switch (offset) {
     case CMD:
         command(m, p, written);
+        REGISTER(p, SYNCBUSY) = written << 3 & SYNCBUSY_COMMANDS;
+        synchronize(m, p);
+        break;
+    case CLKDIV:
+        REGISTER(p, CLKDIV) = value;
+        if ((REGISTER(p, EN) & 1u) != 0) { /* else it waits for EN */
+            REGISTER(p, SYNCBUSY) = SYNCBUSY_DIV;
+            synchronize(m, p);
+        }
         break;
     case TXDATA:
         if (s->tx_count == FIFO) {
@@ -246,7 +286,11 @@ static void eusart_write(struct machine *m, struct peripheral *p, uint32_t offse
         }
         break;
     case EN:
-        REGISTER(p, EN) = value & 1u;
+        if ((REGISTER(p, EN) & 1u) != 0 && (value & 1u) == 0) {
+            REGISTER(p, SYNCBUSY) = 0;
+            synchronize(m, p);
+        }
+        REGISTER(p, EN) = (value & 1u) != 0 ? 1u : EN_DISABLING;
         if ((value & 1u) == 0) {
             s->tx_count = s->rx_count = 0;
             s->shifting = false;
@@ -287,6 +331,7 @@ static void eusart_reset(struct machine *m, struct peripheral *p) {
     s->tx_count = s->rx_count = 0;
     s->shifting = s->offering = false;
     s->rx_next = NEVER;
+    s->synced = 0;
 }
 
 void eusart_free(struct peripheral *p) {
