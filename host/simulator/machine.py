@@ -123,7 +123,11 @@ class _Closed:
 
 
 class Machine:
-    """One simulated chip with an image in its flash; ``mvp`` False for a part without an accelerator."""
+    """One simulated chip with an image in its flash; ``mvp`` False for a part without an accelerator.
+
+    ``mvp_idle_lag`` is for how many cycles the accelerator stays busy after it said that a program is done,
+    which no document tells.
+    """
 
     def __init__(
         self,
@@ -135,6 +139,7 @@ class Machine:
         stop_on_fault: bool = True,
         mvp_timing: str = SILICON[0],
         mvp: bool = True,
+        mvp_idle_lag: int = 0,
     ) -> None:
         description = boards.load(board)
         self._c: Any = native.functions()
@@ -153,6 +158,7 @@ class Machine:
             self._c.simulator_set_microphone(self._handle, ctypes.byref(wiring))
         self._c.simulator_set_mvp_timing(self._handle, timing_number(mvp_timing, SILICON))
         self._c.simulator_set_crystal(self._handle, description.sections["clocks"]["hfxo_hz"])
+        self._c.simulator_set_mvp_idle_lag(self._handle, mvp_idle_lag)
         if not mvp:
             self._c.simulator_remove_mvp(self._handle)
         if elf_path is not None:

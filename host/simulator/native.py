@@ -84,6 +84,7 @@ _PROTOTYPES = {
     "simulator_block_cost": (c_uint32, (c_char_p, c_uint32, POINTER(c_uint32))),
     "simulator_peek": (c_bool, (_M, c_uint32, POINTER(c_uint32))),
     "simulator_set_mvp_timing": (None, (_M, c_int)),
+    "simulator_set_mvp_idle_lag": (None, (_M, c_uint32)),
     "simulator_remove_mvp": (None, (_M,)),
     "simulator_set_crystal": (None, (_M, c_uint32)),
 }

@@ -11,6 +11,7 @@
 /* A second, far beyond any program: they take a millisecond or so. */
 #define TIMEOUT_CYCLES 78000000u
 #define DISABLING_POLLS 10000u
+#define IDLE_POLLS 10000u
 
 static nn_mvp_t s_mvp;
 
@@ -86,6 +87,19 @@ static uint32_t sleep_on(uint32_t mask) {
     return flags;
 }
 
+/* Whether a program that says that it is done is so: no document says that its last stores have arrived by then,
+ * and the vendor's driver looks at this too. */
+static bool idle(void) { return (MVP_STATUS & MVP_STATUS_IDLE) != 0; }
+
+static bool becomes_idle(void) {
+    for (uint32_t i = 0; i < IDLE_POLLS; i++) {
+        if (idle()) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void count(nn_mvp_t *mvp) {
     mvp->counters.programs++;
     mvp->counters.run_cycles += MVP_PERF0CNT;
@@ -98,6 +112,9 @@ static __attribute__((noinline)) nn_status_t finish(nn_mvp_t *mvp, uint32_t mask
         const uint32_t before = SYST_CVR;
         flags = sleep_on(mask);
         mvp->counters.wait_cycles += (before - SYST_CVR) & SYST_MASK;
+    }
+    if ((flags & MVP_IF_ENDS) == MVP_IF_PROGDONE && !becomes_idle()) {
+        flags &= ~MVP_IF_ENDS; /* it did not end */
     }
     NVIC_ICER(0) = BIT(IRQ_MVP);
     core_unlock(mask);
@@ -119,7 +136,7 @@ static nn_status_t mvp_wait(nn_mvp_t *mvp) {
     mvp->counters.wait_cycles += (before - SYST_CVR) & SYST_MASK;
     const uint32_t flags = MVP_IF;
     /* Flags of finished loops and inexact arithmetic are no matter. */
-    if ((flags & MVP_IF_ENDS) != MVP_IF_PROGDONE || mvp->counting) {
+    if ((flags & MVP_IF_ENDS) != MVP_IF_PROGDONE || mvp->counting || !idle()) {
         return finish(mvp, mask, flags);
     }
     NVIC_ICER(0) = BIT(IRQ_MVP);

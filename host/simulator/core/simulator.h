@@ -90,6 +90,8 @@ uint32_t simulator_block_cost(const uint8_t *code, uint32_t bytes, uint32_t *ins
 bool simulator_peek(struct machine *m, uint32_t address, uint32_t *value);
 /* How the accelerator's memory is counted: 0 ports, 1 shared. */
 void simulator_set_mvp_timing(struct machine *m, int timing);
+/* How many cycles of HCLK after a program's flag PROGDONE STATUS.IDLE follows; 0 unless this is called. */
+void simulator_set_mvp_idle_lag(struct machine *m, uint32_t cycles);
 /* Makes the part one without an accelerator, for good. */
 void simulator_remove_mvp(struct machine *m);
 /* The crystal on the board's high-frequency oscillator (39 MHz unless this is called), before it is started. */

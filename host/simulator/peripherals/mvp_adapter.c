@@ -5,9 +5,13 @@
 #include "../core/machine.h"
 #include "mvp.h"
 
+#define REGISTER_MASK 0xFFCu /* without the alias that sets or clears bits */
+
 struct mvp_state {
     mvp_t mvp;
     uint64_t since_ps; /* up to when the model knows the time */
+    uint64_t idle_lag; /* cycles from a program's flag to STATUS.IDLE */
+    uint64_t idle_ps;  /* when the program that ended last leaves it idle */
     mvp_timing_t timing;
 };
 
@@ -24,6 +28,11 @@ static void init(struct machine *m, struct mvp_state *s) {
     mvp_set_bus(&s->mvp, &(mvp_bus_t){mvp_bus_read, mvp_bus_write, m});
     (void)mvp_add_window(&s->mvp, RAM_BASE, RAM_BYTES, m->ram, true);
     (void)mvp_add_window(&s->mvp, FLASH_BASE, FLASH_BYTES, m->flash, false);
+    s->idle_ps = 0;
+}
+
+static bool is_busy(const struct machine *m, const struct mvp_state *s) {
+    return mvp_remaining(&s->mvp) != 0 || m->now_ps < s->idle_ps;
 }
 
 static void advance(struct machine *m, struct peripheral *p) {
@@ -36,23 +45,33 @@ static void advance(struct machine *m, struct peripheral *p) {
         mvp_advance(&s->mvp, ticks < left ? ticks : left);
         s->since_ps = clock_after(s->since_ps, ticks, hz);
         left = mvp_remaining(&s->mvp);
+        s->idle_ps = left != 0 ? 0 : clock_after(s->since_ps, s->idle_lag, hz);
         p->next = left != 0 ? clock_after(s->since_ps, left, hz) : NEVER;
     }
     irq_level(m, p->irq, mvp_irq(&s->mvp));
 }
 
 static uint32_t read(struct machine *m, struct peripheral *p, uint32_t offset) {
-    (void)m;
-    return mvp_read(&((struct mvp_state *)p->state)->mvp, offset);
+    struct mvp_state *s = p->state;
+    uint32_t value = mvp_read(&s->mvp, offset);
+    return (offset & REGISTER_MASK) == MVP_STATUS && m->now_ps < s->idle_ps ? MVP_STATUS_RUNNING : value;
 }
 
 static void write(struct machine *m, struct peripheral *p, uint32_t offset, uint32_t value, uint32_t written) {
     struct mvp_state *s = p->state;
     (void)written;
+    uint32_t reg = offset & REGISTER_MASK;
+    if (is_busy(m, s) && reg >= MVP_PROGRAM_OFFSET && (reg < MVP_CMD || (value & MVP_CMD_START) != 0)) {
+        machine_error(m, p->base + offset, "the accelerator is given a program before it is idle");
+        return;
+    }
     bool ran = mvp_remaining(&s->mvp) != 0;
     mvp_write(&s->mvp, offset, value);
     if (!ran) {
         s->since_ps = m->now_ps;
+    }
+    if ((s->mvp.enable & 1u) == 0) {
+        s->idle_ps = 0;
     }
     advance(m, p);
 }
@@ -72,6 +91,10 @@ void simulator_set_mvp_timing(struct machine *m, int timing) {
     struct mvp_state *s = m->mvp->state;
     s->timing = timing == 0 ? MVP_TIMING_PORTS : MVP_TIMING_SHARED;
     s->mvp.timing = s->timing;
+}
+
+void simulator_set_mvp_idle_lag(struct machine *m, uint32_t cycles) {
+    ((struct mvp_state *)m->mvp->state)->idle_lag = cycles;
 }
 
 const struct peripheral_class mvp_class = {NULL, read, write, reset, advance};
