@@ -265,6 +265,36 @@ def test_unlocking_erases_no_part_that_is_not_locked(machine):
     assert machine.read(images.FLASH_BASE + whole, images.FLASH_BYTES - whole) == before[whole:]
 
 
+class SlowEngine(SecureEngine):
+    """Loses a word that comes before it took the last one, and answers with more than a status."""
+
+    pending = 0
+
+    def read(self, register: int) -> int:
+        value = super().read(register)
+        if (register, self._address) == (0x0C, 0x1008) and self.pending:
+            self.pending -= 1
+            value |= 1  # its mailbox is full
+        return value
+
+    def write(self, register: int, value: int) -> None:
+        if (register, self._address) == (0x0C, 0x1000):
+            if self.pending:
+                return
+            self.pending = 3
+        super().write(register, value)
+
+    def _execute(self, words: list[int]) -> None:
+        super()._execute(words)
+        self._answer = [self._answer[0] + 8, 0x11, 0x22]
+
+
+def test_a_slow_engine_is_waited_for_and_heard_out(machine):
+    engine = SlowEngine(machine)
+    unlock(machine, bootable(0x11), SimulatedProbe(machine, locked=True, engine=engine))
+    assert runs(machine) == 0x11 and engine._answer == []
+
+
 class NeverUnlocks(SecureEngine):
     """Erases, and the lock stays until its power was off."""
 

@@ -206,6 +206,58 @@ def test_what_is_just_possible_is_allowed(part: str, lowest: object, highest: ob
         assert getattr(dataclasses.replace(GOOD, **{part: value}), part) == value
 
 
+JUST_BEYOND: dict[str, dict[str, list[object]]] = {
+    "schedule": {
+        "epochs": [0], "batch_size": [0], "learning_rate": [0.0], "final_learning_rate": [0.0, 0.0021],
+        "muon": [-0.1, 1000.1], "warmup_epochs": [-0.1, 40], "label_smoothing": [-0.01, 1.0],
+        "averaging": [-0.01, 1.0], "patience": [-1], "validation_minutes": [-0.1, 600.1],
+    },
+    "auxiliary": {"word_weight": [-0.1]},
+    "perturbation": {
+        "warp": [-0.01, 0.51], "level": [-1, 255.1], "shift_frames": [-1, 1001], "mask_channels": [-1, 1001],
+        "mask_frames": [-1, 1001],
+    },
+    "mixup": {"probability": [-0.01, 1.01], "alpha": [0.0]},
+    "distillation": {
+        "teachers": [-1, 17], "epochs": [0], "learning_rate": [0.0], "weight": [-0.01, 1.01],
+        "temperature": [0.0], "build": ["", "not a name"],
+    },
+    "transfer": {"epochs": [-1], "learning_rate": [0.0]},
+    "quantization_aware": {"epochs": [-1], "learning_rate": [0.0]},
+    "detector": {
+        "detection_threshold": [-1, 256], "detection_threshold_list": [(0, 0, -1), (256, 0, 0), (1,) * 4],
+        "minimum_count": [0, 65], "latency_ms": [0, 1_000_001], "volume_gain": [-0.1, 256.1],
+        "suppression_ms": [-1, 1_000_001], "average_window_duration_ms": [-1, 1_000_001],
+    },
+    "augmentation": {
+        "speed": [(0.49, 1), (1, 1.51), (1.1, 1)], "gain": [(0.0, 1)], "lead_in_ms": [(-1, 1), (0, 10_001)],
+        "settled_ms": [(0, 1), (-1, -1)], "shift_ms": [-1, 10_001], "unknown_shift_ms": [-1, 10_001],
+        "pitch_semitones": [(-12.1, 0), (0, 12.1)], "room_rt60_s": [(0.04, 1), (1, 3.1)],
+        "clipping_db": [(-0.1, 1)], "synthetic_unknown_words": [-1], "background_crops": [-1],
+        "synthetic_copies": [-1], "synthetic_unknown_copies": [-1], "synthetic_voices": [-1, {"flite": -1}],
+        "keyword_copies": [0], "unknown_copies": [0], "silence_copies": [0],
+        **{f"{name}_probability": [-0.01, 1.01] for name in (
+            "noise", "lead_in", "pitch", "room", "microphone", "clipping",
+        )},
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value"),
+    [
+        (part, name, value)
+        for part, names in JUST_BEYOND.items()
+        for name, values in names.items()
+        for value in values
+    ],
+)
+def test_what_is_just_impossible_is_refused_by_its_name(part: str, name: str, value: object) -> None:
+    changed = dataclasses.replace(getattr(GOOD, part), **{name: value})
+    with pytest.raises(TokayError, match=f"^specification 'good': .*{name}"):
+        dataclasses.replace(GOOD, **{part: changed})
+
+
 def test_a_derived_specification_may_have_fields_of_any_kind() -> None:
     kinds = [("sizes", list[int], [8]), ("rate", Optional[float], None), ("more", Any, object())]  # noqa: UP045
     fields = [(name, kind, dataclasses.field(default_factory=lambda v=v: v)) for name, kind, v in kinds]
