@@ -139,9 +139,7 @@ def _validate_perturbation(perturbation: Perturbation, require: Require) -> None
     require(0 <= perturbation.warp <= 0.5, "perturbation.warp is outside 0..0.5")
     require(0 <= perturbation.level <= 255, "perturbation.level is outside 0..255")
     for name in ("shift_frames", "mask_channels", "mask_frames"):
-        value = getattr(perturbation, name)
-        whole = isinstance(value, int) and 0 <= value <= 1000
-        require(whole, f"perturbation.{name} must be a whole number in 0..1000")
+        require(0 <= getattr(perturbation, name) <= 1000, f"perturbation.{name} is outside 0..1000")
 
 
 def _validate_schedule(schedule: Schedule, require: Require) -> None:

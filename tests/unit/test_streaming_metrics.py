@@ -259,11 +259,11 @@ def test_a_split_without_a_keyword_is_refused(store: Store) -> None:
     with pytest.raises(TokayError, match="do not fit"):
         trials.prepare(
             store, "testing", tone_words.CLASSES, tone_words.FRONTEND, settings,
-            trials.Plan((1,), 0.0, KeywordStream(minutes=1, keywords=31, others=30)),
+            trials.Plan((1,), 0.0, KeywordStream(minutes=0.5, keywords=16, others=15)),
         )  # fmt: skip
-    full = trials.Plan((1,), 0.0, KeywordStream(minutes=1, keywords=30, others=30))
+    full = trials.Plan((1,), 0.0, KeywordStream(minutes=0.5, keywords=15, others=15))
     made = trials.prepare(store, "testing", tone_words.CLASSES, tone_words.FRONTEND, settings, full)
     spoken = made.with_keywords[0].spoken  # one right after the other
     assert [(word.start_ms, word.end_ms) for word in spoken] == [
-        (1000 * k, 1000 * k + 1000) for k in range(60)
+        (1000 * k, 1000 * k + 1000) for k in range(30)
     ]
