@@ -343,7 +343,7 @@ def _with_files_of(before: bytes, tflite: bytes) -> bytes:
             for entry in old.infolist():
                 new.writestr(entry, old.read(entry))
             new.comment = old.comment
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, ValueError, OSError, zlib.error) as error:
+    except (zipfile.BadZipFile, RuntimeError, ValueError, OSError, EOFError, zlib.error) as error:
         raise TokayError(f"the files behind the model are damaged and cannot be kept: {error}") from error
     return whole.getvalue()
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from host.errors import TokayError
 from host.places import MODELS
 
+# What reading a damaged archive raises.
+_DAMAGE = (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error)
 _LARGEST = 64 << 20  # of a model inside an archive, so that a small archive cannot fill the memory
 
 
@@ -83,6 +86,8 @@ def _from_archive(path: Path) -> tuple[str, bytes]:
                 raise TokayError(f"{path}: {len(members)} quantized .tflite files inside, one is needed")
             if members[0].file_size > _LARGEST:
                 raise TokayError(f"{path}: the model inside is larger than {_LARGEST >> 20} MiB")
+            if members[0].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise NotImplementedError("the model is compressed in a way that is not known here")
             return Path(members[0].filename).stem, archive.read(members[0])
-    except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
-        raise TokayError(f"{path}: not a readable archive: {error}") from error
+    except _DAMAGE as error:
+        raise TokayError(f"{path}: not a readable archive: {error or 'cut off'}") from error

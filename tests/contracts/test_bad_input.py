@@ -21,6 +21,7 @@ import soundfile
 
 from codegen.parameters import read_parameters, write_parameters
 from host import board, classify, cli, image, model_files, vendor_options
+from host.errors import TokayError
 from host.pipeline import Event
 from tests.places import ROOT
 from tests.tflite_builder import NetworkBuilder
@@ -391,6 +392,31 @@ def test_an_archive_of_the_vendors(tmp_path):
     path = archive(tmp_path / "word.mltk.zip", "word.h5", "word.float32.tflite", "word.tflite", notes)
     read = model_files.read(str(path))
     assert (read.name, read.tflite) == ("word", MODEL.read_bytes())
+
+
+def test_a_damaged_archive_is_one_line_or_read_as_it_was(tmp_path, refused):
+    path, rng, refusals = tmp_path / "word.mltk.zip", np.random.default_rng(1), 0
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("word.tflite", MODEL.read_bytes())
+    whole = path.read_bytes()
+    places = [*rng.integers(0, len(whole), 300), *range(60), *range(len(whole) - 90, len(whole))]
+    for place in places:
+        damaged = bytearray(whole)
+        damaged[place] ^= rng.integers(1, 256)
+        path.write_bytes(damaged)
+        try:
+            assert model_files.read(str(path)).tflite == MODEL.read_bytes()
+        except TokayError:
+            refusals += 1
+    assert refusals > 300
+    damaged = bytearray(whole)
+    damaged[200:260] = bytes(60)
+    path.write_bytes(damaged)
+    assert "word.mltk.zip: not a readable archive: " in refused("host.summarize", path)
+    for method in (1, 9, 12, 14):  # as the directory at the end says: no deflate
+        at = whole.rindex(b"PK\1\2") + 10
+        path.write_bytes(whole[:at] + bytes([method, 0]) + whole[at + 2 :])
+        assert "not a readable archive" in refused("host.summarize", path)
 
 
 @pytest.mark.parametrize("names", [["word.h5", "word.float32.tflite"], ["word.tflite", "other/word.tflite"]])
