@@ -71,6 +71,9 @@ def _stored(path: Path) -> tuple[np.ndarray, int]:
             # Asked for integers, libsndfile cuts floating-point samples of -1 to 1 down to 0, and wraps
             # around what it decodes of the others and is louder than full scale.
             samples, rate = file.read(dtype="float64", always_2d=True), file.samplerate
+    except MemoryError as error:  # a FLAC header can promise days
+        hint = "is its header damaged? Else cut it into pieces"
+        raise TokayError(f"{path}: more samples than fit into memory", hint=hint) from error
     # The last two: what soundfile says of NAME.raw, and of a compression that it cannot seek in.
     except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError) as error:
         raise TokayError(f"{path}: not readable as audio", hint="WAV and FLAC are read") from error

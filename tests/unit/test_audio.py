@@ -9,6 +9,7 @@ import pytest
 import soundfile
 
 from host.audio import read_audio
+from host.dataset.reading import read_clip
 from host.errors import TokayError
 
 RATE = 8000
@@ -100,6 +101,19 @@ def test_floating_point_samples_in_the_scale_of_integers_are_refused(tmp_path: P
         read_audio(tmp_path / "a.wav", RATE)
     soundfile.write(tmp_path / "loud.wav", np.array([0.0, 2.0, -2.0]), RATE, subtype="FLOAT")
     assert read_audio(tmp_path / "loud.wav", RATE).tolist() == [0, 32767, -32768]
+
+
+def test_a_flac_header_that_promises_days_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.flac"
+    soundfile.write(path, SOUND, RATE)
+    data = bytearray(path.read_bytes())
+    data[21] |= 0x0F  # the 36 bits of the number of samples: 4 here and 32 behind
+    data[22:26] = b"\xff" * 4
+    path.write_bytes(data)
+    with pytest.raises(TokayError, match=r"a\.flac: (more samples than fit into memory|not readable)"):
+        read_audio(path, RATE)
+    said = read_clip(path, RATE)
+    assert isinstance(said, str) and str(tmp_path) not in said
 
 
 def test_what_soundfile_cannot_read_is_refused(tmp_path: Path) -> None:
