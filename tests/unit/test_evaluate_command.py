@@ -18,7 +18,12 @@ import soundfile
 
 from codegen.parameters import read_parameters
 from host import cli, evaluate
+from host.dataset import folder
+from host.dataset.store import Store
+from host.errors import TokayError
+from host.evaluation import clips
 from host.evaluation.clips import Clips, gap
+from host.evaluation.subject import specification_of
 from host.metrics import curves, simulated
 from host.metrics.scoring import Scored, int8_network
 from host.metrics.streams import Stream
@@ -254,12 +259,22 @@ def test_a_simulated_stream_that_cannot_be_made_is_refused(
 
 @pytest.mark.skipif(importlib.util.find_spec("tensorflow") is None, reason="TensorFlow is not installed")
 @pytest.mark.xdist_group("tensorflow")
+def test_a_split_without_a_clip_of_a_class_is_named(model: Path, dataset: Path) -> None:
+    found = folder.scan(dataset)
+    learnt = tuple(clip for clip in found.clips if clip.split == "training")
+    store = Store(learnt, np.zeros((len(learnt), 8000), np.int16), (), (), "key")
+    spec = specification_of(model.read_bytes(), "m")
+    assert len(clips.load(spec, store, "training")) == len(learnt)
+    with pytest.raises(TokayError, match="the testing split has no clip of the model's classes"):
+        clips.load(spec, store, "testing")
+
+
 def test_arithmetics_are_compared_with_the_first_clip_by_clip() -> None:
     labels, features = np.array([0, 1, 1, 2]), np.zeros((4, 1, 1), np.int8)
-    clips = Clips("testing", ("",) * 4, ("",) * 4, labels, features, 4)
+    made = Clips("testing", ("",) * 4, ("",) * 4, labels, features, 4)
     exact = np.array([[200, 30, 26], [0, 255, 1], [90, 80, 86], [10, 20, 226]], np.uint8)
     other = np.array([[190, 40, 26], [0, 255, 1], [85, 85, 86], [10, 20, 226]], np.uint8)
-    first, second = gap(clips, [("float", lambda x: exact), ("int8", lambda x: other)], ("on", "off", "_u_"))
+    first, second = gap(made, [("float", lambda x: exact), ("int8", lambda x: other)], ("on", "off", "_u_"))
     assert (first["arithmetic"], first["same_decision"], first["largest_score_difference"]) == (
         "float",
         1.0,

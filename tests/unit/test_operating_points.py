@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -225,6 +226,18 @@ def test_what_hears_nothing_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(TokayError, match=r"hears no keyword at all: .*m\.tflite was not changed"):
         operating_point.write(subject.quantized(str(path)), found, Limits())
     assert path.read_bytes() == tone_words.model()
+
+
+def test_a_model_in_an_archive_is_not_written(tmp_path: Path) -> None:
+    found = sweep.suggest([scored(20, [("on", 3, 6, 200)])], [scored(60, [])], DETECTOR)
+    assert found.feasible and not found.best.deaf
+    path = tmp_path / "m.mltk.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("m.tflite", tone_words.model())
+    before = path.read_bytes()
+    with pytest.raises(TokayError, match=r"m\.mltk\.zip is no \.tflite: nothing was written"):
+        operating_point.write(subject.quantized(str(path)), found, Limits())
+    assert path.read_bytes() == before
 
 
 def test_where_nothing_keeps_to_the_limits_that_is_said() -> None:
