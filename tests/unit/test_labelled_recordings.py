@@ -28,8 +28,8 @@ def test_lines_in_any_order_with_comments(tmp_path: Path) -> None:
 
 
 def test_times_are_rounded_to_milliseconds(tmp_path: Path) -> None:
-    (word,) = recordings.read_labels(labels(tmp_path, "1.0006 2.001 on\n"))  # 1000 * 2.001 is below 2001
-    assert (word.start_ms, word.voice_end_ms, word.end_ms) == (1001, 2001, 2251)
+    (word,) = recordings.read_labels(labels(tmp_path, "0.5006 1.001 on\n"))  # 1000 * 1.001 is below 1001
+    assert (word.start_ms, word.voice_end_ms, word.end_ms) == (501, 1001, 1251)
 
 
 def test_frequencies_that_audacity_exports_are_passed_over(tmp_path: Path) -> None:
