@@ -138,6 +138,33 @@ def test_activity_reports_once() -> None:
     assert not quiet.activity()
 
 
+@pytest.mark.parametrize(
+    ("alphas", "arm", "trip"),
+    [((0.5, 0.75), 0.75, 0.8), ((0.75, 0.9375), 0.5, 1.5), ((0.0, 0.984375), 0.9, 1.1)],
+)
+def test_activity_is_a_fast_average_that_passes_a_slow_one(alphas, arm, trip) -> None:
+    """Armed below one share of it, tripped above another, after each column; real numbers are the judge."""
+    on = FrontendSettings(
+        log_scale_enable=False, activity_detection_enable=True, activity_detection_alpha_a=alphas[0],
+        activity_detection_alpha_b=alphas[1], activity_detection_arm_threshold=arm,
+        activity_detection_trip_threshold=trip,
+    )  # fmt: skip
+    stream = Frontend(on).stream()
+    audio = np.clip(np.concatenate([voice(6000, seed=k) for k in range(16)]), -800, 800)
+    fast = slow = 0.0
+    armed, found, expected = False, [], []
+    for at in range(0, len(audio), on.step_samples):
+        for column in stream.process(audio[at : at + on.step_samples]):
+            level = column.sum(dtype=np.int64) / on.channels
+            fast = alphas[0] * fast + (1 - alphas[0]) * level
+            slow = alphas[1] * slow + (1 - alphas[1]) * level
+            tripped = armed and fast > slow * trip
+            armed = not tripped if armed else fast < slow * arm
+            expected.append(tripped)
+            found.append(stream.activity())
+    assert found == expected and any(found)
+
+
 def test_import_takes_no_tensorflow() -> None:
     code = "import sys, host.features; print('tensorflow' in sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
