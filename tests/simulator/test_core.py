@@ -286,6 +286,19 @@ def test_single_steps_count_what_they_run(build_image):
     assert state[0] == state[1]
 
 
+def test_a_profile_has_the_cycles_of_each_function(build_image):
+    machine = Machine(build_image(_INSTRUCTIONS))
+    machine.run(0.001)
+    assert "startup" in machine.profile
+    machine.clear_profile()
+    assert machine.profile == {}
+    total = sum(machine.call("stack_arguments", 1, 2, 3, 4, 5, 6).cycles for _ in range(3))
+    once = machine.call("t_fdiv", 0x3F800000, 0x40000000).cycles
+    profile = machine.profile
+    assert profile.pop("stack_arguments") == total
+    assert list(profile) == ["t_fdiv", "f", "u"] and sum(profile.values()) == once
+
+
 def test_a_step_after_a_run_is_one_instruction(build_image):
     machine = Machine(build_image("int main(void) { for (uint32_t i = 0;;) { done = i++; done = i * i; } }"))
     for _ in range(2):

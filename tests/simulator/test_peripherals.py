@@ -244,6 +244,16 @@ def test_microphone_overflow_is_flagged_when_nobody_takes_the_samples(boot):
     assert machine.status.i2s_overflows >= 1
 
 
+def test_a_receiver_that_was_switched_off_takes_no_more_samples(boot):
+    stop = "REG(0x4005C014) = 2; overflow = REG(0x4005C018);"
+    machine = boot(_MICROPHONE.replace("STOP", stop).replace("POWER", _POWER))
+    finish(machine, 0.5)
+    assert words(machine, "overflow", 1)[0] & 5 == 4, "not RXENS, but MASTER still"
+    frames = machine.status.frames
+    machine.run(0.01)
+    assert machine.status.frames == frames >= 32 * 64
+
+
 def test_audio_can_be_heard_at_its_own_rate(boot):
     machine = boot(_MICROPHONE.replace("STOP", "").replace("POWER", _POWER))
     ramp = np.arange(4000, dtype=np.int16)
@@ -693,6 +703,32 @@ def test_the_real_time_counter_overflows_and_is_reset(boot):
     assert words(machine, "flags", 1) == [0]
     machine.run(4 / 32768)
     assert [words(machine, name, 1)[0] for name in ("flags", "count", "after")] == [1, 0, 0]
+
+
+def test_the_real_time_counter_compares(boot):
+    """Each of two values once in 2^32 ticks, and not when its channel is off."""
+    source = """
+    volatile uint32_t flags[3], at[3], n;
+    void irq67(void) {
+        flags[n] = REG(0x400A8040); at[n++] = REG(0x400A8018);
+        CLR(0x400A8040) = 7;
+        REG(0x400A8048) = n == 1 ? 2 : 0;
+    }
+    static void *ram_vectors[92] __attribute__((aligned(512)));
+    int main(void) {
+        ram_vectors[16 + 67] = irq67; REG(0xE000ED08) = (uint32_t)ram_vectors;
+        SET(0x40008064) = 1 << 30;
+        REG(0x400A8004) = 1; REG(0x400A8044) = 7; enable_irq(67);
+        REG(0x400A804C) = 20; REG(0x400A8050) = 50; REG(0x400A8048) = 1;
+        REG(0x400A8010) = 1;
+        for (;;) WFI();
+    }
+    """
+    machine = boot(source)
+    for ticks, seen in ((19, 0), (5, 1), (26, 1), (5, 2), (32768, 2)):
+        machine.run(ticks / 32768)
+        assert words(machine, "n", 1) == [seen], ticks
+    assert words(machine, "flags", 2) == [2, 4] and words(machine, "at", 2) == [20, 50]
 
 
 def test_wired_pins_have_the_level_that_all_agree_on(boot):

@@ -56,6 +56,7 @@ def conv(n: NetworkBuilder, *, source=(1, 8, 8, 4), kernel=(6, 3, 3, 4), output=
         ({"type": "float32"}, "is float32"),
         ({"bias": np.zeros(5, np.int32)}, "the bias is int32 5"),
         ({"bias": np.full(6, -(1 << 31), np.int32)}, "can reach 2147488256"),
+        ({"bias": np.full(6, (1 << 31) - 36 * 128, np.int32)}, "can reach 2147483648"),
     ],
     ids=str,
 )
@@ -72,6 +73,15 @@ def test_a_model_of_another_type_is_refused():
 
 def test_the_base_of_these_cases_compiles():
     compile_model(conv(NetworkBuilder()), name="model")
+    compile_model(conv(NetworkBuilder(), bias=np.full(6, (1 << 31) - 36 * 128 - 1, np.int32)), name="model")
+
+
+@pytest.mark.parametrize("name", ["PAD", "PADV2", "MEAN", "REDUCE_MAX", "STRIDED_SLICE", "TRANSPOSE"])
+def test_a_list_that_is_left_out_is_refused(name):
+    n = NetworkBuilder()
+    x, y = n.tensor((2, 4), scale=0.1), n.tensor((2, 4), scale=0.1)
+    n.operator(name, [x], [y])
+    assert f"operator 0 ({name}): " in (text := refused(n.build([x], [y]))) and "constant int" in text
 
 
 def test_an_unsupported_operator_is_named_with_its_index():

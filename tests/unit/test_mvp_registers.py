@@ -139,6 +139,32 @@ def test_start_goes_on_after_steps():
     assert memory[64:69].tolist() == [0, 2, 4, 6, 8]
 
 
+def test_a_program_without_an_end_ends_behind_its_last_instruction():
+    p = Program("endless")
+    p.set(1, 1)
+    for _ in range(isa.INSTRUCTIONS):
+        p.instruction("ADDC", z=2, x=1, a=2)
+    words = p.assemble()
+    words[isa.INSTRUCTION_WORD + 3 * 7 + 2] &= ~np.uint32(1 << 31)
+    machine, _ = machine_with(words, at_once=True)
+    machine.write(CMD, INIT | START)
+    assert machine.read(IF) & PROGDONE and machine.read(STATUS) == IDLE
+    assert machine.read(ALU + 8) == half(8) | half(8) << 16
+
+
+@pytest.mark.parametrize("begin", [0, 3, 7])
+def test_a_program_can_begin_at_any_instruction(begin):
+    p = Program("late")
+    p.set(1, 1)
+    for _ in range(isa.INSTRUCTIONS):
+        p.instruction("ADDC", z=2, x=1, a=2)
+    machine, _ = machine_with(p.assemble(), at_once=True)
+    machine.write(PC, 0xFFFFFFF8 | begin)
+    assert machine.read(PC) == begin
+    machine.write(CMD, START)
+    assert machine.read(ALU + 8) & 0xFFFF == half(8 - begin)
+
+
 def test_breakpoint_and_step_count():
     machine, memory = machine_with(doubler(5), at_once=True)
     machine.write(DEBUGEN, 1 << 28)
