@@ -84,7 +84,10 @@ def test_oscillator_that_nobody_asks_for_takes_no_new_setting(boot):
     ("change", "message"),
     [
         ("REG(0x40008070) = 2 | 1 << 16;", "PCLK above its limit"),
-        ("REG(0x40030004) = 0; REG(0x40008070) = 2 | 1 << 10;", "no flash wait state"),
+        ("REG(0x40030004) = 0; REG(0x40008070) = 2 | 1 << 10 | 1 << 16;", "no flash wait state"),
+        ("REG(0x40030004) = 0;", "no flash wait state"),
+        ("REG(0x40008070) = 2 | 1 << 10;", "RHCLK above its limit"),
+        ("REG(0x40008070) = 1; REG(0x40030004) = 0; REG(0x40008070) = 2 | 1 << 10 | 1 << 16;", "no flash"),
         ("REG(0x40008070) = 3; CLR(0x4A004028) = 1 << 16; REG(0x4001C008) = 5;", "DPLL configuration"),
         ("SET(0x4A004018) = 1u << 31;", "HFXO configuration written while it runs on demand"),
     ],
@@ -92,6 +95,15 @@ def test_oscillator_that_nobody_asks_for_takes_no_new_setting(boot):
 def test_clock_settings_that_silicon_would_not_survive_are_refused(boot, change, message):
     machine = boot(_CLOCKS + "int main(void) { clocks(); " + change + " return 0; }")
     with pytest.raises(SimulatorError, match=message):
+        finish(machine)
+
+
+@pytest.mark.parametrize("prescalers", ["1 << 16", "1 << 10"])
+def test_a_clock_that_becomes_too_fast_while_it_is_used_is_refused(boot, prescalers):
+    """The core already runs from the oscillator when that is made faster."""
+    source = _CLOCKS.replace("REG(0x40010008)", f"REG(0x40008070) = 2 | {prescalers}; REG(0x40010008)", 1)
+    machine = boot(source + "int main(void) { clocks(); return 0; }")
+    with pytest.raises(SimulatorError, match="CLK above its limit"):
         finish(machine)
 
 

@@ -239,6 +239,8 @@ uint64_t clock_em01grpa_hz(struct machine *m);
 uint64_t clock_em01grpc_hz(struct machine *m);
 uint64_t clock_eusart0_hz(struct machine *m);
 void clock_changed(struct machine *m);
+/* Reports a clock that is faster than its bus or the flash. */
+void clock_check(struct machine *m);
 /* ps of the `ticks`-th period of a clock after `start`. */
 uint64_t clock_after(uint64_t start_ps, uint64_t ticks, uint64_t hz);
 uint64_t clock_ticks(uint64_t start_ps, uint64_t now_ps, uint64_t hz);

@@ -103,8 +103,21 @@ uint64_t clock_eusart0_hz(struct machine *m) {
 
 static void hfrco_update(struct machine *m);
 
+void clock_check(struct machine *m) {
+    uint32_t control = m->cmu->base + CMU_SYSCLKCTRL;
+    uint64_t hclk = clock_hclk_hz(m), rhclk = hclk / (((REGISTER(m->cmu, CMU_SYSCLKCTRL) >> 16) & 1u) + 1u);
+    if (hclk > 40000000u && (REGISTER(m->msc, 0x004) >> 20 & 3u) == 0) {
+        machine_error(m, control, "core above 40 MHz with no flash wait state");
+    } else if (clock_pclk_hz(m) > 50000000u) {
+        machine_error(m, control, "PCLK above its limit of 50 MHz");
+    } else if (rhclk > 40000000u) {
+        machine_error(m, control, "RHCLK above its limit of 40 MHz");
+    }
+}
+
 /* Something of the above has changed: peripherals that count with it count their past first. */
 void clock_changed(struct machine *m) {
+    clock_check(m);
     machine_set_core_clock(m, clock_hclk_hz(m));
     for (uint32_t i = 0; i < m->peripheral_count; i++) {
         struct peripheral *p = &m->peripherals[i];
@@ -139,12 +152,6 @@ static void cmu_write(struct machine *m, struct peripheral *p, uint32_t offset, 
             machine_error(m, p->base + offset, "SYSCLK switched to a clock that does not run (CLKSEL %u)", value & 7u);
             REGISTER(p, offset) = old;
             return;
-        }
-        if (clock_hclk_hz(m) > 40000000u && (REGISTER(m->msc, 0x004) >> 20 & 3u) == 0) {
-            machine_error(m, p->base + offset, "core above 40 MHz with no flash wait state");
-        }
-        if (clock_pclk_hz(m) > 50000000u) {
-            machine_error(m, p->base + offset, "PCLK above its limit of 50 MHz");
         }
     }
     hfrco_update(m);

@@ -8,8 +8,8 @@
 
 #include "../core/machine.h"
 
-enum { WRITECTRL = 0x00C, WRITECMD = 0x010, ADDRB = 0x014, WDATA = 0x018, STATUS = 0x01C, IF = 0x020, IEN = 0x024,
-       CMD = 0x038, LOCK = 0x03C, MISCLOCKWORD = 0x040, PAGELOCK = 0x120 };
+enum { READCTRL = 0x004, WRITECTRL = 0x00C, WRITECMD = 0x010, ADDRB = 0x014, WDATA = 0x018, STATUS = 0x01C,
+       IF = 0x020, IEN = 0x024, CMD = 0x038, LOCK = 0x03C, MISCLOCKWORD = 0x040, PAGELOCK = 0x120 };
 enum { STATUS_BUSY = 1, STATUS_LOCKED = 2, STATUS_INVADDR = 4, STATUS_WDATAREADY = 8, STATUS_PENDING = 32,
        STATUS_REGLOCK = 1 << 16, STATUS_WREADY = 1 << 27 };
 enum { CMD_ERASEPAGE = 1 << 1, CMD_WRITEEND = 1 << 2, CMD_ERASERANGE = 1 << 4, CMD_ERASEMAIN0 = 1 << 8 };
@@ -173,6 +173,9 @@ static void msc_write(struct machine *m, struct peripheral *p, uint32_t offset, 
             value |= REGISTER(p, offset); /* a locked page stays locked until reset */
         }
         REGISTER(p, offset) = value;
+        if (offset == READCTRL) {
+            clock_check(m);
+        }
         break;
     }
     update_irq(m, p);
