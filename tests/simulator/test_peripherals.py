@@ -381,6 +381,56 @@ def test_a_dma_request_while_the_channel_is_busy_waits_for_the_next_descriptor(b
         assert words(machine, "pending", 1) == [1]
 
 
+def test_a_dma_request_moves_a_block(boot):
+    source = """
+    static uint8_t from[2048], to[2048];
+    volatile uint32_t left[16];
+    int main(void) {
+        SET(0x40008064) = 3;
+        REG(0x40040004) = 1;
+        for (int code = 0; code < 16; code++) {
+            REG(0x40040064) = 2047 << 4 | code << 16;
+            REG(0x40040068) = (uint32_t)from; REG(0x4004006C) = (uint32_t)to; REG(0x40040070) = 0;
+            REG(0x40040024) = 1; REG(0x4004003C) = 1;
+            left[code] = REG(0x40040064) >> 4 & 0x7FF;
+            REG(0x40040028) = 1;
+        }
+        return 0;
+    }
+    """
+    machine = boot(source)
+    finish(machine)
+    moved = [2047 - left for left in words(machine, "left", 16)]
+    named = {0: 1, 1: 2, 2: 3, 3: 4, 4: 6, 5: 8, 7: 16, 9: 32, 10: 64, 11: 128, 12: 256, 13: 512, 14: 1024}
+    assert {code: moved[code] for code in named} == named
+    assert moved[15] == 2047, "all: none is left"
+
+
+def test_dma_loops_over_a_descriptor(boot):
+    """As often as LOOP says and once more, then what follows in memory; a relative address goes on."""
+    source = """
+    static uint32_t descriptor[2][4] __attribute__((aligned(16)));
+    static uint8_t again[4] = "abcd", last[4] = "WXYZ";
+    uint8_t to[20];
+    int main(void) {
+        SET(0x40008064) = 3;
+        REG(0x40040004) = 1;
+        for (int i = 0; i < 2; i++) {
+            descriptor[i][0] = 1 << 3 | 3 << 4 | 1 << 21 | 1u << 31 | (i == 0 ? 1 << 22 : 0);
+            descriptor[i][1] = (uint32_t)(i == 0 ? again : last);
+        }
+        descriptor[0][3] = 3; /* itself */
+        REG(0x40040060) = 2; REG(0x4004006C) = (uint32_t)to;
+        REG(0x40040070) = (uint32_t)descriptor; REG(0x40040048) = 1;
+        while (!(REG(0x40040034) & 1)) { }
+        return 0;
+    }
+    """
+    machine = boot(source)
+    finish(machine)
+    assert machine.read(machine.symbol("to"), 20) == b"abcdabcdabcdWXYZ" + bytes(4)
+
+
 def test_dma_of_unaligned_units_is_reported(boot):
     source = """
     uint32_t descriptor[4], from[3], to[3];
@@ -548,6 +598,14 @@ def test_a_port_is_given_time_to_take_what_it_was_told(boot, change, message):
         ("REG(0x4B01000C) = 2 << 4", "EUSART0: a timeout of the receiver is not modelled"),
         ("REG(0x4B010024) = 0x50001", "EUSART0: a delay before each frame is not modelled"),
         ("REG(0x4B010014) = 0x1001", "EUSART0: other than 8 data bits are not modelled"),
+        ("REG(0x4B010004) = 1; REG(0x4B010008) = 0", "EUSART0: configuration written while it is enabled"),
+        ("REG(0x4B010038) = 1", "EUSART0: command before EN"),
+        ("SET(0x40008064) = 1 << 9; REG(0x4005C01C) = 18 << 8", "USART0 register written before EN"),
+        ("SET(0x40008064) = 1 << 9; REG(0x4005C004) = 1; REG(0x4005C054) = 0x201", "I2S format 2"),
+        ("SET(0x40008064) = 1 << 9; REG(0x4005C004) = 1; REG(0x4005C014) = 1", "USART0 is modelled in I2S"),
+        ("REG(0x40048030) = 1; REG(0x40048004) = 0", "TIMER0: configuration written while it is enabled"),
+        ("REG(0x40048004) = 2", "TIMER0: only counting up or down on its clock is modelled"),
+        ("REG(0x40048060) = 1", "TIMER0: input capture is not modelled"),
     ],
 )
 def test_settings_that_would_have_no_effect_are_reported(boot, write, message):

@@ -182,6 +182,9 @@ def test_disabled_does_nothing():
     machine.write(CMD, INIT | START)
     assert machine.read(STATUS) == IDLE and memory[65] == 65
     machine.write(EN, 1)
+    machine.write(SWRST, 0)
+    machine.write(STATUS, 1)
+    assert machine.read(EN) == 1, "nothing is commanded"
     machine.write(SWRST, 1)
     assert machine.read(EN) == 0 and machine.read(0x064 + 4 * 28) == 0
 
