@@ -173,6 +173,8 @@ def dictionary_bytes(params: Mapping[str, Value], types: Mapping[str, str] | Non
     """The FlatBuffer dictionary of ``params``, as it goes into the metadata."""
     import flatbuffers  # not at the top: reading must not wait for it
 
+    if len(params) > _MAX_ENTRIES:
+        raise TokayError(f"{len(params):,} parameters are too many", hint=f"a model holds {_MAX_ENTRIES:,}")
     types = types or {}
     builder = flatbuffers.Builder(1024)
     entries = []

@@ -97,6 +97,13 @@ def test_a_value_that_does_not_fit_is_refused(value: object, type_name: str) -> 
         dictionary_bytes({"k": value}, {"k": type_name})  # type: ignore[dict-item]
 
 
+def test_no_more_parameters_are_written_than_are_read() -> None:
+    most = {f"p{k}": k for k in range(1024)}
+    assert read_parameters(write_parameters(tiny_model(), most)) == most
+    with pytest.raises(TokayError, match="1,025 parameters are too many"):
+        write_parameters(tiny_model(), most | {"more": 1})
+
+
 def test_weights_stay_and_are_aligned() -> None:
     model = write_parameters(tiny_model(), {"name": "x" * 100})
     places = buffer_places(model)
