@@ -131,6 +131,31 @@ def test_single_steps():
     assert machine.read(IF) & PROGDONE
 
 
+def test_steps_run_a_program_of_loops_and_dimensions_as_a_start_does():
+    """What it is in the middle of is in registers between steps: indices, loops, results."""
+    p = Program("nested")
+    p.set(1, 3)
+    x = p.array("x", RAM, Type.INT8, [(2, 1), (3, 2), (2, 6)])
+    y = p.array("y", RAM + 64, Type.INT8, [(2, 6), (3, 2), (2, 1)])
+    with p.loop(2), p.loop(3, increment=[x.dim(2), y.dim(0)]):
+        p.instruction()
+        with p.loop(2, increment=[x.dim(1), y.dim(1)]):
+            p.instruction("ADDC", z=3, x=2, a=1, load0=x.to(2, 0), store=y.of(3, 2))
+    words = p.assemble()
+    whole, expected = machine_with(words, at_once=True)
+    whole.write(CMD, INIT | START)
+    machine, memory = machine_with(words, at_once=True)
+    machine.write(CMD, INIT)
+    steps = 0
+    while not machine.read(IF) & PROGDONE:
+        machine.write(CMD, STEP)
+        steps += 1
+        assert steps <= 18
+    assert steps == 18
+    np.testing.assert_array_equal(memory, expected)
+    assert sorted(memory[64:76]) == [k + 3 for k in range(12)]
+
+
 def test_start_goes_on_after_steps():
     machine, memory = machine_with(doubler(5), at_once=True)
     machine.write(CMD, INIT)
