@@ -174,10 +174,19 @@ def test_serial_port_sends_at_its_baud_rate_and_receives_by_interrupt(boot):
     assert words(machine, "received", 1) == [26]
 
 
-def test_nothing_leaves_a_port_that_is_not_routed_to_its_pin(boot):
+def test_nothing_leaves_or_reaches_a_port_that_is_not_routed_to_its_pins(boot):
     machine = boot(_UART.replace("REG(0x4003C494) = 0x14;", ""))
+    machine.uart_write(b"unheard")
     machine.run(0.05)
-    assert machine.uart_read() == b""
+    assert machine.uart_read() == b"" and words(machine, "received", 1) == [0]
+
+
+def test_a_port_whose_receiver_is_off_hears_nothing(boot):
+    machine = boot(_UART.replace("REG(0x4B010038) = 5;", "REG(0x4B010038) = 4;"))
+    machine.uart_write(b"unheard")
+    machine.run(0.05)
+    assert machine.uart_read() == b"hello, this is longer than sixteen"
+    assert words(machine, "received", 1) == [0]
 
 
 # PC8 switches the microphone on.
