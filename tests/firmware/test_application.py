@@ -175,6 +175,19 @@ def test_fault_is_one_readable_line_and_a_restart(machine):
     assert "Tokay on BRD2601B" in text and f"pc=0x{pc:08x}" in text and "restarted after a fault" in text
 
 
+def test_a_fault_tells_the_registers_that_were_pushed(built):
+    machine = Machine(built.elf)
+    machine.run(0.2)
+    machine.uart_write(b"peek 0x30000000\n")
+    with pytest.raises(SimulatorFault) as fault:
+        machine.run(0.2)
+    stack = machine.register(13)  # r0 to r3, r12, lr, pc, xpsr
+    assert int.from_bytes(machine.read(stack + 24, 4), "little") == fault.value.pc
+    machine.write(stack + 20, (0x12345678).to_bytes(4, "little"))
+    assert machine.run_until(b"Restarting.", 0.2)
+    assert f" pc=0x{fault.value.pc:08x} lr=0x12345678 " in text_of(machine)
+
+
 def test_faults_in_a_row_end_in_a_halt(machine):
     for _ in range(3):
         machine.run(0.2)

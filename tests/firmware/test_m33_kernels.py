@@ -160,6 +160,24 @@ def test_means_of_many_extreme_values(bench, shape, value):
     np.testing.assert_array_equal(bench.run(model.plan, values)[0].output, model.invoke(values))
 
 
+@pytest.mark.parametrize("taps", [508, 512, 1216, 1217, 1218])
+@pytest.mark.parametrize("values, pair", [(-128, (127, -128)), (-128, (-127, 127)), (127, (0, -128))])
+def test_long_sums_of_extreme_values(bench, taps, values, pair):
+    """The sum of the second of two joined channels is 256 times as large on its way: it must not overflow."""
+    n = NetworkBuilder()
+    x, y = n.tensor((1, taps), scale=0.05, zero_point=-3), n.tensor((1, 6), scale=50.0, zero_point=5)
+    rows = np.resize(np.array(pair), 6)[:, None] * np.ones((1, taps), np.int8)
+    weights = n.tensor((6, taps), scale=0.01, data=rows.astype(np.int8))
+    n.operator("FULLY_CONNECTED", [x, weights], [y], "FullyConnectedOptions")
+    model = Model(n.build([x], [y]))
+    assert model.layers[0].options.joined
+    sums = (values + 3) * rows.sum(axis=1) * (0.05 * 0.01)
+    expected = np.clip(np.round(sums / 50.0) + 5, -128, 127)
+    x = np.full((1, taps), values, np.int8)
+    for output in (model.invoke(x), bench.run(model.plan, x)[0].output):
+        np.testing.assert_allclose(output[0], expected, atol=1)
+
+
 @pytest.mark.parametrize("elements", [1, 3, 4, 6, 257])
 def test_tables_of_any_length(bench, elements):
     n = NetworkBuilder()
