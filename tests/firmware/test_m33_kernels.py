@@ -178,6 +178,25 @@ def test_long_sums_of_extreme_values(bench, taps, values, pair):
         np.testing.assert_allclose(output[0], expected, atol=1)
 
 
+@pytest.mark.parametrize("name, shape", [("CONV_2D", (4, 1, 1, 4)), ("DEPTHWISE_CONV_2D", (1, 3, 3, 4))])
+@pytest.mark.parametrize("bits", [20, 22, 23, 26])
+@pytest.mark.parametrize("bias", [1000, 2**28, 2**29 - 1, 2**29, 2**30, 2**31 - 2**20])
+def test_sums_as_large_as_a_word_holds(bench, name, shape, bits, bias):
+    """And outputs so coarse that their zero point is as large in the sum's scale: not for the short way."""
+    rng = np.random.default_rng(bits)
+    n = NetworkBuilder()
+    x = n.tensor((1, 4, 4, 4), scale=0.05)
+    y = n.tensor((1, 4, 4, 4), scale=0.0002 * 2.0**bits, zero_point=int(rng.choice([-128, 127])))
+    weights = n.tensor(shape, scale=0.004, data=rng.integers(-127, 128, shape))
+    biases = n.tensor((4,), "int32", scale=0.0002, data=np.array([bias, -bias, 1 - bias, 7]))
+    depth = {} if name == "CONV_2D" else {"depthMultiplier": 1}
+    options = "Conv2DOptions" if name == "CONV_2D" else "DepthwiseConv2DOptions"
+    n.operator(name, [x, weights, biases], [y], options, strideW=1, strideH=1, **depth)
+    model = Model(n.build([x], [y]))
+    for values in inputs(model, 2):
+        np.testing.assert_array_equal(bench.run(model.plan, values)[0].output, model.invoke(values))
+
+
 @pytest.mark.parametrize("elements", [1, 3, 4, 6, 257])
 def test_tables_of_any_length(bench, elements):
     n = NetworkBuilder()
