@@ -499,10 +499,12 @@ def test_levels_start_from_silence(where):
 
 
 @pytest.mark.parametrize("value", [1, 1000, -32768, 32767])
-def test_levels_of_a_constant(where, value):
-    audio = np.full(1000, value, np.int16)
-    (level,) = [e for e in listening.injected(where.device, audio, m.Stream.LEVEL) if isinstance(e, m.Level)]
-    assert level.peak == level.rms == abs(value)
+def test_levels_of_a_constant_and_of_the_silence_behind_it(where, value):
+    audio = np.r_[np.full(1000, value, np.int16), np.zeros(1800, np.int16)]
+    events = listening.injected(where.device, audio, m.Stream.LEVEL)
+    first, *_, last = [e for e in events if isinstance(e, m.Level)]
+    assert first.peak == first.rms == abs(value)
+    assert last.peak == last.rms == 0
 
 
 def test_audio_that_the_device_loses_is_told(where, speech):

@@ -197,6 +197,42 @@ def test_sums_as_large_as_a_word_holds(bench, name, shape, bits, bias):
         np.testing.assert_array_equal(bench.run(model.plan, values)[0].output, model.invoke(values))
 
 
+@pytest.mark.parametrize(
+    "name, kernel, depth",
+    [
+        *(("CONV_2D", *each) for each in [((3, 3), 1), ((3, 3), 4), ((2, 4), 1), ((3, 1), 8), ((2, 3), 3)]),
+        *(("DEPTHWISE_CONV_2D", kernel, 3) for kernel in [(3, 3), (2, 3), (3, 1), (1, 5)]),
+    ],
+)
+@pytest.mark.parametrize("padding", [0, 1])  # same, valid
+def test_windows_at_every_place_of_rows_of_any_width(bench, name, kernel, depth, padding):
+    """The last windows of a row have ways of their own, by their place and by what is behind them."""
+    rng = np.random.default_rng(depth)
+    shape = (3, *kernel, depth) if name == "CONV_2D" else (1, *kernel, 3)
+    for width in range(1 if padding == 0 else kernel[1], 14):
+        for stride in ((1, 1), (1, 2), (2, 2), (1, 3)):
+            n = NetworkBuilder()
+            left = [-(-size // by) for size, by in zip((4, width), stride, strict=True)]
+            if padding == 1:
+                left = [(size - k) // by + 1 for size, k, by in zip((4, width), kernel, stride, strict=True)]
+            x = n.tensor((1, 4, width, depth), scale=0.05, zero_point=7)
+            y = n.tensor((1, *left, 3), scale=0.1)
+            more = {"depthMultiplier": 1} if name != "CONV_2D" else {}
+            weighted(n, rng, name, shape, 3, x, y, padding=padding, strideH=stride[0], strideW=stride[1],
+                     **more)  # fmt: skip
+            model = Model(n.build([x], [y]))
+            values = rng.integers(-128, 128, model.input.shape, np.int8)
+            output = bench.run(model.plan, values)[0].output
+            np.testing.assert_array_equal(output, model.invoke(values), err_msg=f"{width} {stride}")
+
+
+@operators.tied
+def test_ties(bench, name, finer, swapped):
+    tflite, values = operators.tied_model(name, finer, swapped)
+    model = Model(tflite)
+    np.testing.assert_array_equal(bench.run(model.plan, values)[0].output, model.invoke(values))
+
+
 @pytest.mark.parametrize("elements", [1, 3, 4, 6, 257])
 def test_tables_of_any_length(bench, elements):
     n = NetworkBuilder()

@@ -87,6 +87,12 @@ def test_profile(built, tmp_path, timing):
     assert counters.stalls == value["accelerator_stalls"]
 
 
+def test_a_profile_says_what_the_layers_run_on(where):
+    profile = commands.profile(where.device, repetitions=1)
+    assert profile.begin.accelerator == where.device.hello.accelerator == m.Accelerator.MVP
+    assert [layer.programs > 0 for layer in profile.layers] == [c > 0 for c in ACCELERATOR["ports"]]
+
+
 def test_a_part_without_an_accelerator_refuses(built):
     machine = Machine(built.elf, mvp=False)
     machine.run(0.2)

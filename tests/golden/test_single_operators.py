@@ -345,6 +345,41 @@ def test_quantize_rounds_halves_away_from_zero():
     np.testing.assert_array_equal(Model(model).invoke(values), theirs.get_output(0))
 
 
+def tied_model(name: str, finer: int, swapped: bool) -> tuple[bytes, np.ndarray]:
+    """A sum, difference or product and its input: every int8 with some others, in scales that are powers of
+    two. Many results lie half way between two outputs, and what the finer input adds, which may be a unit of
+    the sum or less, decides."""
+    some = np.r_[-128:-120, -3:4, 120:128]
+    coarse, fine = np.array(np.meshgrid(np.arange(-128, 128), some)).reshape(2, -1).astype(np.int8)
+    scales, values = [2.0**-4, 2.0 ** (-4 - finer)], [coarse, fine]
+    if swapped:
+        scales, values = scales[::-1], values[::-1]
+    n, shape = NetworkBuilder(), (1, coarse.size)
+    x, y = n.tensor(shape, scale=scales[0], zero_point=3), n.tensor(shape, scale=2.0**-3, zero_point=-1)
+    other = n.tensor(shape, scale=scales[1], data=values[1])
+    n.operator(name, [x, other], [y], f"{name.title()}Options")
+    return n.build([x], [y]), values[0].reshape(shape)
+
+
+def tied(test):
+    """Runs a test on every such model."""
+    for names, values in (
+        ("name", ["ADD", "SUB", "MUL"]), ("finer", [0, 1, 2, 16, 19, 20, 21, 29, 30, 31]),
+        ("swapped", [False, True]),
+    ):  # fmt: skip
+        test = pytest.mark.parametrize(names, values)(test)
+    return test
+
+
+@tied
+def test_ties(name, finer, swapped):
+    tflite, values = tied_model(name, finer, swapped)
+    theirs = reference(tflite)
+    theirs.set_input(values, 0)
+    theirs.invoke()
+    np.testing.assert_array_equal(Model(tflite).invoke(values).ravel(), theirs.get_output(0).ravel())
+
+
 @random_models
 @given(SHAPES, st.data(), SCALES, ZERO_POINTS, SEEDS)
 def test_concatenation(shape, data, scale, zero_point, seed):
