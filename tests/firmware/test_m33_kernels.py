@@ -209,21 +209,24 @@ def test_windows_at_every_place_of_rows_of_any_width(bench, name, kernel, depth,
     """The last windows of a row have ways of their own, by their place and by what is behind them."""
     rng = np.random.default_rng(depth)
     shape = (3, *kernel, depth) if name == "CONV_2D" else (1, *kernel, 3)
-    for width in range(1 if padding == 0 else kernel[1], 14):
-        for stride in ((1, 1), (1, 2), (2, 2), (1, 3)):
+    for width in range(1, 14):
+        for stride, dilation in (((1, 1), 1), ((1, 2), 1), ((2, 2), 1), ((1, 3), 1), ((1, 1), 2)):
+            high, wide = kernel[0], (kernel[1] - 1) * dilation + 1
+            if padding == 1 and wide > width:
+                continue
+            missing = (high - 1, wide - 1) if padding == 1 else (0, 0)
+            left = [-(-(size - m) // by) for size, m, by in zip((4, width), missing, stride, strict=True)]
             n = NetworkBuilder()
-            left = [-(-size // by) for size, by in zip((4, width), stride, strict=True)]
-            if padding == 1:
-                left = [(size - k) // by + 1 for size, k, by in zip((4, width), kernel, stride, strict=True)]
             x = n.tensor((1, 4, width, depth), scale=0.05, zero_point=7)
             y = n.tensor((1, *left, 3), scale=0.1)
             more = {"depthMultiplier": 1} if name != "CONV_2D" else {}
             weighted(n, rng, name, shape, 3, x, y, padding=padding, strideH=stride[0], strideW=stride[1],
-                     **more)  # fmt: skip
+                     dilationWFactor=dilation, **more)  # fmt: skip
             model = Model(n.build([x], [y]))
             values = rng.integers(-128, 128, model.input.shape, np.int8)
             output = bench.run(model.plan, values)[0].output
-            np.testing.assert_array_equal(output, model.invoke(values), err_msg=f"{width} {stride}")
+            where = f"width {width}, stride {stride}, dilation {dilation}"
+            np.testing.assert_array_equal(output, model.invoke(values), err_msg=where)
 
 
 @operators.tied
