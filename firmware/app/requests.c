@@ -95,8 +95,7 @@ void requests_greet(application_t *app) {
 }
 
 void requests_stream_statistics(application_t *app) {
-    if ((app->streams & STREAM_STATISTICS) != 0 && app->statistics_ms != 0 &&
-        (int32_t)(hal_milliseconds() - app->next_statistics_ms) >= 0) {
+    if ((app->streams & STREAM_STATISTICS) != 0 && (int32_t)(hal_milliseconds() - app->next_statistics_ms) >= 0) {
         app->next_statistics_ms = hal_milliseconds() + app->statistics_ms;
         send_statistics(app, 0);
     }
