@@ -157,6 +157,21 @@ def test_after_a_program_that_never_ends_it_is_set_up_again(built):
     assert machine.run_until(b"Profile complete", 2)
 
 
+def test_a_program_that_never_ends_is_told_and_the_next_one_runs(built):
+    """After a second; here it does not even begin, since the accelerator is switched off."""
+    machine = Machine(built.elf)
+    machine.run(0.1)
+    machine.uart_read()
+    assert machine.debug_write(0x4D000004, 4, 0)  # EN
+    machine.uart_write(b"profile 1\n")
+    started = machine.time_s
+    assert machine.run_until(b"a layer failed", 2)
+    assert 1.0 < machine.time_s - started < 1.3
+    assert "Error: accelerator, layer 0 program 0: did not end at" in machine.uart_read().decode()
+    machine.uart_write(b"profile 1\n")
+    assert machine.run_until(b"Profile complete", 1)
+
+
 def test_other_interrupts_are_served_while_it_runs(where):
     """The wait wakes for the serial port too; what arrives while programs run is answered afterwards."""
     machine = where.machine
