@@ -102,7 +102,7 @@ def test_a_part_without_an_accelerator_refuses(built):
 
 
 def test_a_program_is_done_once_the_accelerator_is_idle(built):
-    """The simulator reports a program that is loaded before; the driver bears with what comes a little late."""
+    """The simulator reports a program that is loaded before; what comes a little late is borne with."""
     machine = Machine(built.elf, mvp_idle_lag=2_000)
     machine.uart_write(b"profile 1\n")
     assert machine.run_until(b"Profile complete", 2)
