@@ -90,12 +90,16 @@ def check_features(graph: Graph, settings: FrontendSettings, parameters: Mapping
     """Raises TokayError unless the network takes the features that the front end makes, as they are."""
     source = graph.tensors[graph.inputs[0]]
     _check_normalization(source, parameters)
+    takes = (
+        f"the front end makes {settings.frames} x {settings.channels} features, the network takes "
+        f"{'x'.join(map(str, source.shape))}"
+    )
     if settings.frames * settings.channels != source.elements:
-        raise TokayError(
-            f"the front end makes {settings.frames} x {settings.channels} features, the network takes "
-            f"{'x'.join(map(str, source.shape))}",
-            hint="the fe.* parameters are not those that the model was trained with",
-        )
+        raise TokayError(takes, hint="the fe.* parameters are not those that the model was trained with")
+    # Ones are how exporters write the same order of values; the other order is another image.
+    sizes = [size for size in source.shape if size != 1]
+    if sizes == [settings.channels, settings.frames] and settings.channels != settings.frames:
+        raise TokayError(takes, hint="export it with time before the channels, and transpose inside it")
 
 
 def _check_normalization(source: Tensor, parameters: Mapping[str, Any]) -> None:

@@ -157,7 +157,7 @@ def compare(
     """Runs int16 samples through both; the stages in their order, the settings first. ``plan`` is the
     target's, where it is not the pipeline's."""
     settings = pipeline.frontend.settings
-    needed = settings.window_samples + (_frames(pipeline) - 1) * settings.step_samples
+    needed = settings.window_samples + (settings.frames - 1) * settings.step_samples
     if samples.size < needed:
         raise TokayError(
             f"the audio has {samples.size} samples, the network hears {needed} at once", hint="a longer file"
@@ -200,10 +200,6 @@ def _hear(device: Device, samples: np.ndarray, streams: m.Stream, labels: Sequen
     )
 
 
-def _frames(pipeline: Pipeline) -> int:
-    return pipeline.model.input.shape[1]
-
-
 def _column_time(pipeline: Pipeline) -> Callable[[int], int]:
     """When a column was complete, in ms."""
     s = pipeline.frontend.settings
@@ -218,7 +214,7 @@ def _interesting(expected: Hearing) -> int:
 def _window(pipeline: Pipeline, expected: Hearing, time_ms: int, time_of: Callable[[int], int]) -> np.ndarray:
     """The network's input at an inference."""
     last = next(column for column in sorted(expected.spectrogram, reverse=True) if time_of(column) <= time_ms)
-    columns = range(last - _frames(pipeline) + 1, last + 1)
+    columns = range(last - pipeline.frontend.settings.frames + 1, last + 1)
     spectrogram = np.array([expected.spectrogram[column] for column in columns], np.uint16)
     return pipeline.frontend.quantize(spectrogram).reshape(pipeline.model.input.shape)
 

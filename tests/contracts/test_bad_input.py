@@ -379,6 +379,22 @@ def test_parameters_of_another_network(command, change, said, tmp_path, refused)
     assert said in refused(f"host.{command}", path, *what_it_hears(command, tmp_path))
 
 
+@pytest.mark.parametrize("command", ["classify", "compare", "evaluate", "build"])
+def test_features_the_other_way_round(command, tmp_path, refused):
+    """As many values, but of another image: bands before time."""
+    n = NetworkBuilder()
+    bands_first, x = n.tensor((1, 32, 49), scale=1.0), n.tensor((1, 1568), scale=1.0)
+    y = n.tensor((1, 4), scale=0.1)
+    n.operator("RESHAPE", [bands_first], [x], "ReshapeOptions")
+    weights = n.tensor((4, 1568), scale=0.01, data=np.ones((4, 1568)))
+    n.operator("FULLY_CONNECTED", [x, weights], [y], "FullyConnectedOptions")
+    path = tmp_path / "bands_first.tflite"
+    parameters = read_parameters(MODEL.read_bytes())
+    path.write_bytes(write_parameters(n.build([bands_first], [y]), parameters))
+    line = refused(f"host.{command}", path, *what_it_hears(command, tmp_path))
+    assert "makes 49 x 32 features, the network takes 1x32x49 (export it with time before" in line
+
+
 def archive(path: Path, *names: str) -> Path:
     with zipfile.ZipFile(path, "w") as file:
         for name in names:

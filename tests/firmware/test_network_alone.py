@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from codegen.parameters import read_parameters, write_parameters
-from host import board, cli, compare, image, profile, target
+from host import board, cli, compare, image, model_files, profile, target
 from host.device import commands
 from host.device import messages as m
 from host.device.device import DeviceError
 from host.errors import TokayError
+from host.media import wav
 from host.runtime import Model
 from tests.tflite_builder import NetworkBuilder
 from tests.unit.test_even_channels import odd_network
@@ -81,6 +82,26 @@ def test_one_whose_front_end_does_not_fit_is_profiled_without(network, tmp_path,
         assert printed.err.count("\n") == 1
     with pytest.raises(TokayError, match="the network takes 1x40"):
         image.build(str(network), board.load("brd2601b"), tmp_path / "image")
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 49, 32), (1, 1568)])
+def test_features_in_another_shape_are_compared(shape, tmp_path, capsys):
+    """As other converters than Keras' export the same order of values: NCHW, or flat."""
+    n = NetworkBuilder()
+    features, x, y = n.tensor(shape, scale=1.0), n.tensor((1, 1568), scale=1.0), n.tensor((1, 4), scale=0.2)
+    n.operator("RESHAPE", [features], [x], "ReshapeOptions")
+    weights = np.random.default_rng(1).integers(-127, 128, (4, 1568))
+    weights = n.tensor((4, 1568), scale=0.001, data=weights)
+    n.operator("FULLY_CONNECTED", [x, weights], [y], "FullyConnectedOptions")
+    path = tmp_path / "network_alone.tflite"
+    parameters = read_parameters(model_files.read("keyword_spotting_on_off").tflite)
+    path.write_bytes(write_parameters(n.build([features], [y]), parameters))
+    audio = tmp_path / "noise.wav"
+    audio.write_bytes(wav(np.random.default_rng(2).integers(-9999, 9999, 12000, np.int16), 8000))
+    out = tmp_path / "compare.json"
+    assert cli.run(compare.main, [str(path), "--audio", str(audio), "--json", str(out)]) == 0
+    stages = {stage["name"]: stage for stage in json.loads(out.read_text())["stages"]}
+    assert stages["layers"]["compared"] == 2 and stages["scores"]["compared"]
 
 
 def unusual_layers() -> bytes:
