@@ -17,6 +17,7 @@ from codegen.graph import Graph, Operator, Tensor
 from codegen.lookups import (
     ACTIVATION_RULES_APPLY,
     DATA_INPUTS,
+    DIVIDERS,
     RESHAPERS,
     activation_of,
     bias_of,
@@ -24,10 +25,13 @@ from codegen.lookups import (
     channel_scales,
     constant_ints,
     data_positions,
+    division_axis,
+    division_sizes,
     padding_of,
     permutation,
     reduced_axes,
     slice_axes,
+    source_of,
     weights_matrix,
 )
 from codegen.windows import largest_sums, output_size
@@ -418,6 +422,19 @@ def _concatenates(graph: Graph, op: Operator) -> str | None:
     return None if total == output.shape[axis] else f"sizes add up to {total}, not {output.shape[axis]}"
 
 
+def _stacks(graph: Graph, op: Operator) -> str | None:
+    """The inputs have one shape, which the output has without the axis; that is as long as they are many."""
+    output, axis = graph.output(op), op.options["axis"]
+    rank = len(output.shape)
+    if not -rank <= axis < rank:
+        return f"axis {axis} of an output of {_shape(output)}"
+    each = tuple(size for d, size in enumerate(output.shape) if d != axis % rank)
+    for k in range(len(op.inputs)):
+        if graph.input(op, k).shape != each:
+            return f"input {k} of {_shape(graph.input(op, k))} in an output of {_shape(output)}"
+    return None if len(op.inputs) == output.shape[axis] else f"{len(op.inputs)} inputs for {_shape(output)}"
+
+
 def _pads(graph: Graph, op: Operator) -> str | None:
     """Paddings are constant int32 pairs, not negative, that make the output's shape; padv2's value is a
     constant int8."""
@@ -453,14 +470,43 @@ def _slices(graph: Graph, op: Operator) -> str | None:
     ellipsis, new axis or offset, and make the output's shape."""
     if op.options["ellipsis_mask"] or op.options["new_axis_mask"] or op.options["offset"]:
         return "it has an ellipsis, a new axis or an offset"
-    source, output = graph.input(op, 0), graph.output(op)
+    source = graph.input(op, 0)
     lists = [constant_ints(graph, op, k) for k in (1, 2, 3)]
     if any(values is None or len(values) != len(source.shape) for values in lists) or 0 in lists[2]:
         return "begin, end or strides are not constant int32 for each dimension, or a stride is 0"
+    return _slice_makes_output(graph, op)
+
+
+def _cuts_out(graph: Graph, op: Operator) -> str | None:
+    """Begin and size are constant int32 with a value for each dimension, within the input, and make the
+    output's shape."""
+    source = graph.input(op, 0)
+    lists = [constant_ints(graph, op, k) for k in (1, 2)]
+    if any(values is None or len(values) != len(source.shape) for values in lists):
+        return "begin or size are not constant int32 for each dimension"
+    return _slice_makes_output(graph, op)
+
+
+def _divides(graph: Graph, op: Operator) -> str | None:
+    """The dimension is constant and the input's, sizes (of split_v) are constant int32, and the outputs are
+    all of the input along it."""
+    source = source_of(graph, op)
+    axis = division_axis(graph, op)
+    if axis is None:
+        return f"the dimension is not constant int32, or none of {_shape(source)}"
+    sizes = division_sizes(graph, op)
+    if sizes is None or len(sizes) != op.part.count or min(sizes) < 1 or sum(sizes) != source.shape[axis]:
+        return f"{op.part.count} outputs of sizes {sizes} along dimension {axis} of {_shape(source)}"
+    return _slice_makes_output(graph, op)
+
+
+def _slice_makes_output(graph: Graph, op: Operator) -> str | None:
+    source, output = source_of(graph, op), graph.output(op)
     axes = slice_axes(graph, op)
     expected = tuple(axis.count for axis in axes if not axis.shrink)
     if output.shape != expected or any(
-        not (0 <= axis.start < n and axis.count > 0) for axis, n in zip(axes, source.shape, strict=True)
+        not (axis.count > 0 and 0 <= axis.start < n and 0 <= axis.start + (axis.count - 1) * axis.stride < n)
+        for axis, n in zip(axes, source.shape, strict=True)
     ):
         return f"the slice of {_shape(source)} is {expected}, the output {_shape(output)}"
     return None
@@ -508,6 +554,9 @@ CONSTRAINTS: dict[str, tuple[Constraint, ...]] = {
     "leaky_relu": (_same_elements, _rescale, _leaky_slope),
     "hard_swish": (_same_elements, _hard_swish_scales),
     "strided_slice": (_rank_at_most_4, _slices, _same_scale),
+    "slice": (_rank_at_most_4, _cuts_out, _same_scale),
+    **dict.fromkeys(DIVIDERS, (_rank_at_most_4, _divides, _same_scale)),
+    "pack": (_stacks, _same_scale),
     "transpose": (_rank_at_most_4, _transposes, _same_scale),
 }  # fmt: skip
 

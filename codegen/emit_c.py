@@ -95,6 +95,7 @@ def _array(layer: Layer, field: str, kind: str, value: np.ndarray) -> _Array:
 def _layer(plan: Plan, layer: Layer) -> dict[str, object]:
     return {
         "index": layer.index,
+        "symbol": _layer_name(layer),
         "name": layer.name,
         "shapes": f"{layer.input_shape} -> {layer.output_shape}",
         "kernel": layer.kernel,
@@ -138,7 +139,11 @@ def _tensor_name(index: int) -> str:
 
 
 def _array_name(layer: Layer, field: str) -> str:
-    return f"layer_{layer.index}_{field}"
+    return f"{_layer_name(layer)}_{field}"
+
+
+def _layer_name(layer: Layer) -> str:
+    return f"layer_{layer.index}" if layer.part is None else f"layer_{layer.index}_{layer.part.number}"
 
 
 def _int32(value: int) -> str:

@@ -86,8 +86,17 @@ class Tensor:
 
 
 @dataclass(frozen=True)
+class Part:
+    """Which of an operator's ``count`` outputs, from 0."""
+
+    number: int
+    count: int
+
+
+@dataclass(frozen=True)
 class Operator:
-    """An operator: tensors by index, -1 where an optional input is left out."""
+    """An operator: tensors by index, -1 where an optional input is left out. One with ``part`` makes that
+    output of several (:mod:`codegen.separate`)."""
 
     index: int
     opcode: int
@@ -95,6 +104,7 @@ class Operator:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     options: Mapping[str, int | float | bool]
+    part: Part | None = None
 
     def __str__(self) -> str:
         return f"operator {self.index} ({self.name.upper()})"
@@ -105,7 +115,7 @@ class Graph:
     """One network with its inputs and outputs.
 
     ``operators`` are those that lead to an output; an operator's ``index`` is its place in the .tflite,
-    which is not its place here where others have been left out.
+    which is not its place here where others have been left out or one of several outputs has become several.
     """
 
     description: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from codegen.graph import Part
 from codegen.mvp.kernels.layer import MvpLayer
 from codegen.options import Options
 
@@ -15,6 +16,8 @@ class Layer:
     ``inputs`` are the tensors that the kernel reads at run time, in its own order; ``in_place`` the
     positions in it whose memory the output may take over; ``alias`` says that the kernel does nothing
     if input 0 and output share memory. ``options_text``, ``input_shape`` and the like are for reports.
+
+    Layers that make outputs of one operator share its ``index`` and have a ``part`` each.
 
     A layer of the accelerator has ``mvp``, its programs. They may need ``prescaled_bytes`` for a wider
     copy of input 0, which may begin where the input does and take its place if ``prescaled_in_place``.
@@ -28,6 +31,7 @@ class Layer:
     inputs: tuple[int, ...]
     output: int
     options: Options
+    part: Part | None = None
     scratch_bytes: int = 0
     in_place: tuple[int, ...] = ()
     alias: bool = False

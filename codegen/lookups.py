@@ -17,10 +17,15 @@ DATA_INPUTS: dict[str, tuple[int, ...] | None] = {
     "sub": (0, 1),
     "mul": (0, 1),
     "concatenation": None,
+    "pack": None,
+    "split": (1,),
 }
 
 RESHAPERS = ("reshape", "squeeze", "expand_dims")
 """Operators that give their input another shape and leave its bytes alone."""
+
+DIVIDERS = ("split", "split_v", "unpack")
+"""Operators whose outputs are the input's pieces along one dimension."""
 
 ACTIVATION_RULES_APPLY = frozenset(
     name for name, options in schema.OPERATORS.values() if "activation" in options
@@ -74,6 +79,11 @@ def data_positions(op: Operator) -> Sequence[int]:
     return DATA_INPUTS[op.name] or range(len(op.inputs))
 
 
+def source_of(graph: Graph, op: Operator) -> Tensor:
+    """The first of an operator's data inputs."""
+    return graph.input(op, data_positions(op)[0])
+
+
 def reduced_axes(graph: Graph, op: Operator) -> set[int]:
     """The dimensions that a mean or maximum is taken over, counted from the outermost."""
     rank = len(graph.input(op, 0).shape)
@@ -88,7 +98,7 @@ def permutation(graph: Graph, op: Operator) -> list[int]:
 
 @dataclass(frozen=True)
 class SliceAxis:
-    """One dimension of a strided slice: ``count`` elements from ``start`` in steps of ``stride``."""
+    """One dimension of a slice: ``count`` elements from ``start`` in steps of ``stride``."""
 
     start: int
     stride: int
@@ -97,7 +107,47 @@ class SliceAxis:
 
 
 def slice_axes(graph: Graph, op: Operator) -> list[SliceAxis]:
-    """The dimensions of a strided slice with masks and negative indices resolved."""
+    """The dimensions of what a slice or a divider's part takes of its source, with masks and negative indices
+    resolved."""
+    if op.name == "strided_slice":
+        return _strided_axes(graph, op)
+    shape = source_of(graph, op).shape
+    if op.name == "slice":
+        begins, sizes = (constant_ints(graph, op, k) or [] for k in (1, 2))
+        return [
+            SliceAxis(begin, 1, n - begin if size == -1 else size, False)
+            for n, begin, size in zip(shape, begins, sizes, strict=True)
+        ]
+    axis, sizes, number = division_axis(graph, op), division_sizes(graph, op), op.part.number
+    axes = [SliceAxis(0, 1, n, False) for n in shape]
+    axes[axis] = SliceAxis(sum(sizes[:number]), 1, sizes[number], op.name == "unpack")
+    return axes
+
+
+def division_axis(graph: Graph, op: Operator) -> int | None:
+    """The dimension that a divider goes along, counted from the outermost; None if it has no such."""
+    rank = len(source_of(graph, op).shape)
+    if op.name == "unpack":
+        axes = [op.options["axis"]]
+    else:
+        axes = constant_ints(graph, op, 0 if op.name == "split" else 2) or []
+    return axes[0] % rank if len(axes) == 1 and -rank <= axes[0] < rank else None
+
+
+def division_sizes(graph: Graph, op: Operator) -> list[int] | None:
+    """How much of its dimension each output of a divider takes; None if that is not known."""
+    size, count = source_of(graph, op).shape[division_axis(graph, op)], op.part.count
+    if op.name == "unpack":
+        return [1] * count
+    if op.name == "split":
+        return [size // count] * count
+    sizes = constant_ints(graph, op, 1)
+    if sizes and sizes.count(-1) == 1:
+        sizes[sizes.index(-1)] = size - sum(sizes) - 1
+    return sizes
+
+
+def _strided_axes(graph: Graph, op: Operator) -> list[SliceAxis]:
     begins, ends, strides = (constant_ints(graph, op, k) or [] for k in (1, 2, 3))
     axes = []
     for d, size in enumerate(graph.input(op, 0).shape):

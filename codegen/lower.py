@@ -27,6 +27,7 @@ from codegen.graph import Graph, Operator, Tensor
 from codegen.layers import Layer
 from codegen.lookups import (
     DATA_INPUTS,
+    DIVIDERS,
     RESHAPERS,
     activation_of,
     bias_of,
@@ -37,6 +38,7 @@ from codegen.lookups import (
     permutation,
     reduced_axes,
     slice_axes,
+    source_of,
     weights_matrix,
 )
 from codegen.options import (
@@ -116,6 +118,7 @@ def _layer(op: Operator, kernel: str, options: Options, **more) -> Layer:
         inputs=tuple(op.inputs[k] for k in positions),
         output=op.outputs[0],
         options=options,
+        part=op.part,
         **more,
     )
 
@@ -392,6 +395,15 @@ def _concatenation(graph: Graph, op: Operator) -> Layer:
     return _layer(op, "concatenation", options)
 
 
+def _pack(graph: Graph, op: Operator) -> Layer:
+    """A concatenation of inputs that are 1 long along a dimension which they do not have."""
+    shape = graph.output(op).shape
+    axis = int(op.options["axis"]) % len(shape)
+    blocks = [math.prod(shape[axis + 1 :])] * len(op.inputs)
+    options = ConcatenationOptions(math.prod(shape[:axis]), np.array(blocks, np.int32))
+    return _layer(op, "concatenation", options)
+
+
 def _pad(graph: Graph, op: Operator) -> Layer:
     source, output = graph.input(op, 0), graph.output(op)
     before = (constant_ints(graph, op, 1) or [])[::2]
@@ -441,9 +453,9 @@ def _reduce_max(graph: Graph, op: Operator) -> Layer:
     return _layer(op, "max_pool_2d", options)
 
 
-def _strided_slice(graph: Graph, op: Operator) -> Layer:
+def _slice(graph: Graph, op: Operator) -> Layer:
     axes = slice_axes(graph, op)
-    strides = _strides(graph.input(op, 0).shape)
+    strides = _strides(source_of(graph, op).shape)
     options = StridedSliceOptions(
         shape=_quad(tuple(axis.count for axis in axes)),
         strides=_quad(tuple(axis.stride * n for axis, n in zip(axes, strides, strict=True)), fill=0),
@@ -485,7 +497,8 @@ LOWERINGS: dict[str, Callable[[Graph, Operator], Layer]] = {
     "relu": _relu,
     "relu6": _relu6,
     **dict.fromkeys(TABLES, _table),
-    "strided_slice": _strided_slice,
+    **dict.fromkeys(("strided_slice", "slice", *DIVIDERS), _slice),
+    "pack": _pack,
     "transpose": _transpose,
 }
 
@@ -528,6 +541,8 @@ def _options_text(op: Operator) -> str:
         parts.append(f"activation:{activation_of(op)}")
     if "axis" in o:
         parts.append(f"axis:{o['axis']}")
+    if op.part is not None:
+        parts.append(f"output:{op.part.number} of {op.part.count}")
     for name in ("alpha", "beta"):
         if name in o:
             parts.append(f"{name}:{o[name]:g}")

@@ -20,6 +20,7 @@ from codegen.plan import Plan, build_plan
 from codegen.plan_memory import plan_memory
 from codegen.prune import prune
 from codegen.read import read_model
+from codegen.separate import separate
 
 ACCELERATORS = ("none", "mvp")
 
@@ -42,7 +43,7 @@ def compile_model(
     _check_choice("accelerator", accelerator, ACCELERATORS)
     _check_choice("place for the accelerator's weights", mvp_weights, WEIGHTS)
     try:
-        graph = prune(read_model(tflite))
+        graph = prune(separate(read_model(tflite)))
         check_graph(graph)
         layers = lower(graph, rounding)
     except TokayError as error:

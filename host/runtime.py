@@ -90,7 +90,7 @@ class Model:
 
     @property
     def layers(self) -> tuple[Layer, ...]:
-        """One for each operator of the .tflite, in its order."""
+        """One for each operator of the .tflite, in its order; of one with several outputs, one for each."""
         return self.plan.layers
 
     @property

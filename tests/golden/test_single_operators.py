@@ -468,6 +468,72 @@ def test_slices_end_where_the_input_does(shape, data):
 
 @random_models
 @given(SHAPES, st.data(), SCALES, ZERO_POINTS, SEEDS)
+def test_slice(shape, data, scale, zero_point, seed):
+    begin = [data.draw(st.integers(0, size - 1)) for size in shape]
+    count = [data.draw(st.integers(1, size - first)) for first, size in zip(begin, shape, strict=True)]
+    said = [
+        -1 if first + k == size and data.draw(st.booleans()) else k
+        for first, k, size in zip(begin, count, shape, strict=True)
+    ]
+    n = NetworkBuilder()
+    x = n.tensor(shape, scale=scale, zero_point=zero_point)
+    lists = [n.tensor((len(shape),), "int32", data=np.array(values)) for values in (begin, said)]
+    y = n.tensor(tuple(count), scale=scale, zero_point=zero_point)
+    assert_exact(single("SLICE", [x, *lists], y, n, "SliceOptions"), seed)
+
+
+@random_models
+@given(st.sampled_from(["SPLIT", "SPLIT_V", "UNPACK"]), SHAPES, st.data(), SCALES, ZERO_POINTS, SEEDS)
+def test_every_output_of_a_division(name, shape, data, scale, zero_point, seed):
+    """Each is the network's output once; that the others are left out changes nothing."""
+    axis = data.draw(st.integers(-len(shape), len(shape) - 1))
+    sizes = [1] * shape[axis]
+    if name == "SPLIT":
+        sizes = [data.draw(st.integers(1, 3))] * data.draw(st.integers(1, 4))
+    elif name == "SPLIT_V":
+        sizes = data.draw(st.lists(st.integers(1, 4), min_size=1, max_size=4))
+    n = NetworkBuilder()
+
+    def along(size: int) -> tuple[int, ...]:
+        return tuple(size if d == axis % len(shape) else k for d, k in enumerate(shape))
+
+    x = n.tensor(along(sum(sizes)), scale=scale, zero_point=zero_point)
+    at = n.tensor((), "int32", data=np.array(axis))
+    inputs, options = {
+        "SPLIT": ([at, x], {"options": "SplitOptions", "numSplits": len(sizes)}),
+        "SPLIT_V": (
+            [x, n.tensor((len(sizes),), "int32", data=np.array(sizes)), at],
+            {"options": "SplitVOptions", "numSplits": len(sizes)},
+        ),
+        "UNPACK": ([x], {"options": "UnpackOptions", "num": len(sizes), "axis": axis}),
+    }[name]
+    shapes = [along(size) for size in sizes]
+    if name == "UNPACK":
+        shapes = [tuple(k for d, k in enumerate(shape) if d != axis % len(shape))] * len(sizes)
+    outputs = [n.tensor(each, scale=scale, zero_point=zero_point) for each in shapes]
+    n.operator(name, inputs, outputs, **options)
+    for output in outputs:
+        assert_exact(n.build([x], [output]), seed, inputs=2)
+
+
+@random_models
+@given(SHAPES.filter(lambda shape: len(shape) < 4), st.data(), SCALES, ZERO_POINTS, SEEDS)
+def test_pack(shape, data, scale, zero_point, seed):
+    rng = np.random.default_rng(seed)
+    axis = data.draw(st.integers(-len(shape) - 1, len(shape)))
+    n = NetworkBuilder()
+    x = n.tensor(shape, scale=scale, zero_point=zero_point)
+    other = n.tensor(shape, scale=scale, zero_point=zero_point, data=rng.integers(-128, 128, shape))
+    inputs = data.draw(st.lists(st.sampled_from([x, other]), min_size=1, max_size=5))
+    to = list(shape)
+    to.insert(axis % (len(shape) + 1), len(inputs))
+    y = n.tensor(tuple(to), scale=scale, zero_point=zero_point)
+    n.operator("PACK", inputs, [y], "PackOptions", axis=axis, valuesCount=len(inputs))
+    assert_exact(n.build([x], [y]), seed)
+
+
+@random_models
+@given(SHAPES, st.data(), SCALES, ZERO_POINTS, SEEDS)
 def test_transpose(shape, data, scale, zero_point, seed):
     order = data.draw(st.permutations(range(len(shape))))
     n = NetworkBuilder()

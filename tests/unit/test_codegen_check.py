@@ -216,6 +216,54 @@ def test_shapes_that_cannot_be():
         "TRANSPOSE", [(1, 4), (1, 4)], "TransposeOptions", [[1, 0]]
     )
     assert "1x0" in of("RELU", [(1, 0), (1, 0)])
+    assert "the slice of 4 is (3,), the output 4" in of("SLICE", [(4,), (4,)], "SliceOptions", [[1], [-1]])
+    assert "the slice of 4 is (4,)" in of("SLICE", [(4,), (4,)], "SliceOptions", [[1], [4]])
+    assert "for each dimension" in of("SLICE", [(1, 4), (1, 4)], "SliceOptions", [[0], [4]])
+    assert "axis 3" in of("PACK", [(4,), (4,), (2, 4)], "PackOptions", axis=3)
+    assert "input 1 of 5" in of("PACK", [(4,), (5,), (2, 4)], "PackOptions")
+    assert "2 inputs for 3x4" in of("PACK", [(4,), (4,), (3, 4)], "PackOptions")
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after", "outputs", "message"),
+    [
+        ("SPLIT", [1], [], [(1, 3), (1, 3)], None),
+        ("SPLIT", [2], [], [(1, 3), (1, 3)], "none of 1x6"),
+        ("SPLIT", [0], [], [(1, 3), (1, 3)], "2 outputs of sizes [0, 0] along dimension 0 of 1x6"),
+        ("SPLIT", [1], [], [(1, 4), (1, 2)], "the slice of 1x6 is (1, 3), the output 1x2"),
+        ("SPLIT", [1], [], [(1, 1)] * 4, "4 outputs of sizes [1, 1, 1, 1]"),
+        ("SPLIT", [], [], [(1, 6)], "input 1 is missing"),
+        ("SPLIT_V", [], [[4, 2], 1], [(1, 4), (1, 2)], None),
+        ("SPLIT_V", [], [[4, -1], 1], [(1, 4), (1, 2)], None),
+        ("SPLIT_V", [], [[7, -1], 1], [(1, 7), (1, 1)], "sizes [7, -1] along dimension 1"),
+        ("SPLIT_V", [], [[4, 2], 1], [(1, 4)], "1 outputs of sizes [4, 2]"),
+        ("SPLIT_V", [], [[4, 2]], [(1, 4), (1, 2)], "the dimension is not constant"),
+        ("UNPACK", [], [], [(6,)], None),
+        ("UNPACK", [], [], [(6,), (6,)], "2 outputs of sizes [1, 1] along dimension 0 of 1x6"),
+        ("UNPACK", [], [], [(1, 6)], "the slice of 1x6 is (6,), the output 1x6"),
+    ],
+)
+def test_divisions(name, before, after, outputs, message):
+    """The last output is the network's."""
+    n = NetworkBuilder()
+    x = n.tensor((1, 6), scale=0.1)
+    constants = [n.tensor(np.shape(v), "int32", data=np.array(v)) for v in (*before, *after)]
+    made = [n.tensor(shape, scale=0.1) for shape in outputs]
+    inputs = [*constants[: len(before)], x, *constants[len(before) :]]
+    n.operator(name, inputs, made)
+    model = n.build([x], made[-1:])
+    if message is None:
+        assert len(compile_model(model, name="model").layers) == 1
+    else:
+        text = refused(model)
+        assert f"operator 0 ({name})" in text and message in text
+
+
+def test_an_output_that_is_made_twice():
+    n = NetworkBuilder()
+    x, y = n.tensor((2, 6), scale=0.1), n.tensor((6,), scale=0.1)
+    n.operator("UNPACK", [x], [y, y], "UnpackOptions", num=2)
+    assert "operator 0 (UNPACK) writes tensor 1, which is" in refused(n.build([x], [y]))
 
 
 def relus(shape: tuple[int, ...], count: int = 1) -> bytes:
@@ -235,6 +283,15 @@ def several_subgraphs() -> bytes:
     return bytes(builder.Output())
 
 
+def divisions(count: int) -> bytes:
+    """So many operators of 200 outputs each."""
+    n = NetworkBuilder()
+    x, y = n.tensor((200, 1), scale=0.1), n.tensor((1,), scale=0.1)
+    for _ in range(count):
+        n.operator("UNPACK", [x], [y] * 200, "UnpackOptions", num=200)
+    return n.build([x], [y])
+
+
 def concatenation_of(count: int) -> bytes:
     n = NetworkBuilder()
     x, y = n.tensor((1, 2), scale=0.1), n.tensor((1, 2 * count), scale=0.1)
@@ -250,6 +307,7 @@ def concatenation_of(count: int) -> bytes:
         (relus((1,) * 9), "tensor 0 has 9 dimensions (at most 8"),
         (relus((1, 9 << 20)), "tensor 0 is larger than 8 MiB (no network"),
         (concatenation_of(300), "operator 0 (CONCATENATION): a list of 300 tensors (at most 256"),
+        (divisions(9), "operator 5 (UNPACK): with it the operators have 1,200 outputs (at most 1,024"),
         (several_subgraphs(), "the model has 70 subgraphs (networks of one"),
     ],
 )
