@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from codegen import schema
+
 
 @dataclass(frozen=True, eq=False)
 class Quantization:
@@ -107,7 +109,7 @@ class Operator:
     part: Part | None = None
 
     def __str__(self) -> str:
-        return f"operator {self.index} ({self.name.upper()})"
+        return f"operator {self.index} ({schema.shown(self.name)})"
 
 
 @dataclass(frozen=True, eq=False)

@@ -45,16 +45,20 @@ def _read(model: Table) -> Graph:
     buffers = _tables(model, schema.MODEL["buffers"], MAX_TENSORS, "buffers")
     tensor_tables = _tables(subgraph, schema.SUBGRAPH["tensors"], MAX_TENSORS, "tensors")
     operator_tables = _tables(subgraph, schema.SUBGRAPH["operators"], MAX_OPERATORS, "operators")
-    tensors = tuple(_tensor(index, table, buffers) for index, table in enumerate(tensor_tables))
-    operators = tuple(
-        _operator(index, table, codes, len(tensors)) for index, table in enumerate(operator_tables)
-    )
+    count = len(tensor_tables)
+    operators = tuple(_operator(index, table, codes, count) for index, table in enumerate(operator_tables))
+    inputs = _indices(subgraph, schema.SUBGRAPH["inputs"], count, "the model's inputs")
+    outputs = _indices(subgraph, schema.SUBGRAPH["outputs"], count, "the model's outputs")
+    used = {*inputs, *outputs}.union(*((*op.inputs, *op.outputs) for op in operators))
     return Graph(
         description=model.text(schema.MODEL["description"]),
-        tensors=tensors,
+        tensors=tuple(
+            _tensor(index, table, buffers) if index in used else _unused(index, table)
+            for index, table in enumerate(tensor_tables)
+        ),
         operators=operators,
-        inputs=_indices(subgraph, schema.SUBGRAPH["inputs"], len(tensors), "the model's inputs"),
-        outputs=_indices(subgraph, schema.SUBGRAPH["outputs"], len(tensors), "the model's outputs"),
+        inputs=inputs,
+        outputs=outputs,
     )
 
 
@@ -104,6 +108,11 @@ def _tensor(index: int, table: Table, buffers: list[Table]) -> Tensor:
     )
 
 
+def _unused(index: int, table: Table) -> Tensor:
+    """A tensor that a converter has left behind: it keeps its number, and whatever it is does not matter."""
+    return Tensor(index, table.text(schema.TENSOR["name"]), (0,), "int8", 1, None, None)
+
+
 def _quantization(where: str, table: Table | None) -> Quantization | None:
     if table is None:
         return None
@@ -147,7 +156,7 @@ def _operator(index: int, table: Table, codes: list[tuple[int, str]], tensor_cou
         raise FlatBufferError(f"{where} names operator code {code_index} of {len(codes)}")
     code, custom = codes[code_index]
     name = schema.operator_name(code, custom)
-    where = f"{where} ({name.upper()})"
+    where = f"{where} ({schema.shown(name)})"
     options = table.table(schema.OPERATOR["builtin_options"])
     fields = schema.OPERATORS[code][1] if code in schema.OPERATORS else {}
     return Operator(

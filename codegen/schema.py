@@ -100,6 +100,12 @@ OPERATORS: dict[int, tuple[str, dict[str, tuple[int, str, int | float | bool]]]]
 }
 
 
+def shown(name: str) -> str:
+    """An operator's name as messages write it: in capitals, but for what a custom one is called."""
+    kind, space, own = name.partition(" ")
+    return kind.upper() + space + own
+
+
 def operator_name(code: int, custom: str = "") -> str:
     """The name of any builtin operator, for messages about those that cannot be lowered."""
     if code in OPERATORS:

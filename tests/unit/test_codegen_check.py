@@ -105,7 +105,29 @@ def test_a_custom_operator_is_named():
     n = NetworkBuilder()
     x, y = (n.tensor((1, 4), scale=0.1) for _ in range(2))
     n.operator("CUSTOM", [x], [y])
-    assert "operator 0 (CUSTOM ''" in refused(n.build([x], [y]))
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(n.build([x], [y])))
+    model.operatorCodes[0].customCode = b"AudioSpectrogram"
+    assert "operator 0 (CUSTOM 'AudioSpectrogram') is not supported" in refused(packed(model))
+
+
+def test_what_nothing_uses_does_not_matter():
+    """Converters leave tensors behind, weights in floats among them."""
+    n = NetworkBuilder()
+    x = n.tensor((1, 4), scale=0.1)
+    for shape in ((1, 9 << 20), (1,) * 9, (-1, 4)):
+        n.tensor(shape, "float32")
+    y = n.tensor((1, 4), scale=0.1)
+    plan = compile_model(single("RELU", [x], y, n), name="model")
+    assert plan.memory.arena_bytes == 8
+
+
+def test_a_network_of_floats_says_how_to_convert():
+    n = NetworkBuilder()
+    x, y = n.tensor((1, 4), "float32"), n.tensor((1, 6), "float32")
+    w = n.tensor((6, 4), scale=0.1, data=np.zeros((6, 4)))  # as dynamic-range quantization leaves it
+    n.operator("FULLY_CONNECTED", [x, w], [y], "FullyConnectedOptions")
+    text = refused(n.build([x], [y]))
+    assert "operator 0 (FULLY_CONNECTED): tensor 0 is float32" in text and "representative dataset" in text
 
 
 def test_a_float_model_says_what_to_do():
@@ -278,6 +300,10 @@ def relus(shape: tuple[int, ...], count: int = 1) -> bytes:
 def several_subgraphs() -> bytes:
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(relus((1, 4))))
     model.subgraphs *= 70
+    return packed(model)
+
+
+def packed(model: schema.ModelT) -> bytes:
     builder = flatbuffers.Builder(1024)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
