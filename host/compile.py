@@ -33,6 +33,8 @@ def main(argv: Sequence[str]) -> int:
         return 0
     if args.model is None:
         p.error("MODEL is missing")
+    if args.output and args.output.suffix == ".tflite":
+        p.error(f"--output {args.output} is called like a model; it names a folder for C files")
     generated = generation.generate(args.model, args.accelerator, args.mvp_weights)
     directory = args.output or Path("build") / "compiled" / generated.plan.name
     generation.write(generated.files, directory)

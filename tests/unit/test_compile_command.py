@@ -266,3 +266,9 @@ def test_flash_is_what_the_chips_compiler_makes_of_it(path: Path, tmp_path: Path
     text, data, bss = map(int, size.split()[:3])
     assert data == bss == 0
     assert 0 <= text - generated.plan.flash_bytes <= 8 * len(generated.plan.layers)
+
+
+def test_a_model_s_name_is_no_folder(tmp_path: Path, capsys):
+    place = tmp_path / "out.tflite"
+    assert run(compile_main, [str(SHIPPED[0]), "-o", str(place)]) == 2
+    assert "names a folder for C files" in capsys.readouterr().err and not place.exists()
