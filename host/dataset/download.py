@@ -129,7 +129,10 @@ def _receive(url: str, part: Path, archive: Archive, progress: Progress) -> None
             _transfer(url, part, archive, progress)
             reason = "the connection was closed early"
         except urllib.error.HTTPError as error:
-            raise TokayError(f"{url}: {error.code} {error.reason}", hint=_again(part)) from error
+            if not (error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE and before):
+                raise TokayError(f"{url}: {error.code} {error.reason}", hint=_again(part)) from error
+            part.unlink()  # what the server does not go on from is worth nothing
+            reason = "the server does not resume, and the connection was closed early"
         except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
             reason = str(getattr(error, "reason", error) or type(error).__name__)
         except ValueError as error:

@@ -30,7 +30,7 @@ class Server:
     """What it serves and how it misbehaves; which requests it got."""
 
     data: bytes
-    ranges: bool = True
+    ranges: bool | None = True  # None: refused, with 416
     cut_after: list[int] = field(default_factory=list)  # bytes of each of the first answers
     etag: str = '"one"'
     status: int = 200
@@ -73,6 +73,9 @@ def server() -> Iterator[Server]:
                 return
             wanted = re.match(r"bytes=(\d+)-", self.headers.get("Range", ""))
             same = self.headers.get("If-Range", state.etag) == state.etag
+            if wanted and state.ranges is None:
+                self.send_error(416)
+                return
             first = int(wanted[1]) if wanted and state.ranges and same else 0
             self.send_response(206 if first else 200)
             if first:
@@ -153,14 +156,21 @@ def test_a_damaged_etag_does_not_keep_a_download_from_going_on(
     assert left(tmp_path) == {"words"}
 
 
-@pytest.mark.parametrize("why", ["no ranges", "another etag"])
+@pytest.mark.parametrize("why", ["no ranges", "ranges refused", "another etag"])
 def test_a_server_that_cannot_resume_starts_anew(server: Server, tmp_path: Path, why: str) -> None:
     server.cut_after = [10_000]
     (tmp_path / "words.tar.gz.part").write_bytes(b"x" * 7000)  # not the file's own bytes
     (tmp_path / "words.tar.gz.part.etag").write_text('"zero"' if why == "another etag" else '"one"')
-    server.ranges = why != "no ranges"
+    server.ranges = {"no ranges": False, "ranges refused": None}.get(why, True)
     download.download(archive_of(server), cache=tmp_path)
     assert left(tmp_path) == {"words"}
+
+
+def test_a_server_that_refuses_ranges_and_breaks_is_given_up(server: Server, tmp_path: Path) -> None:
+    server.ranges, server.cut_after = None, [10_000] * 100
+    with pytest.raises(TokayError, match=r"cannot fetch .* does not resume"):
+        download.download(archive_of(server), cache=tmp_path)
+    assert len(server.requests) < 20
 
 
 def test_other_bytes_are_refused_and_deleted(server: Server, tmp_path: Path) -> None:
