@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import importlib.metadata
 import sys
 from collections.abc import Sequence
 
 from host import cli
 from host.errors import TokayError
+from host.places import package_version
 
 COMMANDS = {
     "train": "train a model from its specification",
@@ -49,7 +49,7 @@ def main(argv: Sequence[str]) -> int:
             print(f"  {name:14} {what}")
         return 0
     if argv[0] == "--version":
-        print(f"tokay {importlib.metadata.version('tokay')}")
+        print(f"tokay {package_version()}")
         return 0
     name, *rest = argv
     if name not in COMMANDS:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import importlib.util
 import platform
 import shutil
@@ -18,7 +17,7 @@ from host import cli, native, renode, toolchain
 from host.dataset.download import SPEECH_COMMANDS
 from host.device.serial_port import find_boards
 from host.errors import TokayError
-from host.places import cache_folder
+from host.places import cache_folder, package_version
 from host.tables import text_table
 
 
@@ -38,7 +37,7 @@ def main(argv: Sequence[str]) -> int:
     p = cli.parser("doctor", __doc__.splitlines()[0])
     args = p.parse_args(argv)
     findings = [_find(*check) for check in _CHECKS]
-    about = f"tokay {importlib.metadata.version('tokay')}, Python {platform.python_version()}"
+    about = f"tokay {package_version()}, Python {platform.python_version()}"
     if args.json != "-":
         rows = [(f.needed_by, f.what, f.found or f"MISSING: {f.missing}") for f in findings]
         print(f"{about} on {platform.platform()}\n\n{text_table(('job', 'needs', 'here'), rows)}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 import os
 import re
@@ -19,7 +18,7 @@ from host import board as boards
 from host import cli, model_files, model_layout, stack, toolchain
 from host.errors import TokayError
 from host.lock import locked
-from host.places import PACKAGES, SOURCES, builds
+from host.places import PACKAGES, SOURCES, builds, package_version
 
 RAM_START, RAM_BYTES, FLASH_BYTES = 0x2000_0000, 256 * 1024, 1024 * 1024  # as in linker.ld
 _ALLOCATED = 2  # SHF_ALLOC
@@ -94,7 +93,7 @@ def build(
     variant += "-flash" if accelerator == "mvp" and mvp_weights == "flash" else ""
     variant += "-swappable" if swappable else ""
     folder = build_folder(output, board, variant)
-    inputs = _inputs(model, repr((name, board, accelerator, mvp_weights, swappable, _version())))
+    inputs = _inputs(model, repr((name, board, accelerator, mvp_weights, swappable, package_version())))
     with alone_in(folder):
         record = _record(folder)
         known = _known_image(folder, record, inputs)
@@ -115,7 +114,7 @@ def build(
             generation.write(generated.files, folder / "model")
             described = _described(generated, misfit, board)
         _write_if_changed(folder / "board" / "board_config.h", boards.header(board))
-        more = [f"-DTOKAY_SWAPPABLE={int(swappable)}", f"-DTOKAY_VERSION={_version()}"]
+        more = [f"-DTOKAY_SWAPPABLE={int(swappable)}", f"-DTOKAY_VERSION={package_version()}"]
         cmake(folder, board, None if model is None else folder / "model", accelerator, verbose, more)
         made = _measure(folder, board, None if model is None else name, accelerator, described)
         record = {"inputs": inputs, "files": _digests(made.elf), "image": made.as_json()}
@@ -162,14 +161,6 @@ def _inputs(model: str | None, options: str) -> str:
                 digest.update(f"{path.relative_to(folder)}\0{path.stat().st_size}\0".encode())
                 digest.update(path.read_bytes())
     return digest.hexdigest()
-
-
-def _version() -> str:
-    """What the firmware says of its own version: that of the package, where it was installed as one."""
-    try:
-        return importlib.metadata.version("tokay")
-    except importlib.metadata.PackageNotFoundError:
-        return "development"
 
 
 def _digests(elf: Path) -> dict[str, str]:

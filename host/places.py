@@ -6,6 +6,7 @@ its own folder is not for writing.
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import sys
 from pathlib import Path
@@ -19,6 +20,14 @@ SOURCES = _INSTALLED if _INSTALLED.is_dir() else PACKAGES
 """The folder that holds ``CMakeLists.txt``, ``firmware`` and ``boards``."""
 MODELS = PACKAGES / "host" / "models"
 """The folder of the shipped specifications and of what was made of them."""
+
+
+def package_version() -> str:
+    """The version of the package, "development" where ``host`` was not installed as one."""
+    try:
+        return importlib.metadata.version("tokay")
+    except importlib.metadata.PackageNotFoundError:
+        return "development"
 
 
 def cache_folder() -> Path:

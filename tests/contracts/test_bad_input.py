@@ -65,6 +65,19 @@ def test_ctrl_c_while_the_demonstration_listens_is_no_word_missed():
         classify.collect(cut_off(), lambda text: None)
 
 
+@pytest.mark.parametrize("command", [["host.doctor"], ["host", "--version"]])
+def test_a_checkout_that_was_never_installed_has_a_version_too(command):
+    """On PYTHONPATH, say: there is no package whose version could be asked for."""
+    run = (
+        "import importlib.metadata as m, runpy, sys\n"
+        "def version(name): raise m.PackageNotFoundError(name)\n"
+        f"m.version, sys.argv = version, {['-m', *command[1:]]}\n"
+        f"runpy.run_module({command[0]!r}, run_name='__main__', alter_sys=True)"
+    )
+    done = subprocess.run([sys.executable, "-c", run], cwd=ROOT, capture_output=True, text=True)
+    assert "tokay development" in done.stdout and "Traceback" not in done.stderr
+
+
 def test_what_this_machine_lacks_is_said_with_what_to_do(monkeypatch, tmp_path: Path, capsys):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
