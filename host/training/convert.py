@@ -166,4 +166,6 @@ def _without_circumstances(keras_file: Path) -> bytes:
 
 
 def _unwritable(folder: str, error: Exception) -> TokayError:
-    return TokayError(f"cannot write to {folder}: {error}", hint="TMPDIR names another place")
+    """The system's reason; TensorFlow puts the operation's and the file's names around it."""
+    reason = getattr(error, "strerror", None) or str(error).rpartition("; ")[2].partition(" [Op:")[0]
+    return TokayError(f"cannot write to {folder}: {reason}", hint="TMPDIR names another place")

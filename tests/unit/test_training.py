@@ -6,6 +6,7 @@ The network is not trained here, except for one dry run on clips made for it.
 from __future__ import annotations
 
 import dataclasses
+import errno
 import importlib.util
 import io
 import json
@@ -474,3 +475,23 @@ def test_a_specification_whose_file_is_called_otherwise(
     )
     assert cli.run(train.main, ["other.tflite"]) == 2
     assert "other.tflite is no model specification" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("said", [
+    "{{function_node __wrapped__SaveV2_}} /t/variables/part-00000; No space left on device [Op:SaveV2]",
+    "/t/saved_model.pb.tmp7d15; No space left on device",
+    OSError(errno.ENOSPC, "No space left on device", "/t/model.keras"),
+])  # fmt: skip
+def test_a_full_temporary_folder_is_said_in_the_system_s_words(said):
+    tf = pytest.importorskip("tensorflow")
+    from host.training import convert
+
+    class Model:
+        input_shape = (None, 49, 32, 1)
+
+        def export(self, *_, **__):
+            raise tf.errors.ResourceExhaustedError(None, None, said) if isinstance(said, str) else said
+
+    with pytest.raises(TokayError) as caught, convert._converter(Model()):
+        pass
+    assert re.fullmatch(r"cannot write to \S+: No space left on device \(TMPDIR .*\)", str(caught.value))
