@@ -1,5 +1,6 @@
 """Tokay's tools on the PC: one module a command, run as ``python -m host.NAME`` or ``tokay NAME``."""
 
+import os.path
 import sys
 from types import TracebackType
 
@@ -11,6 +12,7 @@ def _interrupted(kind: type[BaseException], error: BaseException, trace: Traceba
         sys.__excepthook__(kind, error, trace)
 
 
-if sys.argv[:1] == ["-m"]:
-    # python -m host.NAME: for a Ctrl-C while the command's modules load, before host.cli runs it.
+_program = os.path.basename(sys.argv[0]) if sys.argv else ""
+if _program in ("-m", "tokay", "tokay.exe"):
+    # python -m host.NAME, tokay NAME: for a Ctrl-C while modules load, before host.cli runs the command.
     sys.excepthook = _interrupted

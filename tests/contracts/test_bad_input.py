@@ -289,6 +289,18 @@ def test_interrupted_while_it_loads(tmp_path):
     assert done.stderr == "interrupted\n" and done.returncode in (130, -signal.SIGINT)
 
 
+def test_the_script_is_interrupted_while_it_loads(tmp_path):
+    """As pip makes it; in the imports of the commands' common parts."""
+    script = tmp_path / "tokay"
+    script.write_text("from host.__main__ import entry\nentry()\n")
+    (tmp_path / "argparse.py").write_text("raise KeyboardInterrupt\n")
+    done = subprocess.run(
+        [sys.executable, script, "--help"], cwd=ROOT, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.stderr == "interrupted\n" and done.returncode in (130, -signal.SIGINT)
+
+
 ENDED = """
 import os, signal, sys
 from host import cli
