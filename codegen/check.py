@@ -339,6 +339,12 @@ def _same_elements(graph: Graph, op: Operator) -> str | None:
     return None if source.elements == output.elements else f"{_shape(source)} to {_shape(output)}"
 
 
+def _keeps_elements(graph: Graph, op: Operator) -> str | None:
+    """Input and output have the same number of elements; an output whose shape is computed at run time is not
+    known: export the model with a batch of 1."""
+    return _same_elements(graph, op)
+
+
 def _same_scale(graph: Graph, op: Operator) -> str | None:
     """Inputs and output share scale and zero point."""
     output = graph.output(op).q
@@ -543,7 +549,7 @@ CONSTRAINTS: dict[str, tuple[Constraint, ...]] = {
     "padv2": (_rank_at_most_4, _pads, _same_scale),
     "mean": (_rank_at_most_4, _reduces, _rescale),
     "reduce_max": (_rank_at_most_4, _reduces, _same_scale),
-    **dict.fromkeys(RESHAPERS, (_same_elements,)),
+    **dict.fromkeys(RESHAPERS, (_keeps_elements,)),
     "softmax": (_same_elements, _softmax_scales, _softmax_depth),
     "quantize": (_same_elements, _rescale),
     "dequantize": (_same_elements,),

@@ -101,6 +101,16 @@ def test_a_dilated_convolution_of_a_free_batch_says_what_to_do():
     )
 
 
+def test_a_shape_of_a_free_batch_says_what_to_do():
+    """The converter writes 1 for each dimension that it does not know."""
+    n = NetworkBuilder()
+    x, shape, y = n.tensor((1, 4, 2), scale=0.1), n.tensor((3,), "int32"), n.tensor((1, 1), scale=0.1)
+    n.operator("SHAPE", [x], [shape])
+    n.operator("RESHAPE", [x, shape], [y], "ReshapeOptions")
+    text = refused(n.build([x], [y]))
+    assert "operator 1 (RESHAPE): 1x4x2 to 1x1" in text and "export the model with a batch of 1" in text
+
+
 def test_a_custom_operator_is_named():
     n = NetworkBuilder()
     x, y = (n.tensor((1, 4), scale=0.1) for _ in range(2))
