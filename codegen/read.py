@@ -37,7 +37,7 @@ def _read(model: Table) -> Graph:
     if subgraphs != 1:
         raise TokayError(
             f"the model has {subgraphs} subgraphs",
-            hint="networks of one are supported; loops, as of recurrent layers, make more",
+            hint="networks of one are supported; loops make more, as of recurrent layers without unroll=True",
         )
     subgraph = model.tables(schema.MODEL["subgraphs"], 1)[0]
     code_tables = _tables(model, schema.MODEL["operator_codes"], MAX_OPERATORS, "kinds of operators")

@@ -67,7 +67,8 @@ def require_no_loops(model: Any, spec: Specification) -> None:
         except Exception as error:  # the converter names the operator it has no form of
             raise TokayError(f"{spec.name} cannot be converted: {error}") from error
     if Table.root(tflite).count(schema.MODEL["subgraphs"]) != 1:
-        raise TokayError(f"{spec.name} has loops, which the device cannot run", hint="no LSTM, GRU")
+        hint = "LSTM and GRU need unroll=True"
+        raise TokayError(f"{spec.name} has loops, which the device cannot run", hint=hint)
 
 
 @contextlib.contextmanager
