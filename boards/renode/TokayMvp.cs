@@ -13,6 +13,7 @@ using Antmicro.Renode.Peripherals.Bus;
 using Antmicro.Renode.Peripherals.Memory;
 using Antmicro.Renode.Peripherals.Timers;
 using Antmicro.Renode.Time;
+using Antmicro.Renode.Utilities;
 
 namespace Antmicro.Renode.Peripherals.Miscellaneous
 {
@@ -330,54 +331,28 @@ namespace Antmicro.Renode.Peripherals.Miscellaneous
 
         private T Find<T>(string name)
         {
-            var address = Symbol(library, name);
-            if(address == IntPtr.Zero)
+            try
             {
-                throw new RecoverableException("The MVP's library has no " + name);
+                return (T)(object)Marshal.GetDelegateForFunctionPointer(SharedLibraries.GetSymbolAddress(library, name), typeof(T));
             }
-            return (T)(object)Marshal.GetDelegateForFunctionPointer(address, typeof(T));
+            catch(InvalidOperationException)
+            {
+                throw new RecoverableException("The MVP's library has no " + name + " (build it with: make native)");
+            }
         }
 
-#if NET
+        // By Renode's own loader: which one a system and a runtime have, its compiler does not tell us.
         private static IntPtr Open(string path)
         {
             try
             {
-                return NativeLibrary.Load(path);
+                return SharedLibraries.LoadLibrary(path);
             }
-            catch(Exception e)
+            catch(InvalidOperationException e)
             {
-                throw new RecoverableException("Cannot load the MVP's library " + path + ": " + e.Message + " (build it with: make native)");
+                throw new RecoverableException("Cannot load the MVP's library (build it with: make native): " + e.Message);
             }
         }
-
-        private static IntPtr Symbol(IntPtr library, string name)
-        {
-            IntPtr address;
-            return NativeLibrary.TryGetExport(library, name, out address) ? address : IntPtr.Zero;
-        }
-#else
-        private static IntPtr Open(string path)
-        {
-            var handle = dlopen(path, 2);
-            if(handle == IntPtr.Zero)
-            {
-                throw new RecoverableException("Cannot load the MVP's library " + path + " (build it with: make native)");
-            }
-            return handle;
-        }
-
-        private static IntPtr Symbol(IntPtr library, string name)
-        {
-            return dlsym(library, name);
-        }
-
-        [DllImport("libdl.so.2")]
-        private static extern IntPtr dlopen(string path, int flags);
-
-        [DllImport("libdl.so.2")]
-        private static extern IntPtr dlsym(IntPtr library, string name);
-#endif
 
         private readonly IntPtr library;
 

@@ -16,6 +16,7 @@ using Antmicro.Renode.Peripherals.Miscellaneous;
 using Antmicro.Renode.Peripherals.Sound;
 using Antmicro.Renode.Peripherals.Timers;
 using Antmicro.Renode.Time;
+using Antmicro.Renode.Utilities;
 
 public class Clock : IClockSource
 {
@@ -281,10 +282,12 @@ public static class Driver
             mvp.Library = Path.Combine(folder, "missing.so");
             Check(false, "a missing library is refused");
         }
-        catch(RecoverableException)
+        catch(RecoverableException e)
         {
+            Check(e.Message.Contains("missing.so") && e.Message.Contains("make native"), "it says which and what to do");
         }
         mvp.Library = library;
+        Check(SharedLibraries.Loaded.Contains(library), "Renode's own loader opens it, on every system and runtime");
         Fill(ram, Path.Combine(folder, "ram.bin"));
         Fill(flash, Path.Combine(folder, "flash.bin"));
         Check(mvp.ReadDoubleWord(0) != 0, "it answers");

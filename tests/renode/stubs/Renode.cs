@@ -14,6 +14,43 @@ namespace Antmicro.Renode.Exceptions
     }
 }
 
+namespace Antmicro.Renode.Utilities
+{
+    using System.Runtime.InteropServices;
+
+    public static class SharedLibraries
+    {
+        public static IntPtr LoadLibrary(string path)
+        {
+            Loaded.Add(path);
+            var address = dlopen(path, 2);
+            if(address == IntPtr.Zero)
+            {
+                throw new InvalidOperationException("Error while opening dynamic library: " + path);
+            }
+            return address;
+        }
+
+        public static IntPtr GetSymbolAddress(IntPtr libraryAddress, string name)
+        {
+            var address = dlsym(libraryAddress, name);
+            if(address == IntPtr.Zero)
+            {
+                throw new InvalidOperationException("Error while getting symbol from dynamic library: " + name);
+            }
+            return address;
+        }
+
+        public static readonly List<string> Loaded = new List<string>();
+
+        [DllImport("libdl.so.2")]
+        private static extern IntPtr dlopen(string path, int flags);
+
+        [DllImport("libdl.so.2")]
+        private static extern IntPtr dlsym(IntPtr library, string name);
+    }
+}
+
 namespace Antmicro.Renode.Time
 {
     public enum Direction
