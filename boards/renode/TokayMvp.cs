@@ -34,6 +34,10 @@ namespace Antmicro.Renode.Peripherals.Miscellaneous
                                    direction: Direction.Ascending, enabled: false, workMode: WorkMode.OneShot,
                                    eventEnabled: true, autoUpdate: true);
             timer.LimitReached += ProgramEnds;
+            wake = new LimitTimer(machine.ClockSource, frequency, this, "wake", ulong.MaxValue,
+                                  direction: Direction.Ascending, enabled: false, workMode: WorkMode.OneShot,
+                                  eventEnabled: true, autoUpdate: true);
+            wake.LimitReached += WakeAgain;
         }
 
         public uint ReadDoubleWord(long offset)
@@ -74,6 +78,7 @@ namespace Antmicro.Renode.Peripherals.Miscellaneous
         public void Reset()
         {
             Stop();
+            wake.Enabled = false;
             failing = false;
             if(native != null)
             {
@@ -235,7 +240,40 @@ namespace Antmicro.Renode.Peripherals.Miscellaneous
 
         private void UpdateInterrupt()
         {
-            IRQ.Set(native.Interrupt(model) != 0);
+            var set = native.Interrupt(model) != 0;
+            if(set == IRQ.IsSet)
+            {
+                return;
+            }
+            IRQ.Set(set);
+            if(set)
+            {
+                WakeIn(FirstWake);
+            }
+            else
+            {
+                wake.Enabled = false;
+            }
+        }
+
+        // Renode's core falls asleep also where a masked interrupt is pending already, and sleeps until something
+        // else happens or the quantum ends; the chip's goes on at once. So events follow while the interrupt is
+        // set, each as far away as all before it: who sleeps after a program's end loses at most twice the time
+        // since then.
+        private void WakeIn(ulong cycles)
+        {
+            wakeCycles = cycles;
+            wake.Limit = cycles;
+            wake.Value = 0;
+            wake.Enabled = true;
+        }
+
+        private void WakeAgain()
+        {
+            if(IRQ.IsSet && wakeCycles < LastWake)
+            {
+                WakeIn(2 * wakeCycles);
+            }
         }
 
         private byte ReadBus(IntPtr context, uint address, uint bytes, IntPtr value)
@@ -283,11 +321,14 @@ namespace Antmicro.Renode.Peripherals.Miscellaneous
         private int timing;
         private bool failing;
         private bool waiting; // for the timer: asking it whether it is enabled costs more than a register's access
+        private ulong wakeCycles;
         private ulong advanced; // cycles of the present program that the model knows of
 
         private const long AliasBytes = 0x1000;
         private const long CommandOffset = 0x174;
         private const uint CommandStart = 1;
+        private const ulong FirstWake = 32; // cycles
+        private const ulong LastWake = 65536;
 
         private readonly IMachine machine;
         private readonly MappedMemory ram;
@@ -295,6 +336,7 @@ namespace Antmicro.Renode.Peripherals.Miscellaneous
         private readonly ulong ramBase;
         private readonly ulong flashBase;
         private readonly LimitTimer timer;
+        private readonly LimitTimer wake;
         // The model holds pointers to these: they must stay.
         private readonly TokayMvpLibrary.BusRead busRead;
         private readonly TokayMvpLibrary.BusWrite busWrite;

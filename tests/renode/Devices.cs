@@ -275,7 +275,8 @@ public static class Driver
         var flash = new MappedMemory(0x17E000, 0x20000);
         var bus = new Bus(ram, flash);
         var mvp = new TokayMvp(new Chip(bus), ram, flash);
-        var timer = LimitTimer.All[LimitTimer.All.Count - 1];
+        var timer = LimitTimer.All[LimitTimer.All.Count - 2];
+        var wake = LimitTimer.All[LimitTimer.All.Count - 1];
         Check(mvp.ReadDoubleWord(0) == 0 && Logger.Lines.Count == 1, "says that it has no library");
         try
         {
@@ -308,8 +309,15 @@ public static class Driver
             timer.Elapse(1);
             Check(mvp.IRQ.IsSet && !timer.Enabled, "its interrupt comes at its end");
             counts.Add(mvp.ReadDoubleWord(0x014) + " " + mvp.ReadDoubleWord(0x018) + " " + mvp.ReadDoubleWord(0x01C) + " " + cycles);
+            ulong late = 0;
+            while(late < 300)
+            {
+                Check(wake.Enabled && wake.Limit <= late + 32, "a core that slept too late is woken soon");
+                late += wake.Limit;
+                wake.Elapse(wake.Limit);
+            }
             mvp.WriteDoubleWord(0x201C, 0xFFFFFFFF);
-            Check(!mvp.IRQ.IsSet, "cleared");
+            Check(!mvp.IRQ.IsSet && !wake.Enabled, "cleared");
         }
         Check(bus.Accesses == 0, "memory is reached through windows, not over the bus");
         File.WriteAllText(Path.Combine(folder, "counts.txt"), string.Join("\n", counts.ToArray()) + "\n");
@@ -320,12 +328,15 @@ public static class Driver
         Program(mvp, words, 0);
         timer.Elapse(timer.Enabled ? timer.Limit : 0);
         Check(mvp.IRQ.IsSet && (mvp.ReadDoubleWord(0x01C) & 1u << 25) != 0, "a bus fault");
+        Check(wake.Enabled, "a program that fails at once wakes the core too");
+        wake.Elapse(1000000);
+        Check(!wake.Enabled, "nobody is woken for ever");
         mvp.WriteDoubleWord(0x201C, 0xFFFFFFFF);
         Program(mvp, words, 0);
         timer.Elapse(timer.Limit);
         Check((mvp.ReadDoubleWord(0x01C) & (1u | 0x1Fu << 24)) == 1, "and well again");
         mvp.Timing = 1;
-        Check(!mvp.IRQ.IsSet && mvp.ReadDoubleWord(0x004) == 0, "another timing resets it");
+        Check(!mvp.IRQ.IsSet && !wake.Enabled && mvp.ReadDoubleWord(0x004) == 0, "another timing resets it");
         mvp.Dispose();
     }
 

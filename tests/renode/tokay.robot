@@ -136,6 +136,22 @@ Should Profile With The Simulator's Accelerator Cycles
     END
     Wait For Line On Uart           Profile complete
 
+Should Wake Where A Program Ended Before It Slept
+    ${elf}=                         Build Image  keyword_spotting_on_off_v2  mvp
+    ${silence}=                     Make Audio  silence
+    ${lines}=                       Simulated Lines  ${elf}  ${silence}  0.5  mic off  profile 20
+    ${layers}=                      Lines With  ${lines}  opcode=
+    Boot                            ${elf}
+    Start
+    Command                         mic off
+    Command                         profile 20
+    FOR  ${line}  IN  @{layers}
+        ${pattern}=                 Accelerator Pattern  ${line}
+        ${told}=                    Wait For Line On Uart  ${pattern}  treatAsRegex=true
+        Most Cycles Should Not Exceed  ${told.Line}  ${line}
+    END
+    Wait For Line On Uart           Profile complete
+
 Should Give The PC's Output Layer By Layer
     ${elf}=                         Build Image  ${MODEL}  mvp
     Boot                            ${elf}

@@ -105,6 +105,14 @@ def accelerator_pattern(line):
     return kept
 
 
+def most_cycles_should_not_exceed(line, simulated):
+    """A layer's longest run: with a cycle for an instruction it is shorter than the simulator's, but for the
+    steps of half a microsecond in which Renode tells the time."""
+    most, bound = (int(re.search(r" most=(\d+)", text).group(1)) for text in (line, simulated))
+    if most > bound + 2 * 39:
+        raise AssertionError(f"{most} cycles, the simulator's take {bound}: {line}")
+
+
 def detections_should_be_words(lines):
     """Every word of the clip is detected once, in its window, and nothing else is."""
     words = _ask("words")["keywords"]
