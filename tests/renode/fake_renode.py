@@ -23,6 +23,7 @@ def main(argv: list[str]) -> None:
     port = int(re.search(r"CreateServerSocketTerminal (\d+) ", text)[1])
     for path in (values["elf"], values["board"], values["native"]):
         assert Path(path.replace("\\ ", " ")).is_file(), path
+    check_platform(Path(values["board"].replace("\\ ", " ")))
     included = re.search(r"^include @(.*)$", text, re.MULTILINE)[1].replace("\\ ", " ")
     assert Path(included).is_file(), included
     timing = {"0": "ports", "1": "shared"}[values["timing"]]
@@ -30,6 +31,12 @@ def main(argv: list[str]) -> None:
     with socket.create_server(("127.0.0.1", port)) as server:
         peer, _ = server.accept()
         serve(machine, peer, Path(values["audio"].replace("\\ ", " ")))
+
+
+def check_platform(path: Path) -> None:
+    """Renode takes a description that a platform builds on from beside it, or from its own."""
+    for used in re.findall(r'^using "(.*)"$', path.read_text(), re.MULTILINE):
+        assert used.startswith("platforms/") or (path.parent / used).is_file(), f"{path}: {used}"
 
 
 def serve(machine: Machine, peer: socket.socket, audio: Path) -> None:

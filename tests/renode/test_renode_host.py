@@ -105,6 +105,14 @@ def test_a_wrong_path_is_said_so(tmp_path, monkeypatch, capsys):
         renode.find()
 
 
+@needs_compiler
+def test_a_board_of_ones_own_may_be_anywhere(stand_in, capsys):
+    own = stand_in / "a b" / "own"
+    shutil.copytree(ROOT / "boards" / "brd2703a", own)
+    status = cli.run(profile.main, [MODEL, "--renode", "--board", str(own), "-n", "1"])
+    assert status == 0, capsys.readouterr().err
+
+
 def test_its_end_is_shown_with_its_log(tmp_path, monkeypatch):
     program(tmp_path, '#!/bin/sh\necho "12:00 [INFO] one"\necho "12:01 [ERROR] no such peripheral"\nexit 7\n')
     monkeypatch.chdir(tmp_path.parent)
