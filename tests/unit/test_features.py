@@ -131,8 +131,9 @@ def test_activity_reports_once() -> None:
     audio[4000:9000] = 0
     audio[9000:] = voice(7000, seed=1)
     stream = Frontend(on).stream()
-    stream.process(audio)
-    assert stream.activity() and not stream.activity()
+    for begin, until, active in ((0, 9000, False), (9000, 16000, True)):  # it has grown quiet; it grows loud
+        stream.process(audio[begin:until])
+        assert stream.activity() == active and not stream.activity()
     quiet = Frontend(FrontendSettings()).stream()
     quiet.process(audio)
     assert not quiet.activity()
