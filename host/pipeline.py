@@ -72,6 +72,7 @@ class _Statistics(ctypes.Structure):
         ("skipped", ctypes.c_uint32),
         ("frontend", _Cycles),
         ("network", _Cycles),
+        ("accelerator", _Cycles),
         ("detector", _Cycles),
     )
 

@@ -177,6 +177,7 @@ static void update_last_second(application_t *app) {
     last->idle = idle;
     last->frontend_mean = mean_since(&last->frontend, &app->loop.statistics.frontend);
     last->network_mean = mean_since(&last->network, &app->loop.statistics.network);
+    last->accelerator_mean = mean_since(&last->accelerator, &app->loop.statistics.accelerator);
     last->next_ms += 1000u + late_ms;
 }
 

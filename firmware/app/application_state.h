@@ -22,8 +22,8 @@ typedef struct led_timer {
 typedef struct last_second {
     uint32_t next_ms;
     uint64_t idle;
-    audio_loop_cycles_t frontend, network; /* totals at its end */
-    uint32_t frontend_mean, network_mean, load_permille;
+    audio_loop_cycles_t frontend, network, accelerator; /* totals at its end */
+    uint32_t frontend_mean, network_mean, accelerator_mean, load_permille;
 } last_second_t;
 
 typedef struct application {

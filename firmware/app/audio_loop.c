@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "frontend_config.h"
+#include "nn_mvp.h"
 
 #define PIECE_SAMPLES 64u
 
@@ -159,7 +160,7 @@ static bool is_due(audio_loop_t *loop, size_t backlog) {
 }
 
 static void infer(audio_loop_t *loop, audio_loop_result_t *result) {
-    uint32_t start = now(loop);
+    uint32_t start = now(loop), waited = nn_mvp_waited(loop->config->nn);
     copy_features(loop, nn_input(loop->config->nn));
     if (nn_run(loop->config->nn) != NN_OK) {
         result->status = AUDIO_LOOP_ERROR_NETWORK;
@@ -170,6 +171,7 @@ static void infer(audio_loop_t *loop, audio_loop_result_t *result) {
     /* Audio time only goes forward, so the detector has no reason to refuse a sample. */
     (void)detector_process(&loop->detector, result->scores, result->time_ms, &result->detection);
     count_cycles(&loop->statistics.network, network_end - start);
+    count_cycles(&loop->statistics.accelerator, nn_mvp_waited(loop->config->nn) - waited);
     count_cycles(&loop->statistics.detector, now(loop) - network_end);
     loop->statistics.inferences++;
 }

@@ -54,6 +54,7 @@ typedef struct audio_loop_statistics {
     uint32_t skipped;        /* inferences left out because audio was waiting to be read */
     audio_loop_cycles_t frontend; /* a column */
     audio_loop_cycles_t network;  /* an inference, copying its input included */
+    audio_loop_cycles_t accelerator; /* of an inference, those that the core slept for the accelerator */
     audio_loop_cycles_t detector; /* a call */
 } audio_loop_statistics_t;
 

@@ -45,11 +45,6 @@ static nn_status_t count_accelerator(const nn_t *nn, int32_t layer, profiler_rec
     return status;
 }
 
-static uint32_t waited(const nn_t *nn) {
-    const nn_mvp_t *mvp = nn->accelerator;
-    return mvp != NULL ? mvp->counters.wait_cycles : 0;
-}
-
 /* Whether to run once more: after `undisturbed` of the `wanted` runs, and `disturbed` ones. */
 static bool is_more(uint32_t wanted, uint32_t undisturbed, uint32_t disturbed) {
     return undisturbed < wanted && disturbed < wanted + PROFILER_SPARE_RUNS;
@@ -62,7 +57,7 @@ static nn_status_t profiler_measure(const nn_t *nn, int32_t layer, uint32_t repe
     uint32_t empty = meter->cycles();
     empty = meter->cycles() - empty; /* what asking for the time takes */
     do {
-        uint32_t interrupts = meter->interrupts(), waited_before = waited(nn);
+        uint32_t interrupts = meter->interrupts(), waited_before = nn_mvp_waited(nn);
         uint32_t start = meter->cycles();
         nn_status_t status = run(nn, layer);
         uint32_t spent = meter->cycles() - start - empty;
@@ -71,7 +66,7 @@ static nn_status_t profiler_measure(const nn_t *nn, int32_t layer, uint32_t repe
         }
         if (meter->interrupts() == interrupts) {
             tally_add(&tally, spent);
-            wait_cycles += waited(nn) - waited_before;
+            wait_cycles += nn_mvp_waited(nn) - waited_before;
         } else {
             record->disturbances++;
         }

@@ -45,6 +45,7 @@ static void send_statistics(application_t *app, uint16_t request) {
         .frontend_cycles_max = statistics->frontend.maximum,
         .network_cycles = app->last.network_mean,
         .network_cycles_max = statistics->network.maximum,
+        .accelerator_cycles = app->last.accelerator_mean,
         .cpu_load_permille = (uint16_t)app->last.load_permille,
         .stack_bytes = hal_stack_high_water(),
         .stack_size = hal_stack_bytes(),

@@ -199,6 +199,15 @@ def test_the_load_is_the_time_that_the_core_does_not_sleep(built):
     assert abs(load - 1000 * busy) < 5  # an inference more or less; those of a second wait for 18
 
 
+def test_statistics_tell_what_of_an_inference_was_the_accelerators(built):
+    with target.simulate(built.elf, "brd2601b") as where:
+        where.machine.run(3.0)
+        statistics = where.device.request(m.StatisticsGet(), timeout_s=2.0)
+        programs = sum(ACCELERATOR["ports"])
+        assert programs * 0.98 < statistics.accelerator_cycles < programs * 1.02
+        assert programs + sum(CPU) - 1_500 < statistics.network_cycles < programs + sum(CPU) + 1_500
+
+
 def test_the_dialogue_is_heard_as_on_the_pc(built):
     """The audio loop around it: microphone, serial port and clock interrupt while programs run."""
     pipeline = Pipeline(MODEL, accelerator="mvp")

@@ -321,6 +321,7 @@ def test_statistics_and_log_stream(device, machine):
     assert last.overruns > 1000 and last.frames_dropped == last.frames_lost == last.frames_corrupt == 0
     assert 0 < last.cpu_load_permille < 500
     assert 50_000 < last.network_cycles <= last.network_cycles_max < 2_000_000
+    assert last.accelerator_cycles == 0
     assert 5_000 < last.frontend_cycles <= last.frontend_cycles_max < 50_000
     assert 300 < last.stack_bytes < last.stack_size == 4096
     assert last.frames_sent >= len(events) and last.frames_received >= 2

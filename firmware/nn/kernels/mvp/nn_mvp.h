@@ -44,6 +44,13 @@ struct nn_mvp {
     nn_mvp_fault_t fault;
 };
 
+/* For how many cycles the core has slept for the network's accelerator; 0 without one. Wraps at 2^32. */
+static inline uint32_t nn_mvp_waited(const nn_t *nn)
+{
+    const nn_mvp_t *mvp = nn->accelerator;
+    return mvp != NULL ? mvp->counters.wait_cycles : 0;
+}
+
 #ifdef __cplusplus
 }
 #endif
