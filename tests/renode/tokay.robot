@@ -189,6 +189,20 @@ Should Report A Fault Of The Accelerator And Go On
     Command                         profile 1
     Wait For Line On Uart           Profile complete
 
+Should Keep The Record Of A Fault Over Its Resets
+    ${elf}=                         Build Image  ${MODEL}  mvp
+    Boot                            ${elf}
+    ${address}=                     Execute Command  sysbus GetSymbolAddress "nn_kernel_softmax"
+    Execute Command                 sysbus WriteDoubleWord ${address.strip()} 0xDEFFDEFF
+    Start Emulation
+    FOR  ${end}  IN  Restarting.  Restarting.  Halted.
+        Wait For Line On Uart       Fault: undefined instruction
+        Wait For Line On Uart       ${end}
+        IF  '${end}' == 'Restarting.'
+            Wait For Line On Uart   Warning: restarted after a fault
+        END
+    END
+
 Should Run Another Model After A Swap
     ${first}=                       Build Image  ${MODEL}  mvp
     ${second}=                      Build Image  ${MODEL}  mvp  suppression_ms=1700
