@@ -9,6 +9,7 @@ from typing import Any
 from host import model_layout
 from host.errors import TokayError
 from host.flashing import images, programmer
+from host.flashing.reset import stop_at_reset
 from host.model_image import ModelImage
 
 _START_BYTES = 4096
@@ -29,7 +30,7 @@ class Placed:
 
 def place(target: Any, model: ModelImage, progress: Callable[[int, int], None]) -> Placed:
     """Writes a model to the slot that is not needed, after a look whether the firmware will take it."""
-    target.reset_and_halt()
+    stop_at_reset(target)
     taker = model_layout.find_taker(programmer.read_block(target, images.FLASH_BASE, _START_BYTES))
     model_layout.check(taker, model.kernels, model.memory_bytes)
     headers = {slot: _header(target, slot) for slot in model_layout.SLOTS}

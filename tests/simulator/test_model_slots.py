@@ -139,6 +139,14 @@ def test_a_model_runs_is_proven_and_stays(machine, other):
     assert running(machine) == "other"
 
 
+def test_the_firmware_does_not_run_while_a_model_is_put_beside_it(machine, other):
+    """It would try the model that is there, or prove it after a look said that it is not."""
+    put(machine, SLOT_A, other.sealed(SLOT_A, 1))
+    with connection.connect(SimulatedProbe(machine), PART) as chip:
+        assert slots.place(chip, other, silent).slot == SLOT_A
+        assert machine.uart_read() == b""
+
+
 def test_it_proves_itself_with_inferences_and_not_with_time(machine, other):
     put(machine, SLOT_A, other.sealed(SLOT_A, 1))
     machine.reset()
