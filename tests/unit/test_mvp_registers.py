@@ -131,6 +131,18 @@ def test_single_steps():
     assert machine.read(IF) & PROGDONE
 
 
+def test_performance_counters_count_on_over_steps():
+    machine, _ = machine_with(doubler(3), at_once=True)
+    machine.write(CFG, 1 | 0 << 16 | 1 << 20)  # cycles, instructions
+    for _ in range(2):
+        machine.write(CMD, INIT)
+        counted = []
+        for _ in range(3):
+            machine.write(CMD, STEP)
+            counted.append((machine.read(PERF0), machine.read(PERF1)))
+        assert counted == [(15, 1), (30, 2), (45, 3)]  # each step empties the pipeline
+
+
 def test_steps_run_a_program_of_loops_and_dimensions_as_a_start_does():
     """What it is in the middle of is in registers between steps: indices, loops, results."""
     p = Program("nested")

@@ -96,14 +96,14 @@ static uint64_t selected(const mvp_counters_t *c, uint32_t selection)
     }
 }
 
-/* The counters start anew with each program. */
-static uint32_t update_performance_counters(mvp_t *mvp, const mvp_counters_t *counters)
+/* The counters start anew with each program, not where a paused one goes on. */
+static uint32_t update_performance_counters(mvp_t *mvp, const mvp_counters_t *counters, bool goes_on)
 {
     uint32_t flags = 0;
     if ((mvp->config & CFG_PERFCNTEN) == 0)
         return 0;
     for (unsigned k = 0; k < 2; k++) {
-        uint64_t count = selected(counters, mvp->config >> (16 + 4 * k) & 15u);
+        uint64_t count = selected(counters, mvp->config >> (16 + 4 * k) & 15u) + (goes_on ? mvp->perf[k] : 0);
         mvp->perf[k] = (uint32_t)count & PERF_MASK;
         if (count > PERF_MASK)
             flags |= MVP_IF_PERFCNT0 << k;
@@ -123,11 +123,12 @@ static void complete(mvp_t *mvp)
 static void execute(mvp_t *mvp, uint64_t limit)
 {
     uint32_t flags = 0;
+    bool goes_on = (mvp->status & MVP_STATUS_PAUSED) != 0;
     engine_end_t end = engine_run(mvp, limit, &flags, &mvp->last);
 
     if (end == ENGINE_DONE)
         flags |= MVP_IF_PROGDONE;
-    flags |= update_performance_counters(mvp, &mvp->last);
+    flags |= update_performance_counters(mvp, &mvp->last, goes_on);
     mvp->pending_flags |= flags;
     mvp->status = end == ENGINE_PAUSED ? MVP_STATUS_PAUSED : MVP_STATUS_RUNNING;
     mvp->remaining = mvp->last.cycles;
