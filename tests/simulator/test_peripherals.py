@@ -62,6 +62,28 @@ def test_the_crystal_is_the_boards(boot, tmp_path):
         machine.write(machine.symbol("done"), bytes(4))
 
 
+def test_the_crystal_starts_and_rests_as_the_clocks_that_are_selected_ask_for_it(boot):
+    source = """
+    volatile uint32_t running[5];
+    static void look(int i) { running[i] = REG(0x4A004058) >> 16 & 1; }
+    int main(void) {
+        clocks();
+        CLR(0x4A004028) = 1 << 16; look(0);             /* for the loop */
+        REG(0x40008070) = 1; REG(0x40008100) = 0; look(1);
+        REG(0x40008120) = 2; look(2);                   /* for EM01GRPACLK */
+        REG(0x40008120) = 1; look(3);
+        CLR(0x4001C004) = 1; CLR(0x4001C010) = 7; SET(0x4001C004) = 1;
+        REG(0x40008100) = 1;                            /* when the loop waits for it already */
+        while (!(REG(0x4001C010) & 7)) { }
+        look(4);
+        return 0;
+    }
+    """
+    machine = boot(_CLOCKS + source)
+    finish(machine)
+    assert words(machine, "running", 5) == [1, 0, 1, 0, 1]
+
+
 def test_oscillator_that_nobody_asks_for_takes_no_new_setting(boot):
     """Who waits for it before the PLL or the core's clock asks for it waits in vain."""
     source = """

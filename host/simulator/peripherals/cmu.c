@@ -101,6 +101,7 @@ uint64_t clock_eusart0_hz(struct machine *m) {
     }
 }
 
+static void hfxo_update(struct machine *m);
 static void hfrco_update(struct machine *m);
 
 void clock_check(struct machine *m) {
@@ -154,7 +155,9 @@ static void cmu_write(struct machine *m, struct peripheral *p, uint32_t offset, 
             return;
         }
     }
+    hfxo_update(m);
     hfrco_update(m);
+    m->dpll->class->advance(m, m->dpll);
     clock_changed(m);
 }
 
@@ -166,10 +169,17 @@ static void hfxo_irq(struct machine *m, struct peripheral *p) {
     irq_level(m, p->irq, (REGISTER(p, HFXO_IF) & REGISTER(p, HFXO_IEN)) != 0);
 }
 
+static bool group_wants_hfxo(const struct machine *m, uint32_t group) {
+    uint32_t select = REGISTER(m->cmu, group) & 7u;
+    return select == 2u || select == 6u;
+}
+
+/* Of the groups' peripherals it is not asked which are enabled. */
 static bool hfxo_wanted(const struct machine *m) {
     uint32_t control = REGISTER(m->hfxo, HFXO_CTRL);
     bool demanded = (REGISTER(m->dpll, DPLL_EN) & 1u) != 0 && (REGISTER(m->cmu, CMU_DPLLREFCLKCTRL) & 3u) == 1u;
     demanded |= (REGISTER(m->cmu, CMU_SYSCLKCTRL) & 7u) == 3u;
+    demanded |= group_wants_hfxo(m, CMU_EM01GRPA) || group_wants_hfxo(m, CMU_EM01GRPC);
     return (control & FORCEEN) != 0 || (demanded && (control & DISONDEMAND) == 0);
 }
 
