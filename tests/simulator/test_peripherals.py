@@ -112,6 +112,7 @@ def test_oscillator_that_nobody_asks_for_takes_no_new_setting(boot):
         ("REG(0x40008070) = 1; REG(0x40030004) = 0; REG(0x40008070) = 2 | 1 << 10 | 1 << 16;", "no flash"),
         ("REG(0x40008070) = 3; CLR(0x4A004028) = 1 << 16; REG(0x4001C008) = 5;", "DPLL configuration"),
         ("SET(0x4A004018) = 1u << 31;", "HFXO configuration written while it runs on demand"),
+        ("REG(0x40008070) = 3; SET(0x4A004028) = 1 << 24; CLR(0x4A004028) = 1 << 16;", "has been stopped"),
     ],
 )
 def test_clock_settings_that_silicon_would_not_survive_are_refused(boot, change, message):

@@ -107,7 +107,9 @@ static void hfrco_update(struct machine *m);
 void clock_check(struct machine *m) {
     uint32_t control = m->cmu->base + CMU_SYSCLKCTRL;
     uint64_t hclk = clock_hclk_hz(m), rhclk = hclk / (((REGISTER(m->cmu, CMU_SYSCLKCTRL) >> 16) & 1u) + 1u);
-    if (hclk > 40000000u && (REGISTER(m->msc, 0x004) >> 20 & 3u) == 0) {
+    if (hclk == 0) {
+        machine_error(m, control, "SYSCLK's clock has been stopped while the core runs from it");
+    } else if (hclk > 40000000u && (REGISTER(m->msc, 0x004) >> 20 & 3u) == 0) {
         machine_error(m, control, "core above 40 MHz with no flash wait state");
     } else if (clock_pclk_hz(m) > 50000000u) {
         machine_error(m, control, "PCLK above its limit of 50 MHz");
