@@ -591,6 +591,7 @@ def test_a_copy_that_follows_a_transfer_to_a_serial_port_ends_by_itself(boot):
     [
         ("REG(0x4B010030) = 256; REG(0x4B010030) = 512;", r"EUSART0: written before .*SYNCBUSY"),
         ("REG(0x4B010038) = 1; REG(0x4B010038) = 4;", r"EUSART0: written before .*SYNCBUSY"),
+        ("REG(0x4B010030) = 256; REG(0x4B010038) = 1; REG(0x4B010030) = 512;", "before .*SYNCBUSY"),
         ("REG(0x4B010038) = 1; while (REG(0x4B010054)) { } REG(0x4B010038) = 4;", None),
         ("REG(0x4B010004) = 0; REG(0x4B010008) = 0;", r"EUSART0: written while .*DISABLING"),
         ("REG(0x4B010004) = 0; while (REG(0x4B010004)) { } REG(0x4B010008) = 0;", None),
@@ -614,6 +615,21 @@ def test_a_port_is_given_time_to_take_what_it_was_told(boot, change, message):
         return
     with pytest.raises(SimulatorError, match=message):
         finish(machine)
+
+
+@pytest.mark.parametrize("told", ["REG(0x4B010038) = 1", "REG(0x4B010030) = 256", "REG(0x4B010004) = 0"])
+def test_a_port_takes_what_it_was_told_once_it_has_a_clock(boot, told):
+    source = f"""
+    int main(void) {{
+        SET(0x40008068) = 1 << 22;
+        REG(0x40008220) = 0;
+        REG(0x4B010004) = 1; {told};
+        REG(0x40008220) = 1; REG(0x40008128) = 3;
+        while (REG(0x4B010054) || REG(0x4B010004) & 2) {{ }}
+        return 0;
+    }}
+    """
+    finish(boot(source))
 
 
 @pytest.mark.parametrize(

@@ -160,8 +160,22 @@ static void received(struct machine *m, struct peripheral *p) {
     s->rx_next = s->inbox_tail != s->inbox_head ? s->rx_next + frame_ps(m, p) : NEVER;
 }
 
+static bool is_synchronizing(struct machine *m, struct peripheral *p) {
+    return ((struct eusart_state *)p->state)->synced > m->now_ps;
+}
+
+/* `busy`: bits of SYNCBUSY, beside those that are set still. */
+static void synchronize(struct machine *m, struct peripheral *p, uint32_t busy) {
+    uint64_t hz = p->index == 0 ? clock_eusart0_hz(m) : clock_em01grpc_hz(m);
+    REGISTER(p, SYNCBUSY) = (is_synchronizing(m, p) ? REGISTER(p, SYNCBUSY) : 0) | busy;
+    ((struct eusart_state *)p->state)->synced = clock_after(m->now_ps, SYNC_TICKS, hz);
+}
+
 static void advance(struct machine *m, struct peripheral *p) {
     struct eusart_state *s = p->state;
+    if (s->synced == NEVER) { /* it had no clock */
+        synchronize(m, p, 0);
+    }
     while (s->shifting && s->tx_done <= m->now_ps) {
         sent(m, p);
     }
@@ -178,15 +192,6 @@ static void advance(struct machine *m, struct peripheral *p) {
     /* Sending is watched only if somebody is to be told. */
     bool told = (REGISTER(p, IEN) & (IF_TXC | IF_TXFL | IF_TXIDLE)) != 0 || ldma_appetite(m, 15u + p->index, 1) != NEVER;
     p->next = s->shifting && told && s->tx_done < s->rx_next ? s->tx_done : s->rx_next;
-}
-
-static void synchronize(struct machine *m, struct peripheral *p) {
-    uint64_t hz = p->index == 0 ? clock_eusart0_hz(m) : clock_em01grpc_hz(m);
-    ((struct eusart_state *)p->state)->synced = clock_after(m->now_ps, SYNC_TICKS, hz);
-}
-
-static bool is_synchronizing(struct machine *m, struct peripheral *p) {
-    return ((struct eusart_state *)p->state)->synced > m->now_ps;
 }
 
 static uint32_t eusart_read(struct machine *m, struct peripheral *p, uint32_t offset) {
@@ -264,14 +269,12 @@ static void eusart_write(struct machine *m, struct peripheral *p, uint32_t offse
     switch (offset) {
     case CMD:
         command(m, p, written);
-        REGISTER(p, SYNCBUSY) = written << 3 & SYNCBUSY_COMMANDS;
-        synchronize(m, p);
+        synchronize(m, p, written << 3 & SYNCBUSY_COMMANDS);
         break;
     case CLKDIV:
         REGISTER(p, CLKDIV) = value;
         if ((REGISTER(p, EN) & 1u) != 0) { /* else it waits for EN */
-            REGISTER(p, SYNCBUSY) = SYNCBUSY_DIV;
-            synchronize(m, p);
+            synchronize(m, p, SYNCBUSY_DIV);
         }
         break;
     case TXDATA:
@@ -288,7 +291,7 @@ static void eusart_write(struct machine *m, struct peripheral *p, uint32_t offse
     case EN:
         if ((REGISTER(p, EN) & 1u) != 0 && (value & 1u) == 0) {
             REGISTER(p, SYNCBUSY) = 0;
-            synchronize(m, p);
+            synchronize(m, p, 0);
         }
         REGISTER(p, EN) = (value & 1u) != 0 ? 1u : EN_DISABLING;
         if ((value & 1u) == 0) {
