@@ -335,6 +335,13 @@ def test_a_run_after_a_power_on_reset_is_the_first_one_again(boot):
         machine.write(machine.symbol("done"), bytes(4))
     assert runs[0] == runs[1]
     assert (machine.status.frames, machine.audio_position) == (0, 0)
+    for at, position in ((None, runs[0][2]), (0.4, 0)):
+        machine.run(0.1)  # it is given late, and begins when it was to after the reset all the same
+        machine.set_audio(samples, at=at)
+        machine.reset()
+        machine.write(machine.symbol("done"), bytes(4))
+        finish(machine, 0.5)
+        assert machine.audio_position == position
 
 
 def test_what_a_port_sent_before_a_power_on_reset_is_not_read_after_it(boot):

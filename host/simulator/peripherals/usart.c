@@ -37,7 +37,8 @@ struct usart_state {
     size_t pcm_count;
     uint32_t pcm_rate;
     int mode;
-    uint64_t pcm_at_ps, pcm_position; /* frames presented since then */
+    uint64_t pcm_asked_ps, pcm_at_ps; /* when it was to begin, and when it does */
+    uint64_t pcm_position;            /* frames presented since then */
     struct simulator_microphone wiring;
 };
 
@@ -282,6 +283,7 @@ static void usart_reset(struct machine *m, struct peripheral *p) {
 void usart_restart(struct peripheral *p) {
     struct usart_state *s = p->state;
     s->frames = s->overflows = s->pcm_position = 0;
+    s->pcm_at_ps = s->pcm_asked_ps;
 }
 
 void usart_free(struct peripheral *p) {
@@ -303,6 +305,7 @@ void simulator_set_audio(struct machine *m, const int16_t *pcm, size_t count, ui
     }
     s->pcm_rate = rate_hz;
     s->mode = mode;
+    s->pcm_asked_ps = at_ps;
     s->pcm_at_ps = at_ps > m->now_ps ? at_ps : m->now_ps;
     s->pcm_position = 0;
     bus_changed(m, m->usart);
