@@ -338,7 +338,16 @@ def test_core_stops_at_the_reset_vector(machine):
     """The chip does not obey the vector catch: what was flashed last would run."""
     flash(machine, bootable(0x11))
     assert at_reset(machine) == (True, images.FLASH_BASE + 8)
-    assert runs(machine) == 0x11  # the breakpoint is gone
+
+
+def test_the_next_reset_is_an_ordinary_one(machine):
+    """Nothing stays behind that would stop the core, on chips that obey the vector catch neither."""
+    flash(machine, bootable(0x11))
+    with connection.connect(SimulatedProbe(machine), PART) as chip:
+        stop_at_reset(chip)
+        chip.reset()
+        assert not chip.is_halted()
+        assert chip.read_memory(0xE000EDFC) & 1 == 0, "DEMCR.VC_CORERESET"
 
 
 def test_blank_part_is_flashed(machine):
