@@ -112,6 +112,7 @@ def test_a_program_is_done_once_the_accelerator_is_idle(built):
 def test_an_accelerator_that_does_not_become_idle_is_told_of_and_begun_anew(built):
     machine = Machine(built.elf, mvp_idle_lag=10_000_000)
     for _ in range(2):
+        machine.uart_read()
         machine.uart_write(b"profile 1\n")
         assert machine.run_until(b"Error: accelerator, layer 0 program 0: did not end", 2)
     assert not machine.faults
