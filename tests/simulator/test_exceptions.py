@@ -326,6 +326,23 @@ def test_wfe_is_ended_by_what_is_pending_only_where_sevonpend_says_so(boot):
     assert machine.sleep_cycles > 900
 
 
+def test_a_call_leaves_a_core_that_awaits_an_event_asleep(boot):
+    source = """
+    uint32_t one(void) { return 1; }
+    int main(void) {
+        __asm volatile("cpsid i");
+        enable_irq(9); pend(9);     /* would end WFI */
+        __asm volatile("wfe");
+        return 0;
+    }
+    """
+    machine = boot(source)
+    machine.run(0.0001)
+    assert machine.call("one").value == 1
+    machine.run(0.0001)
+    assert words(machine, "done", 1) == [0]
+
+
 _LATE_ARRIVAL = """
 volatile uint32_t order[3], n;
 void irq9(void) { order[n++] = 9; }

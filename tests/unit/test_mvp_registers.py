@@ -215,7 +215,10 @@ def test_breakpoint_and_step_count():
 
 def test_disabled_does_nothing():
     machine, memory = machine_with(doubler(), at_once=True)
+    machine.write(CFG, 1)
+    machine.write(IEN, PROGDONE)
     machine.write(EN + CLR, 1)
+    assert machine.read(CFG) == machine.read(IEN) == 0, "lost"
     machine.write(CMD, INIT | START)
     assert machine.read(STATUS) == IDLE and memory[65] == 65
     machine.write(EN, 1)
