@@ -84,6 +84,33 @@ def test_the_crystal_starts_and_rests_as_the_clocks_that_are_selected_ask_for_it
     assert words(machine, "running", 5) == [1, 0, 1, 0, 1]
 
 
+def test_the_loop_locks_again_when_its_reference_comes_back(boot):
+    source = """
+    volatile uint32_t locked[2];
+    int main(void) {
+        clocks();
+        CLR(0x4A004028) = 1 << 16; REG(0x40008100) = 0;
+        locked[0] = REG(0x4001C018) & 1; REG(0x40008100) = 1;
+        for (int i = 0; i < 100000 && !locked[1]; i++) { locked[1] = REG(0x4001C018) & 1; }
+        return 0;
+    }
+    """
+    machine = boot(_CLOCKS + source)
+    finish(machine)
+    assert words(machine, "locked", 2) == [0, 1] and machine.status.core_hz == 78_000_000
+
+
+def test_the_loop_does_not_lock_to_a_crystal_that_was_stopped(boot):
+    stopped = "SET(0x4A004028) = 1 << 24; CLR(0x4A004028) = 1 << 16; for (volatile int i = 0; i < 5000; i++);"
+    machine = boot(
+        "volatile uint32_t flags;"
+        + _CLOCKS.replace("while (!(REG(0x4001C010) & 7)) { }", stopped + "flags = REG(0x4001C010);")
+        + "int main(void) { flags = 8; clocks(); return 0; }"
+    )
+    finish(machine)
+    assert words(machine, "flags", 1) == [0]
+
+
 def test_oscillator_that_nobody_asks_for_takes_no_new_setting(boot):
     """Who waits for it before the PLL or the core's clock asks for it waits in vain."""
     source = """

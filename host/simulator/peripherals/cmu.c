@@ -21,6 +21,7 @@ enum { DPLL_EN = 0x004, DPLL_CFG = 0x008, DPLL_CFG1 = 0x00C, DPLL_IF = 0x010, DP
 #define COREBIASOPTRDY 2u
 #define LOCKED (1u << 31)
 #define BUSY 6u /* of HFRCO: FREQBSY, SYNCBUSY */
+#define LOCKFAIL 6u /* of DPLL: LOCKFAILLOW, LOCKFAILHIGH */
 #define FORCEEN (1u << 16)
 #define DISONDEMAND (1u << 24)
 
@@ -300,12 +301,15 @@ static uint32_t dpll_result(struct machine *m) {
 
 static void dpll_advance(struct machine *m, struct peripheral *p) {
     bool running = (REGISTER(p, DPLL_EN) & 1u) != 0 && (REGISTER(m->cmu, CMU_DPLLREFCLKCTRL) & 3u) == 1u && hfxo_ready(m);
-    if (running && !dpll_locked(m) && p->next == NEVER && (REGISTER(p, DPLL_IF) & 7u) == 0) {
+    if (running && !dpll_locked(m) && p->next == NEVER && (REGISTER(p, DPLL_IF) & LOCKFAIL) == 0) {
         p->next = m->now_ps + 200u * US; /* lock time: an assumption */
     }
-    if (!running && dpll_locked(m)) {
-        REGISTER(p, DPLL_STATUS) &= ~RDY;
-        clock_changed(m);
+    if (!running) {
+        p->next = NEVER;
+        if (dpll_locked(m)) {
+            REGISTER(p, DPLL_STATUS) &= ~RDY;
+            clock_changed(m);
+        }
     }
     if (p->next <= m->now_ps) {
         p->next = NEVER;
