@@ -111,20 +111,21 @@ def test_the_loop_does_not_lock_to_a_crystal_that_was_stopped(boot):
     assert words(machine, "flags", 1) == [0]
 
 
-def test_oscillator_that_nobody_asks_for_takes_no_new_setting(boot):
+@pytest.mark.parametrize("ask", ["SET(0x40010004) = 1", "SET(0x4001C004) = 1", "REG(0x40008070) = 0x10002"])
+def test_oscillator_that_nobody_asks_for_takes_no_new_setting(boot, ask):
     """Who waits for it before the PLL or the core's clock asks for it waits in vain."""
     source = """
     volatile uint32_t resting, asked;
     int main(void) {
-        SET(0x40008064) = 1 << 18;
+        SET(0x40008064) = 1 << 17 | 1 << 18;
         REG(0x40010008) = 0xACED9F42;
         for (int i = 0; i < 1000; i++) { resting = REG(0x4001000C) & 6; }
-        SET(0x40010004) = 1;
+        ASK;
         for (int i = 0; i < 1000; i++) { asked = REG(0x4001000C) & 7; }
         return 0;
     }
     """
-    machine = boot(source)
+    machine = boot(source.replace("ASK", ask))
     finish(machine)
     assert words(machine, "resting", 1) == [6] and words(machine, "asked", 1) == [1]
 
