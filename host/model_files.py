@@ -90,4 +90,4 @@ def _from_archive(path: Path) -> tuple[str, bytes]:
                 raise NotImplementedError("the model is compressed in a way that is not known here")
             return Path(members[0].filename).stem, archive.read(members[0])
     except _DAMAGE as error:
-        raise TokayError(f"{path}: not a readable archive: {error or 'cut off'}") from error
+        raise TokayError(f"{path}: not a readable archive: {str(error) or 'cut off'}") from error

@@ -458,6 +458,12 @@ def test_a_damaged_archive_is_one_line_or_read_as_it_was(tmp_path, refused):
         at = whole.rindex(b"PK\1\2") + 10
         path.write_bytes(whole[:at] + bytes([method, 0]) + whole[at + 2 :])
         assert "not a readable archive" in refused("host.summarize", path)
+    end = whole.rindex(b"PK\1\2")
+    for method, place in ((0, 8), (0, end + 10), (len(whole), end + 20)):  # stored, past the file's end
+        damaged[place : place + 4] = method.to_bytes(4, "little")
+    path.write_bytes(damaged)
+    line = refused("host.summarize", path)
+    assert "not a readable archive: cut off" in line or "Overlapped entries" in line  # by Python's version
 
 
 @pytest.mark.parametrize("names", [["word.h5", "word.float32.tflite"], ["word.tflite", "other/word.tflite"]])
