@@ -23,6 +23,11 @@ from codegen import schema
 from codegen.errors import TokayError
 from codegen.flatbuffer import FlatBufferError, Table
 
+try:
+    from lzma import LZMAError
+except ImportError:  # Python was built without, so nothing raises it
+    LZMAError = ValueError
+
 METADATA_NAME = "SL_PARAMSv1"
 SCHEMA_VERSION = 1
 
@@ -345,8 +350,9 @@ def _with_files_of(before: bytes, tflite: bytes) -> bytes:
             for entry in old.infolist():
                 new.writestr(entry, old.read(entry))
             new.comment = old.comment
-    except (zipfile.BadZipFile, RuntimeError, ValueError, OSError, EOFError, zlib.error) as error:
-        raise TokayError(f"the files behind the model are damaged and cannot be kept: {error}") from error
+    except (zipfile.BadZipFile, RuntimeError, ValueError, OSError, EOFError, zlib.error, LZMAError) as error:
+        reason = str(error) or "cut off"
+        raise TokayError(f"the files behind the model are damaged and cannot be kept: {reason}") from error
     return whole.getvalue()
 
 
