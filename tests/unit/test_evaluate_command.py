@@ -257,8 +257,6 @@ def test_a_simulated_stream_that_cannot_be_made_is_refused(
     assert "the validation split has no clip of off" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(importlib.util.find_spec("tensorflow") is None, reason="TensorFlow is not installed")
-@pytest.mark.xdist_group("tensorflow")
 def test_a_split_without_a_clip_of_a_class_is_named(model: Path, dataset: Path) -> None:
     found = folder.scan(dataset)
     learnt = tuple(clip for clip in found.clips if clip.split == "training")
@@ -287,6 +285,8 @@ def test_arithmetics_are_compared_with_the_first_clip_by_clip() -> None:
     assert second["class_accuracy"] == {"on": 1.0, "off": 0.5, "_u_": 1.0}
 
 
+@pytest.mark.skipif(importlib.util.find_spec("tensorflow") is None, reason="TensorFlow is not installed")
+@pytest.mark.xdist_group("tensorflow")
 def test_the_gap_between_arithmetics(model: Path, dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = run(model, "--dataset", dataset, "--gap")["gap"]
     assert [row["arithmetic"] for row in rows] == [
