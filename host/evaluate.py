@@ -48,6 +48,8 @@ def main(argv: Sequence[str]) -> int:
     _check(args)
     with ExitStack() as stack:
         model = _subject(args)
+        if args.write:
+            operating_point.require_writable(model)
         where = None
         if args.simulate:
             where = stack.enter_context(simulated.booted(args.model, args.board, args.accelerator))

@@ -41,10 +41,17 @@ def as_json(suggestion: Suggestion, found_on: str, limits: Limits, judged_on: Sc
     }
 
 
+def require_writable(subject: Subject) -> None:
+    """Refuses a model that no suggestion can be written into, before one is looked for."""
+    if subject.tflite is None or subject.path.suffix != ".tflite":
+        hint = f"host.update_params {subject.path} --output FILE.tflite takes the model out"
+        raise TokayError(f"{subject.path} is no .tflite: nothing was written", hint=hint)
+    cli.require_writable(subject.path)
+
+
 def write(subject: Subject, suggestion: Suggestion, limits: Limits) -> None:
     """Puts the suggestion into the model's file, whole or not at all; refused where it breaks the limits."""
-    if subject.tflite is None or subject.path.suffix != ".tflite":
-        raise TokayError(f"{subject.path} is no .tflite: nothing was written", hint="use host.update_params")
+    require_writable(subject)
     if not suggestion.feasible:
         above = suggestion.best.background.false_accepts_per_hour > limits.background
         raise TokayError(

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import re
 import shutil
+import zipfile
 from contextlib import nullcontext
 from html.parser import HTMLParser
 from pathlib import Path
@@ -334,6 +335,19 @@ def test_a_layer_that_keras_cannot_make_again_is_told(
     assert cli.run(evaluate.main, [str(model), "--dataset", str(dataset), "--gap"]) == 2
     said = capsys.readouterr().err.splitlines()[-1]
     assert "one is a Lambda, or of a class of its own" in said and "safe_mode" not in said
+
+
+def test_what_a_suggestion_cannot_be_written_into_is_refused_at_once(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before a clip is looked for."""
+    path = tmp_path / "tones.mltk.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.write(model, model.name)
+    arguments = [str(path), "--dataset", str(tmp_path / "absent"), "--suggest", "--write"]
+    assert cli.run(evaluate.main, arguments) == 2
+    said = capsys.readouterr().err
+    assert "tones.mltk.zip is no .tflite: nothing was written (host.update_params" in said
 
 
 class _Page(HTMLParser):
