@@ -601,4 +601,4 @@ def _dilation(op: Operator) -> tuple[int, int]:
 
 
 def _shape(tensor: Tensor) -> str:
-    return "x".join(map(str, tensor.shape)) or "scalar"
+    return tensor.dimensions

@@ -63,6 +63,11 @@ class Tensor:
         return self.elements * self.item_bytes
 
     @property
+    def dimensions(self) -> str:
+        """The shape, as messages and reports write it."""
+        return "x".join(map(str, self.shape)) or "scalar"
+
+    @property
     def constant(self) -> bool:
         return self.data is not None
 

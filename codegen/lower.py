@@ -102,8 +102,8 @@ def lower_operator(graph: Graph, op: Operator) -> Layer:
         macs=macs,
         ops=ops,
         weights_bytes=_constant_bytes(layer.options),
-        input_shape=",".join("x".join(map(str, graph.tensors[i].shape)) for i in op.inputs if i >= 0),
-        output_shape="x".join(map(str, graph.output(op).shape)),
+        input_shape=",".join(graph.tensors[i].dimensions for i in op.inputs if i >= 0),
+        output_shape=graph.output(op).dimensions,
         options_text=_options_text(op),
     )
 

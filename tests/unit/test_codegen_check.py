@@ -291,6 +291,19 @@ def test_divisions(name, before, after, outputs, message):
         assert f"operator 0 ({name})" in text and message in text
 
 
+def test_a_scalar_is_told_as_one():
+    """As the axis of a split is, or what is left of a vector."""
+    n = NetworkBuilder()
+    x, y, z = (n.tensor(shape, scale=0.1) for shape in ((1, 6), (1, 3), (1, 3)))
+    n.operator("SPLIT", [n.tensor((), "int32", data=np.array(1)), x], [y, z], "SplitOptions", numSplits=2)
+    flat, out = n.tensor((3,), scale=0.1), n.tensor((), scale=0.1)
+    n.operator("RESHAPE", [z], [flat], "ReshapeOptions")
+    n.operator("MEAN", [flat, n.tensor((1,), "int32", data=np.array([0]))], [out], "ReducerOptions")
+    layers = compile_model(n.build([x], [out]), name="model").layers
+    told = [(layer.input_shape, layer.output_shape) for layer in layers]
+    assert told == [("scalar,1x6", "1x3"), ("1x3", "3"), ("3,1", "scalar")]
+
+
 def test_an_output_that_is_made_twice():
     n = NetworkBuilder()
     x, y = n.tensor((2, 6), scale=0.1), n.tensor((6,), scale=0.1)
