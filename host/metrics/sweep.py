@@ -118,7 +118,8 @@ def suggest(
     """The setting with the fewest misses among those within the limits.
 
     First with one threshold for all keywords; then, from the best points of a few windows, with one for
-    each keyword.
+    each keyword. Of settings with as many misses and false accepts the one with the shortest window and
+    then the highest thresholds: false accepts are what must keep to a limit, on other audio too.
     Where nothing keeps to the limits, the point with the fewest false accepts (``feasible`` is False).
     """
     limits = limits or Limits()
@@ -171,14 +172,14 @@ def _held(window_ms: int, times: np.ndarray) -> int:
 def _refined(
     best: Point, with_keywords: list[Scored], without: list[Scored], limits: Limits, thresholds: Sequence[int]
 ) -> Point:
-    """Moves the keywords' thresholds one after the other while that helps."""
+    """Moves the keywords' thresholds one after the other while that helps, to the highest that helps most."""
     labels, improved = best.settings.labels, True
     while improved:
         improved = False
         for index, label in enumerate(labels):
             if label.startswith("_"):
                 continue
-            for threshold in thresholds:
+            for threshold in sorted(thresholds, reverse=True):
                 own = (*best.settings.thresholds[:index], threshold, *best.settings.thresholds[index + 1 :])
                 settings = dataclasses.replace(best.settings, thresholds=own)
                 point = _point(with_keywords, without, settings)

@@ -207,6 +207,19 @@ def test_what_one_keyword_gains_lets_another_move_again() -> None:
     assert (found.best.keywords.false_rejects, found.best.background.false_accepts) == (0, 1)
 
 
+def test_of_settings_that_are_alike_the_highest_thresholds_are_taken() -> None:
+    """Nothing but words is heard: any threshold below their scores would do, and a few windows."""
+    words = [("on", 3, 6, 200), ("off", 8, 6, 200)]
+    found = sweep.suggest([scored(20, words)], [scored(60, [])], DETECTOR)
+    assert found.best.settings.average_window_ms == 0 and found.best.settings.thresholds[:2] == (195, 195)
+    # One that moves from the other stops at the first that helps as much, whatever their order.
+    words = [("on", 3, 6, 150), ("off", 8, 6, 240)]
+    noise = [("OFF", 10, 6, 200)]
+    for thresholds in (sweep.THRESHOLDS, sweep.THRESHOLDS[::-1]):
+        found = sweep.suggest([scored(20, words)], [scored(60, noise)], DETECTOR, thresholds=thresholds)
+        assert found.feasible and found.best.settings.thresholds[:2] == (145, 235)
+
+
 def test_windows_are_multiples_of_the_time_between_inferences_however_few_there_are() -> None:
     short = dataclasses.replace(scored(1, [("on", 0.5, 2, 200)]), times_ms=np.array([70, 170]))
     short = dataclasses.replace(short, scores=short.scores[:2])
