@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from host.device import messages as m
 from host.device.device import AnswerLost, Device, DeviceError, DeviceRestarted, DeviceTimeout, Gap, Restarted
 from host.device.framing import Damaged, Encoder, TextLine
 from host.device.simulator import SimulatorTransport
+from host.device.transport import TransportClosed
 from host.errors import TokayError
 from tests.unit.fake_device import HELLO, Dead, FakeMachine, Lossy, connected
 
@@ -23,6 +26,16 @@ def test_connect_and_requests() -> None:
     with pytest.raises(DeviceError, match="refused fault_get: unknown request: because") as error:
         device.request(m.FaultGet())
     assert error.value.code == m.Result.UNKNOWN_REQUEST
+
+
+def test_a_device_that_is_still_starting_is_asked_again() -> None:
+    machine = FakeMachine(to_device=lambda data: data if machine.time_s > 1.2 else b"")
+    transport = SimulatorTransport(machine)
+    with Device(transport) as device:
+        device.connect()
+        assert machine.time_s < 1.2 + 0.6
+    with pytest.raises(TransportClosed):
+        transport.now()
 
 
 def test_parameters() -> None:
@@ -95,6 +108,27 @@ def test_audio_that_is_lost_costs_no_more_than_its_repetition() -> None:
     assert to_device.lost > 20 and device.transport.now() - start < to_device.lost
 
 
+def test_a_busy_device_is_not_asked_all_the_time() -> None:
+    machine = FakeMachine()
+    device = connected(machine)
+    free_s = machine.time_s + 0.4
+
+    def inject(request: m.InjectAudio, number: int) -> int:
+        return m.Result.BUSY if machine.time_s < free_s else m.Result.OK
+
+    machine.do_inject_audio = inject  # type: ignore[method-assign]
+    commands.inject_audio(device, np.zeros(1, np.int16))
+    assert 10 < machine.done.count("inject_audio") <= 22  # every 20 ms
+    assert machine.time_s < free_s + 0.05
+
+
+def test_request_numbers_begin_anew_after_the_last() -> None:
+    """0 is no request's: it marks events."""
+    device = connected(FakeMachine())
+    device._number = 0xFFFE
+    assert [device.request(m.HelloGet()).request for _ in range(3)] == [0xFFFF, 1, 2]
+
+
 def test_a_device_that_takes_no_more_audio_is_given_up_after_ten_seconds() -> None:
     to_device = Lossy()
     device = connected(FakeMachine(to_device=to_device))
@@ -125,6 +159,33 @@ def test_a_profile_may_take_long_where_layers_are_run_often() -> None:
     assert commands.profile(device, repetitions=100).end.records == 3
     with pytest.raises(DeviceTimeout, match="parts of the profile were lost"):
         commands.profile(device, repetitions=1)
+
+
+def test_a_profile_that_was_asked_for_twice_on_a_slow_line_is_taken() -> None:
+    """The second request is acknowledged while the first one's records come."""
+
+    class SlowLine(FakeMachine):
+        ends_s = math.inf
+
+        def send(self, message, delay: float = 0.0) -> None:
+            super().send(message, 2.3)
+
+        def run(self, seconds: float) -> None:
+            super().run(seconds)
+            if self.time_s > self.ends_s:
+                self.ends_s = math.inf
+                self.send(m.ProfileEnd(request=self.asked, records=1))
+
+        def do_profile_run(self, request: m.ProfileRun, number: int) -> None:
+            self.send(m.ProfileBegin(number, 0, 1, request.repetitions))
+            self.send(m.ProfileLayer(number, 0))
+            self.asked, self.ends_s = number, self.time_s + 3
+
+    machine = SlowLine()
+    device = Device(SimulatorTransport(machine))
+    device.connect(timeout_s=10)
+    assert [layer.index for layer in commands.profile(device).layers] == [0]
+    assert machine.done.count("profile_run") == 1
 
 
 def test_a_device_that_falls_silent_in_a_profile_is_given_up_soon() -> None:

@@ -208,6 +208,32 @@ def test_another_version_is_named_and_not_delivered() -> None:
         assert decoder.counters.mismatches == 1
 
 
+@pytest.mark.parametrize(
+    ("sequence", "told"),
+    [
+        (37, (0, False)),  # Damage.DUPLICATE
+        (36, (36, True)),  # further back than a line repeats: the sender started again
+        (101 + 2**31, (101 + 2**31, True)),
+        (100 + 2**31, (2**31 - 1, False)),
+    ],
+)
+def test_what_is_repeated_what_is_lost_and_what_is_a_new_start(sequence: int, told: tuple[int, bool]) -> None:
+    for decoder in (Decoder(), NativeLink(1)):
+        (first,) = decoder.feed(Encoder(7, 100).encode(1, b""))
+        assert isinstance(first, Frame) and (first.lost, first.restarted) == (0, False)
+        (event,) = decoder.feed(Encoder(7, sequence).encode(1, b""))
+        if told == (0, False):
+            assert event == Damaged(Damage.DUPLICATE)
+        else:
+            assert isinstance(event, Frame) and (event.lost, event.restarted) == told
+
+
+def test_senders_number_their_frames_in_order_and_around() -> None:
+    sender, decoder = Encoder(7, 2**32 - 1), Decoder()
+    frames = [frame for _ in range(3) for frame in decoder.feed(sender.encode(1, b""))]
+    assert [(frame.sequence, frame.lost) for frame in frames] == [(2**32 - 1, 0), (0, 0), (1, 0)]
+
+
 def test_text_rules() -> None:
     for decoder in (Decoder(), NativeLink(1)):
         wire = b"tabs\tand \x1b[1mcolour\x1b[0m\r\n" + "naïve\n".encode() + b"\0plain\0\xff\0"
@@ -302,6 +328,14 @@ def test_repeated_requests_are_recognized() -> None:
 def test_values_that_do_not_fit_are_refused(message: Message) -> None:
     with pytest.raises(ValueError):
         message.encode()
+
+
+def test_a_truth_value_is_0_or_1() -> None:
+    no, yes = (messages.InjectAudio(last=last).encode() for last in (False, True))
+    (at,) = [k for k, pair in enumerate(zip(no, yes, strict=True)) if pair == (0, 1)]
+    assert messages.InjectAudio.decode(yes).last is True
+    with pytest.raises(ValueError, match="last: 2 is no truth value"):
+        messages.InjectAudio.decode(yes[:at] + b"\x02" + yes[at + 1 :])
 
 
 def test_unknown_enumeration_values_stay_numbers() -> None:
