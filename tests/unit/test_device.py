@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -72,6 +73,23 @@ def test_tensors_and_inference() -> None:
         commands.read_tensor(device, 9)
 
 
+def test_a_tensor_of_nothing_is_read_and_another_piece_than_asked_for_is_not_taken() -> None:
+    machine = FakeMachine()
+    device = connected(machine)
+    machine.tensors[2] = bytearray()
+    assert commands.read_tensor(device, 2) == b""
+
+    for changes in ({"offset": 1}, {"tensor": 1}, {"data": b""}):
+        answer = replace(m.TensorData(0, 0, 0, 1024, b"x"), **changes)
+
+        def read(request: m.TensorRead, number: int, answer: m.TensorData = answer) -> None:
+            machine.send(replace(answer, request=number))
+
+        machine.do_tensor_read = read  # type: ignore[method-assign]
+        with pytest.raises(TokayError, match="sent another piece of tensor 0 than asked for"):
+            commands.read_tensor(device, 0)
+
+
 @pytest.mark.parametrize(
     "audio", [np.linspace(-1, 1, 500), np.full(500, 40000), np.zeros((250, 2), np.int16)]
 )
@@ -106,6 +124,19 @@ def test_audio_that_is_lost_costs_no_more_than_its_repetition() -> None:
     commands.inject_audio(device, samples)
     assert machine.audio == samples.tolist()
     assert to_device.lost > 20 and device.transport.now() - start < to_device.lost
+
+
+@pytest.mark.parametrize("size", [0, 1, 224, 225, 448])
+@pytest.mark.parametrize("last", [False, True])
+def test_the_last_piece_of_audio_alone_is_marked_as_such(size: int, last: bool) -> None:
+    machine, pieces = FakeMachine(), []
+    machine.do_inject_audio = lambda request, number: pieces.append(request) or m.Result.OK
+    samples = np.arange(size, dtype=np.int16)
+    start = 2**32 - 224  # an index is 32 bits on the line
+    assert commands.inject_audio(connected(machine), samples, start=start, last=last) == start + size
+    assert [value for piece in pieces for value in piece.samples] == samples.tolist()
+    assert [piece.last for piece in pieces] == [False] * (len(pieces) - 1) + [last]
+    assert [piece.index for piece in pieces] == [start, 0][: max(1, -(-size // 224))]
 
 
 def test_a_busy_device_is_not_asked_all_the_time() -> None:
@@ -146,6 +177,19 @@ def test_profile() -> None:
     assert profile.begin.repetitions == 7 and profile.end.network_cycles == 3000
     part = commands.profile(device, first=1, count=1)
     assert [layer.index for layer in part.layers] == [1]
+
+
+def test_a_profile_that_failed_on_the_device_says_why() -> None:
+    machine = FakeMachine()
+
+    def profile_run(request: m.ProfileRun, number: int) -> None:
+        machine.send(m.ProfileBegin(number, 0, 1, 1))
+        machine.send(m.ProfileLayer(number, 0))
+        machine.send(m.ProfileEnd(request=number, code=m.Result.FAILED, text="the accelerator stopped"))
+
+    machine.do_profile_run = profile_run  # type: ignore[method-assign]
+    with pytest.raises(TokayError, match="profile failed: the accelerator stopped"):
+        commands.profile(connected(machine))
 
 
 def test_a_profile_may_take_long_where_layers_are_run_often() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+import wave
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from host import dumps
 from host.device import messages as m
 from host.device.device import Gap
 from host.display import Display, decibels, meter
+from host.errors import TokayError
 from host.pipeline import Detection, Event
 
 LABELS = ("on", "off")
@@ -27,7 +29,18 @@ def test_meter():
     assert meter(m.Level()) == "[" + " " * 20 + "]  -60 dB"
     half = meter(m.Level(rms=1036, peak=10362))  # -30 and -10 dB
     assert half == "[" + "#" * 10 + " " * 7 + "|" + "  ]  -30 dB"
-    assert "!" in meter(m.Level(rms=20000, peak=32768))
+    for peak in (32767, 32768):
+        assert "!" in meter(m.Level(rms=20000, peak=peak))
+    assert "!" not in meter(m.Level(rms=20000, peak=32766))
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_what_a_device_says_of_trouble_is_shown_and_the_rest_if_wanted(verbose):
+    said: list[str] = []
+    display = Display(LABELS, said.append, verbose=verbose)
+    for level in m.LogLevel:
+        display.show(m.Log(level=level, text=level.name))
+    assert said == [level.name for level in m.LogLevel if verbose or level.name in ("WARNING", "ERROR")]
 
 
 def test_plain_lines_are_the_vendors(capsys):
@@ -67,6 +80,7 @@ def test_a_terminal_has_a_line_that_moves(capsys, monkeypatch):
     assert display.status().endswith("on 201  off   3")
     display.end()
     out = capsys.readouterr().out
+    assert out.startswith("\r\x1b[KDetected")
     assert "\r\x1b[KDetected class=0 label=on score=190 @1500ms\n" in out
     painted = out.split("\r")[-2]
     assert painted == display.status()[:49] + "\x1b[K" and out.endswith("\r\x1b[K")
@@ -77,6 +91,54 @@ def test_what_a_line_lost_is_counted_and_left_empty():
     assert samples.tolist() == [1, 2, 3, 0, 0, 4] and missing == 2
     values, missing = dumps.table({0: (1, 2), 2: (3, 4)}, "int8")
     assert values.tolist() == [[1, 2], [-128, -128], [3, 4]] and missing == 1
+
+
+def test_only_what_is_wanted_is_asked_for_and_kept(tmp_path):
+    events = (
+        m.Audio(index=0, samples=(1, -2)),
+        m.Features(column=0, values=(-128, 127)),
+        m.Spectrogram(column=0, values=(0, 700)),
+    )
+    kept = {
+        "audio": (m.Stream.AUDIO, "audio", {"n.wav"}),
+        "spectrograms": (m.Stream.FEATURES, "spectrogram", {"n.npy", "n.png"}),
+        "raw_spectrograms": (m.Stream.SPECTROGRAM, "raw_spectrogram", {"n.raw.npy", "n.raw.png"}),
+    }
+    assert dumps.Folders().streams == m.Stream(0)
+    for wanted, (stream, key, files) in kept.items():
+        folder = tmp_path / wanted / "new"
+        folders = dumps.Folders(**{wanted: folder})
+        assert folders.streams == stream
+        folders.make()
+        recording = dumps.Recording(folders, "n", 8000)
+        for event in events:
+            recording.take(event)
+        written = recording.write()
+        assert set(written) == {key} and written[key]["missing"] == 0
+        assert {path.name for path in folder.iterdir()} == files
+
+
+def test_silence_before_anything_is_heard_leaves_empty_files(tmp_path):
+    folders = dumps.Folders(tmp_path, tmp_path, tmp_path)
+    written = dumps.Recording(folders, "n", 8000).write()
+    assert [value["missing"] for value in written.values()] == [0, 0, 0]
+    assert {path.name for path in tmp_path.iterdir()} == {"n.wav", "n.npy", "n.raw.npy"}
+    assert np.load(tmp_path / "n.npy").shape == np.load(tmp_path / "n.raw.npy").shape == (0, 0)
+    with wave.open(str(tmp_path / "n.wav")) as file:
+        assert file.getnframes() == written["audio"]["samples"] == 0
+
+
+def test_pictures_go_from_least_to_most_with_the_lowest_channel_below():
+    values = np.array([[-128, 0], [127, 64], [0, 0]], np.int8)
+    assert dumps.picture(values).tolist() == [[128, 192, 128], [0, 255, 128]]
+    assert not dumps.picture(np.full((2, 3), 7, np.uint16)).any()
+    assert dumps.picture(np.array([[0, 1]], np.uint16)).tolist() == [[255], [0]]
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TokayError, match=r"cannot write into .*/file/below: Not a directory"):
+        dumps.Folders(raw_spectrograms=tmp_path / "file" / "below").make()
 
 
 def test_hours_of_audio_are_kept_in_little_more_than_their_size(tmp_path):

@@ -55,6 +55,23 @@ def test_types_are_kept(model: Path) -> None:
     assert params.types["volume_gain"] == "f64" and params.types["detection_threshold"] == "u8"
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("1", True), ("True", True), ("yes", True), ("0", False), ("FALSE", False), ("no", False)],
+)
+def test_truth_values_as_one_writes_them(text: str, value: bool, model: Path) -> None:
+    assert update(model, "verbose=true" if not value else "verbose=false") == 0
+    assert update(model, f"verbose={text}") == 0
+    assert read_parameters(model.read_bytes())["verbose"] is value
+
+
+@pytest.mark.parametrize("text", ["null", '{"a": 1}', "1.2.3", ""])
+def test_what_no_parameter_can_be_is_text(text: str, model: Path) -> None:
+    assert update(model, f"note={text}") == 0
+    params = read_parameters(model.read_bytes())
+    assert params["note"] == text and params.types["note"] == "str"
+
+
 def test_an_integer_may_outgrow_its_type(model: Path) -> None:
     assert update(model, "detection_threshold=1000") == 0
     assert read_parameters(model.read_bytes()).types["detection_threshold"] == "u16"
@@ -180,6 +197,9 @@ def test_without_changes_it_shows(model: Path, capsys: pytest.CaptureFixture[str
     before = model.read_bytes()
     assert update(model, "--json", "-") == 0
     assert json.loads(capsys.readouterr().out)["detection_threshold"] == 160
+    assert update(model) == 0
+    lines = set(capsys.readouterr().out.splitlines())
+    assert {"name=m (str)", "detection_threshold=160 (u8)", "classes=['on', 'off'] (str_list)"} <= lines
     assert model.read_bytes() == before
 
 
@@ -256,3 +276,22 @@ def test_the_recorded_fft_length_follows(tmp_path: Path, capsys: pytest.CaptureF
     assert "fe.fft_length is 512" in capsys.readouterr().err and model.read_bytes() == before
     assert update(model, "fe.sample_rate_hz=8000", "fe.fft_length=256") == 0
     assert read_parameters(model.read_bytes()) == read_parameters(SHIPPED.read_bytes())
+
+
+def test_a_front_end_that_cannot_be_is_refused_before_its_fft_length_follows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "m.tflite"
+    model.write_bytes(SHIPPED.read_bytes())
+    assert update(model, "fe.window_size_ms=0") == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: nothing was changed: ") and said.count("\n") == 1
+    assert model.read_bytes() == SHIPPED.read_bytes()
+
+
+def test_a_model_without_a_recorded_fft_length_gets_none(tmp_path: Path) -> None:
+    model = tmp_path / "m.tflite"
+    model.write_bytes(SHIPPED.read_bytes())
+    assert update(model, "--remove", "fe.fft_length") == 0
+    assert update(model, "fe.sample_rate_hz=16000") == 0
+    assert "fe.fft_length" not in read_parameters(model.read_bytes())
