@@ -199,9 +199,10 @@ def _messages(decoder: Decoder, data: bytes) -> list[tuple[int, bytes]]:
 
 def _show(message: tuple[int, bytes]) -> str:
     try:
-        return str(decode(*message))
+        known = decode(*message)
     except ValueError:
-        return f"type {message[0]:#04x}, {message[1].hex()}"
+        known = None
+    return f"type {message[0]:#04x}, {message[1].hex()}" if known is None else str(known)
 
 
 def describe(path: Path | str) -> list[str]:

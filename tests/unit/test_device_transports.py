@@ -21,6 +21,7 @@ from host.device import commands
 from host.device import messages as m
 from host.device.__main__ import main as device_command
 from host.device.device import Device
+from host.device.framing import Encoder
 from host.device.pty import PtyBridge
 from host.device.recording import Recorder, Replay, describe, load
 from host.device.serial_port import Board, SerialTransport, choose_port, find_boards
@@ -69,6 +70,7 @@ def test_recording_that_was_cut_off_is_good_to_its_last_line(tmp_path: Path) -> 
     for text, error in {
         "": "not a recorded conversation",
         "{}\n": ":1: not a line",
+        '{"format": "another", "version": 1}\n': ":1: not a line",
         '{"format": "tokay-conversation", "version": 9}\n': "recording of version 9, this tool reads 1",
         '{"format": "tokay-conversation", "version": 1}\n[]\n': ":2: not a line",
         '{"format": "tokay-conversation", "version": 1}\n{"t": 0, "rx": "zz"}\n': ":2: not a line",
@@ -82,6 +84,43 @@ def test_recording_that_was_cut_off_is_good_to_its_last_line(tmp_path: Path) -> 
         load(tmp_path / "absent")
     path.write_text('{"format": "tokay-conversation", "version": 1}\n{"t": 0, "rx"')
     assert load(path) == []  # cut off before anything was said
+
+
+def written(path: Path, *lines: dict) -> Path:
+    """A recording of these lines."""
+    head = {"format": "tokay-conversation", "version": 1, "transport": "COM3"}
+    path.write_text("".join(json.dumps(line) + "\n" for line in (head, *lines)))
+    return path
+
+
+def test_a_recording_shows_what_this_version_cannot_read(tmp_path: Path) -> None:
+    """Of another version's firmware, say, or of one that is being written."""
+    sender = Encoder(1)
+    path = written(
+        tmp_path / "session.jsonl",
+        {"t": 0, "tx": sender.encode(0x3F, b"new").hex()},
+        {"t": 0.25, "rx": sender.encode(m.Scores.TYPE, b"\1").hex()},
+        {"t": 0.5, "closed": "unplugged"},
+    )
+    assert describe(path) == [
+        "    0.0000 ->  type 0x3f, 6e6577",
+        f"    0.2500 <-  type {m.Scores.TYPE:#04x}, 01",
+        "    0.5000 --  unplugged",
+    ]
+
+
+def test_a_replay_ends_when_the_conversation_did_and_its_clock_never_goes_back(tmp_path: Path) -> None:
+    """A host that waited until the end is let wait until the end, though times are rounded."""
+    path = written(
+        tmp_path / "session.jsonl", {"t": 0.5, "rx": "41"}, {"t": 1.000001, "closed": "unplugged"}
+    )
+    replay = Replay(path)
+    assert replay.read(0.25) == b"" and replay.now() == 0.25
+    assert replay.read(-1) == b"" and replay.now() == 0.25
+    assert replay.read(0.25) == b"A" and replay.now() == 0.5
+    assert replay.read(0.500001) == b"" and replay.now() == pytest.approx(1.000001)
+    with pytest.raises(TransportClosed, match="unplugged"):
+        replay.read(0.1)
 
 
 def test_a_recorder_lets_go_of_what_it_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
