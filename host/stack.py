@@ -157,7 +157,7 @@ def _from_instructions(disassembly: str) -> dict[str, Function]:
             target = re.search(r"<([^>+]+)>", operands)
             if operation[0] == "b" and target is not None and target[1] != head[1]:
                 calls.add(target[1])
-            if operation == "blx":
+            if operation == "blx" or (operation == "bx" and operands.strip() != "lr"):
                 calls.add(_INDIRECT_NAME)
         functions[head[1]] = Function(frame, frozenset(calls))
     return functions

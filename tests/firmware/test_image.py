@@ -262,6 +262,59 @@ def test_frames_of_library_functions_come_from_their_instructions():
     assert stack._from_instructions(listing)["f"] == stack.Function(16 + 24 + 16 + 16 + 16, frozenset({"g"}))
 
 
+@pytest.mark.parametrize(
+    ("instruction", "taken"),
+    [
+        ("push\t{lr}", 4), ("push\t{r4-r7, lr}", 20), ("stmdb\tsp!, {r4, r5, sl, lr}", 16),
+        ("stmdb\tr0!, {r4, r5}", 0), ("vpush\t{s16-s18}", 12), ("vpush\t{d8, d9}", 16),
+        ("sub.w\tsp, sp, #256", 256), ("sub\tr3, #24", 0), ("add\tsp, #24", 0), ("str.w\tlr, [sp, #-4]!", 4),
+        ("ldr.w\tlr, [sp, #-4]!", 0), ("str\tr0, [sp, #8]", 0),
+    ],
+)  # fmt: skip
+def test_what_an_instruction_takes_of_the_stack(instruction, taken):
+    function = stack._from_instructions(f"08000000 <f>:\n 8000000:\t{instruction}\n 8000004:\tbx\tlr\n")["f"]
+    assert function == stack.Function(taken, frozenset())
+
+
+@pytest.mark.parametrize("instruction", ["blx\tr3", "bx\tr3", "bx\tip"])
+def test_a_library_function_that_goes_on_through_a_pointer_has_no_bound(instruction):
+    listing = f"08000000 <f>:\n 8000000:\t{instruction}\n"
+    with pytest.raises(TokayError, match="f calls through a pointer"):
+        stack.deepest("f", stack._from_instructions(listing))
+
+
+def test_a_fault_and_interrupts_count_on_top_of_the_deepest_thread(tmp_path, monkeypatch):
+    graph = {
+        "startup_reset": stack.Function(8, frozenset({"main"})), "main": stack.Function(100, frozenset()),
+        "uart": stack.Function(24, frozenset()), "timer": stack.Function(16, frozenset({"tick"})),
+        "tick": stack.Function(12, frozenset()), "fault_entry": stack.Function(4096, frozenset()),
+        "fault_report": stack.Function(stack.FAULT_ROOM_BYTES, frozenset()),
+    }  # fmt: skip
+    monkeypatch.setattr(stack, "functions", lambda elf, objects: graph)
+    handlers = {"uart", "timer", "fault_entry", "startup_reset"}
+    monkeypatch.setattr(stack, "_handlers", lambda elf: handlers)
+    bound = stack.bound(tmp_path, tmp_path)
+    assert (bound.thread, bound.thread_path) == (108, ("startup_reset", "main"))
+    assert (bound.interrupt, bound.interrupt_path) == (28 + 36, ("timer", "tick"))  # 8 words and alignment
+    assert bound.total == 108 + 28 + 36
+    handlers -= {"uart", "timer"}
+    assert stack.bound(tmp_path, tmp_path) == stack.StackBound(108, 108, 0, ("startup_reset", "main"), ())
+    graph["fault_report"] = stack.Function(stack.FAULT_ROOM_BYTES + 1, frozenset())
+    with pytest.raises(TokayError, match="a fault's report takes more than 640 bytes"):
+        stack.bound(tmp_path, tmp_path)
+
+
+def test_of_two_static_functions_of_one_name_the_larger_counts_with_the_calls_of_both(tmp_path):
+    graph = described(
+        tmp_path,
+        NODE.format("a.c:f", 40, "static"), NODE.format("b.c:f", 24, "static"),
+        NODE.format("g", 8, "static"), NODE.format("h", 16, "static"),
+        EDGE.format("a.c:f", "g"), EDGE.format("b.c:f", "h"),
+        linked={"f", "g", "h"},
+    )  # fmt: skip
+    assert graph["f"] == stack.Function(40, frozenset({"g", "h"}))
+
+
 def test_pins():
     assert board.pin("PA5") == (0, 5) and board.pin("PD5") == (3, 5)
     for wrong in ("PE1", "PA16", "PD15", "A5", ""):
