@@ -38,6 +38,33 @@ def test_a_program_is_told_by_what_changes_or_whole(capsys: pytest.CaptureFixtur
     assert all(disassemble(words) in whole for words in layer.mvp.programs)
 
 
+@pytest.mark.parametrize(
+    ("number", "value", "text"),
+    [
+        (7, 0x123, "R7 = 0x123"),
+        (8, 0x20000010, "A0 at 0x20000010"),
+        (11, (0xFFF << 16) | 7, "A0.2 8(-1)"),
+        (27, 3 << 16, "A4.2 1(+3)"),
+        (28, 1023, "L0 1024 times"),
+        (43, 5 << 12, "L7 reset 0x5"),
+    ],
+)
+def test_words_are_told_by_what_they_are(number: int, value: int, text: str) -> None:
+    """Eight registers, five arrays of an address and three dimensions, eight loops of a count and resets."""
+    assert view._word(number, value) == text
+
+
+def test_a_layer_that_is_not_on_the_accelerator_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+    layers = Model(MODEL, "mvp").layers
+    assert cli.run(view.main, [MODEL, "--mvp"]) == 0
+    said = capsys.readouterr().out
+    assert said.count("== layer ") == len(layers)
+    for layer in layers:
+        if layer.mvp is None:
+            assert f"   not on the accelerator: {layer.reason or 'nothing to do'}\n" in said
+    assert said.count("not on the accelerator") == sum(layer.mvp is None for layer in layers) > 0
+
+
 def test_a_layer_that_there_is_not(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(view.main, [MODEL, "--mvp", "--layer", "99"]) == 2
     assert capsys.readouterr().err == f"error: {MODEL} has no layer 99 (0 to 6)\n"

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from host import cli, view_audio
-from host.augmentation import picture
+from host import augmentation, cli, view_audio
+from host.augmentation import Draw, picture
+from host.augmentation.layout import MADE_NOISE, NO_NOISE
 from tests.places import ROOT
 
 CLIP = str(ROOT / "host" / "models" / "demo" / "on_off.wav")
@@ -63,6 +64,50 @@ def test_picture(tmp_path: Path) -> None:
     assert pixels.shape[0] > 600 and pixels.shape[1] >= 400
 
 
+def told(kind: int = augmentation.KEYWORD, **values: float) -> dict[str, str]:
+    """What is told of a draw that does nothing but this."""
+    nothing = {"speed": 1, "gain": 1, "lead_in_clip": -1, "noise": NO_NOISE, "floor_rms": 2.5}
+    return view_audio.told(Draw(**{**nothing, **values}), kind, 8000)
+
+
+@pytest.mark.parametrize(
+    ("values", "effects"),
+    [
+        ({}, {}),
+        ({"speed": 1.25, "pitch_semitones": -1.5}, {"speed": "1.250", "pitch": "-1.50 semitones"}),
+        ({"shift_samples": -400}, {"shift": "-50 ms"}),
+        ({"lead_in_samples": 1600, "settled_ms": 700},
+         {"lead-in": "200 ms", "settled": "noise reduction as after 0.7 s of it"}),
+        ({"lead_in_clip": 0, "lead_in_level": 0.5}, {"word before": "clip 0, at 0.50 of its loudness"}),
+        ({"room_rt60_s": 0.3, "room_direct_db": 2}, {"room": "60 dB in 0.30 s, direct +2.0 dB"}),
+        ({"noise": MADE_NOISE, "noise_row": 11, "noise_snr_db": 12},
+         {"noise": "SNR 12.0 dB, -6.0 dB/octave"}),
+        ({"noise": 0, "noise_snr_db": -3}, {"noise": "SNR -3.0 dB, recording 0"}),
+        ({"clipping_db": 3, "clipping_soft": 1}, {"clipping": "3.0 dB, bent"}),
+        ({"clipping_db": 0.5}, {"clipping": "0.5 dB, cut off"}),
+        ({"highpass_hz": 90, "shelf_db": -2, "shelf_hz": 3000, "peak_db": 4, "peak_hz": 1500},
+         {"microphone": "high-pass 90 Hz, -2.0 dB from 3000 Hz, peak +4.0 dB at 1500 Hz"}),
+        ({"gain": 0.5}, {"gain": "0.50"}),
+    ],
+)  # fmt: skip
+def test_effects_are_told_where_they_are_on(values: dict[str, float], effects: dict[str, str]) -> None:
+    assert told(**values) == {**effects, "floor": "RMS 2.5"}
+
+
+def test_silence_has_a_loudness_and_no_ratio() -> None:
+    silence = augmentation.SILENCE
+    assert told(silence, noise_loudness=0.25)["level"] == "0.25"
+    heard = told(silence, noise=3, noise_loudness=120)
+    assert heard["noise"] == "RMS 120, recording 3" and "level" not in heard
+
+
+def test_a_line_of_effects_has_room_in_the_picture() -> None:
+    effects = {f"effect {k}": "x" * 30 for k in range(5)}
+    lines = view_audio._lines(view_audio.Shown("draw 1", np.zeros(0), 0, effects, np.zeros(0)))
+    assert lines[0] == "draw 1" and [line.count("effect") for line in lines[1:]] == [2, 2, 1]
+    assert all(len(line) < 103 for line in lines)
+
+
 def test_a_letter_whose_capital_is_two_letters() -> None:
     assert np.array_equal(picture.text("größe"), picture.text("grÖSSE"))
 
@@ -107,6 +152,8 @@ def test_features_have_the_scale_of_the_waveform(step_ms: int) -> None:
     [
         [CLIP, "-o", "out.gif"],
         [CLIP, "--count", "0"],
+        [CLIP, "--count", "101"],
+        [CLIP, "--seed", "-1"],
         ["keyword_spotting_on_off", "--model", "keyword_spotting_on_off"],
         ["no_such_model", "-o", "x.html"],
         ["missing.wav", "-o", "x.html"],
