@@ -13,6 +13,7 @@ from host import listening
 from host.device import messages as m
 from host.device.device import Device
 from host.device.simulator import SimulatorTransport
+from host.device.transport import TransportClosed
 from host.errors import TokayError
 from host.pipeline import Detection, Event, Pipeline
 from tests.unit.fake_device import FakeMachine
@@ -27,6 +28,7 @@ class Board(FakeMachine):
 
     def __init__(self, script: tuple[object, ...] = (), room: int = 1 << 30) -> None:
         self.script, self.room, self.source = script, room, m.Source.NONE
+        self.ended = False
         super().__init__()
 
     def do_source_set(self, request: m.SourceSet, number: int) -> int:
@@ -45,7 +47,9 @@ class Board(FakeMachine):
                 self.send(event)  # type: ignore[arg-type]
 
     def do_inject_audio(self, request: m.InjectAudio, number: int) -> int:
+        assert not self.ended
         self.audio += request.samples
+        self.ended = request.last
         return m.Result.OK
 
     def do_statistics_get(self, request: m.StatisticsGet, number: int) -> None:
@@ -111,11 +115,25 @@ def test_a_device_that_takes_audio_and_hears_no_more_of_it_is_given_up():
     assert device.transport.now() - start == pytest.approx(5, abs=0.5)
 
 
-@pytest.mark.parametrize("size", [0, 1, 1000])
+def test_a_port_that_goes_away_is_told_as_such(monkeypatch):
+    device = opened(Board((m.Level(time_ms=100),)))
+    events = listening.microphone(device, listening.RESULTS, 500)
+    next(events)
+
+    def read(timeout_s: float) -> bytes:
+        raise TransportClosed("the port is gone")
+
+    monkeypatch.setattr(device.transport, "read", read)
+    with pytest.raises(TransportClosed, match="the port is gone"):
+        next(events)
+
+
+@pytest.mark.parametrize("size", [0, 1, listening._INJECTED, listening._INJECTED + 1, 1000])
 def test_injected_audio_arrives_whole(size):
     board, samples = Board(), np.arange(size, dtype=np.int16)
     assert list(listening.injected(opened(board), samples, listening.RESULTS)) == []
     assert board.audio == samples.tolist() and board.source == m.Source.AUDIO
+    assert board.ended == (size > 0)
 
 
 def test_detections_are_joined_with_their_scores_and_whole_labels():
