@@ -69,6 +69,10 @@ def test_stack_bound(built):
     assert 800 <= bound.total <= 1_400
     assert bound.total == bound.thread + bound.interrupt
     assert bound.thread_path[:2] == ("startup_reset", "main")
+    handlers = stack._handlers(built.elf)
+    assert {"eusart_rx_interrupt", "eusart_tx_interrupt", "microphone_dma_interrupt"} <= handlers
+    assert {"startup_reset", "fault_entry"} <= handlers and "main" not in handlers
+    assert bound.interrupt_path[0] in handlers and bound.interrupt > stack.EXCEPTION_FRAME_BYTES
     # What is called through pointers must be in it, or the bound would be wrong.
     functions = stack.functions(built.elf, built.elf.parent)
     assert any(name.startswith("nn_kernel_") for name in stack.deepest("nn_run", functions)[1])
