@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from typing import Any
 
 import pytest
 
 from codegen.parameters import read_parameters
-from host import profile
+from host import profile, target
 from host.compiled import compiled
 from host.device import commands
 from host.device import messages as m
+from host.errors import TokayError
 from host.summary import layer_table, summary, totals
+from host.verdict import Conditions
+from tests.unit.fake_device import FakeMachine, connected
 
 MODEL = "keyword_spotting_on_off"
 CLOCK = 78_000_000
@@ -81,6 +85,49 @@ def test_a_network_whose_features_come_from_elsewhere_has_no_front_end(static, m
     value = profile.result(static, "simulator", measured) | {"verdict": "valid", "reasons": []}
     value["frontend"]["step_ms"] = 0
     assert "Front end           none: this network's features" in profile.table(value)
+
+
+class Counting(FakeMachine):
+    """A device whose counters stand at 100 and more, and go up by ``steps`` while it profiles."""
+
+    def __init__(self, **steps: int) -> None:
+        self.steps = dict.fromkeys(("frames_lost", "frames_corrupt", "frames_dropped"), 0) | steps
+        super().__init__()
+
+    def do_statistics_get(self, request: m.StatisticsGet, number: int) -> None:
+        profiled = self.done.count("profile_run")
+        counts = {name: 100 + profiled * step for name, step in self.steps.items()}
+        self.send(m.Statistics(request=number, overruns=3 + 50 * profiled, **counts))
+
+
+@pytest.mark.parametrize(
+    ("steps", "conditions"),
+    [
+        ({}, {}),
+        ({"frames_lost": 2}, {"frames_lost": 2}),
+        ({"frames_corrupt": 3}, {"frames_damaged": 3}),
+        ({"frames_dropped": 4}, {"dropped": 4}),
+    ],
+)
+def test_only_what_is_lost_meanwhile_counts_against_a_profile(steps, conditions, monkeypatch):
+    judged = []
+    monkeypatch.setattr(profile, "judge", lambda measured, given: judged.append(given))
+    machine = Counting(**steps)
+    device = connected(machine)
+    device.counters.lost, device.counters.corrupt = 7, 9  # by an earlier command, say
+    options = Namespace(repetitions=2, board="brd2601b", accelerator="mvp")
+    measured, _ = profile.measure(target.Target("device", device), options)
+    assert len(measured.layers) == 3 and measured.begin.repetitions == 2
+    none = {"frames_lost": 0, "frames_damaged": 0, "dropped": 0, "overruns": 3}
+    assert judged == [Conditions(2, CLOCK, "mvp", on_board=True, **{**none, **conditions})]
+
+
+def test_repetitions():
+    for good in (1, 1000):
+        assert profile.arguments([MODEL, "-n", str(good)]).repetitions == good
+    for bad in (0, 1001):
+        with pytest.raises(TokayError, match="--repetitions takes 1 to 1000"):
+            profile.arguments([MODEL, "-n", str(bad)])
 
 
 def test_a_summary_adds_its_layers_up(static):
