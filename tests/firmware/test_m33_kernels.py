@@ -246,6 +246,27 @@ def test_tables_of_any_length(bench, elements):
         np.testing.assert_array_equal(bench.run(model.plan, values)[0].output, model.invoke(values))
 
 
+def float_values() -> np.ndarray:
+    """Halves and their neighbours at a scale of 1/4, zeros, values far outside, and what is no number."""
+    halves = (np.arange(-300, 300) + 0.5).astype(np.float32) / 4
+    special = np.array([0, -0.0, 1e-45, 3e38, -3e38, np.inf, -np.inf, np.nan, -np.nan, 2**31, -(2**31)])
+    near = [np.nextafter(halves, np.float32(to)) for to in (-np.inf, np.inf)]
+    return np.concatenate([halves, *near, special.astype(np.float32)])
+
+
+@pytest.mark.parametrize("zero_point", [-128, -5, 127])
+@pytest.mark.parametrize("options", [("-O2",), ("-O0",), ("-Os",)], ids=" ".join)
+def test_floats_are_quantized_in_a_time_that_tells_nothing_of_them(options, zero_point):
+    values = float_values()
+    n = NetworkBuilder()
+    x, y = n.tensor(values.shape, "float32"), n.tensor(values.shape, scale=0.25, zero_point=zero_point)
+    model = Model(single("QUANTIZE", [x], y, n))
+    bench = m33_rig.Bench(m33_rig.build(*options))
+    (run,), (nothing,) = bench.run(model.plan, values), bench.run(model.plan, np.zeros_like(values))
+    np.testing.assert_array_equal(run.output, model.invoke(values))
+    assert (run.instructions, run.cycles) == (nothing.instructions, nothing.cycles)
+
+
 @pytest.mark.parametrize(
     "name, shape, kernel, step, activation",
     [

@@ -71,6 +71,27 @@ def test_it_can_be_profiled(network, tmp_path, capsys):
     assert "none: this network's features come from elsewhere" in printed.out and not printed.err
 
 
+def test_floats_that_are_quantized_in_their_place_take_one_time(tmp_path):
+    """Repeated runs of that layer read what the first one wrote."""
+    n = NetworkBuilder()
+    x, q = n.tensor((1, 49, 16, 1), "float32"), n.tensor((1, 49, 16, 1), scale=0.05, zero_point=-5)
+    flat, scores = n.tensor((1, 784), scale=0.05, zero_point=-5), n.tensor((1, 4), scale=0.2)
+    y = n.tensor((1, 4), "float32")
+    n.operator("QUANTIZE", [x], [q])
+    n.operator("RESHAPE", [q], [flat], "ReshapeOptions")
+    weights = n.tensor((4, 784), scale=0.001, data=np.random.default_rng(1).integers(-127, 128, (4, 784)))
+    n.operator("FULLY_CONNECTED", [flat, weights], [scores], "FullyConnectedOptions")
+    n.operator("DEQUANTIZE", [scores], [y])
+    path, out = tmp_path / "network_alone.tflite", tmp_path / "profile.json"
+    path.write_bytes(n.build([x], [y]))
+    memory = Model(path).plan.memory
+    assert memory.offsets[x] == memory.offsets[q]
+    assert cli.run(profile.main, [str(path), "--json", str(out)]) == 0
+    value = json.loads(out.read_text())
+    assert value["verdict"] == "valid" and not value["reasons"]
+    assert value["layers"][0]["cycles_least"] == value["layers"][0]["cycles_most"]
+
+
 def test_one_whose_front_end_does_not_fit_is_profiled_without(network, tmp_path, capsys):
     data = network.read_bytes()
     network.write_bytes(write_parameters(data, {**read_parameters(data), "fe.sample_rate_hz": 16000}))

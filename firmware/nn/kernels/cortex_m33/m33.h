@@ -76,6 +76,14 @@ static inline int32_t m33_saturate_int8(int32_t x)
     return __ssat(x, 8);
 }
 
+/* x without its fraction, as far as an int32 goes; not a number is 0. */
+static inline int32_t m33_truncate(float x)
+{
+    int32_t whole;
+    __asm__("vcvt.s32.f32 %0, %1" : "=t"(whole) : "t"(x));
+    return whole;
+}
+
 /* A word of four times the same int8. */
 static inline uint32_t m33_four_times(int32_t value)
 {
