@@ -6,7 +6,7 @@ The graph has passed :mod:`codegen.check`, so everything here is arithmetic: not
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -456,23 +456,27 @@ def _reduce_max(graph: Graph, op: Operator) -> Layer:
 def _slice(graph: Graph, op: Operator) -> Layer:
     axes = slice_axes(graph, op)
     strides = _strides(source_of(graph, op).shape)
-    options = StridedSliceOptions(
-        shape=_quad(tuple(axis.count for axis in axes)),
-        strides=_quad(tuple(axis.stride * n for axis, n in zip(axes, strides, strict=True)), fill=0),
+    return _picked(
+        graph,
+        op,
+        shape=[axis.count for axis in axes],
+        strides=[axis.stride * n for axis, n in zip(axes, strides, strict=True)],
         start=sum(axis.start * n for axis, n in zip(axes, strides, strict=True)),
     )
-    return _layer(op, "strided_slice", options)
 
 
 def _transpose(graph: Graph, op: Operator) -> Layer:
-    """A slice of everything in another order, or nothing to do where only dimensions of 1 move."""
-    shape, order = graph.input(op, 0).shape, permutation(graph, op)
-    if sorted(moved := [d for d in order if shape[d] != 1]) == moved:
+    """A slice of everything in another order."""
+    strides = _strides(graph.input(op, 0).shape)
+    return _picked(graph, op, graph.output(op).shape, [strides[d] for d in permutation(graph, op)], start=0)
+
+
+def _picked(graph: Graph, op: Operator, shape: Sequence[int], strides: Sequence[int], start: int) -> Layer:
+    """Elements of the input by strides, or nothing to do where they are all of it in their order."""
+    shape, strides = _joined(shape, strides)
+    if (shape, strides) == ((source_of(graph, op).elements,), (1,)):
         return _copy(graph, op)
-    strides = _strides(shape)
-    options = StridedSliceOptions(
-        shape=_quad(graph.output(op).shape), strides=_quad(tuple(strides[d] for d in order), fill=0), start=0
-    )
+    options = StridedSliceOptions(_quad(shape), _quad(strides, fill=0), start)
     return _layer(op, "strided_slice", options)
 
 
@@ -518,6 +522,22 @@ def _quad(values: tuple[int, ...], fill: int = 1) -> Quad:
 def _strides(shape: tuple[int, ...]) -> tuple[int, ...]:
     """Elements from one index to the next, by dimension."""
     return tuple(math.prod(shape[d + 1 :]) for d in range(len(shape)))
+
+
+def _joined(shape: Sequence[int], strides: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Shape and strides in as few dimensions as give the same elements in the same order, at least one: what
+    lies side by side is copied at once."""
+    joined = [(1, 1)]
+    for size, stride in zip(shape, strides, strict=True):
+        outer, outer_stride = joined[-1]
+        if outer == 1 or size == 1:
+            joined[-1] = (size, stride) if outer == 1 and size != 1 else joined[-1]
+        elif outer_stride == size * stride:
+            joined[-1] = (outer * size, stride)
+        else:
+            joined.append((size, stride))
+    sizes, steps = zip(*joined, strict=True)
+    return sizes, steps
 
 
 def _constant_bytes(options: Options) -> int:

@@ -81,6 +81,8 @@ def test_every_layer_is_the_vendors_reference_when_rounding_once(path):
         operators.test_reductions,
         operators.test_add_sub_and_mul,
         operators.test_concatenation,
+        operators.test_strided_slice,
+        operators.test_transpose,
     ],
     ids=lambda test: test.__name__.removeprefix("test_"),
 )
@@ -265,6 +267,33 @@ def test_floats_are_quantized_in_a_time_that_tells_nothing_of_them(options, zero
     (run,), (nothing,) = bench.run(model.plan, values), bench.run(model.plan, np.zeros_like(values))
     np.testing.assert_array_equal(run.output, model.invoke(values))
     assert (run.instructions, run.cycles) == (nothing.instructions, nothing.cycles)
+
+
+def moved(name: str, shape: tuple[int, ...], to: tuple[int, ...], *lists: tuple[int, ...]) -> Model:
+    n = NetworkBuilder()
+    x, y = n.tensor(shape, scale=0.1), n.tensor(to, scale=0.1)
+    constants = [n.tensor((len(values),), "int32", data=np.array(values)) for values in lists]
+    return Model(single(name, [x, *constants], y, n))
+
+
+@pytest.mark.parametrize(
+    "name, to, lists, most",
+    [
+        ("SLICE", (1, 30, 10, 16), [(0, 3, 0, 0), (1, 30, 10, 16)], 1),  # one run
+        ("SLICE", (1, 40, 10, 12), [(0, 0, 0, 4), (1, 40, 10, 12)], 6),  # runs of 12 bytes
+        ("SLICE", (1, 40, 10, 1), [(0, 0, 0, 5), (1, 40, 10, 1)], 8),  # every 16th byte
+        ("SLICE", (1, 40, 10, 2), [(0, 0, 0, 5), (1, 40, 10, 2)], 16),
+        ("TRANSPOSE", (1, 10, 40, 16), [(0, 2, 1, 3)], 4),
+        ("TRANSPOSE", (1, 16, 40, 10), [(0, 3, 1, 2)], 8),
+    ],
+)
+def test_what_lies_side_by_side_is_copied_at_once(bench, name, to, lists, most):
+    """By estimated cycles a byte."""
+    model = moved(name, (1, 40, 10, 16), to, *lists)
+    values = inputs(model, 1)[0]
+    run = bench.run(model.plan, values)[0]
+    np.testing.assert_array_equal(run.output, model.invoke(values))
+    assert run.cycles < most * run.output.size
 
 
 @pytest.mark.parametrize(

@@ -438,6 +438,15 @@ def test_strided_slice(shape, data, scale, zero_point, seed):
     assert_exact(single("STRIDED_SLICE", [x, *lists], y, n, "StridedSliceOptions", **masks), seed)
 
 
+def test_a_slice_of_everything_costs_nothing():
+    n = NetworkBuilder()
+    x, y = n.tensor((1, 3, 1, 4), scale=0.1), n.tensor((1, 3, 1, 4), scale=0.1)
+    lists = [n.tensor((4,), "int32", data=np.array(v)) for v in ([0, 0, 0, 0], [1, 3, 1, -1])]
+    model = single("SLICE", [x, *lists], y, n, "SliceOptions")
+    assert Model(model).plan.layers[0].kernel == "copy"
+    assert_exact(model, seed=1)
+
+
 @random_models
 @given(SHAPES, st.data())
 def test_slices_end_where_the_input_does(shape, data):

@@ -1,5 +1,24 @@
 /* strided_slice: elements picked by strides, which may be negative; also a transposition. */
+#include <string.h>
+
 #include "nn_kernels.h"
+
+#define WORTH_A_CALL 8 /* elements; fewer are sooner copied than memcpy is called */
+
+/* `rows` rows of `count` elements; elements that lie side by side at once. Returns where the output ends. */
+static int8_t *pick(int8_t *output, const int8_t *input, int32_t rows, int32_t row_stride, int32_t count,
+                    int32_t stride)
+{
+    const int runs = stride == 1 && count >= WORTH_A_CALL;
+    for (int32_t row = 0; row < rows; row++, output += count) {
+        const int8_t *from = input + row * row_stride;
+        if (runs)
+            memcpy(output, from, (size_t)count);
+        else
+            for (int32_t k = 0; k < count; k++) output[k] = from[k * stride];
+    }
+    return output;
+}
 
 nn_status_t nn_kernel_strided_slice(const nn_call_t *call)
 {
@@ -10,8 +29,6 @@ nn_status_t nn_kernel_strided_slice(const nn_call_t *call)
 
     for (int32_t i = 0; i < n[0]; i++)
         for (int32_t j = 0; j < n[1]; j++)
-            for (int32_t k = 0; k < n[2]; k++)
-                for (int32_t l = 0; l < n[3]; l++)
-                    *output++ = input[i * s[0] + j * s[1] + k * s[2] + l * s[3]];
+            output = pick(output, input + i * s[0] + j * s[1], n[2], s[2], n[3], s[3]);
     return NN_OK;
 }
