@@ -27,6 +27,7 @@ from codegen.lookups import (
     data_positions,
     division_axis,
     division_sizes,
+    limited_and_limit,
     padding_of,
     permutation,
     reduced_axes,
@@ -333,6 +334,16 @@ def _rescale(graph: Graph, op: Operator) -> str | None:
     return None if 255 * factor < 1 << 28 else f"values are rescaled by {factor:g}"
 
 
+def _limits(graph: Graph, op: Operator) -> str | None:
+    """One of two inputs is a constant of a single value, perhaps repeated; the other has the output's
+    shape."""
+    limited, limit = limited_and_limit(graph, op)
+    if limited is None or limit is None:
+        return "its inputs are not a tensor and a constant of a single value"
+    output = graph.output(op)
+    return None if limited.elements == output.elements else f"{_shape(limited)} to {_shape(output)}"
+
+
 def _same_elements(graph: Graph, op: Operator) -> str | None:
     """Input and output have the same number of elements."""
     source, output = graph.input(op, 0), graph.output(op)
@@ -545,6 +556,7 @@ CONSTRAINTS: dict[str, tuple[Constraint, ...]] = {
     "add": (_rank_at_most_4, _broadcasts, _add_scales),
     "sub": (_rank_at_most_4, _broadcasts, _add_scales),
     "mul": (_rank_at_most_4, _broadcasts, _product_scale),
+    **dict.fromkeys(("maximum", "minimum"), (_rank_at_most_4, _broadcasts, _limits, _same_scale)),
     "pad": (_rank_at_most_4, _pads, _same_scale),
     "padv2": (_rank_at_most_4, _pads, _same_scale),
     "mean": (_rank_at_most_4, _reduces, _rescale),

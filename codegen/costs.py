@@ -30,7 +30,7 @@ def _other_ops(graph: Graph, op: Operator, outputs: int) -> int:
         return outputs * (window + division) + _activation_ops(op, outputs)
     each = {
         "add": 1, "sub": 1, "mul": 1, "softmax": 5, "quantize": 4, "dequantize": 2, "relu": 2, "relu6": 2,
-        "pad": 6, "padv2": 6, "reduce_max": 1,
+        "maximum": 1, "minimum": 1, "pad": 6, "padv2": 6, "reduce_max": 1,
     }  # fmt: skip
     return each.get(op.name, 0) * (outputs if op.name in ("pad", "padv2") else max(inputs, outputs))
 

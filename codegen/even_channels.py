@@ -20,7 +20,9 @@ from codegen.graph import Graph, Operator, Quantization, Tensor, Widened
 from codegen.lookups import RESHAPERS, channel_axis, constant_ints, data_positions, reduced_axes
 
 _SUMMING = ("conv_2d", "fully_connected")  # over all channels: these begin and end groups
-_ANY_PLACE = ("relu", "relu6", "logistic", "tanh", "leaky_relu", "hard_swish", "quantize")
+_ANY_PLACE = (
+    "relu", "relu6", "logistic", "tanh", "leaky_relu", "hard_swish", "quantize", "maximum", "minimum",
+)  # fmt: skip
 _PAIRING = ("add", "sub", "mul")  # alike, or where an operand is repeated for each pixel, by channel
 _BY_CHANNEL = ("depthwise_conv_2d", "max_pool_2d", "average_pool_2d", "pad", "padv2", "mean", "reduce_max")
 
@@ -71,6 +73,8 @@ def _group(graph: Graph, first: Tensor) -> Group | None:
 def _others(graph: Graph, op: Operator, index: int, channels: int) -> set[int] | None:
     """The tensors that an operator needs widened along with one of its own, None if it cannot be."""
     inputs = [op.inputs[k] for k in data_positions(op)]
+    if op.name in _ANY_PLACE:
+        inputs = [i for i in inputs if not graph.tensors[i].constant]
     output = graph.output(op)
     if op.name in _SUMMING:
         if index == output.index:

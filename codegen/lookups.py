@@ -16,6 +16,8 @@ DATA_INPUTS: dict[str, tuple[int, ...] | None] = {
     "add": (0, 1),
     "sub": (0, 1),
     "mul": (0, 1),
+    "maximum": (0, 1),
+    "minimum": (0, 1),
     "concatenation": None,
     "pack": None,
     "split": (1,),
@@ -82,6 +84,15 @@ def data_positions(op: Operator) -> Sequence[int]:
 def source_of(graph: Graph, op: Operator) -> Tensor:
     """The first of an operator's data inputs."""
     return graph.input(op, data_positions(op)[0])
+
+
+def limited_and_limit(graph: Graph, op: Operator) -> tuple[Tensor | None, int | None]:
+    """The tensor that a minimum or maximum limits, and the int8 that it is limited to; None for what it does
+    not have."""
+    inputs = [graph.input(op, k) for k in data_positions(op)]
+    limited = next((tensor for tensor in inputs if not tensor.constant), None)
+    limits = {int(value) for tensor in inputs if tensor.constant for value in np.unique(tensor.data)}
+    return limited, limits.pop() if len(limits) == 1 else None
 
 
 def reduced_axes(graph: Graph, op: Operator) -> set[int]:

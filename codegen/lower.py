@@ -34,6 +34,7 @@ from codegen.lookups import (
     channel_scales,
     constant_ints,
     data_positions,
+    limited_and_limit,
     padding_of,
     permutation,
     reduced_axes,
@@ -326,6 +327,13 @@ def _relu6(graph: Graph, op: Operator) -> Layer:
     return _requantize_layer(graph, op, 1.0, q.zero_point, six)
 
 
+def _limit(graph: Graph, op: Operator) -> Layer:
+    """A minimum or maximum with one value is a clamp."""
+    limited, limit = limited_and_limit(graph, op)
+    low, high = (-128, limit) if op.name == "minimum" else (limit, 127)
+    return replace(_requantize_layer(graph, op, 1.0, low, high), inputs=(limited.index,))
+
+
 def _quantize(graph: Graph, op: Operator) -> Layer:
     source, output = graph.input(op, 0), graph.output(op)
     if source.type == "int8":
@@ -489,6 +497,8 @@ LOWERINGS: dict[str, Callable[[Graph, Operator], Layer]] = {
     "add": _add,
     "sub": _add,
     "mul": _mul,
+    "maximum": _limit,
+    "minimum": _limit,
     "pad": _pad,
     "padv2": _pad,
     "mean": _mean,

@@ -87,6 +87,8 @@ OPERATORS: dict[int, tuple[str, dict[str, tuple[int, str, int | float | bool]]]]
     43: ("squeeze", {}),
     45: ("strided_slice", _STRIDED_SLICE),
     49: ("split", {}),
+    55: ("maximum", {}),
+    57: ("minimum", {}),
     60: ("padv2", {}),
     65: ("slice", {}),
     70: ("expand_dims", {}),

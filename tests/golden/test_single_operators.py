@@ -226,6 +226,19 @@ def test_add_sub_and_mul(name, shapes, swap, activation, factors, zeros, seed):
 
 
 @random_models
+@given(st.sampled_from(["MINIMUM", "MAXIMUM"]), broadcast_shapes(), st.booleans(), ZERO_POINTS, SCALES,
+       ZERO_POINTS, SEEDS)  # fmt: skip
+def test_limits(name, shapes, first, limit, scale, zero_point, seed):
+    """A constant of one value, in any shape that is repeated to the input's, as either input."""
+    n = NetworkBuilder()
+    x, y = (n.tensor(shapes[0], scale=scale, zero_point=zero_point) for _ in range(2))
+    shape = () if seed % 2 else shapes[1]
+    constant = n.tensor(shape, scale=scale, zero_point=zero_point, data=np.full(shape, limit))
+    n.operator(name, [constant, x] if first else [x, constant], [y], "MaximumMinimumOptions")
+    assert_exact(n.build([x], [y]), seed)
+
+
+@random_models
 @given(SHAPES, st.data(), st.booleans(), SCALES, ZERO_POINTS, SEEDS)
 def test_pad(shape, data, explicit, scale, zero_point, seed):
     n = NetworkBuilder()

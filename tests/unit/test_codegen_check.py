@@ -217,6 +217,28 @@ def test_slopes_that_cannot_be(alpha):
     assert "alpha" in refused(single("LEAKY_RELU", [x], y, n, "LeakyReluOptions", alpha=alpha))
 
 
+@pytest.mark.parametrize(
+    ("constant", "scale", "message"),
+    [
+        (np.array([1, 2, 3, 4]), 0.1, "not a tensor and a constant of a single value"),
+        (None, 0.1, "not a tensor and a constant of a single value"),
+        (np.array([[1], [1]]), 0.1, "the output is 1x4"),
+        (np.array(1), 0.2, "tensor 1 has scale 0.2"),
+    ],
+)
+def test_limits_that_cannot_be(constant, scale, message):
+    n = NetworkBuilder()
+    x, y = n.tensor((1, 4), scale=0.1), n.tensor((1, 4), scale=0.1)
+    if constant is None:
+        limit = n.tensor((1, 4), scale=scale)
+        n.operator("RELU", [x], [limit])
+    else:
+        limit = n.tensor(constant.shape, scale=scale, data=constant)
+    n.operator("MINIMUM", [x, limit], [y], "MaximumMinimumOptions")
+    message = message.replace("tensor 1", f"tensor {limit}")
+    assert "(MINIMUM)" in (text := refused(n.build([x], [y]))) and message in text
+
+
 def test_shapes_that_cannot_be():
     def of(name, shapes, options=None, extra=(), **fields):
         n = NetworkBuilder()

@@ -41,11 +41,11 @@ def everything(channels: int, seed: int) -> bytes:
         [("RELU", ""), ("LOGISTIC", ""), ("TANH", ""), ("LEAKY_RELU", "LeakyRelu"),
          ("HARD_SWISH", "HardSwish"), ("QUANTIZE", "Quantize"), ("MAX_POOL_2D", "Pool2D"),
          ("AVERAGE_POOL_2D", "Pool2D"), ("ADD", "Add"), ("SUB", "Sub"), ("MUL", "Mul"), ("PAD", "Pad"),
-         ("DEPTHWISE_CONV_2D", ""), ("CONV_2D", "")]
+         ("DEPTHWISE_CONV_2D", ""), ("CONV_2D", ""), ("MINIMUM", "")]
     ):  # fmt: skip
         known = {
             "LOGISTIC": (1 / 256, -128), "TANH": (1 / 128, 0), "MAX_POOL_2D": None, "AVERAGE_POOL_2D": None,
-            "PAD": None,
+            "PAD": None, "MINIMUM": None,
         }  # fmt: skip
         q = known.get(name, (0.08, -5))
         if q is None:  # the input's
@@ -61,6 +61,9 @@ def everything(channels: int, seed: int) -> bytes:
             n.operator(name, [last, first], [y], f"{options}Options")
         elif name == "PAD":  # pads with nothing, which is the only way to keep the size here
             n.operator(name, [last, n.tensor((4, 2), "int32", data=np.zeros((4, 2)))], [y], "PadOptions")
+        elif name == "MINIMUM":
+            limit = n.tensor((), scale=q[0], zero_point=q[1], data=np.array(40))
+            n.operator(name, [last, limit], [y], "MaximumMinimumOptions")
         else:
             n.operator(name, [last], [y], f"{options}Options" if options else None)
         last = y
@@ -97,7 +100,7 @@ def test_no_value_changes(seed, monkeypatch):
     narrow = Model(tflite)
     wide = on_the_core(tflite, monkeypatch)
     widened = [layer for layer in wide.layers if wide.plan.graph.tensors[layer.output].widened]
-    assert len(widened) == 16  # all but the dense layer and the softmax
+    assert len(widened) == 17  # all but the dense layer and the softmax
     rng = np.random.default_rng(seed)
     for _ in range(3):
         x = rng.integers(-128, 128, narrow.input.shape, np.int8)
