@@ -13,6 +13,7 @@ import numpy as np
 
 from codegen import schema
 from codegen.errors import TokayError
+from codegen.float_tables import FOLDED, steps_from_zero
 from codegen.graph import Graph, Operator, Tensor
 from codegen.lookups import (
     ACTIVATION_RULES_APPLY,
@@ -410,6 +411,19 @@ def _leaky_slope(graph: Graph, op: Operator) -> str | None:
     return None if 0 <= 255 * factor < 1 << 28 else f"alpha {alpha:g} rescales values by {factor:g}"
 
 
+def _steps_are_numbers(graph: Graph, op: Operator) -> str | None:
+    """Scales are not so small or large that a result would be no number."""
+    source, output = graph.input(op, 0).q, graph.output(op).q
+    scales = (source.scale, source.zero_point), (output.scale, output.zero_point)
+    steps = steps_from_zero(op.name, *scales, op.options)
+    return f"scale {source.scale:g} to {output.scale:g}" if np.isnan(steps).any() else None
+
+
+def _folded(graph: Graph, op: Operator) -> str | None:
+    """Its input comes from a dequantize, and a quantize alone takes its output."""
+    return None if op.options.get(FOLDED) else "it has no int8 kernel in the reference"
+
+
 def _hard_swish_scales(graph: Graph, op: Operator) -> str | None:
     """The input's scale lies in [2^-20, 2^16], the output's is more than 1/128 of it and at most 512 times
     it."""
@@ -572,6 +586,10 @@ CONSTRAINTS: dict[str, tuple[Constraint, ...]] = {
     "tanh": (_same_elements, _tanh_scales),
     "leaky_relu": (_same_elements, _rescale, _leaky_slope),
     "hard_swish": (_same_elements, _hard_swish_scales),
+    "abs": (_same_elements, _rescale),
+    **dict.fromkeys(("elu", "gelu"), (_same_elements, _rescale, _steps_are_numbers)),
+    **dict.fromkeys(("exp", "log"), (_same_elements, _steps_are_numbers)),
+    **dict.fromkeys(("neg", "square"), (_folded, _same_elements, _steps_are_numbers)),
     "strided_slice": (_rank_at_most_4, _slices, _same_scale),
     "slice": (_rank_at_most_4, _cuts_out, _same_scale),
     **dict.fromkeys(DIVIDERS, (_rank_at_most_4, _divides, _same_scale)),

@@ -17,12 +17,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from codegen.graph import Graph, Operator, Quantization, Tensor, Widened
-from codegen.lookups import RESHAPERS, channel_axis, constant_ints, data_positions, reduced_axes
+from codegen.lookups import RESHAPERS, TABLES, channel_axis, constant_ints, data_positions, reduced_axes
 
 _SUMMING = ("conv_2d", "fully_connected")  # over all channels: these begin and end groups
-_ANY_PLACE = (
-    "relu", "relu6", "logistic", "tanh", "leaky_relu", "hard_swish", "quantize", "maximum", "minimum",
-)  # fmt: skip
+_ANY_PLACE = (*TABLES, "relu", "relu6", "quantize", "maximum", "minimum")
 _PAIRING = ("add", "sub", "mul")  # alike, or where an operand is repeated for each pixel, by channel
 _BY_CHANNEL = ("depthwise_conv_2d", "max_pool_2d", "average_pool_2d", "pad", "padv2", "mean", "reduce_max")
 

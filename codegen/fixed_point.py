@@ -166,6 +166,14 @@ def leaky_relu_table(source: Scale, output: Scale, alpha: float, rounding: str =
     return _int8(output_zero_point + requantize(x, *slopes[x >= 0], rounding) for x in values)
 
 
+def abs_table(source: Scale, output: Scale, rounding: str = "double") -> np.ndarray:
+    """The int8 outcomes of the 256 int8 inputs; one scale for both leaves them as they are."""
+    (scale, zero_point), (output_scale, output_zero_point) = source, output
+    factor = quantize_multiplier(float(np.float32(scale) / np.float32(output_scale)))
+    values = (abs(value - zero_point) for value in range(-128, 128))
+    return _int8(output_zero_point + requantize(x, *factor, rounding) for x in values)
+
+
 def hard_swish_table(source: Scale, output: Scale) -> np.ndarray:
     """The int8 outcomes of the 256 int8 inputs, x times a gate that rises from 0 at -3 to 1 at 3, in 16 bits
     as the reference has them. The ratio of scales is a double, as in TensorFlow Lite Micro's build;

@@ -23,6 +23,11 @@ DATA_INPUTS: dict[str, tuple[int, ...] | None] = {
     "split": (1,),
 }
 
+TABLES = (
+    "abs", "elu", "exp", "gelu", "hard_swish", "leaky_relu", "log", "logistic", "neg", "square", "tanh",
+)  # fmt: skip
+"""Operators whose outcome is a function of one int8: all 256 are stored."""
+
 RESHAPERS = ("reshape", "squeeze", "expand_dims")
 """Operators that give their input another shape and leave its bytes alone."""
 

@@ -14,6 +14,7 @@ import numpy as np
 from codegen.costs import macs_and_ops
 from codegen.fixed_point import (
     Scale,
+    abs_table,
     activation_range,
     hard_swish_table,
     leaky_relu_table,
@@ -23,12 +24,14 @@ from codegen.fixed_point import (
     softmax_table,
     tanh_table,
 )
+from codegen.float_tables import FUNCTIONS, float_table
 from codegen.graph import Graph, Operator, Tensor
 from codegen.layers import Layer
 from codegen.lookups import (
     DATA_INPUTS,
     DIVIDERS,
     RESHAPERS,
+    TABLES,
     activation_of,
     bias_of,
     channel_scales,
@@ -86,7 +89,7 @@ def _rounded_once(graph: Graph, op: Operator, layer: Layer) -> Layer:
         table = softmax_table(graph.input(op, 0).q.scale, float(op.options["beta"]), "single")
         options = replace(layer.options, table_entries=len(table), exp_table=table)
     elif op.name in TABLES:
-        options = replace(layer.options, table=TABLES[op.name](graph, op, "single"))
+        options = replace(layer.options, table=TABLE_MAKERS[op.name](graph, op, "single"))
     elif op.name == "fully_connected" and not graph.input(op, 1).q.per_channel:
         options = replace(layer.options, channels=_channels(graph, op, pad=True, product=np.float32))
     else:
@@ -369,22 +372,31 @@ def _leaky_relu_table(graph: Graph, op: Operator, rounding: str) -> np.ndarray:
     return leaky_relu_table(*scales, float(op.options["alpha"]), rounding)
 
 
+def _abs_table(graph: Graph, op: Operator, rounding: str) -> np.ndarray:
+    return abs_table(_scale(graph.input(op, 0)), _scale(graph.output(op)), rounding)
+
+
+def _float_table(graph: Graph, op: Operator, rounding: str) -> np.ndarray:
+    return float_table(op.name, _scale(graph.input(op, 0)), _scale(graph.output(op)), op.options)
+
+
 def _hard_swish_table(graph: Graph, op: Operator, rounding: str) -> np.ndarray:
     """The reference rounds these as it always does, however it is built."""
     return hard_swish_table(_scale(graph.input(op, 0)), _scale(graph.output(op)))
 
 
-TABLES: dict[str, Callable[[Graph, Operator, str], np.ndarray]] = {
+TABLE_MAKERS: dict[str, Callable[[Graph, Operator, str], np.ndarray]] = {
+    **dict.fromkeys(FUNCTIONS, _float_table),
+    "abs": _abs_table,
     "logistic": _logistic_table,
     "tanh": _tanh_table,
     "leaky_relu": _leaky_relu_table,
     "hard_swish": _hard_swish_table,
 }
-"""The operators whose 256 outcomes are stored."""
 
 
 def _table(graph: Graph, op: Operator) -> Layer:
-    table = TABLES[op.name](graph, op, "double")
+    table = TABLE_MAKERS[op.name](graph, op, "double")
     return _layer(op, "table", TableOptions(graph.output(op).elements, table), in_place=(0,))
 
 

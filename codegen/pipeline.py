@@ -14,6 +14,7 @@ from codegen.accelerate import (
 )
 from codegen.check import check_graph
 from codegen.errors import TokayError
+from codegen.fold import fold
 from codegen.lower import lower
 from codegen.mvp.kernels.layer import Cycles
 from codegen.plan import Plan, build_plan
@@ -43,7 +44,7 @@ def compile_model(
     _check_choice("accelerator", accelerator, ACCELERATORS)
     _check_choice("place for the accelerator's weights", mvp_weights, WEIGHTS)
     try:
-        graph = prune(separate(read_model(tflite)))
+        graph = prune(fold(separate(read_model(tflite))))
         check_graph(graph)
         layers = lower(graph, rounding)
     except TokayError as error:

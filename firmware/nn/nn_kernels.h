@@ -214,7 +214,7 @@ typedef struct nn_concatenation_options {
     const int32_t *block_bytes; /* input_count entries */
 } nn_concatenation_options_t;
 
-/* ---- table (logistic, tanh, leaky_relu, hard_swish): output = table[input + 128] */
+/* ---- table (functions of one int8: logistic, tanh, gelu and others): output = table[input + 128] */
 typedef struct nn_table_options {
     int32_t elements;
     const int8_t *table; /* 256 entries */

@@ -133,7 +133,7 @@ OPTION_TABLES = {
     "sub": "SubOptions", "mul": "MulOptions", "softmax": "SoftmaxOptions",
     "concatenation": "ConcatenationOptions", "mean": "ReducerOptions", "reduce_max": "ReducerOptions",
     "leaky_relu": "LeakyReluOptions", "strided_slice": "StridedSliceOptions",
-    "pack": "PackOptions", "unpack": "UnpackOptions",
+    "gelu": "GeluOptions", "pack": "PackOptions", "unpack": "UnpackOptions",
 }  # fmt: skip
 ALIASES = {
     "stride_width": "stride_w", "stride_height": "stride_h", "activation": "fused_activation_function",

@@ -210,6 +210,49 @@ def test_scales_that_cannot_be(name, source, target, message):
     assert f"operator 0 ({name})" in text and message in text
 
 
+@pytest.mark.parametrize("name", ["NEG", "SQUARE"])
+def test_functions_without_an_int8_kernel_need_floats_around_them(name):
+    n = NetworkBuilder()
+    x, y = n.tensor((1, 4), scale=0.1), n.tensor((1, 4), scale=0.1)
+    text = refused(single(name, [x], y, n))
+    assert f"operator 0 ({name}): it has no int8 kernel" in text and "comes from a dequantize" in text
+
+
+@pytest.mark.parametrize("other", ["output", "operator"])
+def test_floats_that_are_used_otherwise_are_refused(other):
+    """Only what a quantize alone takes is a function of int8."""
+    n = NetworkBuilder()
+    x, q = n.tensor((1, 4), scale=0.1), n.tensor((1, 4), scale=0.1)
+    a, b, y = (n.tensor((1, 4), "float32") for _ in range(3))
+    n.operator("DEQUANTIZE", [x], [a])
+    n.operator("ELU", [a], [b])
+    if other == "output":
+        assert "operator 1 (ELU): tensor 2 is float32, not int8" in refused(n.build([x], [b]))
+        return
+    n.operator("QUANTIZE", [b], [q])
+    n.operator("DEQUANTIZE", [q], [y])
+    sums = n.tensor((1, 4), "float32")
+    n.operator("ADD", [y, b], [sums], "AddOptions")
+    assert "operator 1 (ELU): tensor 2 is float32, not int8" in refused(n.build([x], [sums]))
+
+
+@pytest.mark.parametrize(
+    ("name", "scales", "message"),
+    [
+        ("ABS", (1e9, 1e-9), "rescaled by 1e+18"),
+        ("ELU", (1e9, 1e-9), "rescaled by 1e+18"),
+        ("GELU", (1e9, 1e-9), "rescaled by 1e+18"),
+        ("LOG", (1, 1e-45), "scale 1 to 1.4013e-45"),
+    ],
+)
+def test_scales_of_functions_that_cannot_be(name, scales, message):
+    n = NetworkBuilder()
+    x, y = (n.tensor((1, 4), scale=scale, zero_point=-3) for scale in scales)
+    options = {"GELU": "GeluOptions", "EXP": "ExpOptions", "ABS": "AbsOptions"}.get(name)
+    text = refused(single(name, [x], y, n, options))
+    assert f"operator 0 ({name})" in text and message in text
+
+
 @pytest.mark.parametrize("alpha", [-0.1, float("nan"), float("inf")])
 def test_slopes_that_cannot_be(alpha):
     n = NetworkBuilder()

@@ -39,7 +39,7 @@ def everything(channels: int, seed: int) -> bytes:
     last = first
     for name, options in rng.permutation(
         [("RELU", ""), ("LOGISTIC", ""), ("TANH", ""), ("LEAKY_RELU", "LeakyRelu"),
-         ("HARD_SWISH", "HardSwish"), ("QUANTIZE", "Quantize"), ("MAX_POOL_2D", "Pool2D"),
+         ("HARD_SWISH", "HardSwish"), ("ELU", ""), ("QUANTIZE", "Quantize"), ("MAX_POOL_2D", "Pool2D"),
          ("AVERAGE_POOL_2D", "Pool2D"), ("ADD", "Add"), ("SUB", "Sub"), ("MUL", "Mul"), ("PAD", "Pad"),
          ("DEPTHWISE_CONV_2D", ""), ("CONV_2D", ""), ("MINIMUM", "")]
     ):  # fmt: skip
@@ -100,7 +100,7 @@ def test_no_value_changes(seed, monkeypatch):
     narrow = Model(tflite)
     wide = on_the_core(tflite, monkeypatch)
     widened = [layer for layer in wide.layers if wide.plan.graph.tensors[layer.output].widened]
-    assert len(widened) == 17  # all but the dense layer and the softmax
+    assert len(widened) == 18  # all but the dense layer and the softmax
     rng = np.random.default_rng(seed)
     for _ in range(3):
         x = rng.integers(-128, 128, narrow.input.shape, np.int8)

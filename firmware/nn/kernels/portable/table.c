@@ -1,4 +1,4 @@
-/* table: the 256 outcomes of a function of an int8: logistic, tanh, leaky_relu and hard_swish. */
+/* table: the 256 outcomes of a function of an int8: logistic, tanh, gelu and others. */
 #include "nn_kernels.h"
 
 nn_status_t nn_kernel_table(const nn_call_t *call)
