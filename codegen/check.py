@@ -43,6 +43,7 @@ Constraint = Callable[[Graph, Operator], "str | None"]
 MAX_STEP = 1 << 15
 MAX_EXTENT = 1 << 24
 MAX_SOFTMAX_DEPTH = 511
+MAX_TABLES = 256
 MAX_CONSTANT_BYTES = 1 << 22
 
 UNSUPPORTED = {
@@ -411,6 +412,23 @@ def _leaky_slope(graph: Graph, op: Operator) -> str | None:
     return None if 0 <= 255 * factor < 1 << 28 else f"alpha {alpha:g} rescales values by {factor:g}"
 
 
+def _alphas(graph: Graph, op: Operator) -> str | None:
+    """The slopes are at most 256 constant int8 (shared_axes=[1, 2] in Keras shares them): one, or one for
+    each index of the last dimension or dimensions; what they make of values stays within 31 bits."""
+    source, alphas, output = graph.input(op, 0), graph.input(op, 1), graph.output(op)
+    if alphas is None or not alphas.constant or alphas.type != "int8":
+        return "the slopes are not constant int8"
+    if reason := _bad_quantization(alphas):
+        return f"tensor {alphas.index} {reason}"
+    shape = alphas.shape
+    while shape and shape[0] == 1:
+        shape = shape[1:]
+    if shape != source.shape[len(source.shape) - len(shape) :] or not 1 <= alphas.elements <= MAX_TABLES:
+        return f"slopes of {_shape(alphas)} for {_shape(source)}"
+    factor = source.q.scale * alphas.q.scale / output.q.scale
+    return None if 255 * 255 * factor < 1 << 28 else f"negative values are rescaled by {factor:g}"
+
+
 def _steps_are_numbers(graph: Graph, op: Operator) -> str | None:
     """Scales are not so small or large that a result would be no number."""
     source, output = graph.input(op, 0).q, graph.output(op).q
@@ -587,6 +605,7 @@ CONSTRAINTS: dict[str, tuple[Constraint, ...]] = {
     "leaky_relu": (_same_elements, _rescale, _leaky_slope),
     "hard_swish": (_same_elements, _hard_swish_scales),
     "abs": (_same_elements, _rescale),
+    "prelu": (_rank_at_most_4, _same_elements, _rescale, _alphas),
     **dict.fromkeys(("elu", "gelu"), (_same_elements, _rescale, _steps_are_numbers)),
     **dict.fromkeys(("exp", "log"), (_same_elements, _steps_are_numbers)),
     **dict.fromkeys(("neg", "square"), (_folded, _same_elements, _steps_are_numbers)),

@@ -174,6 +174,19 @@ def abs_table(source: Scale, output: Scale, rounding: str = "double") -> np.ndar
     return _int8(output_zero_point + requantize(x, *factor, rounding) for x in values)
 
 
+def prelu_table(
+    source: Scale, slope: Scale, output: Scale, alpha: int, rounding: str = "double"
+) -> np.ndarray:
+    """The int8 outcomes of the 256 int8 inputs, for one int8 ``alpha``, which multiplies negative values."""
+    (scale, zero_point), (output_scale, output_zero_point) = source, output
+    factors = [quantize_multiplier(scale * by / output_scale) for by in (slope[0], 1.0)]
+    values = (value - zero_point for value in range(-128, 128))
+    return _int8(
+        output_zero_point + requantize(x if x >= 0 else x * (alpha - slope[1]), *factors[x >= 0], rounding)
+        for x in values
+    )
+
+
 def hard_swish_table(source: Scale, output: Scale) -> np.ndarray:
     """The int8 outcomes of the 256 int8 inputs, x times a gate that rises from 0 at -3 to 1 at 3, in 16 bits
     as the reference has them. The ratio of scales is a double, as in TensorFlow Lite Micro's build;

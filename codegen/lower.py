@@ -19,6 +19,7 @@ from codegen.fixed_point import (
     hard_swish_table,
     leaky_relu_table,
     logistic_table,
+    prelu_table,
     quantize,
     quantize_multiplier,
     softmax_table,
@@ -380,6 +381,13 @@ def _float_table(graph: Graph, op: Operator, rounding: str) -> np.ndarray:
     return float_table(op.name, _scale(graph.input(op, 0)), _scale(graph.output(op)), op.options)
 
 
+def _prelu_tables(graph: Graph, op: Operator, rounding: str) -> np.ndarray:
+    """A table for each alpha."""
+    scales = [_scale(tensor) for tensor in (graph.input(op, 0), graph.input(op, 1), graph.output(op))]
+    alphas = graph.input(op, 1).data.reshape(-1)
+    return np.concatenate([prelu_table(*scales, int(alpha), rounding) for alpha in alphas])
+
+
 def _hard_swish_table(graph: Graph, op: Operator, rounding: str) -> np.ndarray:
     """The reference rounds these as it always does, however it is built."""
     return hard_swish_table(_scale(graph.input(op, 0)), _scale(graph.output(op)))
@@ -392,12 +400,14 @@ TABLE_MAKERS: dict[str, Callable[[Graph, Operator, str], np.ndarray]] = {
     "tanh": _tanh_table,
     "leaky_relu": _leaky_relu_table,
     "hard_swish": _hard_swish_table,
+    "prelu": _prelu_tables,
 }
 
 
 def _table(graph: Graph, op: Operator) -> Layer:
     table = TABLE_MAKERS[op.name](graph, op, "double")
-    return _layer(op, "table", TableOptions(graph.output(op).elements, table), in_place=(0,))
+    options = TableOptions(graph.output(op).elements, len(table) // 256, table)
+    return _layer(op, "table", options, in_place=(0,))
 
 
 # --- movers and reducers ---------------------------------------------------------------------------
@@ -522,7 +532,7 @@ LOWERINGS: dict[str, Callable[[Graph, Operator], Layer]] = {
     "concatenation": _concatenation,
     "relu": _relu,
     "relu6": _relu6,
-    **dict.fromkeys(TABLES, _table),
+    **dict.fromkeys((*TABLES, "prelu"), _table),
     **dict.fromkeys(("strided_slice", "slice", *DIVIDERS), _slice),
     "pack": _pack,
     "transpose": _transpose,

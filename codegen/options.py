@@ -222,6 +222,7 @@ class ConcatenationOptions(Options):
 class TableOptions(Options):
     c_type = "nn_table_options_t"
     elements: int
+    tables: int
     table: Int8Array
 
 

@@ -88,6 +88,7 @@ OPERATORS: dict[int, tuple[str, dict[str, tuple[int, str, int | float | bool]]]]
     45: ("strided_slice", _STRIDED_SLICE),
     47: ("exp", {}),
     49: ("split", {}),
+    54: ("prelu", {}),
     55: ("maximum", {}),
     57: ("minimum", {}),
     59: ("neg", {}),

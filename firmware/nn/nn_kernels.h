@@ -214,10 +214,11 @@ typedef struct nn_concatenation_options {
     const int32_t *block_bytes; /* input_count entries */
 } nn_concatenation_options_t;
 
-/* ---- table (functions of one int8: logistic, tanh, gelu and others): output = table[input + 128] */
+/* ---- table (functions of one int8: logistic, tanh, gelu and others): output = table[input + 128];
+ * prelu: tables that take turns */
 typedef struct nn_table_options {
-    int32_t elements;
-    const int8_t *table; /* 256 entries */
+    int32_t elements, tables;
+    const int8_t *table; /* [tables][256] */
 } nn_table_options_t;
 
 /* ---- strided_slice: output shape; input element of index i: start + sum of i[d] * strides[d] */

@@ -81,6 +81,7 @@ def test_every_layer_is_the_vendors_reference_when_rounding_once(path):
         operators.test_reductions,
         operators.test_add_sub_and_mul,
         operators.test_concatenation,
+        operators.test_prelu,
         operators.test_strided_slice,
         operators.test_transpose,
     ],

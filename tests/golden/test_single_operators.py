@@ -402,6 +402,23 @@ def test_every_value_of_functions_between_conversions(name, exponent, coarseness
 
 
 @random_models
+@given(SHAPES, st.integers(0, 4), THREE_SCALES, st.tuples(ZERO_POINTS, ZERO_POINTS, ZERO_POINTS),
+       st.booleans(), SEEDS)  # fmt: skip
+def test_prelu(shape, shared, factors, zeros, batch, seed):
+    """Slopes for all, or for each index of the last dimensions, shared along the ``shared`` first ones."""
+    rng = np.random.default_rng(seed)
+    n = NetworkBuilder()
+    slopes = shape[shared:] if len(shape) - shared > 0 else (1,)
+    assume(np.prod(slopes) <= 256 and 255 * 255 * factors[0] * factors[1] / factors[2] < 2**28)
+    alphas = (1,) * (len(shape) - len(slopes)) * batch + slopes
+    x = n.tensor(shape, scale=factors[0], zero_point=zeros[0])
+    a = n.tensor(alphas, scale=factors[1], zero_point=zeros[1], data=rng.integers(-128, 128, alphas))
+    y = n.tensor(shape, scale=factors[2], zero_point=zeros[2])
+    model = single("PRELU", [x, a], y, n)
+    assert_exact(model, seed)
+
+
+@random_models
 @given(SHAPES, SCALES, ZERO_POINTS, SEEDS)
 def test_quantize_and_dequantize_floats(shape, scale, zero_point, seed):
     n = NetworkBuilder()
