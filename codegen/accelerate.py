@@ -84,7 +84,7 @@ def give_to_mvp(
         if not better:
             given.append(replace(layer, reason=reason))
             continue
-        builds[layer.index] = choice.build
+        builds[layer.output] = choice.build
         given.append(replace(_accelerated(layer, choice), reason=reason))
     return tuple(given), builds
 
@@ -166,7 +166,7 @@ def build_programs(
 ) -> tuple[Layer, ...]:
     """The layers with programs for their places in the arena."""
     return tuple(
-        _built(layer, builds[layer.index], memory) if layer.index in builds else layer for layer in layers
+        _built(layer, builds[layer.output], memory) if layer.output in builds else layer for layer in layers
     )
 
 
@@ -177,15 +177,15 @@ def _built(layer: Layer, build: Kernel, memory: MemoryPlan) -> Layer:
         Placement(
             inputs=tuple(ARENA + memory.offsets[tensor] for tensor in layer.inputs),
             output=ARENA + memory.offsets[layer.output],
-            scratch=ARENA + memory.prescaled.get(layer.index, 0),
+            scratch=ARENA + memory.prescaled.get(layer.output, 0),
             constants=CONSTANTS,
-            copy=ARENA + memory.scratch[layer.index] if copied else None,
+            copy=ARENA + memory.scratch[layer.output] if copied else None,
         )
     )
     assert built.constants == layer.mvp.constants and built.scratch_bytes == layer.mvp.scratch_bytes
     size = len(built.constants)
     if copied:
-        first = copy(CONSTANTS, ARENA + memory.scratch[layer.index], size)
+        first = copy(CONSTANTS, ARENA + memory.scratch[layer.output], size)
         built = replace(built, programs=np.concatenate([first, built.programs]))
     options = MvpOptions(
         program_count=len(built.programs),

@@ -250,11 +250,11 @@ def _output_matches_window(graph: Graph, op: Operator) -> str | None:
 
 
 def _conv_channels(graph: Graph, op: Operator) -> str | None:
-    """Every filter sees all input channels (no groups), and there is one filter for each output
-    channel."""
+    """Every filter sees all input channels, or those of its group (all groups are alike), and there is one
+    filter for each output channel."""
     source, weights, output = graph.input(op, 0), graph.input(op, 1), graph.output(op)
-    if weights.shape[3] != source.shape[3]:
-        return f"filters of {weights.shape[3]} channels on an input of {source.shape[3]}"
+    if source.shape[3] % weights.shape[3] or weights.shape[0] % (source.shape[3] // weights.shape[3]):
+        return f"{weights.shape[0]} filters of {weights.shape[3]} channels on an input of {source.shape[3]}"
     if weights.shape[0] != output.shape[3]:
         return f"{weights.shape[0]} filters for {output.shape[3]} output channels"
     return None

@@ -104,7 +104,7 @@ def _layer(plan: Plan, layer: Layer) -> dict[str, object]:
         "inputs": [plan.number(tensor) for tensor in layer.inputs],
         "options_type": layer.options.c_type,
         "options": _options(layer, layer.options),
-        "scratch_offset": plan.memory.scratch.get(layer.index, 0),
+        "scratch_offset": plan.memory.scratch.get(layer.output, 0),
         "scratch_bytes": layer.scratch_bytes,
     }
 

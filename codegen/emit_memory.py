@@ -121,7 +121,7 @@ class MemoryPlan:
         self._alive += [inputs, options]
         return NnLayer(
             KERNELS.index(layer.kernel), layer.opcode, plan.number(layer.output), len(layer.inputs), inputs,
-            ctypes.addressof(options), plan.memory.scratch.get(layer.index, 0), layer.scratch_bytes,
+            ctypes.addressof(options), plan.memory.scratch.get(layer.output, 0), layer.scratch_bytes,
         )  # fmt: skip
 
     def _options(self, options: Options) -> ctypes.Structure:

@@ -94,16 +94,17 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Part:
-    """Which of an operator's ``count`` outputs, from 0."""
+    """Which of an operator's ``count`` outputs, from 0; or which of so many steps that give its output."""
 
     number: int
     count: int
+    kind: str = "output"
 
 
 @dataclass(frozen=True)
 class Operator:
     """An operator: tensors by index, -1 where an optional input is left out. One with ``part`` makes that
-    output of several (:mod:`codegen.separate`)."""
+    output of several (:mod:`codegen.separate`), or is a step of several (:mod:`codegen.ungroup`)."""
 
     index: int
     opcode: int
@@ -122,7 +123,7 @@ class Graph:
     """One network with its inputs and outputs.
 
     ``operators`` are those that lead to an output; an operator's ``index`` is its place in the .tflite,
-    which is not its place here where others have been left out or one of several outputs has become several.
+    which is not its place here where others have been left out or one has become several.
     """
 
     description: str

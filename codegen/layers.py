@@ -17,7 +17,7 @@ class Layer:
     positions in it whose memory the output may take over; ``alias`` says that the kernel does nothing
     if input 0 and output share memory. ``options_text``, ``input_shape`` and the like are for reports.
 
-    Layers that make outputs of one operator share its ``index`` and have a ``part`` each.
+    Layers that one operator has become share its ``index`` and have a ``part`` each.
 
     A layer of the accelerator has ``mvp``, its programs. They may need ``prescaled_bytes`` for a wider
     copy of input 0, which may begin where the input does and take its place if ``prescaled_in_place``.

@@ -594,7 +594,7 @@ def _options_text(op: Operator) -> str:
     if "axis" in o:
         parts.append(f"axis:{o['axis']}")
     if op.part is not None:
-        parts.append(f"output:{op.part.number} of {op.part.count}")
+        parts.append(f"{op.part.kind}:{op.part.number} of {op.part.count}")
     for name in ("alpha", "beta"):
         if name in o:
             parts.append(f"{name}:{o[name]:g}")

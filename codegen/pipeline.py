@@ -22,6 +22,7 @@ from codegen.plan_memory import plan_memory
 from codegen.prune import prune
 from codegen.read import read_model
 from codegen.separate import separate
+from codegen.ungroup import ungroup
 
 ACCELERATORS = ("none", "mvp")
 
@@ -46,6 +47,7 @@ def compile_model(
     try:
         graph = prune(fold(separate(read_model(tflite))))
         check_graph(graph)
+        graph = ungroup(graph)
         layers = lower(graph, rounding)
     except TokayError as error:
         raise TokayError(f"{name}: {error.message}", hint=error.hint) from error

@@ -48,8 +48,8 @@ class Block:
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """``offsets`` by tensor, ``scratch`` and ``prescaled`` by layer index; ``bound_bytes`` is what no plan
-    can go below."""
+    """``offsets`` by tensor, ``scratch`` and ``prescaled`` by their layer's output; ``bound_bytes`` is what
+    no plan can go below."""
 
     offsets: dict[int, int]
     scratch: dict[int, int]
@@ -65,20 +65,20 @@ def plan_memory(graph: Graph, layers: Sequence[Layer]) -> MemoryPlan:
     scratch, prescaled = {}, {}
     for position, layer in enumerate(layers):
         if layer.scratch_bytes:
-            scratch[layer.index] = Block(_align(layer.scratch_bytes), position, position)
+            scratch[layer.output] = Block(_align(layer.scratch_bytes), position, position)
         if layer.prescaled_bytes:
             own = widened.get(layer.inputs[0])
             in_place = own is not None and own.last == position
             new = Block(_align(layer.prescaled_bytes), position, position)
-            prescaled[layer.index] = own if in_place else new
+            prescaled[layer.output] = own if in_place else new
     every = list({id(b): b for b in (*blocks, *scratch.values(), *prescaled.values())}.values())
     bound = lower_bound(every)
     places = place(every, bound)
     offset = {id(block): place for block, place in zip(every, places, strict=True)}
     return MemoryPlan(
         offsets={tensor: offset[id(block)] for block in blocks for tensor in block.tensors},
-        scratch={index: offset[id(block)] for index, block in scratch.items()},
-        prescaled={index: offset[id(block)] for index, block in prescaled.items()},
+        scratch={tensor: offset[id(block)] for tensor, block in scratch.items()},
+        prescaled={tensor: offset[id(block)] for tensor, block in prescaled.items()},
         arena_bytes=_align(_height(every, places), ARENA_ALIGNMENT),
         bound_bytes=_align(bound, ARENA_ALIGNMENT),
     )

@@ -26,9 +26,14 @@ def separate(graph: Graph) -> Graph:
         operators += [
             replace(op, outputs=(output,), part=Part(k, count)) for k, output in enumerate(op.outputs)
         ]
-        if len(operators) > MAX_OPERATORS:
-            raise TokayError(
-                f"{op}: with it the operators have {len(operators):,} outputs",
-                hint=f"at most {MAX_OPERATORS:,} are supported",
-            )
+        check_count(operators, op, "outputs")
     return replace(graph, operators=tuple(operators))
+
+
+def check_count(operators: list[Operator], op: Operator, what: str) -> None:
+    """TokayError if one operator has become one for each of its ``what``, and all of them are too many."""
+    if len(operators) > MAX_OPERATORS:
+        raise TokayError(
+            f"{op}: with it the operators have {len(operators):,} {what}",
+            hint=f"at most {MAX_OPERATORS:,} are supported",
+        )

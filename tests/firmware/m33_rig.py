@@ -116,7 +116,7 @@ class PlanImage:
 
     def _layer(self, plan: Plan, layer) -> bytes:
         inputs = self._put(b"".join(struct.pack("<H", plan.number(t)) for t in layer.inputs))
-        scratch = plan.memory.scratch.get(layer.index, 0)
+        scratch = plan.memory.scratch.get(layer.output, 0)
         return struct.pack(
             "<HHHHIIII", KERNELS.index(layer.kernel), layer.opcode, plan.number(layer.output),
             len(layer.inputs), inputs, self._options(layer.options), scratch, layer.scratch_bytes,

@@ -132,13 +132,21 @@ def unusual_layers() -> bytes:
     q, l, h, d = (n.tensor((1, 6, 5, 8), scale=scale) for scale in (0.02, 0.02, 0.03, 0.05))
     a, b = (n.tensor((1, 6, 5, 4), scale=0.05) for _ in range(2))
     e, r = n.tensor((1, 6, 5, 8), scale=0.05), n.tensor((1, 8), scale=0.05)
+    g, p, c = (n.tensor((1, 6, 5, 8), scale=0.05) for _ in range(3))
+    rng = np.random.default_rng(2)
+    grouped = n.tensor((8, 3, 3, 4), scale=0.002, data=rng.integers(-127, 128, (8, 3, 3, 4)))
+    slopes = n.tensor((1, 1, 8), scale=0.01, data=rng.integers(-127, 128, 8))
+    limit = n.tensor((), scale=0.05, data=np.array(60))
     n.operator("QUANTIZE", [x], [q])
     n.operator("LEAKY_RELU", [q], [l], "LeakyReluOptions", alpha=0.3)
     n.operator("HARD_SWISH", [q], [h])
     n.operator("SUB", [l, h], [d], "SubOptions")
     n.operator("SPLIT", [n.tensor((), "int32", data=np.array(3)), d], [a, b], "SplitOptions", numSplits=2)
     n.operator("CONCATENATION", [b, a], [e], "ConcatenationOptions", axis=3)
-    n.operator("REDUCE_MAX", [e, n.tensor((2,), "int32", data=np.array([1, 2]))], [r], "ReducerOptions")
+    n.operator("CONV_2D", [e, grouped], [g], "Conv2DOptions", strideW=1, strideH=1)
+    n.operator("PRELU", [g, slopes], [p])
+    n.operator("MINIMUM", [p, limit], [c], "MaximumMinimumOptions")
+    n.operator("REDUCE_MAX", [c, n.tensor((2,), "int32", data=np.array([1, 2]))], [r], "ReducerOptions")
     n.operator("DEQUANTIZE", [r], [y])
     return n.build([x], [y])
 
@@ -169,7 +177,7 @@ def test_its_layers_can_be_compared(tmp_path, capsys, monkeypatch):
     assert cli.run(compare.main, [str(path), "--json", str(out)]) == 0
     value = json.loads(out.read_text())
     assert value["same"] and value["audio"] is None
-    assert [(stage["name"], stage["compared"]) for stage in value["stages"]] == [("layers", 27)]
+    assert [(stage["name"], stage["compared"]) for stage in value["stages"]] == [("layers", 48)]
 
     simulate = target.simulate
 

@@ -131,6 +131,35 @@ def test_conv_2d(w, channels_in, channels_out, activation, per_channel, bias, sc
 
 
 @random_models
+@given(windows(), st.integers(2, 4), st.integers(1, 3), st.integers(1, 3), st.booleans(), st.booleans(),
+       SCALES, ZERO_POINTS, ZERO_POINTS, SEEDS)  # fmt: skip
+def test_conv_2d_with_groups(
+    w, groups, channels_in, channels_out, per_channel, bias, scale, zero_in, zero_out, seed
+):
+    """So many channels a group; those of single channels are depthwise convolutions."""
+    rng = np.random.default_rng(seed)
+    n = NetworkBuilder()
+    x = n.tensor((1, w["height"], w["width"], groups * channels_in), scale=scale, zero_point=zero_in)
+    count = groups * channels_out
+    shape = (count, w["kernel_height"], w["kernel_width"], channels_in)
+    factor = scales(rng, count, per_channel)
+    inputs = [x, n.tensor(shape, scale=factor, data=weights(rng, shape))]
+    if bias:
+        inputs.append(
+            n.tensor((count,), "int32", scale=factor * np.float32(scale),
+                     data=rng.integers(-20000, 20000, count))
+        )  # fmt: skip
+    y = n.tensor(out_shape(w, count), zero_point=zero_out,
+                 scale=output_scale(rng, scale, factor, int(np.prod(shape[1:]))))  # fmt: skip
+    model = single("CONV_2D", inputs, y, n, "Conv2DOptions", fusedActivationFunction=seed % 4,
+                   **steps(w, "dilationHFactor", "dilationWFactor"))  # fmt: skip
+    assert_exact(model, seed)
+    names = [layer.name for layer in Model(model).layers]
+    several = ["slice", "conv_2d"] * groups + ["concatenation"]
+    assert names == (["depthwise_conv_2d"] if channels_in == 1 else several)
+
+
+@random_models
 @given(windows(), st.integers(1, 6), st.integers(1, 4), ACTIVATIONS, st.booleans(), SCALES, ZERO_POINTS,
        ZERO_POINTS, SEEDS)  # fmt: skip
 def test_depthwise_conv_2d(w, channels, multiplier, activation, per_channel, scale, zero_in, zero_out, seed):

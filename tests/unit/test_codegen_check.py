@@ -40,7 +40,8 @@ def conv(n: NetworkBuilder, *, source=(1, 8, 8, 4), kernel=(6, 3, 3, 4), output=
     ("changes", "message"),
     [
         ({"source": (2, 8, 8, 4), "output": (2, 8, 8, 6)}, "2x8x8x4"),
-        ({"kernel": (6, 3, 3, 2)}, "filters of 2 channels"),
+        ({"kernel": (6, 3, 3, 3)}, "6 filters of 3 channels on an input of 4"),
+        ({"kernel": (7, 3, 3, 2), "output": (1, 8, 8, 7)}, "7 filters of 2 channels on an input of 4"),
         ({"kernel": (5, 3, 3, 4)}, "5 filters for 6"),
         ({"output": (1, 8, 7, 6)}, "not 1x8x8"),
         ({"strideH": 0}, "stride_height is 0"),
@@ -424,6 +425,16 @@ def divisions(count: int) -> bytes:
     return n.build([x], [y])
 
 
+def many_groups() -> bytes:
+    """Three convolutions of 200 groups."""
+    n = NetworkBuilder()
+    images = [n.tensor((1, 1, 1, 400), scale=0.1) for _ in range(4)]
+    weights = n.tensor((400, 1, 1, 2), scale=0.1, data=np.ones((400, 1, 1, 2)))
+    for x, y in itertools.pairwise(images):
+        n.operator("CONV_2D", [x, weights], [y], "Conv2DOptions", strideH=1, strideW=1)
+    return n.build(images[:1], images[-1:])
+
+
 def concatenation_of(count: int) -> bytes:
     n = NetworkBuilder()
     x, y = n.tensor((1, 2), scale=0.1), n.tensor((1, 2 * count), scale=0.1)
@@ -440,6 +451,7 @@ def concatenation_of(count: int) -> bytes:
         (relus((1, 9 << 20)), "tensor 0 is larger than 8 MiB (no network"),
         (concatenation_of(300), "operator 0 (CONCATENATION): a list of 300 tensors (at most 256"),
         (divisions(9), "operator 5 (UNPACK): with it the operators have 1,200 outputs (at most 1,024"),
+        (many_groups(), "operator 2 (CONV_2D): with it the operators have 1,203 steps (at most 1,024"),
         (several_subgraphs(), "the model has 70 subgraphs (networks of one are supported; loops make more"),
     ],
 )

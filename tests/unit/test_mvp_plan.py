@@ -231,12 +231,32 @@ def test_a_network_that_needs_its_input_twice():
     assert [layer.kernel for layer in model.layers] == ["mvp"] * 5
     conv = model.layers[0]
     x = model.plan.graph.inputs[0]
-    start, taken = model.plan.memory.prescaled[conv.index], model.plan.memory.offsets[x]
+    start, taken = model.plan.memory.prescaled[conv.output], model.plan.memory.offsets[x]
     assert start + conv.prescaled_bytes <= taken or taken + 480 <= start
     assert min(shares_of_exact_outputs(tflite, 4).values()) > 0.9
     rng = np.random.default_rng(0)
     x = rng.integers(-128, 128, model.input.shape).astype(np.int8)
     np.testing.assert_array_equal(model.invoke(x), model.invoke_layers(x)[-1])
+
+
+@pytest.mark.parametrize("weights", ["ram", "flash"])
+def test_convolutions_with_groups(weights):
+    """Each group's convolution has its own program, copy of weights and scratch."""
+    rng = np.random.default_rng(0)
+    n = NetworkBuilder()
+    x = n.tensor((1, 12, 10, 8), scale=0.05)
+    a, y = (n.tensor((1, 12, 10, 16), scale=0.1) for _ in range(2))
+    steps = {"strideW": 1, "strideH": 1}
+    weighted(n, rng, "CONV_2D", (16, 3, 3, 4), 16, x, a, **steps)  # two groups
+    weighted(n, rng, "CONV_2D", (16, 3, 3, 1), 16, a, y, **steps)  # depthwise
+    tflite = n.build([x], [y])
+    model = Model(tflite, "mvp", mvp_weights=weights)
+    convolutions = [layer for layer in model.layers if "conv" in layer.name]
+    assert [layer.kernel for layer in convolutions] == ["mvp"] * 3
+    assert [layer.options_text.partition("step:")[2] for layer in convolutions] == ["1 of 5", "3 of 5", ""]
+    assert min(shares_of_exact_outputs(tflite, 4).values()) > 0.9
+    values = rng.integers(-128, 128, model.input.shape).astype(np.int8)
+    np.testing.assert_array_equal(model.invoke(values), model.invoke_layers(values)[-1])
 
 
 def test_a_layer_that_the_m33_does_faster_stays_there():
