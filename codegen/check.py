@@ -31,6 +31,7 @@ from codegen.lookups import (
     limited_and_limit,
     padding_of,
     permutation,
+    picked_elements,
     reduced_axes,
     slice_axes,
     source_of,
@@ -573,6 +574,12 @@ def _transposes(graph: Graph, op: Operator) -> str | None:
     return None if output.shape == expected else f"the output is {_shape(output)}, not {expected}"
 
 
+def _four_are_left(graph: Graph, op: Operator) -> str | None:
+    """At most four dimensions are left where those are joined that follow each other in the input too."""
+    left = picked_elements(graph, op).shape
+    return f"{len(left)} dimensions are left of {_shape(source_of(graph, op))}" if len(left) > 4 else None
+
+
 _WINDOW = (_image, _window_steps)
 _WEIGHTS = (_constant_weights, _constant_bias)
 _POOL = (*_WINDOW, _pool_channels, _output_matches_window, _same_scale)
@@ -609,11 +616,11 @@ CONSTRAINTS: dict[str, tuple[Constraint, ...]] = {
     **dict.fromkeys(("elu", "gelu"), (_same_elements, _rescale, _steps_are_numbers)),
     **dict.fromkeys(("exp", "log"), (_same_elements, _steps_are_numbers)),
     **dict.fromkeys(("neg", "square"), (_folded, _same_elements, _steps_are_numbers)),
-    "strided_slice": (_rank_at_most_4, _slices, _same_scale),
-    "slice": (_rank_at_most_4, _cuts_out, _same_scale),
-    **dict.fromkeys(DIVIDERS, (_rank_at_most_4, _divides, _same_scale)),
+    "strided_slice": (_slices, _four_are_left, _same_scale),
+    "slice": (_cuts_out, _four_are_left, _same_scale),
+    **dict.fromkeys(DIVIDERS, (_divides, _four_are_left, _same_scale)),
     "pack": (_stacks, _same_scale),
-    "transpose": (_rank_at_most_4, _transposes, _same_scale),
+    "transpose": (_transposes, _four_are_left, _same_scale),
 }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -138,6 +139,49 @@ def slice_axes(graph: Graph, op: Operator) -> list[SliceAxis]:
     axes = [SliceAxis(0, 1, n, False) for n in shape]
     axes[axis] = SliceAxis(sum(sizes[:number]), 1, sizes[number], op.name == "unpack")
     return axes
+
+
+@dataclass(frozen=True)
+class Picked:
+    """Elements of a tensor in the order of their indices: that of index i is at start + sum of i[d] *
+    strides[d], counted in elements."""
+
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    start: int
+
+
+def picked_elements(graph: Graph, op: Operator) -> Picked:
+    """What a slice, a divider's part or a transposition takes of its source, in as few dimensions as say it,
+    at least one: what lies side by side can be copied at once."""
+    strides = strides_of(source_of(graph, op).shape)
+    if op.name == "transpose":
+        order = permutation(graph, op)
+        return Picked(*_joined(graph.output(op).shape, [strides[d] for d in order]), start=0)
+    axes = slice_axes(graph, op)
+    steps = [axis.stride * n for axis, n in zip(axes, strides, strict=True)]
+    start = sum(axis.start * n for axis, n in zip(axes, strides, strict=True))
+    return Picked(*_joined([axis.count for axis in axes], steps), start)
+
+
+def strides_of(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Elements from one index to the next, by dimension."""
+    return tuple(math.prod(shape[d + 1 :]) for d in range(len(shape)))
+
+
+def _joined(shape: Sequence[int], strides: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Shape and strides in as few dimensions as give the same elements in the same order, at least one."""
+    joined = [(1, 1)]
+    for size, stride in zip(shape, strides, strict=True):
+        outer, outer_stride = joined[-1]
+        if outer == 1 or size == 1:
+            joined[-1] = (size, stride) if outer == 1 and size != 1 else joined[-1]
+        elif outer_stride == size * stride:
+            joined[-1] = (outer * size, stride)
+        else:
+            joined.append((size, stride))
+    sizes, steps = zip(*joined, strict=True)
+    return sizes, steps
 
 
 def division_axis(graph: Graph, op: Operator) -> int | None:

@@ -6,7 +6,7 @@ The graph has passed :mod:`codegen.check`, so everything here is arithmetic: not
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -40,10 +40,10 @@ from codegen.lookups import (
     data_positions,
     limited_and_limit,
     padding_of,
-    permutation,
+    picked_elements,
     reduced_axes,
-    slice_axes,
     source_of,
+    strides_of,
     weights_matrix,
 )
 from codegen.options import (
@@ -258,7 +258,7 @@ def _broadcast(graph: Graph, op: Operator) -> dict[str, int | Quad]:
     shapes = [_quad(graph.input(op, k).shape) for k in (0, 1)]
     output = _quad(graph.output(op).shape)
     first, second = (
-        tuple(0 if n == 1 else stride for n, stride in zip(shape, _strides(shape), strict=True))
+        tuple(0 if n == 1 else stride for n, stride in zip(shape, strides_of(shape), strict=True))
         for shape in shapes
     )
     return {
@@ -451,7 +451,7 @@ def _mean(graph: Graph, op: Operator) -> Layer:
     multiplier, shift = quantize_multiplier(source.q.scale / output.q.scale)
     # 1 / count goes into the multiplier, shifted up first by as many bits as it loses.
     up = min(count.bit_length() - 1, 32, 31 + shift)
-    strides = _strides(shape)
+    strides = strides_of(shape)
 
     def pick(which: bool, values: Quad, neutral: int) -> Quad:
         return tuple(value if (d in reduced) == which else neutral for d, value in enumerate(values))
@@ -483,30 +483,12 @@ def _reduce_max(graph: Graph, op: Operator) -> Layer:
     return _layer(op, "max_pool_2d", options)
 
 
-def _slice(graph: Graph, op: Operator) -> Layer:
-    axes = slice_axes(graph, op)
-    strides = _strides(source_of(graph, op).shape)
-    return _picked(
-        graph,
-        op,
-        shape=[axis.count for axis in axes],
-        strides=[axis.stride * n for axis, n in zip(axes, strides, strict=True)],
-        start=sum(axis.start * n for axis, n in zip(axes, strides, strict=True)),
-    )
-
-
-def _transpose(graph: Graph, op: Operator) -> Layer:
-    """A slice of everything in another order."""
-    strides = _strides(graph.input(op, 0).shape)
-    return _picked(graph, op, graph.output(op).shape, [strides[d] for d in permutation(graph, op)], start=0)
-
-
-def _picked(graph: Graph, op: Operator, shape: Sequence[int], strides: Sequence[int], start: int) -> Layer:
+def _picked(graph: Graph, op: Operator) -> Layer:
     """Elements of the input by strides, or nothing to do where they are all of it in their order."""
-    shape, strides = _joined(shape, strides)
-    if (shape, strides) == ((source_of(graph, op).elements,), (1,)):
+    picked = picked_elements(graph, op)
+    if (picked.shape, picked.strides) == ((source_of(graph, op).elements,), (1,)):
         return _copy(graph, op)
-    options = StridedSliceOptions(_quad(shape), _quad(strides, fill=0), start)
+    options = StridedSliceOptions(_quad(picked.shape), _quad(picked.strides, fill=0), picked.start)
     return _layer(op, "strided_slice", options)
 
 
@@ -533,9 +515,8 @@ LOWERINGS: dict[str, Callable[[Graph, Operator], Layer]] = {
     "relu": _relu,
     "relu6": _relu6,
     **dict.fromkeys((*TABLES, "prelu"), _table),
-    **dict.fromkeys(("strided_slice", "slice", *DIVIDERS), _slice),
+    **dict.fromkeys(("strided_slice", "slice", "transpose", *DIVIDERS), _picked),
     "pack": _pack,
-    "transpose": _transpose,
 }
 
 
@@ -549,27 +530,6 @@ def _scale(tensor: Tensor) -> Scale:
 def _quad(values: tuple[int, ...], fill: int = 1) -> Quad:
     """Four dimensions, outermost first; missing ones are ``fill``."""
     return (fill,) * (4 - len(values)) + tuple(values)
-
-
-def _strides(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Elements from one index to the next, by dimension."""
-    return tuple(math.prod(shape[d + 1 :]) for d in range(len(shape)))
-
-
-def _joined(shape: Sequence[int], strides: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Shape and strides in as few dimensions as give the same elements in the same order, at least one: what
-    lies side by side is copied at once."""
-    joined = [(1, 1)]
-    for size, stride in zip(shape, strides, strict=True):
-        outer, outer_stride = joined[-1]
-        if outer == 1 or size == 1:
-            joined[-1] = (size, stride) if outer == 1 and size != 1 else joined[-1]
-        elif outer_stride == size * stride:
-            joined[-1] = (outer * size, stride)
-        else:
-            joined.append((size, stride))
-    sizes, steps = zip(*joined, strict=True)
-    return sizes, steps
 
 
 def _constant_bytes(options: Options) -> int:

@@ -681,6 +681,21 @@ def test_transpose(shape, data, scale, zero_point, seed):
     assert (Model(model).plan.layers[0].kernel == "copy") == (moved == sorted(moved))
 
 
+def test_channels_are_shuffled():
+    """Between convolutions with groups: five dimensions, of which three differ."""
+    n = NetworkBuilder()
+    shape, turned = (1, 3, 4, 2, 5), (1, 3, 4, 5, 2)
+    x, y = (n.tensor((1, 3, 4, 10), scale=0.1) for _ in range(2))
+    a, b = n.tensor(shape, scale=0.1), n.tensor(turned, scale=0.1)
+    order = n.tensor((5,), "int32", data=np.array([0, 1, 2, 4, 3]))
+    n.operator("RESHAPE", [x, n.tensor((5,), "int32", data=np.array(shape))], [a], "ReshapeOptions")
+    n.operator("TRANSPOSE", [a, order], [b], "TransposeOptions")
+    n.operator("RESHAPE", [b, n.tensor((4,), "int32", data=np.array((1, 3, 4, 10)))], [y], "ReshapeOptions")
+    model = n.build([x], [y])
+    assert_exact(model, seed=1)
+    assert Model(model).plan.layers[1].options.shape == (1, 12, 5, 2)
+
+
 @random_models
 @given(SHAPES, st.sampled_from(["RESHAPE", "SQUEEZE", "EXPAND_DIMS"]), SCALES, ZERO_POINTS, SEEDS)
 def test_reshapes(shape, name, scale, zero_point, seed):

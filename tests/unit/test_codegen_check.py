@@ -331,6 +331,9 @@ def test_shapes_that_cannot_be():
     assert "the output is 1x4, not (4, 1)" in of(
         "TRANSPOSE", [(1, 4), (1, 4)], "TransposeOptions", [[1, 0]]
     )
+    assert "5 dimensions are left of 2x2x2x2x2" in of(
+        "TRANSPOSE", [(2,) * 5, (2,) * 5], "TransposeOptions", [[4, 3, 2, 1, 0]]
+    )
     assert "1x0" in of("RELU", [(1, 0), (1, 0)])
     assert "the slice of 4 is (3,), the output 4" in of("SLICE", [(4,), (4,)], "SliceOptions", [[1], [-1]])
     assert "the slice of 4 is (4,)" in of("SLICE", [(4,), (4,)], "SliceOptions", [[1], [4]])
