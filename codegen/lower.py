@@ -89,7 +89,7 @@ def _rounded_once(graph: Graph, op: Operator, layer: Layer) -> Layer:
     if op.name == "softmax":
         table = softmax_table(graph.input(op, 0).q.scale, float(op.options["beta"]), "single")
         options = replace(layer.options, table_entries=len(table), exp_table=table)
-    elif op.name in TABLES:
+    elif op.name in TABLE_MAKERS:
         options = replace(layer.options, table=TABLE_MAKERS[op.name](graph, op, "single"))
     elif op.name == "fully_connected" and not graph.input(op, 1).q.per_channel:
         options = replace(layer.options, channels=_channels(graph, op, pad=True, product=np.float32))

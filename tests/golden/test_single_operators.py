@@ -447,6 +447,21 @@ def test_prelu(shape, shared, factors, zeros, batch, seed):
     assert_exact(model, seed)
 
 
+@pytest.mark.parametrize("name", ["ABS", "LEAKY_RELU", "PRELU"])
+def test_tables_of_kernels_that_round_once(name):
+    """Halves go up then, and not away from zero."""
+    n = NetworkBuilder()
+    x, y = n.tensor((256,), scale=0.125), n.tensor((256,), scale=1.0)
+    slopes = [n.tensor((1,), scale=0.25, data=np.array([1]))] if name == "PRELU" else []
+    leaky = {"options": "LeakyReluOptions", "alpha": 0.25} if name == "LEAKY_RELU" else {}
+    model = single(name, [x, *slopes], y, n, **leaky)
+    exact = np.arange(-128, 128) / 8
+    exact = np.abs(exact) if name == "ABS" else np.where(exact < 0, exact / 4, exact)
+    once, twice = (Model(model, rounding=how).layers[0].options.table for how in ("single", "double"))
+    np.testing.assert_array_equal(once, np.floor(exact + 0.5))
+    assert (once != twice).any()
+
+
 @random_models
 @given(SHAPES, SCALES, ZERO_POINTS, SEEDS)
 def test_quantize_and_dequantize_floats(shape, scale, zero_point, seed):
