@@ -331,13 +331,6 @@ def _relu6(graph: Graph, op: Operator) -> Layer:
     return _requantize_layer(graph, op, 1.0, q.zero_point, six)
 
 
-def _limit(graph: Graph, op: Operator) -> Layer:
-    """A minimum or maximum with one value is a clamp."""
-    limited, limit = limited_and_limit(graph, op)
-    low, high = (-128, limit) if op.name == "minimum" else (limit, 127)
-    return replace(_requantize_layer(graph, op, 1.0, low, high), inputs=(limited.index,))
-
-
 def _quantize(graph: Graph, op: Operator) -> Layer:
     source, output = graph.input(op, 0), graph.output(op)
     if source.type == "int8":
@@ -388,6 +381,12 @@ def _prelu_tables(graph: Graph, op: Operator, rounding: str) -> np.ndarray:
     return np.concatenate([prelu_table(*scales, int(alpha), rounding) for alpha in alphas])
 
 
+def _limited_table(graph: Graph, op: Operator, rounding: str) -> np.ndarray:
+    limit = limited_and_limit(graph, op)[1]
+    low, high = (-128, limit) if op.name == "minimum" else (limit, 127)
+    return np.arange(-128, 128).clip(low, high).astype(np.int8)
+
+
 def _hard_swish_table(graph: Graph, op: Operator, rounding: str) -> np.ndarray:
     """The reference rounds these as it always does, however it is built."""
     return hard_swish_table(_scale(graph.input(op, 0)), _scale(graph.output(op)))
@@ -400,6 +399,8 @@ TABLE_MAKERS: dict[str, Callable[[Graph, Operator, str], np.ndarray]] = {
     "tanh": _tanh_table,
     "leaky_relu": _leaky_relu_table,
     "hard_swish": _hard_swish_table,
+    "maximum": _limited_table,
+    "minimum": _limited_table,
     "prelu": _prelu_tables,
 }
 
@@ -408,6 +409,12 @@ def _table(graph: Graph, op: Operator) -> Layer:
     table = TABLE_MAKERS[op.name](graph, op, "double")
     options = TableOptions(graph.output(op).elements, len(table) // 256, table)
     return _layer(op, "table", options, in_place=(0,))
+
+
+def _limit(graph: Graph, op: Operator) -> Layer:
+    """A minimum or maximum with one value: a table of one input, where a clamp of the requantization's kernel
+    takes ten times as long."""
+    return replace(_table(graph, op), inputs=(limited_and_limit(graph, op)[0].index,))
 
 
 # --- movers and reducers ---------------------------------------------------------------------------

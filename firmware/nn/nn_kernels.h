@@ -199,7 +199,7 @@ typedef struct nn_quantize_options {
 } nn_quantize_options_t;
 typedef nn_quantize_options_t nn_dequantize_options_t;
 
-/* ---- requantize (quantize of int8, relu, relu6, minimum and maximum): one scale to another, between bounds */
+/* ---- requantize (quantize of int8, relu, relu6): one scale to another, between bounds */
 typedef struct nn_requantize_options {
     int32_t elements;
     int32_t input_zero_point;

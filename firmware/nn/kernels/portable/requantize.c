@@ -1,4 +1,4 @@
-/* requantize: int8 of one scale to int8 of another, between bounds; relu, relu6, minimum and maximum are this too. */
+/* requantize: int8 of one scale to int8 of another, between bounds; relu and relu6 are this too. */
 #include "nn_kernels.h"
 #include "quantization.h"
 
