@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from codegen.fixed_point import quantize_multiplier, requantize
 from codegen.float_tables import FOLDED, steps_from_zero
+from codegen.pipeline import compile_model
 from codegen.windows import output_size
 from host.runtime import Model
 from tests.tflite_builder import NetworkBuilder, single
@@ -457,7 +458,8 @@ def test_tables_of_kernels_that_round_once(name):
     model = single(name, [x, *slopes], y, n, **leaky)
     exact = np.arange(-128, 128) / 8
     exact = np.abs(exact) if name == "ABS" else np.where(exact < 0, exact / 4, exact)
-    once, twice = (Model(model, rounding=how).layers[0].options.table for how in ("single", "double"))
+    plans = (compile_model(model, name="model", rounding=how) for how in ("single", "double"))
+    once, twice = (plan.layers[0].options.table for plan in plans)
     np.testing.assert_array_equal(once, np.floor(exact + 0.5))
     assert (once != twice).any()
 
