@@ -129,8 +129,8 @@ def test_silence_before_anything_is_heard_leaves_empty_files(tmp_path):
 
 
 def test_pictures_go_from_least_to_most_with_the_lowest_channel_below():
-    values = np.array([[-128, 0], [127, 64], [0, 0]], np.int8)
-    assert dumps.picture(values).tolist() == [[128, 192, 128], [0, 255, 128]]
+    values = np.array([[-100, -20], [100, 50], [-20, -90]], np.int8)
+    assert dumps.picture(values).tolist() == [[102, 191, 13], [0, 255, 102]]
     assert not dumps.picture(np.full((2, 3), 7, np.uint16)).any()
     assert dumps.picture(np.array([[0, 1]], np.uint16)).tolist() == [[255], [0]]
 

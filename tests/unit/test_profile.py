@@ -134,6 +134,10 @@ def test_a_summary_adds_its_layers_up(static):
     assert static["macs"] == sum(layer["macs"] for layer in static["layers"])
     assert static["ops"] == sum(layer["ops"] for layer in static["layers"]) > static["macs"] > 0
     assert layer_table(static).count("\n") == len(static["layers"]) + 1
+    assert static["input"] == {"shape": [1, 49, 32, 1], "dtype": "int8", "scale": 1 / 64, "zero_point": 0}
+    assert "input    int8 1x49x32x1, scale 0.015625, zero point 0\n" in totals(static)
+    floats = {"shape": [1, 4], "dtype": "float32", "scale": None, "zero_point": None}
+    assert "output   float32 1x4\n" in totals(static | {"output": floats})
     bound = static["arena_bound_bytes"]
     assert "(the lower bound)" in totals(static | {"arena_bytes": bound})
     assert f"(lower bound {bound:,})" in totals(static | {"arena_bytes": bound + 1})
