@@ -9,7 +9,7 @@ from host import compare
 from host.compare import Hearing, Stage
 from host.device import messages as m
 from host.device.device import Gap
-from host.pipeline import Detection, Event
+from host.pipeline import Detection, Event, Pipeline
 
 ON, OFF = Detection(0, "on", 200, 1000), Detection(1, "off", 190, 2000)
 
@@ -57,6 +57,19 @@ def test_a_score_that_only_the_target_has_names_a_window_of_the_pc(detections, t
     stage = compare._scores(pc, Hearing(inferences={10: (9,), 20: (1,), 30: (2,)}))
     assert stage.first == {"time_ms": time_ms, "pc": None, "target": (9,)}
     assert stage.text == "inference at 10 ms: PC nothing, target (9,)"
+
+
+def test_a_window_is_what_the_network_heard_at_that_time():
+    pipeline = Pipeline("keyword_spotting_on_off")
+    samples = np.random.default_rng(1).integers(-3000, 3000, 12_000).astype(np.int16)
+    raw = pipeline.frontend.spectrogram(samples)
+    time_of = compare._column_time(pipeline)
+    assert [time_of(k) for k in (0, 1, 48)] == [30, 50, 990]
+    heard = Hearing(spectrogram={k: tuple(column.tolist()) for k, column in enumerate(raw)})
+    for time_ms, first in ((990, 0), (1009, 0), (1010, 1), (1490, 25)):
+        window = compare._window(pipeline, heard, time_ms, time_of)
+        features = pipeline.frontend.quantize(raw[first : first + 49])
+        assert np.array_equal(window, features.reshape(pipeline.model.input.shape)), time_ms
 
 
 def test_decisions():

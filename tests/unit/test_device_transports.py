@@ -15,6 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import serial
 
 from host.cli import run
 from host.device import commands
@@ -316,6 +317,26 @@ def test_commands_end_in_one_line(
     for argv in (["--json", "-", "info"], ["info", "--json", "-"]):
         assert run(device_command, [*argv, "--port", bridge.port]) == 0
         assert json.loads(capsys.readouterr().out)["model"] == "on_off"
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.EACCES, r"Permission denied \(add yourself to the port's group, often dialout"),
+        (errno.EBUSY, r"Device or resource busy \(another program has it open"),
+        (errno.EAGAIN, r"Resource temporarily unavailable \(another program has it open"),
+        (errno.ENOENT, r"No such file or directory \(see python -m host.device list"),
+    ],
+)
+def test_a_port_that_cannot_be_opened_says_why(
+    number: int, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise serial.SerialException(number, "could not open port: a sentence of pyserial's")
+
+    monkeypatch.setattr(serial, "Serial", refuse)
+    with pytest.raises(TokayError, match=rf"COM3: {said}"):
+        SerialTransport("COM3")
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf"])
