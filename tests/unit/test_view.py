@@ -9,6 +9,7 @@ import pytest
 from codegen.mvp.disassembler import disassemble
 from host import cli, view
 from host.runtime import Model
+from host.simulator.mvp import SILICON, cycles
 
 MODEL = "keyword_spotting_on_off"
 
@@ -60,9 +61,17 @@ def test_a_layer_that_is_not_on_the_accelerator_says_why(capsys: pytest.CaptureF
     said = capsys.readouterr().out
     assert said.count("== layer ") == len(layers)
     for layer in layers:
-        if layer.mvp is None:
+        if layer.mvp is not None:
+            estimates = " or ".join(f"{cycles(layer.mvp.programs, rule):,} ({rule})" for rule in SILICON)
+            assert f"; {len(layer.mvp.programs)} programs, {estimates} cycles, both estimates; " in said
+        else:
             assert f"   not on the accelerator: {layer.reason or 'nothing to do'}\n" in said
     assert said.count("not on the accelerator") == sum(layer.mvp is None for layer in layers) > 0
+
+
+def test_what_there_is_to_view_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(view.main, [MODEL]) == 2
+    assert capsys.readouterr().err.startswith("error: view shows the accelerator's programs, with --mvp (")
 
 
 def test_a_layer_that_there_is_not(capsys: pytest.CaptureFixture[str]) -> None:

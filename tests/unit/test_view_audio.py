@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from host import augmentation, cli, view_audio
+from host import augmentation, cli, specification, view_audio
 from host.augmentation import Draw, picture
 from host.augmentation.layout import MADE_NOISE, NO_NOISE
 from tests.places import ROOT
@@ -62,6 +62,21 @@ def test_picture(tmp_path: Path) -> None:
     assert view_audio.main([CLIP, "--count", "2", "--word", "_silence_", "-o", str(output)]) == 0
     pixels = decoded(output.read_bytes())
     assert pixels.shape[0] > 600 and pixels.shape[1] >= 400
+
+
+def test_one_draw_of_the_first_seed_as_json_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [CLIP, "--count", "1", "--seed", "0", "-o", str(tmp_path / "page.html"), "--json", "-"]
+    assert cli.run(view_audio.main, arguments) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["word"], said["seed"], len(said["draws"])) == ("on", 0, 1)
+
+
+def test_a_word_is_augmented_as_what_it_is_to_the_model() -> None:
+    spec = specification.load("keyword_spotting_on_off").spec
+    kinds = [view_audio._kind(spec, word) for word in ("off", "seven", "_silence_")]
+    assert kinds == [augmentation.KEYWORD, augmentation.UNKNOWN, augmentation.SILENCE]
 
 
 def told(kind: int = augmentation.KEYWORD, **values: float) -> dict[str, str]:
