@@ -15,6 +15,7 @@ from host.device import messages
 from host.device import native as wrapper
 from host.device.codec import Array, Boolean, Message, Scalar, Text
 from host.device.framing import (
+    HEADER,
     MAX_SEGMENT,
     Damage,
     Damaged,
@@ -232,6 +233,18 @@ def test_senders_number_their_frames_in_order_and_around() -> None:
     sender, decoder = Encoder(7, 2**32 - 1), Decoder()
     frames = [frame for _ in range(3) for frame in decoder.feed(sender.encode(1, b""))]
     assert [(frame.sequence, frame.lost) for frame in frames] == [(2**32 - 1, 0), (0, 0), (1, 0)]
+
+
+def test_a_frames_first_bit_is_set_and_no_byte_of_it_is_zero() -> None:
+    """The bit tells frames from text, the zero ends them."""
+    for first, good in ((0x80 | messages.VERSION, True), (messages.VERSION, False)):
+        body = HEADER.pack(first, 1, 7, 0)
+        wire = b"\0" + cobs_encode(body + zlib.crc32(body).to_bytes(4, "little")) + b"\0"
+        for decoder in (Decoder(), NativeLink(1)):
+            (event,) = decoder.feed(wire)
+            assert isinstance(event, Frame) if good else event == Damaged(Damage.CORRUPT)
+    for damaged in (b"\x03a\0", b"\0", b"\x02a\0"):
+        assert cobs_decode(damaged) is cobs_in_c(damaged) is None
 
 
 def test_text_rules() -> None:

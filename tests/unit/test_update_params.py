@@ -236,6 +236,31 @@ def test_a_file_that_is_no_json(
     assert model.read_bytes() == before
 
 
+@pytest.mark.parametrize("text", ["[]", '["name"]', "7", "null", '"name"'])
+def test_a_file_that_is_no_dictionary(
+    model: Path, tmp_path_factory: pytest.TempPathFactory, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path_factory.mktemp("params") / "p.json"
+    path.write_text(text)
+    before = model.read_bytes()
+    assert update(model, "--params", path) == 2
+    assert capsys.readouterr().err == f"error: {path}: not a dictionary of parameters\n"
+    assert model.read_bytes() == before
+
+
+def test_a_detector_behind_another_front_end_is_checked_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    params = read_parameters(SHIPPED.read_bytes())
+    network = tmp_path / "m.tflite"
+    without = {key: value for key, value in params.items() if not key.startswith("fe.")}
+    network.write_bytes(write_parameters(SHIPPED.read_bytes(), without))
+    before = network.read_bytes()
+    assert update(network, "detection_threshold=999") == 2
+    assert capsys.readouterr().err.startswith("error: nothing was changed: ")
+    assert network.read_bytes() == before and update(network, "detection_threshold=99") == 0
+
+
 @pytest.mark.parametrize("content", [b"", b"TFL3", b"\x1c\0\0\0TFL3", b"\xff" * 200])
 def test_files_that_are_no_model(tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "bad.tflite"
