@@ -124,6 +124,17 @@ def test_a_replay_ends_when_the_conversation_did_and_its_clock_never_goes_back(t
         replay.read(0.1)
 
 
+def test_a_replay_answers_only_what_was_asked(tmp_path: Path) -> None:
+    asked = Encoder(1).encode(m.HelloGet.TYPE, m.HelloGet(request=1).encode())
+    path = written(tmp_path / "session.jsonl", {"t": 0, "tx": asked.hex()}, {"t": 0.75, "rx": "41"})
+    replay = Replay(path)
+    assert replay.read(1.0) == b"" and replay.now() == 1.0
+    replay.write(asked[:5])
+    assert replay.read(0.5) == b""
+    replay.write(asked[5:])
+    assert replay.read(0.5) == b"A" and replay.now() == 1.5
+
+
 def test_a_recorder_lets_go_of_what_it_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     transport, closed = SimulatorTransport(FakeMachine()), []
     monkeypatch.setattr(transport, "close", lambda: closed.append(True))
