@@ -1,0 +1,134 @@
+"""Rules of operators that work value by value."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from codegen.float_tables import FOLDED, steps_from_zero
+from codegen.graph import Graph, Operator
+from codegen.lookups import limited_and_limit
+from codegen.rules import common
+
+MAX_SOFTMAX_DEPTH = 511
+MAX_TABLES = 256
+
+
+def broadcasts(graph: Graph, op: Operator) -> str | None:
+    """Both inputs broadcast to the output's shape."""
+    shapes = [graph.input(op, k).shape for k in (0, 1)]
+    try:
+        expected = np.broadcast_shapes(*shapes)
+    except ValueError:
+        return f"the inputs {graph.input(op, 0).dimensions} and {graph.input(op, 1).dimensions} do not fit"
+    output = graph.output(op)
+    if (1,) * (len(output.shape) - len(expected)) + expected != output.shape:
+        return f"the output is {output.dimensions}"
+    return None
+
+
+def add_scales(graph: Graph, op: Operator) -> str | None:
+    """The output's scale is not so much finer than the inputs' (2^19 times) that a result would not
+    fit."""
+    scales = [graph.input(op, k).q.scale for k in (0, 1)]
+    factor = 2 * max(scales) / ((1 << 20) * graph.output(op).q.scale)
+    smallest = min(scales) / (2 * max(scales))
+    return None if 0 < factor < 1 and smallest > 0 else f"scales {scales} to {graph.output(op).q.scale:g}"
+
+
+def product_scale(graph: Graph, op: Operator) -> str | None:
+    """Rescaled products stay within 31 bits."""
+    factor = graph.input(op, 0).q.scale * graph.input(op, 1).q.scale / graph.output(op).q.scale
+    return None if 255 * 255 * factor < 1 << 30 else f"products are rescaled by {factor:g}"
+
+
+def limits(graph: Graph, op: Operator) -> str | None:
+    """One of two inputs is a constant of a single value, perhaps repeated; the other has the output's
+    shape."""
+    limited, limit = limited_and_limit(graph, op)
+    if limited is None or limit is None:
+        return "its inputs are not a tensor and a constant of a single value"
+    output = graph.output(op)
+    return None if limited.elements == output.elements else f"{limited.dimensions} to {output.dimensions}"
+
+
+def softmax_scales(graph: Graph, op: Operator) -> str | None:
+    """The output has scale 1/256 and zero point -128; the input's scale times beta exceeds 2^-26."""
+    source, output = graph.input(op, 0).q, graph.output(op).q
+    if output.scale != 1 / 256 or output.zero_point != -128:
+        return f"the output has scale {output.scale:g} and zero point {output.zero_point}"
+    beta = op.options["beta"]
+    if not (math.isfinite(beta) and beta * source.scale * (1 << 26) > 1):
+        return f"beta {beta:g} times the input's scale {source.scale:g}"
+    return None
+
+
+def softmax_depth(graph: Graph, op: Operator) -> str | None:
+    """Softmax runs over a last dimension of at most 511."""
+    shape = graph.input(op, 0).shape
+    fits = shape and shape[-1] <= MAX_SOFTMAX_DEPTH
+    return None if fits else f"the input is {graph.input(op, 0).dimensions}"
+
+
+def logistic_scales(graph: Graph, op: Operator) -> str | None:
+    """The output has scale 1/256 and zero point -128; the input's scale lies in [2^-27, 2^16]."""
+    return _sigmoid_scales(graph, op, 1 / 256, -128)
+
+
+def tanh_scales(graph: Graph, op: Operator) -> str | None:
+    """The output has scale 1/128 and zero point 0; the input's scale lies in [2^-27, 2^16]."""
+    return _sigmoid_scales(graph, op, 1 / 128, 0)
+
+
+def _sigmoid_scales(graph: Graph, op: Operator, scale: float, zero_point: int) -> str | None:
+    source, output = graph.input(op, 0).q, graph.output(op).q
+    if output.scale != scale or output.zero_point != zero_point:
+        return f"the output has scale {output.scale:g} and zero point {output.zero_point}"
+    return None if 2.0**-27 <= source.scale <= 2.0**16 else f"the input's scale is {source.scale:g}"
+
+
+def leaky_slope(graph: Graph, op: Operator) -> str | None:
+    """The slope for negative values is not negative itself; what it makes of them stays within 31 bits."""
+    alpha = op.options["alpha"]
+    factor = graph.input(op, 0).q.scale * alpha / graph.output(op).q.scale
+    return None if 0 <= 255 * factor < 1 << 28 else f"alpha {alpha:g} rescales values by {factor:g}"
+
+
+def alphas(graph: Graph, op: Operator) -> str | None:
+    """The slopes are at most 256 constant int8 (shared_axes=[1, 2] in Keras shares them): one, or one for
+    each index of the last dimension or dimensions; what they make of values stays within 31 bits."""
+    source, alphas, output = graph.input(op, 0), graph.input(op, 1), graph.output(op)
+    if alphas is None or not alphas.constant or alphas.type != "int8":
+        return "the slopes are not constant int8"
+    if reason := common.bad_quantization(alphas):
+        return f"tensor {alphas.index} {reason}"
+    shape = alphas.shape
+    while shape and shape[0] == 1:
+        shape = shape[1:]
+    if shape != source.shape[len(source.shape) - len(shape) :] or not 1 <= alphas.elements <= MAX_TABLES:
+        return f"slopes of {alphas.dimensions} for {source.dimensions}"
+    factor = source.q.scale * alphas.q.scale / output.q.scale
+    return None if 255 * 255 * factor < 1 << 28 else f"negative values are rescaled by {factor:g}"
+
+
+def steps_are_numbers(graph: Graph, op: Operator) -> str | None:
+    """Scales are not so small or large that a result would be no number."""
+    source, output = graph.input(op, 0).q, graph.output(op).q
+    scales = (source.scale, source.zero_point), (output.scale, output.zero_point)
+    steps = steps_from_zero(op.name, *scales, op.options)
+    return f"scale {source.scale:g} to {output.scale:g}" if np.isnan(steps).any() else None
+
+
+def folded(graph: Graph, op: Operator) -> str | None:
+    """Its input comes from a dequantize, and a quantize alone takes its output."""
+    return None if op.options.get(FOLDED) else "it has no int8 kernel in the reference"
+
+
+def hard_swish_scales(graph: Graph, op: Operator) -> str | None:
+    """The input's scale lies in [2^-20, 2^16], the output's is more than 1/128 of it and at most 512 times
+    it."""
+    source, output = graph.input(op, 0).q.scale, graph.output(op).q.scale
+    if not 2.0**-20 <= source <= 2.0**16:
+        return f"the input's scale is {source:g}"
+    return None if source / 128 < output <= 512 * source else f"scale {source:g} to {output:g}"
