@@ -47,7 +47,7 @@ struct nn_mvp {
 /* For how many cycles the core has slept for the network's accelerator; 0 without one. Wraps at 2^32. */
 static inline uint32_t nn_mvp_waited(const nn_t *nn)
 {
-    const nn_mvp_t *mvp = nn->accelerator;
+    const nn_mvp_t *mvp = (const nn_mvp_t *)nn->accelerator; /* C++ wants the cast */
     return mvp != NULL ? mvp->counters.wait_cycles : 0;
 }
 
