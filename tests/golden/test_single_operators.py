@@ -109,35 +109,10 @@ def steps(w: dict[str, int], *names: str) -> dict[str, int]:
     return {name: w[name] for name in ("padding", "strideH", "strideW", *names)}
 
 
-@random_models
-@given(windows(), st.integers(1, 9), st.integers(1, 9), ACTIVATIONS, st.booleans(), st.booleans(), SCALES,
-       ZERO_POINTS, ZERO_POINTS, SEEDS)  # fmt: skip
-def test_conv_2d(w, channels_in, channels_out, activation, per_channel, bias, scale, zero_in, zero_out, seed):
-    rng = np.random.default_rng(seed)
-    n = NetworkBuilder()
-    x = n.tensor((1, w["height"], w["width"], channels_in), scale=scale, zero_point=zero_in)
-    shape = (channels_out, w["kernel_height"], w["kernel_width"], channels_in)
-    factor = scales(rng, channels_out, per_channel)
-    inputs = [x, n.tensor(shape, scale=factor, data=weights(rng, shape))]
-    if bias:
-        inputs.append(
-            n.tensor((channels_out,), "int32", scale=factor * np.float32(scale),
-                     data=rng.integers(-20000, 20000, channels_out))
-        )  # fmt: skip
-    y = n.tensor(out_shape(w, channels_out), zero_point=zero_out,
-                 scale=output_scale(rng, scale, factor, int(np.prod(shape[1:]))))  # fmt: skip
-    model = single("CONV_2D", inputs, y, n, "Conv2DOptions", fusedActivationFunction=activation,
-                   **steps(w, "dilationHFactor", "dilationWFactor"))  # fmt: skip
-    assert_exact(model, seed)
-
-
-@random_models
-@given(windows(), st.integers(2, 4), st.integers(1, 3), st.integers(1, 3), st.booleans(), st.booleans(),
-       SCALES, ZERO_POINTS, ZERO_POINTS, SEEDS)  # fmt: skip
-def test_conv_2d_with_groups(
-    w, groups, channels_in, channels_out, per_channel, bias, scale, zero_in, zero_out, seed
+def convolution(
+    w, groups, channels_in, channels_out, activation, per_channel, bias, scale, zero_in, zero_out, seed
 ):
-    """So many channels a group; those of single channels are depthwise convolutions."""
+    """So many channels a group."""
     rng = np.random.default_rng(seed)
     n = NetworkBuilder()
     x = n.tensor((1, w["height"], w["width"], groups * channels_in), scale=scale, zero_point=zero_in)
@@ -152,8 +127,27 @@ def test_conv_2d_with_groups(
         )  # fmt: skip
     y = n.tensor(out_shape(w, count), zero_point=zero_out,
                  scale=output_scale(rng, scale, factor, int(np.prod(shape[1:]))))  # fmt: skip
-    model = single("CONV_2D", inputs, y, n, "Conv2DOptions", fusedActivationFunction=seed % 4,
-                   **steps(w, "dilationHFactor", "dilationWFactor"))  # fmt: skip
+    return single("CONV_2D", inputs, y, n, "Conv2DOptions", fusedActivationFunction=activation,
+                  **steps(w, "dilationHFactor", "dilationWFactor"))  # fmt: skip
+
+
+@random_models
+@given(windows(), st.integers(1, 9), st.integers(1, 9), ACTIVATIONS, st.booleans(), st.booleans(), SCALES,
+       ZERO_POINTS, ZERO_POINTS, SEEDS)  # fmt: skip
+def test_conv_2d(w, channels_in, channels_out, activation, per_channel, bias, scale, zero_in, zero_out, seed):
+    own = (activation, per_channel, bias, scale, zero_in, zero_out, seed)
+    assert_exact(convolution(w, 1, channels_in, channels_out, *own), seed)
+
+
+@random_models
+@given(windows(), st.integers(2, 4), st.integers(1, 3), st.integers(1, 3), st.booleans(), st.booleans(),
+       SCALES, ZERO_POINTS, ZERO_POINTS, SEEDS)  # fmt: skip
+def test_conv_2d_with_groups(
+    w, groups, channels_in, channels_out, per_channel, bias, scale, zero_in, zero_out, seed
+):
+    """Those of single channels are depthwise convolutions."""
+    own = (seed % 4, per_channel, bias, scale, zero_in, zero_out, seed)
+    model = convolution(w, groups, channels_in, channels_out, *own)
     assert_exact(model, seed)
     names = [layer.name for layer in Model(model).layers]
     several = ["slice", "conv_2d"] * groups + ["concatenation"]
