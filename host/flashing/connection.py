@@ -145,9 +145,7 @@ def _connected(probe: DebugProbe, part: str, pack: Path | None, options: dict[st
         try:
             session.open()
             stop_at_reset(session.target)
-            if session.target.is_halted():
-                return session
-            raise exceptions.DebugError("the core does not stop at reset")
+            return session
         except target.LockedPart:
             _close(session)
             raise

@@ -13,6 +13,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from pyocd.core import exceptions
+
 from host.flashing.images import FLASH_BASE, FLASH_BYTES
 
 _STOPS_S = 1.0
@@ -20,7 +22,11 @@ _POLL_S = 0.01
 
 
 def stop_at_reset(chip: Any) -> None:
-    """Resets a connected pyOCD target and leaves its core halted; running, if it could not be stopped."""
+    """Resets a connected pyOCD target and leaves its core halted.
+
+    Raises:
+        pyocd.core.exceptions.DebugError: the core could not be stopped; it runs.
+    """
     core = chip.selected_core_or_raise
     core.set_reset_catch()  # halts it; where a chip does obey the vector catch, so much the better
     try:
@@ -29,10 +35,12 @@ def stop_at_reset(chip: Any) -> None:
             end = time.monotonic() + _STOPS_S
             while (state := core.get_state()) not in (core.State.HALTED, core.State.LOCKUP):
                 if time.monotonic() >= end:
-                    return
+                    break
                 time.sleep(_POLL_S)
             if state == core.State.LOCKUP:
                 core.halt()
+        if not core.is_halted():
+            raise exceptions.DebugError("the core does not stop at reset")
     finally:
         core.clear_reset_catch()
 
