@@ -92,7 +92,7 @@ def check_features(graph: Graph, settings: FrontendSettings, parameters: Mapping
     _check_normalization(source, parameters)
     takes = (
         f"the front end makes {settings.frames} x {settings.channels} features, the network takes "
-        f"{'x'.join(map(str, source.shape))}"
+        f"{source.dimensions}"
     )
     if settings.frames * settings.channels != source.elements:
         raise TokayError(takes, hint="the fe.* parameters are not those that the model was trained with")

@@ -28,6 +28,9 @@ try:
 except ImportError:  # Python was built without, so nothing raises it
     LZMAError = ValueError
 
+ARCHIVE_DAMAGE = (zipfile.BadZipFile, RuntimeError, ValueError, OSError, EOFError, zlib.error, LZMAError)
+"""What reading a damaged ZIP archive raises, some of it without a word."""
+
 METADATA_NAME = "SL_PARAMSv1"
 SCHEMA_VERSION = 1
 
@@ -350,7 +353,7 @@ def _with_files_of(before: bytes, tflite: bytes) -> bytes:
             for entry in old.infolist():
                 new.writestr(entry, old.read(entry))
             new.comment = old.comment
-    except (zipfile.BadZipFile, RuntimeError, ValueError, OSError, EOFError, zlib.error, LZMAError) as error:
+    except ARCHIVE_DAMAGE as error:
         reason = str(error) or "cut off"
         raise TokayError(f"the files behind the model are damaged and cannot be kept: {reason}") from error
     return whole.getvalue()

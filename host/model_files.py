@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from codegen.parameters import ARCHIVE_DAMAGE
 from host.errors import TokayError
 from host.places import MODELS
 
-# What reading a damaged archive raises.
-_DAMAGE = (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error)
 _LARGEST = 64 << 20  # of a model inside an archive, so that a small archive cannot fill the memory
 
 
@@ -89,5 +87,5 @@ def _from_archive(path: Path) -> tuple[str, bytes]:
             if members[0].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise NotImplementedError("the model is compressed in a way that is not known here")
             return Path(members[0].filename).stem, archive.read(members[0])
-    except _DAMAGE as error:
+    except ARCHIVE_DAMAGE as error:
         raise TokayError(f"{path}: not a readable archive: {str(error) or 'cut off'}") from error

@@ -38,6 +38,14 @@ def where(built) -> Iterator[target.Target]:
         yield opened
 
 
+def started(built: image.Image) -> Machine:
+    """The chip with its start behind it, and said."""
+    machine = Machine(built.elf)
+    machine.run(0.1)
+    machine.uart_read()
+    return machine
+
+
 def test_every_layer_is_the_runtimes(where):
     model = Model(MODEL, "mvp")
     rng = np.random.default_rng(1)
@@ -119,9 +127,7 @@ def test_an_accelerator_that_does_not_become_idle_is_told_of_and_begun_anew(buil
 
 
 def test_a_fault_is_told_and_does_no_harm(built):
-    machine = Machine(built.elf)
-    machine.run(0.1)
-    machine.uart_read()
+    machine = started(built)
     stream = machine.symbol("layer_1_programs")
     head = struct.unpack("<I", machine.read(stream, 4))[0]
     at = stream + 4 * (1 + (head >> 24) + 1)  # the second address of the first program: where it stores
@@ -142,9 +148,7 @@ def test_a_fault_is_told_and_does_no_harm(built):
 
 
 def test_after_a_program_that_never_ends_it_is_set_up_again(built):
-    machine = Machine(built.elf)
-    machine.run(0.1)
-    machine.uart_read()
+    machine = started(built)
     machine.uart_write(b"profile 1\n")
     for _ in range(20_000):
         machine.run(1e-5)
@@ -160,14 +164,12 @@ def test_after_a_program_that_never_ends_it_is_set_up_again(built):
 
 def test_a_program_that_never_ends_is_told_and_the_next_one_runs(built):
     """After a second; here it does not even begin, since the accelerator is switched off."""
-    machine = Machine(built.elf)
-    machine.run(0.1)
-    machine.uart_read()
+    machine = started(built)
     assert machine.debug_write(0x4D000004, 4, 0)  # EN
     machine.uart_write(b"profile 1\n")
-    started = machine.time_s
+    begun = machine.time_s
     assert machine.run_until(b"a layer failed", 2)
-    assert 1.0 < machine.time_s - started < 1.3
+    assert 1.0 < machine.time_s - begun < 1.3
     assert "Error: accelerator, layer 0 program 0: did not end at" in machine.uart_read().decode()
     machine.uart_write(b"profile 1\n")
     assert machine.run_until(b"Profile complete", 1)
