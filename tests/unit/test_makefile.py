@@ -17,9 +17,11 @@ case "$*" in
   *"pip "*" install "*)
     echo "$CC" >.venv/compiler
     echo "$CMAKE_GENERATOR $PIP_USER" >.venv/settings
+    echo "$*" >.venv/installed
     if [ -n "$HALF" ]; then touch .venv/lib/python3.11/site-packages/half; fi
     if [ -n "$KILLED" ]; then kill -9 $PPID; fi
     exit ${{STATUS:-0}} ;;
+  *"version_info < (3, 14)"*) test -n "$TOO_NEW"; exit ;;
 esac
 """
 
@@ -47,10 +49,10 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-def setup(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def setup(folder: Path, what: str = "base", **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs the bootstrap with the stand-in for Python, which makes a .venv and is its Python and pip."""
     path = f"{folder.parent / 'tools'}{os.pathsep}{os.environ['PATH']}"
-    return subprocess.run([folder / ".ci" / "bootstrap", "base"], capture_output=True, text=True,
+    return subprocess.run([folder / ".ci" / "bootstrap", what], capture_output=True, text=True,
                           env={**os.environ, "PYTHON": "python3", "PATH": path, **environment})  # fmt: skip
 
 
@@ -157,6 +159,16 @@ def test_a_python_that_is_too_old_or_missing(folder: Path):
     assert done.returncode == 2 and done.stderr.startswith("error: Python 3.10 or newer")
     done = setup(folder, PYTHON="nowhere")
     assert done.returncode == 2 and done.stderr == "error: PYTHON=nowhere: no such command\n"
+
+
+def test_a_python_that_tensorflow_has_no_wheel_for(folder: Path):
+    installed = folder / ".venv" / "installed"
+    done = setup(folder, "test")
+    assert done.returncode == 0 and "TensorFlow" not in done.stdout
+    assert installed.read_text().endswith(" .[test,train]\n")
+    done = setup(folder, "test", TOO_NEW="yes")
+    assert done.returncode == 0 and "without TensorFlow" in done.stdout
+    assert installed.read_text().endswith(" .[test]\n")
 
 
 def test_a_machine_without_make_and_a_user_who_cannot_install_it(folder: Path):
