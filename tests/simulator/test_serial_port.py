@@ -213,3 +213,46 @@ def test_a_port_takes_what_it_was_told_once_it_has_a_clock(boot, told):
     }}
     """
     finish(boot(source))
+
+
+_CLOCKLESS = """
+volatile uint32_t received, stopped, overflow;
+int main(void) {
+    SET(0x40008064) = 1 << 26; SET(0x40008068) = 1 << 22;
+    REG(0x40008220) = 1; REG(0x40008128) = 3; /* FSRCO */
+    REG(0x4003C4AC) = 5 << 16; REG(0x4003C4A4) = 6 << 16; REG(0x4003C494) = 0x14;
+    REG(0x4B010004) = 1; REG(0x4B010030) = 256 * 9; /* 125 kBd: 80 us a byte */
+    while (REG(0x4B010054)) { }
+    REG(0x4B010038) = 5;
+    while (REG(0x4B010054)) { }
+    BEFORE
+    REG(0x40008220) = 0; stopped = 1;
+    DURING
+    for (volatile int i = 0; i < 5000; i++) { }
+    REG(0x40008220) = 1; stopped = 2;
+    while (received < 20) { if (REG(0x4B010048) & 1 << 7) { (void)REG(0x4B01003C); received++; } }
+    overflow = REG(0x4B01004C) & 1 << 4;
+    return 0;
+}
+"""
+
+
+@pytest.mark.parametrize("given", ["BEFORE", "DURING"])
+def test_a_byte_waits_for_the_clock_that_shifts_it_out(boot, given):
+    source = _CLOCKLESS.replace(given, "REG(0x4B010044) = 'x';")
+    machine = boot(source.replace("BEFORE", "").replace("DURING", ""))
+    assert machine.run_until(lambda: words(machine, "stopped", 1) == [1], 0.1)
+    machine.run(0.001)
+    assert machine.uart_read() == b""
+    assert machine.run_until(lambda: words(machine, "stopped", 1) == [2], 0.1)
+    machine.run(0.001)
+    assert machine.uart_read() == b"x"
+
+
+def test_bytes_wait_for_the_clock_that_takes_them_in(boot):
+    """Not all of them at once when it stops."""
+    source = _CLOCKLESS.replace("BEFORE", "while (!(REG(0x4B010048) & 1 << 7)) { }").replace("DURING", "")
+    machine = boot(source)
+    machine.uart_write(bytes(20))
+    finish(machine)
+    assert words(machine, "overflow", 1) == [0]

@@ -76,6 +76,12 @@ static uint64_t frame_ps(struct machine *m, struct peripheral *p) {
     return (uint64_t)((unsigned __int128)ticks * PS_PER_S / (512u * hz));
 }
 
+/* When a frame that begins at `start_ps` is over, NEVER if there is no clock. */
+static uint64_t frame_end(struct machine *m, struct peripheral *p, uint64_t start_ps) {
+    uint64_t ps = frame_ps(m, p);
+    return ps == NEVER ? NEVER : start_ps + ps;
+}
+
 static uint32_t tx_watermark(const struct peripheral *p) { return (REGISTER(p, CFG1) >> 16 & 15u) + 1u; }
 static uint32_t rx_watermark(const struct peripheral *p) { return (REGISTER(p, CFG1) >> 27 & 15u) + 1u; }
 
@@ -118,11 +124,10 @@ static void load_shift_register(struct machine *m, struct peripheral *p, uint64_
     if (s->shifting || s->tx_count == 0 || (REGISTER(p, STATUS) & STATUS_TXENS) == 0) {
         return;
     }
-    uint64_t ps = frame_ps(m, p);
     s->shift = s->tx[0];
     memmove(s->tx, s->tx + 1, --s->tx_count);
     s->shifting = true;
-    s->tx_done = ps == NEVER ? NEVER : at + ps;
+    s->tx_done = frame_end(m, p, at);
     offer(m, p);
 }
 
@@ -157,7 +162,7 @@ static void received(struct machine *m, struct peripheral *p) {
     } else {
         REGISTER(p, IF) |= IF_RXOF;
     }
-    s->rx_next = s->inbox_tail != s->inbox_head ? s->rx_next + frame_ps(m, p) : NEVER;
+    s->rx_next = s->inbox_tail != s->inbox_head ? frame_end(m, p, s->rx_next) : NEVER;
 }
 
 static bool is_synchronizing(struct machine *m, struct peripheral *p) {
@@ -179,11 +184,15 @@ static void advance(struct machine *m, struct peripheral *p) {
     while (s->shifting && s->tx_done <= m->now_ps) {
         sent(m, p);
     }
-    if (s->inbox_head == s->inbox_tail || !receiving(m, p)) {
+    /* A frame whose clock stops begins anew when that is back. */
+    bool stopped = frame_ps(m, p) == NEVER;
+    if (s->shifting && (stopped || s->tx_done == NEVER)) {
+        s->tx_done = frame_end(m, p, m->now_ps);
+    }
+    if (s->inbox_head == s->inbox_tail || !receiving(m, p) || stopped) {
         s->rx_next = NEVER;
     } else if (s->rx_next == NEVER) {
-        uint64_t ps = frame_ps(m, p);
-        s->rx_next = ps == NEVER ? NEVER : m->now_ps + ps;
+        s->rx_next = frame_end(m, p, m->now_ps);
     }
     while (s->rx_next <= m->now_ps) {
         received(m, p);
