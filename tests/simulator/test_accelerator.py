@@ -6,6 +6,7 @@ import pytest
 
 from codegen.mvp.assembler import Program
 from codegen.mvp.isa import Type
+from tests.simulator.sources import CLOCKS
 from tests.simulator.variables import finish, words
 
 _MVP = """
@@ -33,6 +34,29 @@ def test_accelerator_runs_in_time_and_interrupts(boot):
     assert words(machine, "finished", 1) == [1]
     assert 100 <= words(machine, "cycles", 1)[0] <= 130
     assert machine.sleep_cycles >= 50
+
+
+def test_a_program_takes_as_many_cycles_of_a_clock_that_changes_meanwhile(boot):
+    source = """
+    volatile uint32_t cycles;
+    int main(void) {
+        SET(0x40008068) = 1 << 30;
+        SET(0x4D000004) = 1;
+        REG(0x4D0000D4) = 999; REG(0x4D0000DC) = 999;
+        REG(0x4D000114) = 0; REG(0x4D000118) = 0;
+        REG(0x4D00011C) = 1u << 31 | 15;           /* a million times one NOOP */
+        uint32_t start = REG(0xE0001004);
+        REG(0x4D000174) = 9;
+        clocks();                                  /* from 20 to 78 MHz, after milliseconds */
+        while (!(REG(0x4D000010) & 4)) { }
+        cycles = REG(0xE0001004) - start;
+        return 0;
+    }
+    """
+    counter = "REG(0xE000EDFC) = 1 << 24; REG(0xE0001000) = 1;"
+    machine = boot(CLOCKS + source.replace("SET(0x40008068)", f"{counter} SET(0x40008068)", 1))
+    finish(machine)
+    assert words(machine, "cycles", 1)[0] == pytest.approx(1_000_000, abs=100)
 
 
 _MVP_PROGRAM = """

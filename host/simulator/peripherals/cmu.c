@@ -125,7 +125,8 @@ void clock_changed(struct machine *m) {
     machine_set_core_clock(m, clock_hclk_hz(m));
     for (uint32_t i = 0; i < m->peripheral_count; i++) {
         struct peripheral *p = &m->peripherals[i];
-        if (p->class == &timer_class || p->class == &usart_class || p->class == &eusart_class) {
+        if (p->class == &timer_class || p->class == &sysrtc_class || p->class == &usart_class ||
+            p->class == &eusart_class || p->class == &mvp_class) {
             p->class->advance(m, p);
         }
     }

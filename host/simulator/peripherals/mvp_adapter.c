@@ -10,6 +10,7 @@
 struct mvp_state {
     mvp_t mvp;
     uint64_t since_ps; /* up to when the model knows the time */
+    uint64_t hz;       /* since then */
     uint64_t idle_lag; /* cycles from a program's flag to STATUS.IDLE */
     uint64_t idle_ps;  /* when the program that ended last leaves it idle */
     mvp_timing_t timing;
@@ -41,13 +42,14 @@ static void advance(struct machine *m, struct peripheral *p) {
     uint64_t left = mvp_remaining(&s->mvp);
     p->next = NEVER;
     if (left != 0) {
-        uint64_t ticks = clock_ticks(s->since_ps, m->now_ps, hz);
+        uint64_t ticks = clock_ticks(s->since_ps, m->now_ps, s->hz);
         mvp_advance(&s->mvp, ticks < left ? ticks : left);
-        s->since_ps = clock_after(s->since_ps, ticks, hz);
+        s->since_ps = clock_after(s->since_ps, ticks, s->hz);
         left = mvp_remaining(&s->mvp);
         s->idle_ps = left != 0 ? 0 : clock_after(s->since_ps, s->idle_lag, hz);
         p->next = left != 0 ? clock_after(s->since_ps, left, hz) : NEVER;
     }
+    s->hz = hz;
     irq_level(m, p->irq, mvp_irq(&s->mvp));
 }
 

@@ -208,12 +208,14 @@ static uint64_t rtc_hz(struct machine *m) { return (REGISTER(m->cmu, RTC_CLOCK) 
 
 static void rtc_advance(struct machine *m, struct peripheral *p) {
     struct timer_state *s = p->state;
+    uint64_t hz = rtc_hz(m);
     p->next = NEVER;
     if ((REGISTER(p, RTC_STATUS) & 1u) == 0) {
         s->start_ps = m->now_ps;
+        s->hz = hz;
         return;
     }
-    uint64_t hz = rtc_hz(m), ticks = clock_ticks(s->start_ps, m->now_ps, hz);
+    uint64_t ticks = clock_ticks(s->start_ps, m->now_ps, s->hz);
     uint64_t from = REGISTER(p, RTC_CNT), to = from + ticks;
     for (uint32_t n = 0; n < 2; n++) {
         if ((REGISTER(p, RTC_CTRL) >> n & 1u) != 0) {
@@ -224,7 +226,8 @@ static void rtc_advance(struct machine *m, struct peripheral *p) {
     }
     REGISTER(p, RTC_IF) |= to >> 32 != 0 ? 1u : 0;
     REGISTER(p, RTC_CNT) = (uint32_t)to;
-    s->start_ps = ticks != 0 ? clock_after(s->start_ps, ticks, hz) : s->start_ps;
+    s->start_ps = ticks != 0 ? clock_after(s->start_ps, ticks, s->hz) : s->start_ps;
+    s->hz = hz;
     if ((REGISTER(p, RTC_IEN) & 1u) != 0) {
         p->next = clock_after(s->start_ps, (1ull << 32) - REGISTER(p, RTC_CNT), hz);
     }
