@@ -28,6 +28,7 @@ _CHIP = SOURCES / "firmware" / "chips" / "efr32mg24"
 _SOURCES = (
     _CHIP / "flash_algorithm" / "flash_algorithm.c",
     _CHIP / "flash_algorithm" / "flash_algorithm.ld",
+    _CHIP / "flash_wait.h",
 )
 _FLAGS = (
     "-mcpu=cortex-m33", "-mthumb", "-mfloat-abi=soft", "-mgeneral-regs-only", "-std=c11", "-Os", "-fPIC",
@@ -36,13 +37,13 @@ _FLAGS = (
 )  # fmt: skip
 _ENTRIES = ("Init", "UnInit", "EraseSector", "ProgramPage", "Verify")
 
-# What the entry points return, as in flash_algorithm.c.
+# What the entry points return, as in flash_algorithm.c: bits of the flash controller, then what reading told.
 ERRORS = {
-    1: "the flash is locked there",
-    2: "the address is not in flash",
-    3: "the flash controller does not finish",
-    4: "what was written does not read back",
-    5: "the page is not blank after erasing",
+    1 << 1: "the flash is locked there",
+    1 << 2: "the address is not in flash",
+    1 << 6: "the flash controller does not finish",
+    0x100: "what was written does not read back",
+    0x101: "the page is not blank after erasing",
 }
 
 
@@ -93,7 +94,7 @@ def build() -> Algorithm:
     version = compiler_version()
     if version is None:
         raise TokayError(f"{COMPILER} is not installed", hint="Debian: apt-get install gcc-arm-none-eabi")
-    source, script = _SOURCES
+    source, script, _ = _SOURCES
     with tempfile.TemporaryDirectory() as folder:
         elf_path = Path(folder) / "algorithm.elf"
         done = subprocess.run(

@@ -8,54 +8,25 @@
  * leaves the flash locked behind it. Nothing outside main flash is ever erased or written. */
 #include <stdint.h>
 
+#include "flash_wait.h"
 #include "registers.h"
 
 #define FLASH_START 0x08000000u
 #define FLASH_BYTES 0x00180000u
 #define PAGE_BYTES 0x2000u
 
-/* Turns of a wait loop (some ten cycles each, at 20 MHz) that no healthy flash needs: about a second. */
-#define PATIENCE 2000000u
-
-/* What the entry points return other than 0; host.flashing.algorithm has the words for them. */
-enum { ERROR_LOCKED = 1, ERROR_ADDRESS = 2, ERROR_TIMEOUT = 3, ERROR_VERIFY = 4, ERROR_NOT_BLANK = 5 };
+/* What the entry points return other than 0; host.flashing.algorithm has the words for them. The first three are
+ * what flash_wait returns. */
+enum {
+    ERROR_LOCKED = MSC_STATUS_LOCKED, ERROR_ADDRESS = MSC_STATUS_INVADDR, ERROR_TIMEOUT = MSC_STATUS_TIMEOUT,
+    ERROR_VERIFY = 0x100, ERROR_NOT_BLANK = 0x101,
+};
 
 int Init(uint32_t address, uint32_t clock, uint32_t operation);
 int UnInit(uint32_t operation);
 int EraseSector(uint32_t address);
 int ProgramPage(uint32_t address, uint32_t bytes, const uint32_t *data);
 uint32_t Verify(uint32_t address, uint32_t bytes, const uint32_t *data);
-
-/* Until all of `set` are 1 and all of `clear` are 0 in STATUS. A refusal counts once the latter are: until then
- * the flash may not be closed. */
-static int wait_for(uint32_t set, uint32_t clear) {
-    for (uint32_t turns = 0; turns < PATIENCE; turns++) {
-        uint32_t status = MSC_STATUS;
-        if ((status & MSC_STATUS_INVADDR) != 0) {
-            return ERROR_ADDRESS;
-        }
-        if ((status & clear) != 0) {
-            continue;
-        }
-        if ((status & MSC_STATUS_LOCKED) != 0) {
-            return ERROR_LOCKED;
-        }
-        if ((status & MSC_STATUS_TIMEOUT) != 0) {
-            return ERROR_TIMEOUT;
-        }
-        if ((status & set) == set) {
-            return 0;
-        }
-    }
-    return ERROR_TIMEOUT;
-}
-
-/* Until a command is done. A command that is pending may be seen as neither that nor busy just before it starts,
- * so once is not enough. */
-static int wait_until_done(void) {
-    int error = wait_for(0, MSC_STATUS_BUSY | MSC_STATUS_PENDING);
-    return error != 0 ? error : wait_for(0, MSC_STATUS_BUSY | MSC_STATUS_PENDING);
-}
 
 /* Makes the flash controller ready. The address, clock and operation of the interface are not needed. */
 int Init(uint32_t address, uint32_t clock, uint32_t operation) {
@@ -86,7 +57,7 @@ int EraseSector(uint32_t address) {
     }
     MSC_ADDRB = address;
     MSC_WRITECMD = MSC_WRITECMD_ERASEPAGE;
-    int error = wait_until_done();
+    int error = (int)flash_wait_until_done();
     for (uint32_t i = 0; error == 0 && i < PAGE_BYTES; i += 4u) {
         if (REG32(address + i) != 0xFFFFFFFFu) {
             error = ERROR_NOT_BLANK;
@@ -104,13 +75,13 @@ int ProgramPage(uint32_t address, uint32_t bytes, const uint32_t *data) {
     MSC_ADDRB = address; /* counts on by itself */
     int error = 0;
     for (uint32_t i = 0; error == 0 && i < bytes / 4u; i++) {
-        error = wait_for(MSC_STATUS_WDATAREADY, 0);
+        error = (int)flash_wait(MSC_STATUS_WDATAREADY, 0);
         if (error == 0) {
             MSC_WDATA = data[i];
         }
     }
     MSC_WRITECMD = MSC_WRITECMD_WRITEEND;
-    int end = wait_until_done();
+    int end = (int)flash_wait_until_done();
     if (error == 0) {
         error = end;
     }
