@@ -220,7 +220,7 @@ static bool reset(application_t *app, const link_frame_t *frame, uint16_t reques
 
 static bool is_executed_once(uint8_t type) {
     return type == MESSAGE_SOURCE_SET || type == MESSAGE_RUN_NETWORK || type == MESSAGE_RUN_LAYER ||
-           type == MESSAGE_PROFILE_RUN || type == MESSAGE_RESET;
+           type == MESSAGE_PROFILE_RUN;
 }
 
 void requests_handle(application_t *app, const link_frame_t *frame) {

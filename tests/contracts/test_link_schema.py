@@ -76,6 +76,13 @@ def test_only_requests_are_requests() -> None:
     assert {number for number in range(256) if find(ctypes.c_uint8(number))} == requests
 
 
+def test_the_firmware_executes_once_what_the_schema_says() -> None:
+    source = (generate.ROOT / "firmware/app/requests.c").read_text(encoding="utf-8")
+    body = re.search(r"\nstatic bool is_executed_once\(.*?\n}", source, re.S)[0]
+    once = {message.name for message in SCHEMA.messages if not message.repeatable}
+    assert {name.lower() for name in re.findall(r"MESSAGE_(\w+)", body)} == once
+
+
 def test_python_messages_are_the_schema() -> None:
     assert (SCHEMA.version, SCHEMA.max_payload) == (messages.VERSION, messages.MAX_PAYLOAD)
     assert set(messages.MESSAGES) == {message.type for message in SCHEMA.messages}
