@@ -30,7 +30,7 @@ uint16_t hal_boot_id(void);
 uint32_t hal_cycles(void);
 /* Milliseconds since hal_init; wraps at 2^32. */
 uint32_t hal_milliseconds(void);
-/* Core cycles spent in hal_sleep since hal_init: what is left is the load. */
+/* Core cycles spent in hal_sleep, and asleep while the accelerator ran, since hal_init: what is left is the load. */
 uint64_t hal_idle_cycles(void);
 /* Interrupt handlers that have run since hal_init, but for the clock's own; wraps. Where it has not
  * changed, nothing else ran. */

@@ -123,11 +123,10 @@ void bus_reset(struct machine *m) {
         }
     }
     clock_changed(m);
-    bus_changed(m, NULL);
+    bus_changed(m);
 }
 
-void bus_changed(struct machine *m, struct peripheral *p) {
-    (void)p;
+void bus_changed(struct machine *m) {
     uint64_t next = NEVER;
     for (uint32_t i = 0; i < m->peripheral_count; i++) {
         next = m->peripherals[i].next < next ? m->peripherals[i].next : next;
@@ -149,7 +148,7 @@ void machine_advance_peripherals(struct machine *m) {
             p->class->advance(m, p);
         }
     }
-    bus_changed(m, NULL);
+    bus_changed(m);
 }
 
 static struct peripheral *find(struct machine *m, uint32_t address) {
@@ -201,7 +200,7 @@ static void bring_up(struct machine *m, struct peripheral *p) {
         uint64_t next = p->next;
         p->class->advance(m, p);
         if (p->next != next) {
-            bus_changed(m, p);
+            bus_changed(m);
         }
     }
 }
@@ -258,7 +257,7 @@ void bus_write(struct machine *m, uint32_t address, uint32_t bytes, uint32_t val
     }
     if (p->class->registers == NULL) {
         p->class->write(m, p, address & 0x3FFCu, value, value);
-        bus_changed(m, p);
+        bus_changed(m);
         return;
     }
     uint32_t offset = address & 0xFFCu;
@@ -285,7 +284,7 @@ void bus_write(struct machine *m, uint32_t address, uint32_t bytes, uint32_t val
     } else {
         REGISTER(p, offset) = value;
     }
-    bus_changed(m, p);
+    bus_changed(m);
 }
 
 void simulator_remove_mvp(struct machine *m) {

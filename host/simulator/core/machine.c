@@ -11,7 +11,7 @@
 #define PROBE_CLEAR_EXCLUSIVE 8u
 #define PROBE_CLEAR_STACK_LIMITS 14u
 /* Unicorn's pages. Its own choice for this core, 1 kB, makes address translation thrash and cuts most
- * direct jumps between blocks; 64 kB divides all memories here. */
+ * direct jumps between blocks. */
 #define PAGE_BYTES 0x1000
 #define CONTROL_NPRIV 1u
 

@@ -198,7 +198,7 @@ void exception_pend(struct machine *m, uint32_t number);
 void exception_unpend(struct machine *m, uint32_t number);
 /* The level of an interrupt line; stays pending while it is high. */
 void irq_level(struct machine *m, int irq, bool high);
-/* The exception to be taken now, or 0. With `masked`, as WFI sees it: PRIMASK ignored. */
+/* The exception to be taken now, or 0; with `ignore_primask`, as WFI sees it. */
 uint32_t exception_next(struct machine *m, bool ignore_primask);
 /* Whether it would be taken at once, were it pending. */
 bool exception_preempts(struct machine *m, uint32_t number);
@@ -230,7 +230,7 @@ uint32_t bus_read(struct machine *m, uint32_t address, uint32_t bytes, bool core
 void bus_write(struct machine *m, uint32_t address, uint32_t bytes, uint32_t value, bool core);
 /* Brings the peripheral there up to now, for a master that is none of the chip's. */
 void bus_bring_up(struct machine *m, uint32_t address);
-void bus_changed(struct machine *m, struct peripheral *p); /* p->next has changed */
+void bus_changed(struct machine *m); /* the `next` of a peripheral has changed */
 
 /* Clocks (cmu.c) */
 uint64_t clock_hclk_hz(struct machine *m);
@@ -239,7 +239,7 @@ uint64_t clock_em01grpa_hz(struct machine *m);
 uint64_t clock_em01grpc_hz(struct machine *m);
 uint64_t clock_eusart0_hz(struct machine *m);
 void clock_changed(struct machine *m);
-/* Reports a clock that is faster than its bus or the flash. */
+/* Reports a core without a clock, and a clock that is faster than its bus or the flash. */
 void clock_check(struct machine *m);
 /* ps of the `ticks`-th period of a clock after `start`. */
 uint64_t clock_after(uint64_t start_ps, uint64_t ticks, uint64_t hz);

@@ -27,15 +27,15 @@ struct simulator_fault {
 struct simulator_status {
     uint64_t cycles, instructions, sleep_cycles, time_ps, core_hz;
     uint32_t pc, exception, resets, i2s_overflows;
-    uint64_t audio_position;  /* frames presented since the audio was set */
-    uint64_t frames;          /* I2S frames since reset */
+    uint64_t audio_position;  /* frames presented since the audio was set, or simulator_reset */
+    uint64_t frames;          /* I2S frames since simulator_reset */
     uint64_t i2s_millihertz;  /* frame rate, 0 when not running */
 };
 
 /* `unicorn` is the path of libunicorn. NULL on failure, with a reason in `error`. */
 struct machine *simulator_create(const char *unicorn, char *error, size_t error_bytes);
 void simulator_destroy(struct machine *m);
-/* Power-on reset; memory keeps its contents, except that the first time it is all erased. */
+/* Power-on reset: time, counters and audio begin anew, memory keeps its contents. */
 void simulator_reset(struct machine *m);
 /* Debugger's access: memory only, flash included; false outside. */
 bool simulator_read(struct machine *m, uint32_t address, uint8_t *bytes, size_t count);

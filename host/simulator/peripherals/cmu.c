@@ -8,19 +8,20 @@
 #define HFRCOEM23_HZ 19000000ull
 #define US 1000000ull /* ps */
 
-enum { CMU_STATUS = 0x008, CMU_LOCK = 0x010, CMU_WDOGLOCK = 0x014, CMU_CLKEN1 = 0x068, CMU_SYSCLKCTRL = 0x070,
+enum { CMU_STATUS = 0x008, CMU_LOCK = 0x010, CMU_WDOGLOCK = 0x014, CMU_SYSCLKCTRL = 0x070,
        CMU_DPLLREFCLKCTRL = 0x100, CMU_EM01GRPA = 0x120, CMU_EM01GRPC = 0x128, CMU_EUSART0 = 0x220 };
-enum { HFXO_XTALCFG = 0x010, HFXO_XTALCTRL = 0x018, HFXO_CFG = 0x020, HFXO_CTRL = 0x028, HFXO_CMD = 0x050, HFXO_STATUS = 0x058,
+enum { HFXO_XTALCFG = 0x010, HFXO_XTALCTRL = 0x018, HFXO_CFG = 0x020, HFXO_CTRL = 0x028, HFXO_STATUS = 0x058,
        HFXO_IF = 0x070, HFXO_IEN = 0x074, HFXO_LOCK = 0x080 };
 enum { HFRCO_CTRL = 0x004, HFRCO_CAL = 0x008, HFRCO_STATUS = 0x00C, HFRCO_IF = 0x010, HFRCO_IEN = 0x014,
        HFRCO_LOCK = 0x01C };
 enum { DPLL_EN = 0x004, DPLL_CFG = 0x008, DPLL_CFG1 = 0x00C, DPLL_IF = 0x010, DPLL_IEN = 0x014,
        DPLL_STATUS = 0x018, DPLL_LOCK = 0x024 };
+#define MSC_READCTRL 0x004u
 #define RDY 1u
 #define ENS (1u << 16)
 #define COREBIASOPTRDY 2u
 #define LOCKED (1u << 31)
-#define BUSY 6u /* of HFRCO: FREQBSY, SYNCBUSY */
+#define BUSY 6u     /* of HFRCO: FREQBSY, SYNCBUSY */
 #define LOCKFAIL 6u /* of DPLL: LOCKFAILLOW, LOCKFAILHIGH */
 #define FORCEEN (1u << 16)
 #define DISONDEMAND (1u << 24)
@@ -110,7 +111,7 @@ void clock_check(struct machine *m) {
     uint64_t hclk = clock_hclk_hz(m), rhclk = hclk / (((REGISTER(m->cmu, CMU_SYSCLKCTRL) >> 16) & 1u) + 1u);
     if (hclk == 0) {
         machine_error(m, control, "SYSCLK's clock has been stopped while the core runs from it");
-    } else if (hclk > 40000000u && (REGISTER(m->msc, 0x004) >> 20 & 3u) == 0) {
+    } else if (hclk > 40000000u && (REGISTER(m->msc, MSC_READCTRL) >> 20 & 3u) == 0) {
         machine_error(m, control, "core above 40 MHz with no flash wait state");
     } else if (clock_pclk_hz(m) > 50000000u) {
         machine_error(m, control, "PCLK above its limit of 50 MHz");
@@ -252,7 +253,6 @@ static bool hfrco_wanted(const struct machine *m) {
 static void hfrco_update(struct machine *m) {
     if ((REGISTER(m->hfrco, HFRCO_STATUS) & BUSY) != 0 && m->hfrco->next == NEVER && hfrco_wanted(m)) {
         m->hfrco->next = m->now_ps + 5u * US;
-        bus_changed(m, m->hfrco);
     }
 }
 

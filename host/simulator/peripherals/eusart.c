@@ -373,7 +373,7 @@ size_t simulator_uart_give(struct machine *m, uint32_t index, const uint8_t *byt
     }
     machine_update_time(m);
     advance(m, p);
-    bus_changed(m, p);
+    bus_changed(m);
     return given;
 }
 
@@ -382,7 +382,7 @@ size_t simulator_uart_take(struct machine *m, uint32_t index, uint8_t *bytes, ui
     struct eusart_state *s = p->state;
     machine_update_time(m);
     advance(m, p);
-    bus_changed(m, p);
+    bus_changed(m);
     size_t taken = 0;
     while (taken < count && s->log_tail != s->log_head) {
         bytes[taken] = s->log[s->log_tail % LOG];

@@ -22,6 +22,13 @@ struct timer_state {
     bool down;
 };
 
+/* Of a LOCK register: the key unlocks, which nothing here needs. */
+static void check_key(struct machine *m, const struct peripheral *p, uint32_t offset, uint32_t value, uint32_t key) {
+    if (value != key) {
+        machine_error(m, p->base + offset, "%s: locking it is not modelled", p->name);
+    }
+}
+
 static bool running(const struct peripheral *p) {
     return (REGISTER(p, EN) & 1u) != 0 && (REGISTER(p, STATUS) & 1u) != 0;
 }
@@ -79,7 +86,7 @@ static void count_ticks(struct peripheral *p, uint64_t ticks) {
     if (wrapped) {
         load_buffers(p);
     }
-    if (wrapped && (REGISTER(p, CFG) & ONE_SHOT) != 0) { /* one shot */
+    if (wrapped && (REGISTER(p, CFG) & ONE_SHOT) != 0) {
         REGISTER(p, STATUS) &= ~1u;
         REGISTER(p, CNT) = s->down ? REGISTER(p, TOP) : 0;
     }
@@ -175,9 +182,7 @@ static void timer_write(struct machine *m, struct peripheral *p, uint32_t offset
         }
         break;
     case LOCK:
-        if (value != TIMER_KEY) {
-            machine_error(m, p->base + offset, "%s: locking it is not modelled", p->name);
-        }
+        check_key(m, p, offset, value, TIMER_KEY);
         break;
     default:
         REGISTER(p, offset) = value;
@@ -257,9 +262,7 @@ static void rtc_write(struct machine *m, struct peripheral *p, uint32_t offset, 
         }
         break;
     case RTC_LOCK:
-        if (value != RTC_KEY) {
-            machine_error(m, p->base + offset, "%s: locking it is not modelled", p->name);
-        }
+        check_key(m, p, offset, value, RTC_KEY);
         break;
     default:
         REGISTER(p, offset) = value;

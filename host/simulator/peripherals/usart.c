@@ -308,13 +308,13 @@ void simulator_set_audio(struct machine *m, const int16_t *pcm, size_t count, ui
     s->pcm_asked_ps = at_ps;
     s->pcm_at_ps = at_ps > m->now_ps ? at_ps : m->now_ps;
     s->pcm_position = 0;
-    bus_changed(m, m->usart);
+    bus_changed(m);
 }
 
 void usart_status(struct machine *m, struct simulator_status *status) {
     struct usart_state *s = m->usart->state;
     advance(m, m->usart);
-    bus_changed(m, m->usart);
+    bus_changed(m);
     status->audio_position = s->pcm_position;
     status->frames = s->frames;
     status->i2s_overflows = (uint32_t)s->overflows;

@@ -4,7 +4,7 @@
 #include "../../nn_kernels.h"
 #include "m33.h"
 
-/* x rounded to nearest, halves away from zero, within [-512, 512), far outside of what any int8 and zero point
+/* x rounded to nearest, halves away from zero, within [-512, 512], far outside of what any int8 and zero point
  * need; not a number gives the lower bound. */
 static inline int32_t round_bounded(float x)
 {
