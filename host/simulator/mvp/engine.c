@@ -1,153 +1,22 @@
-/* The MVP's sequencer: decodes the program image, then walks it. The same walk serves execution and
- * counting, because addresses do not depend on data. */
+/* The MVP's sequencer: walks a program. The same walk serves execution and counting, because addresses do not
+ * depend on data. */
 #include "engine.h"
 
-#include <string.h>
-
 #include "alu.h"
+#include "half.h"
+#include "program.h"
 #include "timing.h"
 
-enum { BASE_UINT8 = 0, BASE_INT8 = 1, BASE_BINARY16 = 2 };
 /* Instructions after which a walk is first watched for coming back to where it was. */
 #define FIRST_NOTE (1u << 21)
-enum { IMAGE_ALU = 0, IMAGE_ARRAY = 8, IMAGE_LOOP = 28, IMAGE_INSTRUCTION = 44 };
-
-typedef struct dimension {
-    uint32_t size, index;
-    uint32_t stride; /* bytes, two's complement */
-} dimension_t;
-
-typedef struct array {
-    uint32_t address; /* of the element that the indices select */
-    uint32_t bytes;   /* of an element */
-    uint32_t base_type;
-    bool complex_type;
-    dimension_t dimension[MVP_DIMENSIONS];
-    mvp_window_t window; /* where the latest access was; bytes 0: nowhere yet */
-} array_t;
-
-typedef struct stream {
-    bool on;
-    uint8_t reg, array, increments; /* increments: bit d for dimension d */
-} stream_t;
-
-typedef struct instruction {
-    uint32_t operation;
-    uint8_t source[3], modifiers[3], destination;
-    stream_t load[2], store;
-    uint8_t begins, ends; /* a bit per loop */
-    bool modified, last;
-} instruction_t;
-
-typedef struct loop {
-    uint32_t iterations_less_1, count, begin;
-    uint32_t increments, resets; /* fields as in the register: a nibble per array from bit 12 */
-    bool active;
-} loop_t;
 
 typedef struct engine {
     mvp_t *mvp; /* NULL: count only */
-    uint32_t pc;
-    array_t array[MVP_ARRAYS];
-    loop_t loop[MVP_LOOPS];
-    instruction_t instruction[MVP_INSTRUCTIONS];
-    alu_value_t reg[MVP_REGISTERS];
+    program_t program;
     timing_state_t timing;
     uint32_t flags, fault_status, fault_address;
     int written; /* register that the previous instruction's ALU wrote, -1: none */
 } engine_t;
-
-/* --- decoding ----------------------------------------------------------------------------------- */
-
-static uint32_t field(uint32_t word, unsigned low, unsigned bits)
-{
-    return (word >> low) & ((1u << bits) - 1u);
-}
-
-static void decode_array(array_t *array, const uint32_t words[4], uint32_t index_state)
-{
-    uint32_t scalar;
-
-    array->base_type = field(words[1], 12, 2);
-    array->complex_type = field(words[1], 14, 1) != 0;
-    scalar = array->base_type == BASE_BINARY16 ? 2 : 1;
-    array->bytes = array->complex_type ? 2 * scalar : scalar;
-    array->address = words[0];
-    array->window.bytes = 0;
-    for (unsigned d = 0; d < MVP_DIMENSIONS; d++) {
-        dimension_t *dimension = &array->dimension[d];
-        uint32_t stride = field(words[1 + d], 16, 12);
-        dimension->size = field(words[1 + d], 0, 10) + 1;
-        dimension->stride = (stride - ((stride & 0x800u) << 1)) * array->bytes;
-        dimension->index = field(index_state, 10 * d, 10);
-        array->address += dimension->index * dimension->stride;
-    }
-}
-
-static stream_t decode_stream(uint32_t fields)
-{
-    stream_t stream = {
-        .on = field(fields, 3, 1) != 0,
-        .reg = (uint8_t)field(fields, 0, 3),
-        .array = (uint8_t)field(fields, 4, 3),
-        .increments = (uint8_t)field(fields, 7, 3),
-    };
-    return stream;
-}
-
-static void decode_instruction(instruction_t *in, const uint32_t words[3])
-{
-    for (unsigned k = 0; k < 3; k++) {
-        in->source[k] = (uint8_t)field(words[0], 8 * k, 3);
-        in->modifiers[k] = (uint8_t)field(words[0], 8 * k + 4, 4);
-    }
-    in->modified = (words[0] & 0x00F0F0F0u) != 0;
-    in->destination = (uint8_t)field(words[0], 28, 3);
-    in->load[0] = decode_stream(words[1]);
-    in->load[1] = decode_stream(words[1] >> 10);
-    in->store = decode_stream(words[1] >> 20);
-    in->begins = in->ends = 0;
-    for (unsigned l = 0; l < MVP_LOOPS; l++) {
-        in->begins |= (uint8_t)(field(words[2], 2 * l, 1) << l);
-        in->ends |= (uint8_t)(field(words[2], 2 * l + 1, 1) << l);
-    }
-    in->operation = field(words[2], 20, 9);
-    in->last = (words[2] >> 31) != 0;
-}
-
-static void decode_program(engine_t *e, const uint32_t *image, const uint32_t *index_state,
-                           const uint32_t *loop_state)
-{
-    for (unsigned a = 0; a < MVP_ARRAYS; a++)
-        decode_array(&e->array[a], &image[IMAGE_ARRAY + 4 * a], index_state[a]);
-    for (unsigned l = 0; l < MVP_LOOPS; l++) {
-        const uint32_t *words = &image[IMAGE_LOOP + 2 * l];
-        e->loop[l].iterations_less_1 = field(words[0], 0, 10);
-        e->loop[l].increments = words[0] & 0x77777000u;
-        e->loop[l].resets = words[1] & 0x77777000u;
-        e->loop[l].count = field(loop_state[l], 0, 10);
-        e->loop[l].active = field(loop_state[l], 12, 1) != 0;
-        e->loop[l].begin = field(loop_state[l], 16, 3);
-    }
-    for (unsigned i = 0; i < MVP_INSTRUCTIONS; i++)
-        decode_instruction(&e->instruction[i], &image[IMAGE_INSTRUCTION + 3 * i]);
-}
-
-static void save_state(const engine_t *e, mvp_t *mvp)
-{
-    mvp->program_state = e->pc;
-    for (unsigned a = 0; a < MVP_ARRAYS; a++) {
-        const dimension_t *d = e->array[a].dimension;
-        mvp->array_index[a] = d[0].index | d[1].index << 10 | d[2].index << 20;
-    }
-    for (unsigned l = 0; l < MVP_LOOPS; l++) {
-        const loop_t *loop = &e->loop[l];
-        mvp->loop_state[l] = loop->count | (uint32_t)loop->active << 12 | loop->begin << 16;
-    }
-    for (unsigned r = 0; r < MVP_REGISTERS; r++)
-        mvp->program[IMAGE_ALU + r] =
-            half_narrow(e->reg[r].real) | half_narrow(e->reg[r].imaginary) << 16;
-}
 
 /* --- indices and loops ---------------------------------------------------------------------------- */
 
@@ -175,7 +44,7 @@ static void leave_loop(engine_t *e, loop_t *loop)
     loop->active = false;
     loop->count = 0;
     for (unsigned a = 0; (increments | resets) >> (12 + 4 * a) != 0; a++) {
-        array_t *array = &e->array[a];
+        array_t *array = &e->program.array[a];
         increment(array, field(increments, 12 + 4 * a, 3));
         for (unsigned d = 0; d < MVP_DIMENSIONS; d++) {
             dimension_t *dimension = &array->dimension[d];
@@ -193,17 +62,17 @@ static void leave_loop(engine_t *e, loop_t *loop)
 static bool end_loops(engine_t *e, const instruction_t *in)
 {
     for (int l = MVP_LOOPS - 1; l >= 0; l--) {
-        loop_t *loop = &e->loop[l];
+        loop_t *loop = &e->program.loop[l];
         if ((in->ends >> l & 1u) == 0)
             continue;
         if (!loop->active) {
             e->flags |= MVP_IF_LOOPFAULT;
-            e->fault_status = e->pc | (uint32_t)l << 16;
+            e->fault_status = e->program.pc | (uint32_t)l << 16;
             continue;
         }
         if (loop->count < loop->iterations_less_1) {
             loop->count++;
-            e->pc = loop->begin;
+            e->program.pc = loop->begin;
             return true;
         }
         leave_loop(e, loop);
@@ -215,11 +84,11 @@ static bool end_loops(engine_t *e, const instruction_t *in)
 static void begin_loops(engine_t *e, const instruction_t *in)
 {
     for (unsigned l = 0; l < MVP_LOOPS; l++) {
-        loop_t *loop = &e->loop[l];
+        loop_t *loop = &e->program.loop[l];
         if ((in->begins >> l & 1u) != 0 && !loop->active) {
             loop->active = true;
             loop->count = 0;
-            loop->begin = e->pc;
+            loop->begin = e->program.pc;
         }
     }
 }
@@ -253,7 +122,7 @@ static uint8_t *element(engine_t *e, array_t *array, bool write)
 static bool fault(engine_t *e, uint32_t flag, uint32_t array, uint32_t bus, uint32_t address)
 {
     e->flags |= flag;
-    e->fault_status = e->pc | array << 8 | bus << 12;
+    e->fault_status = e->program.pc | array << 8 | bus << 12;
     e->fault_address = address;
     return false;
 }
@@ -267,7 +136,7 @@ static float scalar_value(uint32_t bits, uint32_t base_type)
 
 static bool load(engine_t *e, const stream_t *stream, uint32_t bus)
 {
-    array_t *array = &e->array[stream->array];
+    array_t *array = &e->program.array[stream->array];
     uint32_t scalar = array->complex_type ? array->bytes / 2 : array->bytes;
     uint32_t bits[2] = {0, 0};
     const uint8_t *memory = element(e, array, false);
@@ -293,8 +162,8 @@ static bool load(engine_t *e, const stream_t *stream, uint32_t bus)
         if (array->complex_type)
             bits[1] = scalar == 2 ? value >> 16 : value >> 8 & 0xFFu;
     }
-    e->reg[stream->reg].real = scalar_value(bits[0], array->base_type);
-    e->reg[stream->reg].imaginary =
+    e->program.reg[stream->reg].real = scalar_value(bits[0], array->base_type);
+    e->program.reg[stream->reg].imaginary =
         array->complex_type ? scalar_value(bits[1], array->base_type) : 0.0f;
     return true;
 }
@@ -326,16 +195,16 @@ static uint32_t stored_bits(engine_t *e, float x, uint32_t base_type)
 
 static bool store(engine_t *e, const stream_t *stream)
 {
-    array_t *array = &e->array[stream->array];
+    array_t *array = &e->program.array[stream->array];
     uint32_t scalar = array->complex_type ? array->bytes / 2 : array->bytes;
     uint8_t *memory = element(e, array, true);
     uint32_t value;
 
     if ((array->address & (array->bytes - 1)) != 0)
         return fault(e, MVP_IF_BUSALIGNFAULT, stream->array, 3, array->address);
-    value = stored_bits(e, e->reg[stream->reg].real, array->base_type);
+    value = stored_bits(e, e->program.reg[stream->reg].real, array->base_type);
     if (array->complex_type)
-        value |= stored_bits(e, e->reg[stream->reg].imaginary, array->base_type) << (8 * scalar);
+        value |= stored_bits(e, e->program.reg[stream->reg].imaginary, array->base_type) << (8 * scalar);
     if (memory != NULL) {
         for (uint32_t b = 0; b < array->bytes; b++)
             memory[b] = (uint8_t)(value >> (8 * b));
@@ -362,7 +231,7 @@ static float modified(float x, uint32_t zero, uint32_t negate)
 
 static alu_value_t operand(const engine_t *e, const instruction_t *in, unsigned k)
 {
-    alu_value_t value = e->reg[in->source[k]];
+    alu_value_t value = e->program.reg[in->source[k]];
     uint32_t m = in->modifiers[k];
     if (m != 0) {
         value.real = modified(value.real, m & 1u, m & 2u);
@@ -375,20 +244,20 @@ static bool calculate(engine_t *e, const instruction_t *in)
 {
     uint32_t events = 0;
     if (!alu_execute(in->operation, operand(e, in, 0), operand(e, in, 1), operand(e, in, 2),
-                     &e->reg[in->destination], &events))
+                     &e->program.reg[in->destination], &events))
         return fault(e, MVP_IF_ALUFAULT, 0, 0, 0);
     if (events != 0)
         e->flags |= (events & HALF_NAN ? MVP_IF_ALUNAN : 0) |
                     (events & HALF_OVERFLOW ? MVP_IF_ALUOF : 0) |
                     (events & HALF_UNDERFLOW ? MVP_IF_ALUUF : 0);
-    if (in->operation != ALU_NOOP && in->destination == 0 && e->reg[0].real > 0.0f)
+    if (in->operation != ALU_NOOP && in->destination == 0 && e->program.reg[0].real > 0.0f)
         e->flags |= MVP_IF_R0POSREAL;
     return true;
 }
 
 static bool valid_stream(engine_t *e, const stream_t *stream, uint32_t bus)
 {
-    if (stream->array >= MVP_ARRAYS || e->array[stream->array].base_type > BASE_BINARY16)
+    if (stream->array >= MVP_ARRAYS || e->program.array[stream->array].base_type > BASE_BINARY16)
         return fault(e, MVP_IF_ARRAYFAULT, stream->array, bus, 0);
     return true;
 }
@@ -406,7 +275,7 @@ static bool execute(engine_t *e, const instruction_t *in, bool hazard)
             continue;
         if (!valid_stream(e, stream, s + 1) || (e->mvp != NULL && !load(e, stream, s + 1)))
             return false;
-        array = &e->array[stream->array];
+        array = &e->program.array[stream->array];
         loads[s].on = true;
         loads[s].array = stream->array;
         loads[s].word = array->address >> 2;
@@ -419,7 +288,7 @@ static bool execute(engine_t *e, const instruction_t *in, bool hazard)
         array_t *array;
         if (!valid_stream(e, &in->store, 3) || (e->mvp != NULL && !store(e, &in->store)))
             return false;
-        array = &e->array[in->store.array];
+        array = &e->program.array[in->store.array];
         store_word = array->address >> 2;
         increment(array, in->store.increments);
     }
@@ -439,32 +308,32 @@ typedef struct position {
 
 static void note_position(const engine_t *e, position_t *position)
 {
-    position->pc = e->pc;
+    position->pc = e->program.pc;
     for (unsigned l = 0; l < MVP_LOOPS; l++) {
-        position->loop[l].count = e->loop[l].count;
-        position->loop[l].begin = e->loop[l].begin;
-        position->loop[l].active = e->loop[l].active;
+        position->loop[l].count = e->program.loop[l].count;
+        position->loop[l].begin = e->program.loop[l].begin;
+        position->loop[l].active = e->program.loop[l].active;
     }
     for (unsigned a = 0; a < MVP_ARRAYS; a++)
         for (unsigned d = 0; d < MVP_DIMENSIONS; d++)
-            position->index[a][d] = e->array[a].dimension[d].index;
+            position->index[a][d] = e->program.array[a].dimension[d].index;
 }
 
 /* The indices decide which addresses are reached, and so whether the walk ends in a fault: where nothing
  * is read or written they do not matter. */
 static bool is_at(const engine_t *e, const position_t *position)
 {
-    if (e->pc != position->pc)
+    if (e->program.pc != position->pc)
         return false;
     for (unsigned l = 0; l < MVP_LOOPS; l++) {
-        const loop_t *loop = &e->loop[l];
+        const loop_t *loop = &e->program.loop[l];
         if (loop->count != position->loop[l].count || loop->begin != position->loop[l].begin ||
             loop->active != position->loop[l].active)
             return false;
     }
     for (unsigned a = 0; a < MVP_ARRAYS && e->mvp != NULL; a++)
         for (unsigned d = 0; d < MVP_DIMENSIONS; d++)
-            if (e->array[a].dimension[d].index != position->index[a][d])
+            if (e->program.array[a].dimension[d].index != position->index[a][d])
                 return false;
     return true;
 }
@@ -486,7 +355,7 @@ static engine_end_t walk(engine_t *e, uint64_t limit, uint32_t debug_enable, boo
 
     timing_begin(&e->timing, e->timing.rule);
     for (uint64_t n = 0; n < limit; n++) {
-        const instruction_t *in = &e->instruction[e->pc];
+        const instruction_t *in = &e->program.instruction[e->program.pc];
         bool noop = in->operation == ALU_NOOP;
         bool hazard =
             !noop && (in->source[0] == e->written || in->source[1] == e->written);
@@ -502,11 +371,11 @@ static engine_end_t walk(engine_t *e, uint64_t limit, uint32_t debug_enable, boo
                 e->flags |= raised;
                 return ENGINE_FAULT;
             }
-            if (in->last || e->pc == MVP_INSTRUCTIONS - 1) {
+            if (in->last || e->program.pc == MVP_INSTRUCTIONS - 1) {
                 e->flags |= raised;
                 return ENGINE_DONE;
             }
-            e->pc++;
+            e->program.pc++;
         }
         if (debug_enable != 0) {
             bool stop = at_breakpoint(debug_enable, e->flags);
@@ -533,19 +402,13 @@ engine_end_t engine_run(mvp_t *mvp, uint64_t limit, uint32_t *flags, mvp_counter
     engine_end_t end;
 
     e.mvp = mvp;
-    e.pc = mvp->program_state;
     e.flags = e.fault_status = e.fault_address = 0;
     e.timing.rule = mvp->timing;
     e.written = mvp->timing == MVP_TIMING_VENDOR ? mvp->alu_written : -1;
-    decode_program(&e, mvp->program, mvp->array_index, mvp->loop_state);
-    for (unsigned r = 0; r < MVP_REGISTERS; r++) {
-        uint32_t word = mvp->program[IMAGE_ALU + r];
-        e.reg[r].real = half_widen(word & 0xFFFFu);
-        e.reg[r].imaginary = half_widen(word >> 16);
-    }
+    program_decode(&e.program, mvp->program, mvp->program_state, mvp->array_index, mvp->loop_state);
     end = walk(&e, limit, mvp->debug_enable, (mvp->config >> 3 & 1u) == 0);
     timing_end(&e.timing);
-    save_state(&e, mvp);
+    program_save(&e.program, mvp);
     mvp->alu_written = e.written;
     if ((e.flags & MVP_IF_FAULTS) != 0) {
         mvp->fault_status = e.fault_status;
@@ -564,11 +427,10 @@ bool mvp_count_program(const uint32_t words[MVP_PROGRAM_WORDS], mvp_timing_t tim
     engine_end_t end;
 
     e.mvp = NULL;
-    e.pc = 0;
     e.flags = e.fault_status = e.fault_address = 0;
     e.timing.rule = timing;
     e.written = -1;
-    decode_program(&e, words, zeros, zeros);
+    program_decode(&e.program, words, 0, zeros, zeros);
     end = walk(&e, ENGINE_LIMIT, 0, true);
     timing_end(&e.timing);
     *counters = e.timing.counters;
