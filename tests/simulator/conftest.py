@@ -1,15 +1,17 @@
-"""Small images for the simulator's tests, cross-compiled on the spot."""
+"""Small images for the simulator's tests, cross-compiled on the spot, and a chip for those of flashing."""
 
 from __future__ import annotations
 
 import hashlib
+import random
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from host.flashing import images
 from host.simulator.machine import Machine
 
 _GCC = "arm-none-eabi-gcc"
@@ -98,3 +100,12 @@ def boot(build_image: Callable[[str], Path]) -> Callable[..., Machine]:
         return Machine(build_image(source), **options)
 
     return make
+
+
+@pytest.fixture
+def machine() -> Iterator[Machine]:
+    """A chip that was used before: its flash is noise."""
+    made = Machine()
+    made.write(images.FLASH_BASE, random.Random(7).randbytes(images.FLASH_BYTES))
+    yield made
+    made.close()
