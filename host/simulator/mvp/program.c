@@ -3,8 +3,6 @@
 
 #include "half.h"
 
-enum { IMAGE_ALU = 0, IMAGE_ARRAY = 8, IMAGE_LOOP = 28, IMAGE_INSTRUCTION = 44 }; /* words of the image */
-
 static void decode_array(array_t *array, const uint32_t words[4], uint32_t index_state)
 {
     uint32_t scalar;

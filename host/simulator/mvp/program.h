@@ -8,6 +8,8 @@
 #include "alu.h"
 #include "mvp.h"
 
+/* Where the parts begin in the words: of one register, four an array, two a loop, three an instruction. */
+enum { IMAGE_ALU = 0, IMAGE_ARRAY = 8, IMAGE_LOOP = 28, IMAGE_INSTRUCTION = 44 };
 enum { BASE_UINT8 = 0, BASE_INT8 = 1, BASE_BINARY16 = 2 };
 
 typedef struct dimension {

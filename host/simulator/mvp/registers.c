@@ -3,14 +3,14 @@
 
 #include <string.h>
 
+#include "program.h"
+
 #define PERF_MASK 0x00FFFFFFu
 #define IF_MASK 0x1F0FFDFFu
 #define CFG_MASK 0x00FF000Fu
 #define CFG_PERFCNTEN 1u
 #define DEBUGEN_MASK 0x7003FDFEu
 #define DEBUGEN_STEPCNT (1u << 28)
-
-enum { IMAGE_ARRAY = 8, IMAGE_LOOP = 28, IMAGE_INSTRUCTION = 44, IMAGE_CMD = 68 };
 
 /* Bits that exist in a word of the program image. */
 static uint32_t image_mask(uint32_t word)
