@@ -1,21 +1,18 @@
-"""The tools that talk to a target, on the image in the simulator: the same options hear the same, and
-what differs from the PC is found where it is."""
+"""The tools that talk to a target, on the image in the simulator: the same options hear the same."""
 
 from __future__ import annotations
 
-import json
 import sys
 import wave
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from host import classify, cli, compare, demo, listening, profile, target, update_params
-from host.audio import read_audio
+from host import classify, cli, compare, listening, profile, target
 from host.device import commands
 from host.device import messages as m
 from host.device.device import Device, Gap
@@ -32,18 +29,7 @@ MODEL = "keyword_spotting_on_off"
 RATE = 8000
 SOFTMAX = 25  # BuiltinOperator
 TICK_CYCLES = 50  # SysTick's handler with entry and exit: 44
-
-
-@pytest.fixture(autouse=True)
-def image(built, monkeypatch) -> None:
-    """No test builds another image."""
-    monkeypatch.setattr(target, "build_image", lambda *_, **__: built.elf)
-
-
-@pytest.fixture(scope="module")
-def speech() -> np.ndarray:
-    """The first two words of the dialogue."""
-    return read_audio(demo.DEMO.with_suffix(".wav"), RATE)[: 6 * RATE]
+pytestmark = pytest.mark.usefixtures("one_image")
 
 
 @pytest.fixture
@@ -51,16 +37,6 @@ def audio(speech, tmp_path) -> Path:
     path = tmp_path / "speech.wav"
     path.write_bytes(wav(speech, RATE))
     return path
-
-
-@pytest.fixture
-def run(tmp_path) -> Callable[..., dict[str, Any]]:
-    def call(command: Any, *arguments: object, status: int = 0) -> dict[str, Any]:
-        path = tmp_path / "result.json"
-        assert cli.run(command.main, [MODEL, *map(str, arguments), "--json", str(path)]) == status
-        return json.loads(path.read_text())
-
-    return call
 
 
 # ---- classify ----
@@ -207,102 +183,6 @@ def test_memory_of_a_board_is_that_of_its_weights(weights):
     assert profile._static(asked)[0]["arena_bytes"] == plan.memory.arena_bytes
 
 
-# ---- compare ----
-
-
-def stages(levels: list[compare.Stage]) -> dict[str, int]:
-    return {level.name: level.different for level in levels}
-
-
-@pytest.fixture
-def word(speech, tmp_path) -> Path:
-    path = tmp_path / "word.wav"
-    path.write_bytes(wav(speech[: 3 * RATE], RATE))
-    return path
-
-
-def test_compare_finds_nothing_where_nothing_differs(run, word, built):
-    value = run(compare, "--audio", word, "--image", built.elf)
-    assert value["same"] and value["first"] is None
-    counts = {stage["name"]: stage["compared"] for stage in value["stages"]}
-    assert counts["spectrogram"] == counts["features"] == 149 and counts["decisions"] == 1
-
-
-def damage_a_weight(machine: Machine) -> None:
-    """In layer 1."""
-    symbols = [name for name in machine.image.symbols if "weights" in name and "1" in name]
-    assert symbols, sorted(machine.image.symbols)
-    symbol = machine.symbol_info(symbols[0])
-    byte = machine.read(symbol.address + 5, 1)[0]
-    machine.write(symbol.address + 5, bytes([byte ^ 0x40]))
-
-
-def test_compare_locates_a_damaged_weight(where, speech):
-    pipeline = Pipeline(MODEL)
-    layer = pipeline.model.layers[1]
-    damage_a_weight(where.machine)
-    levels = compare.compare(where.device, pipeline, speech[: 3 * RATE])
-    found = stages(levels)
-    assert found["settings"] == found["spectrogram"] == found["features"] == 0
-    assert found["layers"] == 1 and found["scores"] > 0
-    first = compare.result(levels)["first"]
-    assert (first["stage"], first["layer"], first["opcode"]) == ("layers", layer.index, layer.name)
-    assert "first difference: layers: layer 1" in compare.table(levels)
-
-
-def test_compare_with_another_arithmetic(run, word):
-    """The accelerator's sums are rounded otherwise: --reference shows where that begins."""
-    value = run(compare, "--audio", word, "--reference", "mvp", status=1)
-    different = [stage["name"] for stage in value["stages"] if stage["different"]]
-    assert "layers" in different and not {"settings", "spectrogram", "features"} & set(different)
-    assert value["first"]["stage"] == "layers" and value["first"]["opcode"] == "conv_2d"
-
-
-def test_compare_locates_another_threshold(where, speech):
-    thresholds = (255, 190, 190, 190)
-    commands.set_parameter(where.device, "detection_threshold_list", thresholds)
-    levels = compare.compare(where.device, Pipeline(MODEL), speech[: 3 * RATE])
-    found = stages(levels)
-    assert [name for name, count in found.items() if count] == ["settings", "decisions"]
-    value = compare.result(levels)
-    assert not value["same"] and value["first"]["stage"] == "decisions"
-    assert levels[0].first["name"] == "detection_threshold_list"
-    assert levels[0].first["target"] == thresholds
-
-
-def test_compare_locates_another_gain(where, speech):
-    commands.set_parameter(where.device, "volume_gain", 1.25)
-    value = compare.result(compare.compare(where.device, Pipeline(MODEL), speech[: 3 * RATE]))
-    assert (value["first"]["stage"], value["first"]["column"]) == ("spectrogram", 0)
-
-
-def test_compare_exits_with_one_for_a_difference(run, word, monkeypatch):
-    simulate = target.simulate
-
-    def other(*arguments: Any) -> target.Target:
-        opened = simulate(*arguments)
-        damage_a_weight(opened.machine)
-        return opened
-
-    monkeypatch.setattr(target, "simulate", other)
-    value = run(compare, "--audio", word, status=1)
-    assert value["first"]["stage"] == "layers" and not value["same"]
-
-
-def test_compare_refuses_what_it_cannot_compare(tmp_path, built, capsys):
-    short = tmp_path / "short.wav"
-    short.write_bytes(wav(np.zeros(RATE // 2, np.int16), RATE))
-    other = tmp_path / "other.tflite"
-    parameters = ["detection_threshold=100", "--output", str(other)]
-    assert cli.run(update_params.main, [MODEL, *parameters]) == 0
-    capsys.readouterr()
-    for model, said in ((MODEL, "samples"), (str(other), "not this model")):
-        arguments = [model, "--audio", str(short), "--image", str(built.elf)]
-        assert cli.run(compare.main, arguments) == 2
-        error = capsys.readouterr().err
-        assert said in error and error.count("\n") == 1
-
-
 # ---- a target that misbehaves ----
 
 
@@ -400,14 +280,14 @@ def test_a_restart_while_listening_ends_in_one_line(where, speech):
 # ---- profile and the rest ----
 
 
-def test_layers_on_another_accelerator_are_refused(word, built, tmp_path, capsys):
+def test_layers_on_another_accelerator_are_refused(audio, built, tmp_path, capsys):
     """A profile of other kernels than asked for is none; so it is with a comparison."""
     recorded = tmp_path / "conversation.jsonl"
     assert cli.run(profile.main, [MODEL, "--simulate", "-n", "1", "--record", str(recorded)]) == 0
     capsys.readouterr()
     for command, options in [
         (profile, ["--replay", str(recorded)]),
-        (compare, ["--audio", str(word), "--image", str(built.elf)]),
+        (compare, ["--audio", str(audio), "--image", str(built.elf)]),
     ]:
         assert cli.run(command.main, [MODEL, "-a", "mvp", *options]) == 2
         output = capsys.readouterr()

@@ -5,12 +5,10 @@ from __future__ import annotations
 import importlib.metadata
 import math
 import shutil
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
-from codegen.application import MAX_MS, MAX_REAL, MAX_SAMPLES
 from codegen.parameters import write_parameters
 from host import board, demo, image
 from host.audio import read_audio
@@ -25,18 +23,6 @@ from tests.tflite_builder import NetworkBuilder
 
 MODEL = "keyword_spotting_on_off"
 WAKE_UP = 4096
-
-
-@pytest.fixture
-def device(machine) -> Iterator[Device]:
-    with Device(SimulatorTransport(machine), session_id=1) as device:
-        device.connect()
-        yield device
-
-
-@pytest.fixture(scope="module")
-def pipeline() -> Pipeline:
-    return Pipeline(MODEL)
 
 
 def collect(device: Device, kind: type, seconds: float = 0.5) -> list:
@@ -138,60 +124,6 @@ def test_spectrogram_and_audio_streams(device, pipeline):
     assert levels == 2
 
 
-def test_layers_and_network_as_on_the_pc(device, pipeline):
-    model = pipeline.model
-    x = np.random.default_rng(0).integers(-128, 128, model.input.shape, dtype=np.int8)
-    device.request(m.SourceSet(source=m.Source.NONE))
-    commands.inject_features(device, x)
-    assert commands.run_network(device).tolist() == model.invoke(x).ravel().tolist()
-    commands.inject_features(device, x)
-    for position, (layer, expected) in enumerate(zip(model.layers, model.invoke_layers(x), strict=True)):
-        device.request(m.RunLayer(layer=position), timeout_s=5)
-        tensor = model.plan.number(layer.output)
-        assert commands.read_tensor(device, tensor) == expected.tobytes(), layer
-    commands.write_tensor(device, model.plan.input, bytes(range(200)))
-    assert commands.read_tensor(device, model.plan.input)[:200] == bytes(range(200))
-
-
-def test_memory_is_the_loops_while_it_listens(device):
-    for request in (
-        m.RunNetwork(),
-        m.RunLayer(layer=0),
-        m.InjectFeatures(values=(1,)),
-        m.TensorWrite(data=b"1"),
-    ):
-        with pytest.raises(DeviceError, match="source to none"):
-            device.request(request)
-
-
-def test_memory_requests_stay_inside_their_tensor(device, pipeline):
-    plan = pipeline.model.plan
-    device.request(m.SourceSet(source=m.Source.NONE))
-    size = pipeline.model.input.shape
-    total = int(np.prod(size))
-    for request in (
-        m.InjectFeatures(offset=total, values=(1,)),
-        m.InjectFeatures(offset=2**32 - 1, values=(1, 2)),
-        m.TensorWrite(tensor=999, data=b"1"),
-        m.TensorWrite(tensor=plan.input, offset=total - 1, data=b"12"),
-        m.TensorRead(tensor=len(plan.tensors), count=1),
-        m.TensorWrite(tensor=len(plan.tensors), data=b"1"),
-        m.TensorRead(tensor=plan.input, offset=total + 1, count=1),
-        m.RunLayer(layer=len(pipeline.model.layers)),
-    ):
-        with pytest.raises(DeviceError):
-            device.request(request)
-    assert device.request(m.TensorRead(tensor=plan.input, offset=total, count=10)).data == b""
-    room = m.TensorData.room("data")
-    assert len(device.request(m.TensorRead(tensor=plan.input, count=room)).data) == room
-    with pytest.raises(DeviceError) as error:
-        device.request(m.TensorRead(tensor=plan.input, count=room + 1))
-    assert error.value.code == m.Result.BAD_VALUE
-    device.request(m.TensorWrite(tensor=plan.input, offset=total - 2, data=b"12"))
-    device.request(m.InjectFeatures(offset=total - 1, values=(3,)))
-    assert commands.read_tensor(device, plan.input)[-2:] == b"1\3"
-
-
 def test_a_repetition_of_a_request_that_is_executed_once_is_not(device, pipeline):
     """A host sends a request again whose answer it did not get; PROTOCOL.md says what it gets then."""
 
@@ -215,66 +147,6 @@ def test_a_repetition_of_a_request_that_is_executed_once_is_not(device, pipeline
     for index in (0, 100):  # the second source_set does not begin the audio anew
         assert answers(m.SourceSet(request=40004, source=m.Source.AUDIO)) == [m.Ack(request=40004)]
         device.request(m.InjectAudio(index=index, samples=(1,) * 100))
-
-
-def test_parameters(device):
-    values = commands.parameters(device)
-    assert set(values) >= {"detection_threshold_list", "suppression_ms", "latency_ms", "volume_gain"}
-    assert commands.set_parameter(device, "suppression_ms", 1234) == 1234
-    assert commands.set_parameter(device, "volume_gain", 0) == 1.0  # as it comes
-    assert commands.set_parameter(device, "volume_gain", 0.001) == 1 / 256  # and not as it comes
-    assert commands.set_parameter(device, "volume_gain", 1.5) == 1.5
-    assert commands.parameters(device) == {**values, "suppression_ms": 1234, "volume_gain": 1.5}
-    for name, value in (
-        ("suppression_ms", -1), ("suppression_ms", 2.0), ("detection_threshold_list", (1, 2)),
-        ("detection_threshold_list", (1, 2, 3, 256)), ("minimum_count", 65), ("volume_gain", float("nan")),
-        ("volume_gain", 257.0), ("no_such_parameter", 1),
-    ):  # fmt: skip
-        with pytest.raises(DeviceError):
-            commands.set_parameter(device, name, value)
-    device.reset()
-    assert commands.parameters(device) == values
-
-
-def test_parameters_reach_to_their_bounds(device):
-    def refused(request: m.ParameterSet | m.ParameterGet) -> m.Result:
-        with pytest.raises(DeviceError) as error:
-            device.request(request)
-        return m.Result(error.value.code)
-
-    integer, real = m.ParameterKind.INTEGER, m.ParameterKind.REAL
-    most = {"average_window_duration_ms": MAX_MS, "suppression_ms": MAX_MS, "latency_ms": MAX_MS,
-            "minimum_count": MAX_SAMPLES}  # fmt: skip
-    for name, largest in most.items():
-        for value in (0, largest):
-            assert commands.set_parameter(device, name, value) == value
-        for request in (
-            m.ParameterSet(name=name, kind=integer, integers=(largest + 1,)),
-            m.ParameterSet(name=name, kind=integer, integers=(-1,)),
-            m.ParameterSet(name=name, kind=integer, integers=(1, 1)),
-            m.ParameterSet(name=name, kind=integer),
-            m.ParameterSet(name=name, kind=m.ParameterKind.BOOLEAN, integers=(1,)),
-        ):
-            assert refused(request) == m.Result.BAD_VALUE
-        assert commands.parameters(device)[name] == largest
-    for thresholds in ((0,) * 4, (255,) * 4):
-        assert commands.set_parameter(device, "detection_threshold_list", thresholds) == thresholds
-    for value in (0.0, float(MAX_REAL), 1.999, 3):  # kept in 1/256, to the nearest
-        assert commands.set_parameter(device, "sensitivity", value) == round(value * 256) / 256
-    for request in (
-        m.ParameterSet(name="sensitivity", kind=integer, integers=(1, 1)),
-        m.ParameterSet(name="sensitivity", kind=integer),
-        m.ParameterSet(name="sensitivity", kind=m.ParameterKind.BOOLEAN, integers=(1,)),
-        m.ParameterSet(name="sensitivity", kind=real, real=-0.01),
-        m.ParameterSet(name="sensitivity", kind=real, real=float(MAX_REAL) + 0.01),
-    ):
-        assert refused(request) == m.Result.BAD_VALUE
-    for value in (True, False):
-        assert commands.set_parameter(device, "verbose_model_output_logs", value) is value
-    count = device.request(m.ParameterGet(name="sensitivity")).count
-    assert device.request(m.ParameterGet(index=count - 1)).index == count - 1
-    assert refused(m.ParameterGet(index=count)) == m.Result.NOT_FOUND
-    assert refused(m.ParameterSet(name="no_such", kind=integer, integers=(1,))) == m.Result.NOT_FOUND
 
 
 def test_a_shorter_latency_does_not_wait_for_the_end_of_a_long_one(device):
