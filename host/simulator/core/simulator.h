@@ -86,9 +86,9 @@ void simulator_profile(struct machine *m, uint32_t address, uint32_t bytes, uint
 void simulator_profile_clear(struct machine *m);
 /* Cost of the code given, as the block hook counts it. For tests. */
 uint32_t simulator_block_cost(const uint8_t *code, uint32_t bytes, uint32_t *instructions);
-/* A register of a peripheral as the core would read it, without clock gating or side effects. */
+/* The stored word of a register of a peripheral, without clock gating or side effects; false where none is modelled. */
 bool simulator_peek(struct machine *m, uint32_t address, uint32_t *value);
-/* How the accelerator's memory is counted: 0 ports, 1 shared. */
+/* How the accelerator's memory is counted: 0 ports, 1 shared. Resets the accelerator. */
 void simulator_set_mvp_timing(struct machine *m, int timing);
 /* How many cycles of HCLK after a program's flag PROGDONE STATUS.IDLE follows; 0 unless this is called. */
 void simulator_set_mvp_idle_lag(struct machine *m, uint32_t cycles);

@@ -72,7 +72,7 @@ static void write(struct machine *m, struct peripheral *p, uint32_t offset, uint
     if (!ran) {
         s->since_ps = m->now_ps;
     }
-    if ((s->mvp.enable & 1u) == 0) {
+    if (mvp_read(&s->mvp, MVP_EN) == 0) {
         s->idle_ps = 0;
     }
     advance(m, p);
@@ -92,7 +92,7 @@ void mvp_adapter_create(struct machine *m, struct peripheral *p) {
 void simulator_set_mvp_timing(struct machine *m, int timing) {
     struct mvp_state *s = m->mvp->state;
     s->timing = timing == 0 ? MVP_TIMING_PORTS : MVP_TIMING_SHARED;
-    s->mvp.timing = s->timing;
+    init(m, s);
 }
 
 void simulator_set_mvp_idle_lag(struct machine *m, uint32_t cycles) {
