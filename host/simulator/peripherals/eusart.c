@@ -62,11 +62,15 @@ static uint32_t route_enabled(struct machine *m, const struct peripheral *p) {
     return REGISTER(m->gpio, p->index == 0 ? 0x494u : 0x4B4u);
 }
 
+static uint64_t port_hz(struct machine *m, const struct peripheral *p) {
+    return p->index == 0 ? clock_eusart0_hz(m) : clock_em01grpc_hz(m);
+}
+
 /* Time of one frame with the present settings, NEVER if there is no clock. */
 static uint64_t frame_ps(struct machine *m, struct peripheral *p) {
     static const uint8_t k_oversampling[8] = {16, 8, 6, 4, 1, 1, 1, 1};
     static const uint8_t k_stop_halves[4] = {1, 2, 3, 4};
-    uint64_t hz = p->index == 0 ? clock_eusart0_hz(m) : clock_em01grpc_hz(m);
+    uint64_t hz = port_hz(m, p);
     if (hz == 0) {
         return NEVER;
     }
@@ -171,9 +175,8 @@ static bool is_synchronizing(struct machine *m, struct peripheral *p) {
 
 /* `busy`: bits of SYNCBUSY, beside those that are set still. */
 static void synchronize(struct machine *m, struct peripheral *p, uint32_t busy) {
-    uint64_t hz = p->index == 0 ? clock_eusart0_hz(m) : clock_em01grpc_hz(m);
     REGISTER(p, SYNCBUSY) = (is_synchronizing(m, p) ? REGISTER(p, SYNCBUSY) : 0) | busy;
-    ((struct eusart_state *)p->state)->synced = clock_after(m->now_ps, SYNC_TICKS, hz);
+    ((struct eusart_state *)p->state)->synced = clock_after(m->now_ps, SYNC_TICKS, port_hz(m, p));
 }
 
 static void advance(struct machine *m, struct peripheral *p) {
@@ -185,7 +188,7 @@ static void advance(struct machine *m, struct peripheral *p) {
         sent(m, p);
     }
     /* A frame whose clock stops begins anew when that is back. */
-    bool stopped = frame_ps(m, p) == NEVER;
+    bool stopped = port_hz(m, p) == 0;
     if (s->shifting && (stopped || s->tx_done == NEVER)) {
         s->tx_done = frame_end(m, p, m->now_ps);
     }
