@@ -36,20 +36,20 @@ class Clips:
 
 def load(spec: Specification, store: Store, split: str, limit: int = 0) -> Clips:
     """All clips, or ``limit`` of them at equal distances in the dataset's order (so of all words)."""
-    recorded = examples.recorded(spec, store, split)
-    if not len(recorded):
+    places = examples.of_a_class(spec, store, split)
+    if not places:
         raise TokayError(f"the {split} split has no clip of the model's classes", hint="try another")
-    clips = [store.clips[i] for i in examples.of_a_class(spec, store, split)]
-    total = len(clips)
-    chosen = np.arange(total)
+    total = len(places)
     if 0 < limit < total:
-        chosen = np.linspace(0, total - 1, limit).round().astype(np.int64)
+        places = [places[k] for k in np.linspace(0, total - 1, limit).round().astype(np.int64)]
+    made = examples.as_they_are(spec, store, places)
+    clips = [store.clips[i] for i in places]
     return Clips(
         split,
-        tuple(clips[i].name for i in chosen),
-        tuple(str(clips[i].path) for i in chosen),
-        recorded.labels[chosen],
-        recorded.features[chosen],
+        tuple(clip.name for clip in clips),
+        tuple(str(clip.path) for clip in clips),
+        made.labels,
+        made.features,
         total,
     )
 

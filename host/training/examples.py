@@ -104,8 +104,13 @@ def word_names(spec: Specification, store: Store) -> tuple[str, ...]:
 
 def recorded(spec: Specification, store: Store, split: str) -> Examples:
     """The clips of a split as they are, in the store's order; clips of no class are left out."""
+    return as_they_are(spec, store, of_a_class(spec, store, split))
+
+
+def as_they_are(spec: Specification, store: Store, chosen: Sequence[int]) -> Examples:
+    """The clips at these places of the store, each of some class."""
     names = word_names(spec, store)
-    clips = _clips(spec, store, of_a_class(spec, store, split), names)
+    clips = _clips(spec, store, chosen, names)
     return Examples(Frontend(spec.frontend).features_batch(clips.audio), clips.labels, clips.words, names)
 
 

@@ -261,9 +261,17 @@ def test_a_simulated_stream_that_cannot_be_made_is_refused(
 def test_a_split_without_a_clip_of_a_class_is_named(model: Path, dataset: Path) -> None:
     found = folder.scan(dataset)
     learnt = tuple(clip for clip in found.clips if clip.split == "training")
-    store = Store(learnt, np.zeros((len(learnt), 8000), np.int16), (), (), "key")
+    audio = np.random.default_rng(1).integers(-90, 90, (len(learnt), 8000)).astype(np.int16)
+    store = Store(learnt, audio, (), (), "key")
     spec = specification_of(model.read_bytes(), "m")
-    assert len(clips.load(spec, store, "training")) == len(learnt)
+    whole = clips.load(spec, store, "training")
+    assert len(whole) == whole.of == len(learnt)
+    few = clips.load(spec, store, "training", 3)
+    at = [0, len(learnt) // 2, len(learnt) - 1]
+    assert few.of == len(learnt) and few.names == tuple(learnt[i].name for i in at)
+    np.testing.assert_array_equal(few.labels, whole.labels[at])
+    np.testing.assert_array_equal(few.features, whole.features[at])
+    assert len(np.unique(whole.features, axis=0)) == len(learnt)
     with pytest.raises(TokayError, match="the testing split has no clip of the model's classes"):
         clips.load(spec, store, "testing")
 
