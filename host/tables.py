@@ -23,6 +23,11 @@ def percentage(share: float | None, digits: int = 1) -> str:
     return "-" if share is None else f"{100 * share:.{digits}f} %"
 
 
+def span(interval: Sequence[float] | None, dash: str = "..") -> str:
+    """Two shares of 1 in percent; "-" where they are not known."""
+    return "-" if interval is None else f"{100 * interval[0]:.1f}{dash}{100 * interval[1]:.1f}"
+
+
 def _cell(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from host.metrics.sweep import Limits
-from host.tables import percentage, text_table
+from host.tables import percentage, span, text_table
 
 _MOST_CONFUSED = 8
 
@@ -33,7 +33,7 @@ def _clips(result: Mapping[str, Any]) -> str:
     names, confusion = list(result["class_accuracy"]), np.array(result["confusion"])
     spans = result["intervals"]
     rows = [
-        (name, percentage(result["class_accuracy"][name]), _span(spans["class_accuracy"][name]), *row)
+        (name, percentage(result["class_accuracy"][name]), span(spans["class_accuracy"][name]), *row)
         for name, row in zip(names, confusion.tolist(), strict=True)
     ]
     part = "" if result["samples"] == result["clips_in_split"] else f" of {result['clips_in_split']:,}"
@@ -45,8 +45,8 @@ def _clips(result: Mapping[str, Any]) -> str:
         equal = f"{s['equal_to_pc']} of {s['clips']} clips equal to the PC, bit for bit"
         lines.append(f"in the image, on the simulated {s['board']}: {equal}")
     lines += [
-        f"balanced accuracy {percentage(result['balanced_accuracy'])} ({_span(spans['balanced_accuracy'])}), "
-        f"accuracy {percentage(result['accuracy'])} ({_span(spans['accuracy'])}), 95 % intervals",
+        f"balanced accuracy {percentage(result['balanced_accuracy'])} ({span(spans['balanced_accuracy'])}), "
+        f"accuracy {percentage(result['accuracy'])} ({span(spans['accuracy'])}), 95 % intervals",
         text_table(("", "recall", "95 %", *names), rows),
     ]
     if "errors" in result:
@@ -142,7 +142,3 @@ def _suggested(suggested: Mapping[str, Any]) -> str:
 
 def _value(value: object) -> str:
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _span(interval: Sequence[float] | None) -> str:
-    return "-" if interval is None else f"{100 * interval[0]:.1f}..{100 * interval[1]:.1f}"

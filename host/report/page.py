@@ -10,7 +10,7 @@ from html import escape
 from typing import Any
 
 from host.report.svg import COLOURS, Axis, Plot, linear, matrix, percent
-from host.tables import percentage
+from host.tables import percentage, span
 
 _DET_LOW, _DET_HIGH = 0.001, 0.6
 _DET_TICKS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6)
@@ -286,4 +286,4 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def _span(interval: Sequence[float] | None) -> str:
-    return "-" if interval is None else f"{100 * interval[0]:.1f} to {100 * interval[1]:.1f}"
+    return span(interval, " to ")
