@@ -20,7 +20,7 @@ from host.device import messages as m
 from host.errors import TokayError
 from host.simulator.mvp import SILICON
 from host.tables import text_table
-from host.verdict import Conditions, Verdict, judge
+from host.verdict import Conditions, judge
 
 _MOST_CYCLES_A_MAC, _CLOCK_HZ = 50, 78e6  # far from what any kernel takes
 _ESTIMATES = {
@@ -65,13 +65,14 @@ def profile(args: argparse.Namespace) -> dict[str, Any]:
     static, elf = _static(args)
     with target.connect(args, static["sha256"], elf, args.timing) as where:
         target.require_accelerator(where.device, args.accelerator)
-        measured, verdict = measure(where, args, max(1.0, static["macs"] * _MOST_CYCLES_A_MAC / _CLOCK_HZ))
+        measured, asked = measure(where, args, max(1.0, static["macs"] * _MOST_CYCLES_A_MAC / _CLOCK_HZ))
     if len(measured.layers) != len(static["layers"]):
         raise TokayError(
             f"{where.device.transport.name} has {len(measured.layers)} layers, the model "
             f"{len(static['layers'])}",
             hint="build and flash the image anew",
         )
+    verdict = judge(_numbered(measured, static["layers"]), asked)
     value = result(static, where.kind, measured)
     if args.accelerator == "mvp" and where.kind in _ESTIMATES:
         value["timing"] = args.timing
@@ -98,9 +99,9 @@ def _static(args: argparse.Namespace) -> tuple[dict[str, Any], Path | None]:
     return summary(plan, read_parameters(file.tflite), len(file.tflite)), None
 
 
-def measure(where: target.Target, args: Any, run_s: float = 1.0) -> tuple[commands.Profile, Verdict]:
-    """Asks a device for the profile of all layers, and judges how it went. ``run_s`` is what the network
-    takes at most, run as a whole."""
+def measure(where: target.Target, args: Any, run_s: float = 1.0) -> tuple[commands.Profile, Conditions]:
+    """Asks a device for the profile of all layers; what it gave, and how that went. ``run_s`` is what the
+    network takes at most, run as a whole."""
     device = where.device
     before, counted = device.request(m.StatisticsGet(), timeout_s=2.0), replace(device.counters)
     assert isinstance(before, m.Statistics)
@@ -110,7 +111,7 @@ def measure(where: target.Target, args: Any, run_s: float = 1.0) -> tuple[comman
     after = device.request(m.StatisticsGet(), timeout_s=2.0)
     assert isinstance(after, m.Statistics)
     now = device.counters
-    conditions = Conditions(
+    return measured, Conditions(
         repetitions=args.repetitions,
         core_clock_hz=int(boards.load(args.board).sections["clocks"]["core_hz"]),
         accelerator=args.accelerator,
@@ -120,7 +121,12 @@ def measure(where: target.Target, args: Any, run_s: float = 1.0) -> tuple[comman
         dropped=after.frames_dropped - before.frames_dropped,
         overruns=before.overruns,
     )
-    return measured, judge(measured, conditions)
+
+
+def _numbered(measured: commands.Profile, known: Sequence[dict[str, Any]]) -> commands.Profile:
+    """With the layers' numbers of the tables, operators of the .tflite; a device counts what it runs."""
+    pairs = zip(measured.layers, known, strict=True)
+    return replace(measured, layers=tuple(replace(r, index=layer["index"]) for r, layer in pairs))
 
 
 def result(static: dict[str, Any], kind: str, measured: commands.Profile) -> dict[str, Any]:
@@ -130,32 +136,11 @@ def result(static: dict[str, Any], kind: str, measured: commands.Profile) -> dic
     cycles, and a layer takes the time of both.
     """
     clock, end = measured.begin.core_clock_hz, measured.end
-    layers = []
-    for known, r in zip(static["layers"], measured.layers, strict=True):
-        layers.append(
-            {
-                "index": known["index"],
-                "opcode": known["opcode"],
-                "ops": known["ops"],
-                "macs": known["macs"],
-                "accelerator_cycles": r.accelerator_cycles,
-                "cpu_cycles": r.cpu_cycles - r.wait_cycles,
-                "time_s": r.cpu_cycles / clock,
-                "input_shape": known["input_shape"],
-                "output_shape": known["output_shape"],
-                "options": known["options"],
-                "kernel": known["kernel"],
-                "variant": known["variant"],
-                "reason": known["reason"],
-                "programs": r.programs,
-                "stall_cycles": r.stall_cycles,
-                "cycles_least": r.cpu_cycles_min,
-                "cycles_most": r.cpu_cycles_max,
-                "disturbances": r.disturbances,
-            }
-        )
-    time_s = sum(layer["time_s"] for layer in layers)
-    cpu = sum(layer["cpu_cycles"] for layer in layers)
+    pairs = zip(static["layers"], measured.layers, strict=True)
+    layers = [_joined(known, r, clock) for known, r in pairs]
+    sums = ("time_s", "cpu_cycles", "accelerator_cycles", "stall_cycles", "programs")
+    time_s, cpu, accelerator, stalls, programs = (sum(layer[name] for layer in layers) for name in sums)
+    cycles = time_s * clock
     return {
         "name": static["name"],
         "accelerator": static["accelerator"],
@@ -171,16 +156,16 @@ def result(static: dict[str, Any], kind: str, measured: commands.Profile) -> dic
         "ram_bytes": static["arena_bytes"],
         "ops": static["ops"],
         "macs": static["macs"],
-        "accelerator_cycles": sum(layer["accelerator_cycles"] for layer in layers),
+        "accelerator_cycles": accelerator,
         "cpu_cycles": cpu,
         "clock_hz": clock,
         "time_s": time_s,
-        "inferences_per_s": 1 / time_s,
-        "cpu_utilization": cpu / (time_s * clock),
-        "macs_per_cycle": static["macs"] / (time_s * clock),
-        "accelerator_stalls": sum(layer["stall_cycles"] for layer in layers),
-        "programs": sum(layer["programs"] for layer in layers),
-        "accelerator_utilization": sum(layer["accelerator_cycles"] for layer in layers) / (time_s * clock),
+        "inferences_per_s": _ratio(1, time_s),
+        "cpu_utilization": _ratio(cpu, cycles),
+        "macs_per_cycle": _ratio(static["macs"], cycles),
+        "accelerator_stalls": stalls,
+        "programs": programs,
+        "accelerator_utilization": _ratio(accelerator, cycles),
         "unsupported_layers": [
             {"index": layer["index"], "opcode": layer["opcode"], "reason": layer["reason"]}
             for layer in layers
@@ -195,6 +180,28 @@ def result(static: dict[str, Any], kind: str, measured: commands.Profile) -> dic
         },
         "detector": {"cpu_cycles": end.detector_cycles},
     }
+
+
+def _joined(known: dict[str, Any], r: m.ProfileLayer, clock: int) -> dict[str, Any]:
+    """What is known of a layer, and what was measured of it."""
+    told = ("input_shape", "output_shape", "options", "kernel", "variant", "reason")
+    return {
+        **{name: known[name] for name in ("index", "opcode", "ops", "macs")},
+        "accelerator_cycles": r.accelerator_cycles,
+        "cpu_cycles": r.cpu_cycles - r.wait_cycles,
+        "time_s": r.cpu_cycles / clock,
+        **{name: known[name] for name in told},
+        "programs": r.programs,
+        "stall_cycles": r.stall_cycles,
+        "cycles_least": r.cpu_cycles_min,
+        "cycles_most": r.cpu_cycles_max,
+        "disturbances": r.disturbances,
+    }
+
+
+def _ratio(value: float, by: float) -> float:
+    """0 where a counter of cycles stood still, which the verdict says."""
+    return value / by if by else 0.0
 
 
 def _per_step(step: dict[str, Any]) -> str:

@@ -24,6 +24,7 @@ from host.media import wav
 from host.pipeline import Event, Pipeline
 from host.runtime import Model
 from host.simulator.machine import Machine
+from host.verdict import judge
 
 MODEL = "keyword_spotting_on_off"
 RATE = 8000
@@ -339,7 +340,8 @@ def test_interrupts_in_a_profile_are_noticed(count, verdict, said, where):
     args = Namespace(repetitions=4, board="brd2601b", accelerator="none")
     quiet, _ = profile.measure(where, args)
     where.device.transport = Chatter(where.device.transport, count)
-    measured, judged = profile.measure(where, args)
+    measured, conditions = profile.measure(where, args)
+    judged = judge(measured, conditions)
     assert judged.verdict == verdict, judged
     assert said is None or any(said in reason for reason in judged.reasons), judged
     disturbed = [layer for layer in measured.layers if layer.disturbances]

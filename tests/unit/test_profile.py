@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from host.device import commands
 from host.device import messages as m
 from host.errors import TokayError
 from host.summary import layer_table, summary, totals
-from host.verdict import Conditions
+from host.verdict import Conditions, judge
 from tests.unit.fake_device import FakeMachine, connected
 
 MODEL = "keyword_spotting_on_off"
@@ -109,17 +110,40 @@ class Counting(FakeMachine):
         ({"frames_dropped": 4}, {"dropped": 4}),
     ],
 )
-def test_only_what_is_lost_meanwhile_counts_against_a_profile(steps, conditions, monkeypatch):
-    judged = []
-    monkeypatch.setattr(profile, "judge", lambda measured, given: judged.append(given))
+def test_only_what_is_lost_meanwhile_counts_against_a_profile(steps, conditions):
     machine = Counting(**steps)
     device = connected(machine)
     device.counters.lost, device.counters.corrupt = 7, 9  # by an earlier command, say
     options = Namespace(repetitions=2, board="brd2601b", accelerator="mvp")
-    measured, _ = profile.measure(target.Target("device", device), options)
+    measured, asked = profile.measure(target.Target("device", device), options)
     assert len(measured.layers) == 3 and measured.begin.repetitions == 2
     none = {"frames_lost": 0, "frames_damaged": 0, "dropped": 0, "overruns": 3}
-    assert judged == [Conditions(2, CLOCK, "mvp", on_board=True, **{**none, **conditions})]
+    assert asked == Conditions(2, CLOCK, "mvp", on_board=True, **{**none, **conditions})
+
+
+def test_the_verdict_calls_layers_what_the_tables_call_them(static, measured, monkeypatch):
+    """By the operator, though the device counts what it runs: what nothing needs is left out there."""
+    first, second, *rest = (replace(r, repetitions=5) for r in measured.layers)
+    spoilt = replace(measured, layers=(first, replace(second, wait_cycles=second.cpu_cycles + 1), *rest))
+    known = [{**layer, "index": 3 * k} for k, layer in enumerate(static["layers"])]
+    monkeypatch.setattr(profile, "_static", lambda args: (static | {"layers": known}, None))
+    monkeypatch.setattr(target, "connect", lambda *_: target.Target("device", connected(FakeMachine())))
+    monkeypatch.setattr(target, "require_accelerator", lambda *_: None)
+    asked = Conditions(5, CLOCK, "none", on_board=True)
+    monkeypatch.setattr(profile, "measure", lambda *_: (spoilt, asked))
+    value = profile.profile(profile.arguments([MODEL, "-d"]))
+    assert value["layers"][1]["index"] == 3
+    assert "layer 3 waited longer than it ran" in value["reasons"]
+
+
+def test_a_counter_that_stands_still_is_judged_and_told(static, measured):
+    nothing = dict.fromkeys(("cpu_cycles", "cpu_cycles_min", "cpu_cycles_max", "wait_cycles"), 0)
+    still = replace(measured, layers=tuple(replace(r, **nothing) for r in measured.layers))
+    verdict = judge(still, Conditions(5, CLOCK, "none", on_board=True))
+    assert verdict.verdict == "invalid"
+    value = profile.result(static, "device", still) | {"verdict": "invalid", "reasons": verdict.reasons}
+    assert (value["time_s"], value["inferences_per_s"], value["macs_per_cycle"]) == (0, 0, 0)
+    assert "did the counter run?" in profile.table(value)
 
 
 def test_repetitions():
