@@ -100,6 +100,9 @@ class Part:
     count: int
     kind: str = "output"
 
+    def __str__(self) -> str:
+        return f"{self.kind} {self.number} of {self.count}"
+
 
 @dataclass(frozen=True)
 class Operator:

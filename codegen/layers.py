@@ -45,3 +45,8 @@ class Layer:
     prescaled_bytes: int = 0
     prescaled_in_place: bool = False
     reason: str = ""
+
+    @property
+    def title(self) -> str:
+        """What is told beside its index: the operator, and which of its layers where it has several."""
+        return self.name if self.part is None else f"{self.name}, {self.part}"

@@ -291,7 +291,7 @@ def _layers(
         if first is None:
             first = {"layer": layer.index, "opcode": layer.name, **place, **_element(expected, data)}
             text = (
-                f"layer {layer.index} ({layer.name}), {name}, element {first['element']}: "
+                f"layer {layer.index} ({layer.title}), {name}, element {first['element']}: "
                 f"PC {first['pc']}, target {first['target']}; {first['elements']} of {expected.size} differ"
             )
     return Stage("layers", len(outputs), different, first, text)

@@ -46,7 +46,7 @@ def main(argv: Sequence[str]) -> int:
 
 def lines(layer: Layer, *, whole: bool) -> Iterator[str]:
     """A layer's programs to read. Addresses are those of an arena at the start of RAM."""
-    yield f"== layer {layer.index}: {layer.name} {layer.input_shape} -> {layer.output_shape}"
+    yield f"== layer {layer.index}: {layer.title} {layer.input_shape} -> {layer.output_shape}"
     if layer.mvp is None:
         yield f"   not on the accelerator: {layer.reason or 'nothing to do'}"
         return

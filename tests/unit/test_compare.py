@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from host import compare
+from host import compare, view
 from host.compare import Hearing, Stage
 from host.device import messages as m
 from host.device.device import Gap
 from host.pipeline import Detection, Event, Pipeline
+from host.runtime import Model
+from tests.tflite_builder import NetworkBuilder, single
 
 ON, OFF = Detection(0, "on", 200, 1000), Detection(1, "off", 190, 2000)
 
@@ -92,6 +96,24 @@ def test_an_elements_place_and_the_largest_difference():
     zeros = np.array([0.0, 1.0], np.float32)
     first = compare._element(zeros, np.array([-0.0, 1.0], np.float32).tobytes())
     assert (first["element"], first["elements"], first["largest"]) == ([0], 1, 0)
+
+
+def test_a_layer_is_named_by_its_part_where_an_operator_has_several(monkeypatch):
+    n = NetworkBuilder()
+    x, y = n.tensor((1, 2, 2, 4), scale=0.1), n.tensor((1, 2, 2, 2), scale=0.1)
+    weights = n.tensor((2, 1, 1, 2), scale=0.1, data=np.ones((2, 1, 1, 2)))  # two groups
+    model = Model(single("CONV_2D", [x, weights], y, n, "Conv2DOptions", strideH=1, strideW=1))
+    tensors = model.plan.graph.tensors
+    right = {layer.output: np.zeros(tensors[layer.output].bytes, np.int8).tobytes() for layer in model.layers}
+    wrong = {**right, model.layers[3].output: b"\1" * 4}
+    by_number = {model.plan.number(tensor): data for tensor, data in wrong.items()}
+    monkeypatch.setattr(compare.commands, "write_tensor", lambda *_: None)
+    monkeypatch.setattr(compare.commands, "read_tensor", lambda device, number: by_number[number])
+    head = next(view.lines(model.layers[3], whole=True))
+    assert head.startswith("== layer 0: conv_2d, step 3 of 5 1x2x2x2,")
+    device = SimpleNamespace(request=lambda *_, **__: None)
+    text = compare._layers(device, model, model.plan, np.zeros((1, 2, 2, 4), np.int8), "zeros", {}).text
+    assert text.startswith("layer 0 (conv_2d, step 3 of 5), zeros, element [0, 0, 0, 0]: PC 0, target 1; ")
 
 
 def test_settings_are_the_first_difference_only_where_nothing_shows_them():
