@@ -148,7 +148,6 @@ class Device:
     def post(self, message: Message) -> None:
         """Sends a message and does not wait for an answer."""
         self.transport.write(self._encoder.encode(message.TYPE, message.encode()))
-        self.counters.sent += 1
 
     def request(self, message: Message, *, timeout_s: float = 0.5, retries: int = 3) -> Message:
         """Sends a request and returns its answer.

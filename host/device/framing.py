@@ -111,9 +111,8 @@ Received = Frame | TextLine | Damaged | Mismatch
 
 @dataclass
 class Counters:
-    """What went over one direction of the link since it was opened."""
+    """What came over one direction of the link since it was opened."""
 
-    sent: int = 0
     received: int = 0
     lost: int = 0
     corrupt: int = 0
