@@ -168,9 +168,6 @@ def _validate(spec: Specification) -> None:
 def _validate_detector(spec: Specification, require: Callable[[bool, str], None]) -> None:
     detector = spec.detector
     require(0 <= detector.detection_threshold <= 255, "detection_threshold is outside 0..255")
-    thresholds = detector.detection_threshold_list
-    require(len(thresholds) in (0, len(spec.classes)), "detection_threshold_list needs one for each class")
-    require(all(0 <= t <= 255 for t in thresholds), "detection_threshold_list has a value outside 0..255")
     require(detector.minimum_count >= 1, "minimum_count must be at least 1")
     require(detector.latency_ms >= 1, "latency_ms must be at least 1")
     try:

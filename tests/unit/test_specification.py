@@ -97,7 +97,7 @@ def test_class_of() -> None:
         ({"class_weights": {"on": -1.0}}, "negative"),
         ({"input_scale": 0.0}, "input_scale"),
         ({"detector": Detector(detection_threshold=256)}, "0..255"),
-        ({"detector": Detector(detection_threshold_list=(1, 2))}, "one for each class"),
+        ({"detector": Detector(detection_threshold_list=(1, 2))}, "2 values for 3 classes"),
         ({"detector": Detector(average_window_duration_ms=100, minimum_count=3)}, "nothing would ever be"),
         (  # an inference takes a new column, and one comes every 10 ms
             {"detector": Detector(average_window_duration_ms=50, minimum_count=7, latency_ms=5)},
