@@ -6,5 +6,7 @@ import os
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+MODEL = ROOT / "host" / "models" / "keyword_spotting_on_off.tflite"
+"""A model that is shipped."""
 SHARED = Path(os.environ.get("TOKAY_SHARED", ROOT.parent / "shared"))
 """Vendor models, recorded vectors and speech; never needed to build, run or test Tokay."""
