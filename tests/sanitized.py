@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -31,15 +31,19 @@ def address_sanitizer() -> str:
 
 
 def check(
-    folder: Path, sources: Iterable[Path], include: Path, tests: str, environment: Mapping[str, str] = {}
+    folder: Path,
+    sources: Iterable[Path],
+    include: Path,
+    tests: Sequence[str],
+    environment: Mapping[str, str] = {},
 ) -> None:
-    """Compiles ``sources`` into ``folder`` and runs the test file ``tests`` on them, which must pass."""
+    """Compiles ``sources`` into ``folder`` and runs the test files ``tests`` on them, which must pass."""
     asan, library = address_sanitizer(), folder / "libtokay_native.so"
     subprocess.run(
         ["gcc", *_FLAGS, f"-I{include}", *map(str, sources), "-lm", "-o", str(library)], check=True
     )
     settings = {"TOKAY_NATIVE": str(library), "LD_PRELOAD": asan, "ASAN_OPTIONS": "detect_leaks=0"}
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", tests]
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", *tests]
     done = subprocess.run(
         command, cwd=ROOT, env={**os.environ, **settings, **environment}, capture_output=True, text=True,
         timeout=300,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -9,14 +11,14 @@ from codegen.mvp.m33_cost import cortex_m33_cycles
 from codegen.pipeline import compile_model
 from host.runtime import Model
 from tests.firmware import m33_rig
+from tests.golden import test_single_movers as movers
 from tests.golden import test_single_operators as operators
-from tests.places import ROOT, SHARED
+from tests.places import MODEL, SHARED
 from tests.tflite_builder import NetworkBuilder, single
 from tests.unit.test_mvp_plan import weighted
 
 pytestmark = pytest.mark.skipif(m33_rig.available() is not None, reason=str(m33_rig.available()))
 
-SHIPPED = ROOT / "host" / "models" / "keyword_spotting_on_off.tflite"
 GIVEN = sorted((SHARED / "models").glob("*.tflite"))
 needs_given = pytest.mark.skipif(not GIVEN, reason=f"no models in {SHARED}/models")
 
@@ -39,7 +41,7 @@ def test_every_optimized_kernel_replaces_a_portable_one():
     assert ours and ours <= {path.name for path in (folder / "portable").glob("*.c")}
 
 
-@pytest.mark.parametrize("path", [SHIPPED, *GIVEN], ids=lambda path: f"{path.parent.parent.name}-{path.stem}")
+@pytest.mark.parametrize("path", [MODEL, *GIVEN], ids=lambda path: f"{path.parent.parent.name}-{path.stem}")
 def test_every_layer_of_the_models(bench, path):
     model = Model(path)
     for x in inputs(model, 2):
@@ -53,7 +55,7 @@ def test_every_layer_as_others_compile_it(options):
     """Functions in assembly take all registers, one of which is the frame's in such builds."""
     bench = m33_rig.Bench(m33_rig.build(*options))
     for name in ("keyword_spotting_on_off", "keyword_spotting_on_off_v2"):
-        test_every_layer_of_the_models(bench, SHIPPED.with_stem(name))
+        test_every_layer_of_the_models(bench, MODEL.with_stem(name))
 
 
 @needs_given
@@ -80,10 +82,10 @@ def test_every_layer_is_the_vendors_reference_when_rounding_once(path):
         operators.test_pools,
         operators.test_reductions,
         operators.test_add_sub_and_mul,
-        operators.test_concatenation,
+        movers.test_concatenation,
         operators.test_prelu,
-        operators.test_strided_slice,
-        operators.test_transpose,
+        movers.test_strided_slice,
+        movers.test_transpose,
     ],
     ids=lambda test: test.__name__.removeprefix("test_"),
 )
@@ -97,7 +99,7 @@ def test_random_operators(bench, random_models, monkeypatch):
             for run, expected in zip(bench.run(model.plan, x), model.invoke_layers(x), strict=True):
                 np.testing.assert_array_equal(run.output, expected)
 
-    monkeypatch.setattr(operators, "assert_exact", same_as_portable)
+    monkeypatch.setattr(sys.modules[random_models.__module__], "assert_exact", same_as_portable)
     random_models()
 
 
@@ -358,7 +360,7 @@ INSTRUCTIONS = {"conv_2d": [77235, 144227, 132589], "max_pool_2d": [2867], "full
 def test_instructions_of_the_shipped_model(bench):
     if m33_rig.compiler_version() != PINNED_COMPILER:
         pytest.skip(f"counts are those of arm-none-eabi-gcc {PINNED_COMPILER}")
-    model = Model(SHIPPED)
+    model = Model(MODEL)
     counts: dict[str, list[int]] = {}
     for layer, run in zip(model.layers, bench.run(model.plan, inputs(model, 1)[0]), strict=True):
         counts.setdefault(layer.name, []).append(run.instructions)
@@ -367,7 +369,7 @@ def test_instructions_of_the_shipped_model(bench):
 
 def test_macs_per_cycle_of_the_shipped_model(bench):
     """By the simulator's estimate of cycles."""
-    model = Model(SHIPPED)
+    model = Model(MODEL)
     runs = bench.run(model.plan, inputs(model, 1)[0])
     assert model.macs / sum(run.cycles for run in runs) >= 0.73
     portable = m33_rig.Bench(m33_rig.build(optimized=False)).run(model.plan, inputs(model, 1)[0])
@@ -376,7 +378,7 @@ def test_macs_per_cycle_of_the_shipped_model(bench):
 
 def test_counts_do_not_depend_on_the_input(bench):
     """Time tells nothing about what was heard, and one measurement is enough."""
-    model = Model(SHIPPED)
+    model = Model(MODEL)
     first, second = (bench.run(model.plan, x) for x in inputs(model, 2))
     for layer, a, b in zip(model.layers, first, second, strict=True):
         if layer.name in ("conv_2d", "max_pool_2d"):

@@ -1,4 +1,4 @@
-"""The kernels under AddressSanitizer and UBSan, on the random models of test_single_operators."""
+"""The kernels under AddressSanitizer and UBSan, on random models of every operator."""
 
 from __future__ import annotations
 
@@ -17,6 +17,5 @@ def test_random_models_with_sanitizers(tmp_path: Path):
     pytest.importorskip("tflite_micro")
     kernels = [*(NN / "kernels" / "portable").glob("*.c"), *(NN / "kernels" / "mvp").glob("*.c")]
     sources = [NN / "nn.c", NN / "native" / "nn_native.c", *sorted(kernels)]
-    sanitized.check(
-        tmp_path, sources, NN, "tests/golden/test_single_operators.py", {"TOKAY_EXAMPLES": "12"}
-    )
+    tests = ("tests/golden/test_single_operators.py", "tests/golden/test_single_movers.py")
+    sanitized.check(tmp_path, sources, NN, tests, {"TOKAY_EXAMPLES": "12"})

@@ -1,14 +1,12 @@
-"""Every operator against TensorFlow Lite Micro's reference kernels, on random single-operator models;
-EXP, GELU and LOG, of which it has none for int8, against TensorFlow Lite's."""
+"""Every operator that computes against TensorFlow Lite Micro's reference kernels, on random single-operator
+models; EXP, GELU and LOG, of which it has none for int8, against TensorFlow Lite's."""
 
 from __future__ import annotations
-
-import os
 
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
-from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from codegen.fixed_point import quantize_multiplier, requantize
@@ -16,48 +14,12 @@ from codegen.float_tables import FOLDED, steps_from_zero
 from codegen.pipeline import compile_model
 from codegen.windows import output_size
 from host.runtime import Model
+from tests.golden.reference import SCALES, SEEDS, SHAPES, ZERO_POINTS, assert_exact, random_models, reference
 from tests.tflite_builder import NetworkBuilder, single
-
-tflite_micro = pytest.importorskip("tflite_micro", reason="the reference kernels are in the test extra")
-
-EXAMPLES = int(os.environ.get("TOKAY_EXAMPLES", "60"))
-random_models = settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
 
 ACTIVATIONS = st.sampled_from([0, 1, 2, 3])
 PADDINGS = {0: "same", 1: "valid"}
-SCALES = st.floats(-9, 1).map(lambda e: float(np.float32(2.0**e)))
 THREE_SCALES = st.tuples(SCALES, SCALES, SCALES)
-ZERO_POINTS = st.integers(-128, 127)
-SEEDS = st.integers(0, 2**32 - 1)
-SHAPES = st.lists(st.integers(1, 6), min_size=1, max_size=4).map(tuple)
-
-
-def reference(model: bytes) -> tflite_micro.runtime.Interpreter:
-    return tflite_micro.runtime.Interpreter.from_bytes(model, arena_size=1 << 19)
-
-
-def assert_exact(model: bytes, seed: int, inputs: int = 3) -> None:
-    """Same bits as the reference on random inputs, on inputs at the bounds, and repeated."""
-    rng = np.random.default_rng(seed)
-    ours, theirs = Model(model), reference(model)
-    shape = ours.input.shape
-    for k in range(inputs):
-        if ours.input.dtype == np.float32:
-            x = rng.normal(0, 2.0 ** rng.integers(-8, 8), shape).astype(np.float32)
-        elif k == 0:
-            x = rng.choice(np.array([-128, 127], np.int8), shape)
-        else:
-            x = rng.integers(-128, 128, shape, np.int8)
-        theirs.set_input(x, 0)
-        theirs.invoke()
-        expected = theirs.get_output(0)
-        actual = ours.invoke(x)
-        assert actual.dtype == expected.dtype
-        np.testing.assert_array_equal(actual, expected.reshape(actual.shape))
 
 
 def weights(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
@@ -263,21 +225,6 @@ def test_limits(name, shapes, first, limit, scale, zero_point, seed):
     constant = n.tensor(shape, scale=scale, zero_point=zero_point, data=np.full(shape, limit))
     n.operator(name, [constant, x] if first else [x, constant], [y], "MaximumMinimumOptions")
     assert_exact(n.build([x], [y]), seed)
-
-
-@random_models
-@given(SHAPES, st.data(), st.booleans(), SCALES, ZERO_POINTS, SEEDS)
-def test_pad(shape, data, explicit, scale, zero_point, seed):
-    n = NetworkBuilder()
-    pairs = np.array([[data.draw(st.integers(0, 3)), data.draw(st.integers(0, 3))] for _ in shape], np.int32)
-    x = n.tensor(shape, scale=scale, zero_point=zero_point)
-    inputs = [x, n.tensor(pairs.shape, "int32", data=pairs)]
-    if explicit:
-        value = np.array([data.draw(st.integers(-128, 127))], np.int8)
-        inputs.append(n.tensor((1,), scale=scale, zero_point=zero_point, data=value))
-    y = n.tensor(tuple(np.array(shape) + pairs.sum(axis=1)), scale=scale, zero_point=zero_point)
-    name, options = ("PADV2", "PadV2Options") if explicit else ("PAD", "PadOptions")
-    assert_exact(single(name, inputs, y, n, options), seed)
 
 
 @random_models
@@ -515,210 +462,3 @@ def test_ties(name, finer, swapped):
     theirs.set_input(values, 0)
     theirs.invoke()
     np.testing.assert_array_equal(Model(tflite).invoke(values).ravel(), theirs.get_output(0).ravel())
-
-
-@random_models
-@given(SHAPES, st.data(), SCALES, ZERO_POINTS, SEEDS)
-def test_concatenation(shape, data, scale, zero_point, seed):
-    rng = np.random.default_rng(seed)
-    axis = data.draw(st.integers(-len(shape), len(shape) - 1))
-    sizes = data.draw(st.lists(st.integers(1, 4), min_size=1, max_size=4))
-    n = NetworkBuilder()
-
-    def along(size: int) -> tuple[int, ...]:
-        return tuple(size if d == axis % len(shape) else k for d, k in enumerate(shape))
-
-    x = n.tensor(shape, scale=scale, zero_point=zero_point)
-    parts = [
-        n.tensor(along(size), scale=scale, zero_point=zero_point, data=rng.integers(-128, 128, along(size)))
-        for size in sizes
-    ]
-    order = data.draw(st.permutations([x, x, *parts]))
-    total = sum(sizes) + 2 * shape[axis]
-    y = n.tensor(along(total), scale=scale, zero_point=zero_point)
-    n.operator("CONCATENATION", order, [y], "ConcatenationOptions", axis=axis)
-    assert_exact(n.build([x], [y]), seed)
-
-
-@random_models
-@given(SHAPES, st.data(), SCALES, ZERO_POINTS, SEEDS)
-def test_strided_slice(shape, data, scale, zero_point, seed):
-    begin, end, strides, left = [], [], [], []
-    masks = {"beginMask": 0, "endMask": 0, "shrinkAxisMask": 0}
-    for d, size in enumerate(shape):
-        stride = data.draw(st.sampled_from([1, 2, 3, -1, -2]))
-        first = data.draw(st.integers(0, size - 1))
-        stop = data.draw(st.integers(first + 1, size) if stride > 0 else st.integers(-1, first - 1))
-        count = -(-(stop - first) // stride)
-        if data.draw(st.integers(0, 4)) == 0:
-            masks["shrinkAxisMask"] |= 1 << d
-            stride, count = 1, 0
-        elif data.draw(st.integers(0, 3)) == 0 or stop == -1:
-            masks["endMask"] |= 1 << d
-            stop = data.draw(st.integers(-1, size))
-            count = -(-((size if stride > 0 else -1) - first) // stride)
-        if count and data.draw(st.integers(0, 3)) == 0:
-            edge = 0 if stride > 0 else size - 1
-            to_end = size if stride > 0 else -1
-            limit = to_end if masks["endMask"] >> d & 1 else stop
-            masks["beginMask"] |= 1 << d
-            count = -(-(limit - edge) // stride)
-        begin.append(first if data.draw(st.booleans()) else first - size)
-        end.append(stop)
-        strides.append(stride)
-        if count:
-            left.append(count)
-    n = NetworkBuilder()
-    x = n.tensor(shape, scale=scale, zero_point=zero_point)
-    lists = [n.tensor((len(shape),), "int32", data=np.array(v)) for v in (begin, end, strides)]
-    y = n.tensor(tuple(left), scale=scale, zero_point=zero_point)
-    assert_exact(single("STRIDED_SLICE", [x, *lists], y, n, "StridedSliceOptions", **masks), seed)
-
-
-def test_a_slice_of_everything_costs_nothing():
-    n = NetworkBuilder()
-    x, y = n.tensor((1, 3, 1, 4), scale=0.1), n.tensor((1, 3, 1, 4), scale=0.1)
-    lists = [n.tensor((4,), "int32", data=np.array(v)) for v in ([0, 0, 0, 0], [1, 3, 1, -1])]
-    model = single("SLICE", [x, *lists], y, n, "SliceOptions")
-    assert Model(model).plan.layers[0].kernel == "copy"
-    assert_exact(model, seed=1)
-
-
-@random_models
-@given(SHAPES, st.data())
-def test_slices_end_where_the_input_does(shape, data):
-    """x[:, -100:100] and its kind: bounds beyond the input are those of the input, as in NumPy."""
-    masks, bounds = {"beginMask": 0, "endMask": 0}, []
-    for d, size in enumerate(shape):
-        beyond = st.integers(-2 * size - 1, 2 * size + 1)
-        bounds.append([data.draw(beyond), data.draw(beyond), data.draw(st.sampled_from([1, 2, 3, -1, -2]))])
-        for mask in masks:
-            masks[mask] |= data.draw(st.booleans()) << d
-    given = [
-        slice(None if masks["beginMask"] >> d & 1 else b, None if masks["endMask"] >> d & 1 else e, stride)
-        for d, (b, e, stride) in enumerate(bounds)
-    ]
-    values = np.arange(np.prod(shape)).astype(np.int8).reshape(shape)
-    expected = values[tuple(given)]
-    assume(expected.size)
-    n = NetworkBuilder()
-    x, y = n.tensor(shape, scale=0.1), n.tensor(expected.shape, scale=0.1)
-    lists = [n.tensor((len(shape),), "int32", data=np.array(v)) for v in zip(*bounds, strict=True)]
-    model = single("STRIDED_SLICE", [x, *lists], y, n, "StridedSliceOptions", **masks)
-    np.testing.assert_array_equal(Model(model).invoke(values), expected)
-    theirs = reference(model)
-    theirs.set_input(values, 0)
-    theirs.invoke()
-    np.testing.assert_array_equal(theirs.get_output(0), expected)
-
-
-@random_models
-@given(SHAPES, st.data(), SCALES, ZERO_POINTS, SEEDS)
-def test_slice(shape, data, scale, zero_point, seed):
-    begin = [data.draw(st.integers(0, size - 1)) for size in shape]
-    count = [data.draw(st.integers(1, size - first)) for first, size in zip(begin, shape, strict=True)]
-    said = [
-        -1 if first + k == size and data.draw(st.booleans()) else k
-        for first, k, size in zip(begin, count, shape, strict=True)
-    ]
-    n = NetworkBuilder()
-    x = n.tensor(shape, scale=scale, zero_point=zero_point)
-    lists = [n.tensor((len(shape),), "int32", data=np.array(values)) for values in (begin, said)]
-    y = n.tensor(tuple(count), scale=scale, zero_point=zero_point)
-    assert_exact(single("SLICE", [x, *lists], y, n, "SliceOptions"), seed)
-
-
-@random_models
-@given(st.sampled_from(["SPLIT", "SPLIT_V", "UNPACK"]), SHAPES, st.data(), SCALES, ZERO_POINTS, SEEDS)
-def test_every_output_of_a_division(name, shape, data, scale, zero_point, seed):
-    """Each is the network's output once; that the others are left out changes nothing."""
-    axis = data.draw(st.integers(-len(shape), len(shape) - 1))
-    sizes = [1] * shape[axis]
-    if name == "SPLIT":
-        sizes = [data.draw(st.integers(1, 3))] * data.draw(st.integers(1, 4))
-    elif name == "SPLIT_V":
-        sizes = data.draw(st.lists(st.integers(1, 4), min_size=1, max_size=4))
-    n = NetworkBuilder()
-
-    def along(size: int) -> tuple[int, ...]:
-        return tuple(size if d == axis % len(shape) else k for d, k in enumerate(shape))
-
-    x = n.tensor(along(sum(sizes)), scale=scale, zero_point=zero_point)
-    at = n.tensor((), "int32", data=np.array(axis))
-    inputs, options = {
-        "SPLIT": ([at, x], {"options": "SplitOptions", "numSplits": len(sizes)}),
-        "SPLIT_V": (
-            [x, n.tensor((len(sizes),), "int32", data=np.array(sizes)), at],
-            {"options": "SplitVOptions", "numSplits": len(sizes)},
-        ),
-        "UNPACK": ([x], {"options": "UnpackOptions", "num": len(sizes), "axis": axis}),
-    }[name]
-    shapes = [along(size) for size in sizes]
-    if name == "UNPACK":
-        shapes = [tuple(k for d, k in enumerate(shape) if d != axis % len(shape))] * len(sizes)
-    outputs = [n.tensor(each, scale=scale, zero_point=zero_point) for each in shapes]
-    n.operator(name, inputs, outputs, **options)
-    for output in outputs:
-        assert_exact(n.build([x], [output]), seed, inputs=2)
-
-
-@random_models
-@given(SHAPES.filter(lambda shape: len(shape) < 4), st.data(), SCALES, ZERO_POINTS, SEEDS)
-def test_pack(shape, data, scale, zero_point, seed):
-    rng = np.random.default_rng(seed)
-    axis = data.draw(st.integers(-len(shape) - 1, len(shape)))
-    n = NetworkBuilder()
-    x = n.tensor(shape, scale=scale, zero_point=zero_point)
-    other = n.tensor(shape, scale=scale, zero_point=zero_point, data=rng.integers(-128, 128, shape))
-    inputs = data.draw(st.lists(st.sampled_from([x, other]), min_size=1, max_size=5))
-    to = list(shape)
-    to.insert(axis % (len(shape) + 1), len(inputs))
-    y = n.tensor(tuple(to), scale=scale, zero_point=zero_point)
-    n.operator("PACK", inputs, [y], "PackOptions", axis=axis, valuesCount=len(inputs))
-    assert_exact(n.build([x], [y]), seed)
-
-
-@random_models
-@given(SHAPES, st.data(), SCALES, ZERO_POINTS, SEEDS)
-def test_transpose(shape, data, scale, zero_point, seed):
-    order = data.draw(st.permutations(range(len(shape))))
-    n = NetworkBuilder()
-    x = n.tensor(shape, scale=scale, zero_point=zero_point)
-    y = n.tensor(tuple(shape[d] for d in order), scale=scale, zero_point=zero_point)
-    axes = n.tensor((len(shape),), "int32", data=np.array(order))
-    model = single("TRANSPOSE", [x, axes], y, n, "TransposeOptions")
-    assert_exact(model, seed)
-    moved = [d for d in order if shape[d] != 1]
-    assert (Model(model).plan.layers[0].kernel == "copy") == (moved == sorted(moved))
-
-
-def test_channels_are_shuffled():
-    """Between convolutions with groups: five dimensions, of which three differ."""
-    n = NetworkBuilder()
-    shape, turned = (1, 3, 4, 2, 5), (1, 3, 4, 5, 2)
-    x, y = (n.tensor((1, 3, 4, 10), scale=0.1) for _ in range(2))
-    a, b = n.tensor(shape, scale=0.1), n.tensor(turned, scale=0.1)
-    order = n.tensor((5,), "int32", data=np.array([0, 1, 2, 4, 3]))
-    n.operator("RESHAPE", [x, n.tensor((5,), "int32", data=np.array(shape))], [a], "ReshapeOptions")
-    n.operator("TRANSPOSE", [a, order], [b], "TransposeOptions")
-    n.operator("RESHAPE", [b, n.tensor((4,), "int32", data=np.array((1, 3, 4, 10)))], [y], "ReshapeOptions")
-    model = n.build([x], [y])
-    assert_exact(model, seed=1)
-    assert Model(model).plan.layers[1].options.shape == (1, 12, 5, 2)
-
-
-@random_models
-@given(SHAPES, st.sampled_from(["RESHAPE", "SQUEEZE", "EXPAND_DIMS"]), SCALES, ZERO_POINTS, SEEDS)
-def test_reshapes(shape, name, scale, zero_point, seed):
-    n = NetworkBuilder()
-    x = n.tensor(shape, scale=scale, zero_point=zero_point)
-    if name == "RESHAPE":
-        to = tuple(reversed(shape))
-        inputs, options = [x, n.tensor((len(to),), "int32", data=np.array(to))], "ReshapeOptions"
-    elif name == "SQUEEZE":
-        to, inputs, options = tuple(k for k in shape if k != 1), [x], "SqueezeOptions"
-    else:
-        to = (1, *shape)
-        inputs, options = [x, n.tensor((1,), "int32", data=np.array([0]))], "ExpandDimsOptions"
-    y = n.tensor(to, scale=scale, zero_point=zero_point)
-    assert_exact(single(name, inputs, y, n, options), seed)

@@ -11,4 +11,4 @@ from tests.places import ROOT
 def test_augmentation_with_sanitizers(tmp_path: Path) -> None:
     frontend = ROOT / "firmware" / "frontend"
     sources = [*frontend.glob("*.c"), *(ROOT / "host" / "augmentation").glob("*.c")]
-    sanitized.check(tmp_path, sources, frontend, "tests/unit/test_augmentation.py")
+    sanitized.check(tmp_path, sources, frontend, ["tests/unit/test_augmentation.py"])
