@@ -15,7 +15,7 @@ from tests.golden import test_single_movers as movers
 from tests.golden import test_single_operators as operators
 from tests.places import MODEL, SHARED
 from tests.tflite_builder import NetworkBuilder, single
-from tests.unit.test_mvp_plan import weighted
+from tests.unit.mvp_networks import weighted
 
 pytestmark = pytest.mark.skipif(m33_rig.available() is not None, reason=str(m33_rig.available()))
 

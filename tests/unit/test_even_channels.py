@@ -17,7 +17,7 @@ from host import runtime
 from host.runtime import Model
 from host.simulator.mvp import worst_cycles
 from tests.tflite_builder import NetworkBuilder
-from tests.unit.test_mvp_plan import shares_of_exact_outputs, weighted
+from tests.unit.mvp_networks import shares_of_exact_outputs, weighted
 
 STEP = {"strideW": 1, "strideH": 1}
 HEIGHT, WIDTH = 7, 6
