@@ -13,10 +13,9 @@ import pytest
 from host import generation
 from host.audio import read_audio
 from host.pipeline import Pipeline
-from tests.places import ROOT
+from tests.places import MODEL, ROOT
 
 FIRMWARE = ROOT / "firmware"
-MODEL = ROOT / "host" / "models" / "keyword_spotting_on_off.tflite"
 AUDIO = ROOT / "host" / "models" / "demo" / "on_off.wav"
 TOOLS = Path(sys.executable).parent
 STRICT = "-Wall -Wextra -Wconversion -Wshadow -Wundef -Wpedantic -Werror"

@@ -8,9 +8,8 @@ from codegen.mvp.kernels.layer import MvpLayer, Placement, Refusal
 from codegen.mvp.select import Choice, select
 from codegen.read import read_model
 from host.simulator.mvp import Machine, cycles, worst_cycles
-from tests.places import ROOT
+from tests.places import MODEL
 
-MODEL = ROOT / "host" / "models" / "keyword_spotting_on_off.tflite"
 RAM, FLASH = 0x20000000, 0x08000000
 
 

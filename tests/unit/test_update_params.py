@@ -13,9 +13,7 @@ from codegen.parameters import Parameters, read_parameters, write_parameters
 from codegen.read import read_model
 from host import cli, update_params
 from host.pipeline import Pipeline
-from tests.places import ROOT
-
-SHIPPED = ROOT / "host" / "models" / "keyword_spotting_on_off.tflite"
+from tests.places import MODEL
 
 
 def empty_model() -> bytes:
@@ -128,11 +126,11 @@ def test_a_model_that_works_is_not_made_one_that_does_not(
     change: str, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "m.tflite"
-    path.write_bytes(SHIPPED.read_bytes())
+    path.write_bytes(MODEL.read_bytes())
     assert update(path, change) == 2
     said = capsys.readouterr().err
     assert said.startswith("error: nothing was changed: ") and reason in said
-    assert path.read_bytes() == SHIPPED.read_bytes()
+    assert path.read_bytes() == MODEL.read_bytes()
     # What a command did not break, it may leave as it is.
     path.write_bytes(write_parameters(path.read_bytes(), {"classes": ["on"]}))
     assert update(path, "detection_threshold=999") == 0
@@ -145,9 +143,9 @@ def test_a_model_that_works_is_not_made_one_that_does_not(
 def test_a_factor_of_the_features_is_harmless_where_it_is_the_inputs_scale(
     factor: float, taken: bool
 ) -> None:
-    graph = read_model(SHIPPED.read_bytes())
+    graph = read_model(MODEL.read_bytes())
     assert graph.tensors[graph.inputs[0]].q.scale == 1 / 64
-    parameters = read_parameters(SHIPPED.read_bytes()) | {"samplewise_norm.rescale": factor}
+    parameters = read_parameters(MODEL.read_bytes()) | {"samplewise_norm.rescale": factor}
     if taken:
         settings_of(graph, parameters)
     else:
@@ -156,8 +154,8 @@ def test_a_factor_of_the_features_is_harmless_where_it_is_the_inputs_scale(
 
 
 def test_features_by_their_deviation_are_refused() -> None:
-    values = read_parameters(SHIPPED.read_bytes()) | {"samplewise_norm.mean_and_std": True}
-    tflite = write_parameters(SHIPPED.read_bytes(), values)
+    values = read_parameters(MODEL.read_bytes()) | {"samplewise_norm.mean_and_std": True}
+    tflite = write_parameters(MODEL.read_bytes(), values)
     with pytest.raises(TokayError, match=r"samplewise_norm\.mean_and_std: .*mean"):
         Pipeline(tflite)
 
@@ -246,10 +244,10 @@ def test_a_file_that_is_no_dictionary_in_json(
 def test_a_detector_behind_another_front_end_is_checked_too(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    params = read_parameters(SHIPPED.read_bytes())
+    params = read_parameters(MODEL.read_bytes())
     network = tmp_path / "m.tflite"
     without = {key: value for key, value in params.items() if not key.startswith("fe.")}
-    network.write_bytes(write_parameters(SHIPPED.read_bytes(), without))
+    network.write_bytes(write_parameters(MODEL.read_bytes(), without))
     before = network.read_bytes()
     assert update(network, "detection_threshold=999") == 2
     assert capsys.readouterr().err.startswith("error: nothing was changed: ")
@@ -286,7 +284,7 @@ def test_a_number_that_json_does_not_have_is_null(model: Path, capsys: pytest.Ca
 
 def test_the_recorded_fft_length_follows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = tmp_path / "m.tflite"
-    model.write_bytes(SHIPPED.read_bytes())
+    model.write_bytes(MODEL.read_bytes())
     assert read_parameters(model.read_bytes())["fe.fft_length"] == 256
     assert update(model, "fe.sample_rate_hz=16000") == 0
     assert "fe.fft_length=512 (u16)" in capsys.readouterr().err
@@ -295,23 +293,23 @@ def test_the_recorded_fft_length_follows(tmp_path: Path, capsys: pytest.CaptureF
     assert update(model, "fe.fft_length=256") == 2
     assert "fe.fft_length is 512" in capsys.readouterr().err and model.read_bytes() == before
     assert update(model, "fe.sample_rate_hz=8000", "fe.fft_length=256") == 0
-    assert read_parameters(model.read_bytes()) == read_parameters(SHIPPED.read_bytes())
+    assert read_parameters(model.read_bytes()) == read_parameters(MODEL.read_bytes())
 
 
 def test_a_front_end_that_cannot_be_is_refused_before_its_fft_length_follows(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = tmp_path / "m.tflite"
-    model.write_bytes(SHIPPED.read_bytes())
+    model.write_bytes(MODEL.read_bytes())
     assert update(model, "fe.window_size_ms=0") == 2
     said = capsys.readouterr().err
     assert said.startswith("error: nothing was changed: ") and said.count("\n") == 1
-    assert model.read_bytes() == SHIPPED.read_bytes()
+    assert model.read_bytes() == MODEL.read_bytes()
 
 
 def test_a_model_without_a_recorded_fft_length_gets_none(tmp_path: Path) -> None:
     model = tmp_path / "m.tflite"
-    model.write_bytes(SHIPPED.read_bytes())
+    model.write_bytes(MODEL.read_bytes())
     assert update(model, "--remove", "fe.fft_length") == 0
     assert update(model, "fe.sample_rate_hz=16000") == 0
     assert "fe.fft_length" not in read_parameters(model.read_bytes())
