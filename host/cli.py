@@ -225,8 +225,7 @@ def write_all(files: Mapping[Path, bytes | str]) -> None:
     try:
         try:
             for path, data in files.items():
-                # A file's name that is not UTF-8 is written as the bytes that it is.
-                content = data.encode(errors="surrogateescape") if isinstance(data, str) else data
+                content = _content(data)
                 if path.exists() and not path.is_file() and not path.is_dir():
                     path.write_bytes(content)
                     continue
@@ -244,6 +243,17 @@ def write_all(files: Mapping[Path, bytes | str]) -> None:
             raise
     except OSError as error:
         raise TokayError(f"cannot write {path}: {error.strerror}") from error
+
+
+def write_changed(files: Mapping[Path, str]) -> None:
+    """As ``write_all``; a file that would not change keeps its time, so that nothing is compiled again."""
+    contents = {path: _content(text) for path, text in files.items()}
+    write_all({p: data for p, data in contents.items() if not (p.is_file() and p.read_bytes() == data)})
+
+
+def _content(data: bytes | str) -> bytes:
+    """What is written of a text; a file's name that is not UTF-8, as the bytes that it is."""
+    return data.encode(errors="surrogateescape") if isinstance(data, str) else data
 
 
 def emit_json(target: str | None, value: Any) -> None:

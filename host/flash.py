@@ -18,7 +18,7 @@ import contextlib
 import dataclasses
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +172,7 @@ def _simulated(image: images.FlashImage, part: str, args: Any) -> dict[str, Any]
     from host.flashing.simulated_probe import SimulatedProbe
     from host.simulator.machine import Machine
 
-    with _closing(Machine(board=args.board)) as machine:
+    with contextlib.closing(Machine(board=args.board)) as machine:
         probe = SimulatedProbe(machine)
         result = _flash(probe, image, part, args)
         total = probe.chip.busy_s + probe.wire_s
@@ -195,14 +195,6 @@ def _start(machine: Any) -> None:
         machine.run(_START_S)
     except SimulatorFault as error:
         raise TokayError(f"the image is in flash and does not start: {error}") from error
-
-
-@contextlib.contextmanager
-def _closing(machine: Any) -> Iterator[Any]:
-    try:
-        yield machine
-    finally:
-        machine.close()
 
 
 def _describe(result: dict[str, Any]) -> str:

@@ -3,8 +3,6 @@ whole or not at all."""
 
 from __future__ import annotations
 
-import os
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from codegen.errors import TokayError
 from codegen.frontend import FrontendSettings, has_frontend
 from codegen.parameters import Parameters, read_parameters
 from codegen.plan import Plan
+from host import cli
 from host.compiled import compiled
 
 FILES = (
@@ -70,30 +69,13 @@ def _with(
 
 
 def write(files: dict[str, str], directory: Path | str) -> None:
-    """Writes the files to ``directory``: all of them, or none.
-
-    A file that would not change keeps its time, so that nothing is compiled again for it; generated
-    files of an earlier model that this one does not have are removed.
-    """
+    """Writes the files to ``directory``: all of them, or none. Generated files of an earlier model that this
+    one does not have are removed."""
     directory = Path(directory)
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        _replace(files, directory)
+        cli.write_changed({directory / name: text for name, text in files.items()})
         for name in set(FILES) - set(files):
             (directory / name).unlink(missing_ok=True)
     except OSError as error:
         raise TokayError(f"cannot write {directory}: {error.strerror}") from error
-
-
-def _replace(files: dict[str, str], directory: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=directory, prefix=".generated.") as temporary:
-        changed = []
-        for name, text in files.items():
-            target = directory / name
-            data = text.encode()
-            if target.is_file() and target.read_bytes() == data:
-                continue
-            (Path(temporary) / name).write_bytes(data)
-            changed.append(name)
-        for name in changed:
-            os.replace(Path(temporary) / name, directory / name)

@@ -113,7 +113,7 @@ def build(
             generated, misfit = generate(model, accelerator, mvp_weights, listens)
             generation.write(generated.files, folder / "model")
             described = _described(generated, misfit, board)
-        _write_if_changed(folder / "board" / "board_config.h", boards.header(board))
+        cli.write_changed({folder / "board" / "board_config.h": boards.header(board)})
         more = [f"-DTOKAY_SWAPPABLE={int(swappable)}", f"-DTOKAY_VERSION={package_version()}"]
         cmake(folder, board, None if model is None else folder / "model", accelerator, verbose, more)
         made = _measure(folder, board, None if model is None else name, accelerator, described)
@@ -231,12 +231,6 @@ def _described(generated: Any, misfit: TokayError | None, board: boards.Board) -
         "unused_frontend": str(misfit) if unused else None,
         "unused_microphone": microphone,
     }
-
-
-def _write_if_changed(path: Path, text: str) -> None:
-    """Leaves the file's time alone where nothing changed, so that nothing is compiled again."""
-    if not path.is_file() or path.read_text() != text:
-        cli.write_atomic(path, text)
 
 
 def cmake(

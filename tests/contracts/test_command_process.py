@@ -153,6 +153,16 @@ def test_what_is_no_file_is_written_to_and_not_replaced(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link", "pipe"]
 
 
+def test_a_file_that_would_not_change_keeps_its_time_and_damage_is_mended(tmp_path):
+    same, damaged = tmp_path / "same.h", tmp_path / "damaged.h"
+    same.write_text("text")
+    damaged.write_bytes(b"\xff\xfe")
+    before = same.stat()
+    cli.write_changed({same: "text", damaged: "text"})
+    assert (same.stat().st_mtime_ns, same.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
+    assert damaged.read_text() == "text"
+
+
 def test_interrupted_while_it_loads(tmp_path):
     """Ctrl-C in an import, before the command's main has begun."""
     (tmp_path / "numpy.py").write_text("raise KeyboardInterrupt\n")
