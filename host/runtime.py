@@ -6,6 +6,7 @@ an image is laid out in memory and run by the same C, built for the PC. No compi
 
 from __future__ import annotations
 
+import copy
 import ctypes
 import functools
 import weakref
@@ -77,10 +78,21 @@ class Model:
         self.input = _details(self.plan.graph.tensors[self.plan.graph.inputs[0]])
         self.output = _details(self.plan.graph.tensors[self.plan.graph.outputs[0]])
         self._library = _library(rounding)
+        self._timing = timing if accelerator == "mvp" else None
+        self._bind()
+
+    def twin(self) -> Model:
+        """The same compiled model in memory of its own, for another thread."""
+        other = copy.copy(self)
+        other._bind()
+        return other
+
+    def _bind(self) -> None:
+        """Lays the plan out in memory."""
         self._memory = MemoryPlan(self.plan)
         self._arena = _aligned(self.plan.memory.arena_bytes)
         self.nn = Nn()  # bound below; for C, good while this lives
-        self._mvp = Accelerator(timing) if accelerator == "mvp" else None
+        self._mvp = Accelerator(self._timing) if self._timing else None
         kernels = (ctypes.c_void_p * 0).in_dll(self._library, "nn_native_kernels")
         status = self._library.nn_init(
             self.nn, self._memory.c, ctypes.addressof(kernels), self._arena.ctypes.data,

@@ -137,8 +137,9 @@ def _nothing_said(invoke: Network, stream: FeatureStream) -> np.ndarray:
 def int8_network(tflite: bytes, accelerator: str = "none") -> Network:
     """The firmware's kernels on this PC, on all cores; their outputs as the detector takes them."""
     cores = native.cores()
-    models = [Model(tflite, accelerator=accelerator) for _ in range(cores)]
-    check_types(models[0].plan.graph, models[0].plan.name)
+    first = Model(tflite, accelerator=accelerator)
+    check_types(first.plan.graph, first.plan.name)
+    models = [first, *(first.twin() for _ in range(cores - 1))]
 
     def some(model: Model, features: np.ndarray) -> np.ndarray:
         shape = model.input.shape

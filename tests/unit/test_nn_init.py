@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 
 from codegen.plan import KERNELS
@@ -116,6 +117,21 @@ def test_programs_without_an_accelerator():
     assert binding.status() == OK
     binding.accelerator = None
     assert binding.status() == ACCELERATOR
+
+
+@pytest.mark.parametrize("accelerator", ["none", "mvp"])
+def test_a_twin_has_memory_of_its_own(accelerator):
+    model = Model(SHIPPED, accelerator)
+    twin, rng = model.twin(), np.random.default_rng(1)
+    x, other = rng.integers(-128, 128, (2, *model.input.shape)).astype(np.int8)
+    outputs = model.invoke_layers(x)
+    programs = model.accelerator_counters().programs
+    twin.invoke(other)
+    for found, expected in zip(twin.twin().invoke_layers(x), outputs, strict=True):
+        np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(model._read(model.layers[-1].output), outputs[-1])
+    assert model.accelerator_counters().programs == 0
+    assert twin.accelerator_counters().programs == programs and twin.plan is model.plan
 
 
 def test_a_layer_that_fails_ends_the_run(binding):
