@@ -10,7 +10,6 @@ import hashlib
 import io
 import json
 import shutil
-import zipfile
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from codegen.parameters import ARCHIVE_DAMAGE
 from host import native, specification
 from host.cli import write_atomic
 from host.dataset import synthetic
@@ -28,8 +28,7 @@ from host.places import cache_folder
 from host.specification import LoadedModel
 from host.training import examples, network
 
-# What reading a damaged state raises; RuntimeError where a wrong bit says that it is encrypted or compressed.
-_DAMAGE = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile)
+_DAMAGE = (*ARCHIVE_DAMAGE, KeyError)  # what reading a damaged state raises
 
 
 @dataclass
@@ -89,7 +88,7 @@ class Work:
             return State.from_bytes(path.read_bytes())
         except _DAMAGE as error:
             raise TokayError(
-                f"the state of a training, {path}, is damaged: {error}",
+                f"the state of a training, {path}, is damaged: {str(error) or 'cut off'}",
                 hint="--fresh starts the training anew",
             ) from error
 
