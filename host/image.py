@@ -89,10 +89,8 @@ def build(
     """
     board.require(accelerator)
     name = "bringup" if model is None else model_files.read(model).name
-    variant = name if accelerator == "none" else f"{name}-{accelerator}"
-    variant += "-flash" if accelerator == "mvp" and mvp_weights == "flash" else ""
-    variant += "-swappable" if swappable else ""
-    folder = build_folder(output, board, variant)
+    kind = variant(name, accelerator, mvp_weights) + ("-swappable" if swappable else "")
+    folder = build_folder(output, board, kind)
     inputs = _inputs(model, repr((name, board, accelerator, mvp_weights, swappable, package_version())))
     with alone_in(folder):
         record = _record(folder)
@@ -100,19 +98,10 @@ def build(
         if known is not None and (not listens or known.summary is None or known.summary["listens"]):
             return known
         toolchain.require_compiler()
-        try:
-            if record is None:
-                (folder / "tokay.elf").unlink(missing_ok=True)  # Ninja would keep one that was damaged since
-            (folder / _RECORD).unlink(missing_ok=True)
-        except OSError as error:
-            raise TokayError(f"cannot build in {folder}: {error.strerror}") from error
+        _forget(folder, damaged=record is None)
         described = None
         if model is not None:
-            from host import generation  # here: an image that is known needs none of it
-
-            generated, misfit = generate(model, accelerator, mvp_weights, listens)
-            generation.write(generated.files, folder / "model")
-            described = _described(generated, misfit, board)
+            described = _write_model(folder, model, board, accelerator, mvp_weights, listens)
         cli.write_changed({folder / "board" / "board_config.h": boards.header(board)})
         more = [f"-DTOKAY_SWAPPABLE={int(swappable)}", f"-DTOKAY_VERSION={package_version()}"]
         cmake(folder, board, None if model is None else folder / "model", accelerator, verbose, more)
@@ -122,9 +111,15 @@ def build(
         return made
 
 
-def build_folder(output: Path | None, board: boards.Board, variant: str) -> Path:
-    """Where to build: ``output``, or a folder of that variant under ``places.builds()``."""
-    names = (_NOT_IN_PATHS.sub("_", name) for name in (board.key, variant))
+def variant(name: str, accelerator: str, mvp_weights: str) -> str:
+    """What tells images of one model apart in their folders' names."""
+    where = "-flash" if accelerator == "mvp" and mvp_weights == "flash" else ""
+    return name if accelerator == "none" else f"{name}-{accelerator}{where}"
+
+
+def build_folder(output: Path | None, board: boards.Board, kind: str) -> Path:
+    """Where to build: ``output``, or a folder of that kind under ``places.builds()``."""
+    names = (_NOT_IN_PATHS.sub("_", name) for name in (board.key, kind))
     folder = (output or builds().joinpath(*names)).resolve()
     found = _NOT_IN_PATHS.search(f"{SOURCES}{folder}")
     if found is not None:
@@ -192,6 +187,27 @@ def _known_image(folder: Path, record: dict[str, Any] | None, inputs: str) -> Im
         return Image(**{**values, "elf": Path(values["elf"]), "stack": stack.StackBound(**bound)})
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _forget(folder: Path, *, damaged: bool) -> None:
+    """Removes what would pass for the image that is about to be made."""
+    try:
+        if damaged:
+            (folder / "tokay.elf").unlink(missing_ok=True)  # Ninja would keep one that was damaged since
+        (folder / _RECORD).unlink(missing_ok=True)
+    except OSError as error:
+        raise TokayError(f"cannot build in {folder}: {error.strerror}") from error
+
+
+def _write_model(
+    folder: Path, model: str, board: boards.Board, accelerator: str, mvp_weights: str, listens: bool
+) -> dict[str, Any]:
+    """Writes the C made from a model into the build folder; the model's summary."""
+    from host import generation  # here: an image that is known needs none of it
+
+    generated, misfit = generate(model, accelerator, mvp_weights, listens)
+    generation.write(generated.files, folder / "model")
+    return _described(generated, misfit, board)
 
 
 def generate(

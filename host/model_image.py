@@ -51,8 +51,7 @@ def build(
     board.require(accelerator)
     toolchain.require_compiler()
     name = model_files.read(model).name
-    variant = accelerator + ("-flash" if accelerator == "mvp" and mvp_weights == "flash" else "")
-    folder = image.build_folder(output, board, f"{name}-{variant}-model")
+    folder = image.build_folder(output, board, f"{image.variant(name, accelerator, mvp_weights)}-model")
     generated, _ = image.generate(model, accelerator, mvp_weights, True)
     settings = FrontendSettings.from_parameters(frontend_parameters(generated.parameters, name))
     with image.alone_in(folder):
