@@ -18,6 +18,11 @@ from codegen.mvp.kernels.conv_2d_layer import Variant
 from codegen.mvp.kernels.depthwise_conv_2d import Rows
 from codegen.mvp.kernels.layer import NOMINAL, Cycles, Kernel, MvpLayer, Placement, Refusal
 
+_OPERATORS = (
+    "conv_2d", "depthwise_conv_2d", "fully_connected", "max_pool_2d", "average_pool_2d", "mean", "reduce_max",
+    "add", "sub", "mul",
+)  # fmt: skip
+
 
 @dataclass(frozen=True, eq=False)
 class Choice:
@@ -39,6 +44,8 @@ def select(
     often to be copied to RAM before the layer; ``scratch_limit`` bounds the binary16 copy of the input,
     which is then made in bands of rows.
     """
+    if op.name not in _OPERATORS:
+        return Refusal(f"the accelerator has no kernel for {op.name}")
     if any(graph.input(op, k).constant for k in data_positions(op)):
         return Refusal("a constant operand, which is not in the arena")
     if op.name == "conv_2d":
@@ -62,9 +69,7 @@ def select(
         return _simple(partial(pool.pool, from_graph.mean(graph, op)), "mean")
     if op.name == "reduce_max":
         return _simple(partial(pool.pool, from_graph.reduce_max(graph, op)), "reduce_max")
-    if op.name in ("add", "sub", "mul"):
-        return _simple(partial(elementwise.elementwise, from_graph.elementwise(graph, op)))
-    return Refusal(f"the accelerator has no kernel for {op.name}")
+    return _simple(partial(elementwise.elementwise, from_graph.elementwise(graph, op)))
 
 
 def _choice(

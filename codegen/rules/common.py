@@ -18,7 +18,7 @@ Constraint = Callable[[Graph, Operator], "str | None"]
 
 
 def has_operands(graph: Graph, op: Operator) -> str | None:
-    """An operator has its data inputs and one output."""
+    """An operator has its data inputs and one output; one that divides a tensor, one for each part."""
     if len(op.outputs) != 1:
         return f"it has {len(op.outputs)} outputs"
     wanted = DATA_INPUTS[op.name] or range(max(1, len(op.inputs)))

@@ -57,6 +57,14 @@ def test_what_reads_a_constant_stays_on_the_core(name):
     np.testing.assert_array_equal(model.invoke(values), Model(tflite).invoke(values))
 
 
+def test_what_the_accelerator_never_does_is_not_put_down_to_a_constant():
+    n = NetworkBuilder()
+    x, y = n.tensor((1, 8), scale=0.1), n.tensor((1, 8), scale=0.1)
+    n.operator("MINIMUM", [x, n.tensor((), scale=0.1, data=np.array(5))], [y], "MaximumMinimumOptions")
+    layer = Model(n.build([x], [y]), "mvp").layers[0]
+    assert (layer.kernel, layer.reason) == ("table", "the accelerator has no kernel for minimum")
+
+
 @pytest.mark.parametrize(
     "rows, channels, kernel", [(49, 8, "mvp"), (3, 16, "mvp"), (49, 7, "fully_connected")]
 )
