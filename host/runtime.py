@@ -102,7 +102,8 @@ class Model:
 
     @property
     def layers(self) -> tuple[Layer, ...]:
-        """One for each operator of the .tflite, in its order; of one with several outputs, one for each."""
+        """As they run: in the order of the .tflite's operators, of which one may have become several, or
+        several one."""
         return self.plan.layers
 
     @property
