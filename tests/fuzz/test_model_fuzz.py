@@ -25,7 +25,7 @@ EXAMPLES = int(os.environ.get("TOKAY_EXAMPLES", "300"))
 
 
 def small_model() -> bytes:
-    """Most operators in little space, so that a mutation hits something that matters."""
+    """Operators that compute, in little space, so that a mutation hits something that matters."""
     n = NetworkBuilder()
     x = n.tensor((1, 6, 6, 2), scale=0.1, zero_point=3)
     c = n.tensor((1, 6, 6, 4), scale=0.2)
@@ -56,7 +56,51 @@ def small_model() -> bytes:
     return n.build([x], [y])
 
 
-SMALL = small_model()
+def moving_model() -> bytes:
+    """Ditto with operators that become others before they are compiled: several, or several of them one."""
+    n = NetworkBuilder()
+
+    def tensor(*shape: int) -> int:
+        return n.tensor(shape, scale=0.2)
+
+    def ints(values: int | list[int]) -> int:
+        return n.tensor(np.shape(values), "int32", data=np.array(values))
+
+    x, c, d = tensor(1, 2, 3, 4), tensor(1, 2, 3, 4), tensor(1, 2, 3, 4)
+    for source, output, channels in ((x, c, 2), (c, d, 1)):  # in groups, the second of single channels
+        weights = n.tensor((4, 1, 1, channels), scale=np.full(4, 0.01), data=np.ones(4 * channels))
+        n.operator("CONV_2D", [source, weights, n.tensor((4,), "int32", data=np.arange(4))], [output],
+                   "Conv2DOptions", strideH=1, strideW=1)  # fmt: skip
+    s, t = tensor(1, 2, 3, 2), tensor(1, 2, 3, 2)
+    n.operator("SPLIT", [ints(3), d], [s, t], "SplitOptions", numSplits=2)
+    u, v = tensor(1, 2, 1, 2), tensor(1, 2, 2, 2)
+    n.operator("SPLIT_V", [s, ints([1, -1]), ints(2)], [u, v], "SplitVOptions", numSplits=2)
+    a, b = tensor(1, 2, 2), tensor(1, 2, 2)
+    n.operator("UNPACK", [v], [a, b], "UnpackOptions", num=2, axis=2)
+    p, q = tensor(1, 2, 2, 2), tensor(1, 2, 2, 2)
+    n.operator("PACK", [a, b], [p], "PackOptions", axis=-1, valuesCount=2)
+    n.operator("TRANSPOSE", [p, ints([0, 3, 1, 2])], [q], "TransposeOptions")
+    e = tensor(1, 2, 2, 2)
+    n.operator("SLICE", [t, ints([0, 0, 1, 0]), ints([1, 2, 2, -1])], [e], "SliceOptions")
+    slopes = n.tensor((2,), scale=0.01, data=np.array([1, -3]))
+    r, m = tensor(1, 2, 2, 2), tensor(1, 2, 2, 2)
+    n.operator("PRELU", [e, slopes], [r])
+    n.operator("MINIMUM", [r, n.tensor((), scale=0.2, data=np.array(5))], [m], "MaximumMinimumOptions")
+    floats, made = n.tensor((1, 2, 2, 2), "float32"), n.tensor((1, 2, 2, 2), "float32")
+    g, y = tensor(1, 2, 2, 2), tensor(1, 2, 3, 2)
+    n.operator("DEQUANTIZE", [m], [floats])
+    n.operator("ELU", [floats], [made])
+    n.operator("QUANTIZE", [made], [g])
+    h = tensor(1, 2, 2, 2)
+    n.operator("ADD", [g, q], [h], "AddOptions")
+    n.operator("CONCATENATION", [h, u], [y], "ConcatenationOptions", axis=2)
+    return n.build([x], [y])
+
+
+SMALL, MOVING = small_model(), moving_model()
+WORDS = (0, 1, 0x7F, 0xFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0xFFFFFFFC, 1 << 16, 1 << 24)
+models = st.sampled_from([SMALL, MOVING])
+places = st.integers(0, max(len(SMALL), len(MOVING)) - 1)
 
 
 def compile_or_refuse(data: bytes) -> None:
@@ -69,36 +113,35 @@ def compile_or_refuse(data: bytes) -> None:
     model.invoke(np.zeros(model.input.shape, model.input.dtype))
 
 
-def test_the_small_model_compiles():
-    Model(SMALL).invoke(np.zeros((1, 6, 6, 2), np.int8))
+def test_the_models_compile():
+    for data in (SMALL, MOVING):
+        model = Model(data)
+        model.invoke(np.zeros(model.input.shape, np.int8))
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, len(SMALL) - 1), st.integers(0, 255)), min_size=1, max_size=6))
-def test_changed_bytes(changes):
-    data = bytearray(SMALL)
+@given(models, st.lists(st.tuples(places, st.integers(0, 255)), min_size=1, max_size=6))
+def test_changed_bytes(model, changes):
+    data = bytearray(model)
     for at, value in changes:
-        data[at] = value
+        data[at % len(data)] = value
     compile_or_refuse(bytes(data))
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
-@given(
-    st.integers(0, len(SMALL) // 4 - 1),
-    st.sampled_from([0, 1, 0x7F, 0xFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0xFFFFFFFC, 1 << 16, 1 << 24]),
-)
-def test_changed_words(word, value):
+@given(models, places, st.sampled_from(WORDS))
+def test_changed_words(model, at, value):
     """Offsets, lengths and dimensions are words: give each the values that hurt."""
-    data = bytearray(SMALL)
-    struct.pack_into("<I", data, 4 * word, value)
+    data = bytearray(model)
+    struct.pack_into("<I", data, at % len(data) // 4 * 4, value)
     compile_or_refuse(bytes(data))
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.integers(0, len(SMALL) - 1))
-def test_truncated(length):
+@given(models, places)
+def test_truncated(model, length):
     with pytest.raises(TokayError):
-        compile_model(SMALL[:length], name="cut")
+        compile_model(model[: length % len(model)], name="cut")
 
 
 @settings(max_examples=100, deadline=None)
