@@ -248,7 +248,14 @@ def write_all(files: Mapping[Path, bytes | str]) -> None:
 def write_changed(files: Mapping[Path, str]) -> None:
     """As ``write_all``; a file that would not change keeps its time, so that nothing is compiled again."""
     contents = {path: _content(text) for path, text in files.items()}
-    write_all({p: data for p, data in contents.items() if not (p.is_file() and p.read_bytes() == data)})
+    write_all({path: data for path, data in contents.items() if not _holds(path, data)})
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    try:
+        return path.read_bytes() == data
+    except OSError:  # it is not there, or is no file that can be read
+        return False
 
 
 def _content(data: bytes | str) -> bytes:
