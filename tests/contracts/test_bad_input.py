@@ -22,26 +22,6 @@ from tests.places import MODEL, ROOT
 from tests.tflite_builder import NetworkBuilder
 
 
-def test_what_this_machine_lacks_is_said_with_what_to_do(monkeypatch, tmp_path: Path, capsys):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setenv("RENODE", str(tmp_path / "renode"))
-    monkeypatch.setitem(sys.modules, "sounddevice", None)
-    target = tmp_path / "found.json"
-    assert cli.run(importlib.import_module("host.doctor").main, ["--json", str(target)]) == 1
-    found = {f["what"]: f for f in json.loads(target.read_text())["findings"]}
-    assert found["library of the firmware's C for this PC"]["found"]
-    assert found["cache folder"]["found"] == str(tmp_path / "tokay")
-    for what, hint in (
-        ("compiler and C library for the chip", "apt-get install gcc-arm-none-eabi"),
-        ("dataset", "host.dataset download"),
-        ("microphone", "tokay[mic]"),
-        ("Renode", "is no program"),
-    ):
-        assert not found[what]["found"] and hint in found[what]["missing"]
-    assert "MISSING: " in capsys.readouterr().out
-
-
 def test_no_folder_for_temporary_files(refused, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", None)
     monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/nonexistent"])
