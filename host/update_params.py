@@ -38,19 +38,20 @@ def main(argv: Sequence[str]) -> int:
     p.add_argument("-o", "--output", metavar="FILE", help="write here instead of changing MODEL")
     args = p.parse_intermixed_args(argv)  # KEY=VALUE may come after options
     model = model_files.read(args.model)
-    if model.path.suffix == ".zip" and not args.output:
-        raise TokayError(f"{model.path} is an archive", hint="--output FILE.tflite says where to write")
     params = read_parameters(model.tflite)
     given = _from_file(Path(args.params)) if args.params else {}
     given |= _assignments(args.assignments, params)
     if not (given or args.remove or args.description is not None or args.output):
         _show(params, args.json)
         return 0
+    output = Path(args.output or model.path)
+    if output.suffix == ".zip":
+        raise TokayError(f"{output} is an archive", hint="--output FILE.tflite says where to write")
     changed = params.updated(given, args.remove)
     followed = _follow_frontend(changed, given)
     _require_usable(model.tflite, params, changed)
     tflite = write_parameters(model.tflite, changed, description=args.description)
-    cli.write_atomic(args.output or model.path, tflite)
+    cli.write_atomic(output, tflite)
     cli.emit_json(args.json, _jsonable(changed))
     for key in (*given, *followed):
         print(f"{key}={changed[key]!r} ({changed.types[key]})", file=sys.stderr)

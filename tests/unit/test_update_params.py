@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -94,7 +95,7 @@ def test_a_parameter_that_is_removed_and_set_takes_its_natural_type(
 
 def test_lists_that_a_model_does_not_have_yet(model: Path) -> None:
     model.write_bytes(write_parameters(empty_model(), {"classes": "on,off", "name": "m"}))
-    assert update(model, "classes=on,off,_x_", "detection_threshold_list=7,8,9") == 0
+    assert update(model, "classes=on, off,_x_", "detection_threshold_list=7, 8,9") == 0
     params = read_parameters(model.read_bytes())
     assert params["classes"] == ["on", "off", "_x_"] and params["detection_threshold_list"] == [7, 8, 9]
 
@@ -170,6 +171,8 @@ def test_only_a_gain_of_nothing_is_none(gain: float, q8: int) -> None:
 def test_a_threshold_without_effect_is_said(model: Path, capsys) -> None:
     assert cli.run(update_params.main, [str(model), "detection_threshold=100"]) == 0
     assert "warning: detection_threshold_list=[1, 2] stays and decides" in capsys.readouterr().err
+    for unrelated in (["name=other"], ["detection_threshold=100", "detection_threshold_list=3,4"]):
+        assert update(model, *unrelated) == 0 and "warning" not in capsys.readouterr().err
     removed = ["detection_threshold=100", "--remove", "detection_threshold_list"]
     assert cli.run(update_params.main, [str(model), *removed]) == 0
     assert cli.run(update_params.main, [str(model), "detection_threshold=90"]) == 0
@@ -181,6 +184,29 @@ def test_output_leaves_the_model_alone(model: Path, tmp_path: Path) -> None:
     assert update(model, "name=other", "--output", tmp_path / "out" / "o.tflite") == 0
     assert model.read_bytes() == before
     assert read_parameters((tmp_path / "out" / "o.tflite").read_bytes())["name"] == "other"
+
+
+def test_a_model_in_an_archive_is_shown_and_taken_out_and_the_archive_stays(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    archive, output = tmp_path / "m.zip", tmp_path / "out.tflite"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.write(model, model.name)
+    before = archive.read_bytes()
+    assert update(archive) == 0 and "name=m (str)" in capsys.readouterr().out
+    for arguments in (["name=other"], ["name=other", "--output", archive], ["--output", archive]):
+        assert update(archive, *arguments) == 2
+        said = f"error: {archive} is an archive (--output FILE.tflite says where to write)\n"
+        assert capsys.readouterr().err == said
+    assert update(model, "name=other", "--output", archive) == 2
+    assert update(archive, "--output", output) == 0 and archive.read_bytes() == before
+    assert read_parameters(output.read_bytes()) == read_parameters(model.read_bytes())
+
+
+def test_what_a_change_made_is_told_in_json(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert update(model, "detection_threshold=200", "--remove", "name", "--json", "-") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told == read_parameters(model.read_bytes()) and told["detection_threshold"] == 200
 
 
 def test_params_file_remove_and_description(model: Path, tmp_path: Path) -> None:
@@ -286,13 +312,13 @@ def test_the_recorded_fft_length_follows(tmp_path: Path, capsys: pytest.CaptureF
     model = tmp_path / "m.tflite"
     model.write_bytes(MODEL.read_bytes())
     assert read_parameters(model.read_bytes())["fe.fft_length"] == 256
-    assert update(model, "fe.sample_rate_hz=16000") == 0
+    assert update(model, "fe.sample_rate_hz=16000", "suppression_ms=900") == 0
     assert "fe.fft_length=512 (u16)" in capsys.readouterr().err
     assert read_parameters(model.read_bytes())["fe.fft_length"] == 512
     before = model.read_bytes()
     assert update(model, "fe.fft_length=256") == 2
     assert "fe.fft_length is 512" in capsys.readouterr().err and model.read_bytes() == before
-    assert update(model, "fe.sample_rate_hz=8000", "fe.fft_length=256") == 0
+    assert update(model, "fe.sample_rate_hz=8000", "fe.fft_length=256", "suppression_ms=1100") == 0
     assert read_parameters(model.read_bytes()) == read_parameters(MODEL.read_bytes())
 
 
