@@ -31,7 +31,7 @@ class FlashImage:
     """Whole sectors by address, 0xFF where the image has nothing."""
 
     sectors: dict[int, bytes]
-    used_bytes: int
+    used_bytes: int  # of the image, each counted once
     begins_at: int = FLASH_BASE
 
     @property
@@ -109,7 +109,6 @@ def _hex_record(kind: int, address: int, data: bytes) -> str:
 def _sectors(name: str, pieces: list[tuple[int, bytes]]) -> FlashImage:
     sectors: dict[int, bytearray] = {}
     given: dict[int, bytearray] = {}  # 1 for each byte that is the image's
-    used = 0
     for start, data in pieces:
         if start < FLASH_BASE or start + len(data) > FLASH_BASE + FLASH_BYTES:
             raise TokayError(
@@ -122,7 +121,6 @@ def _sectors(name: str, pieces: list[tuple[int, bytes]]) -> FlashImage:
                 f"{name} reaches into the last sector of flash (0x{LAST_SECTOR:08x})",
                 hint="that sector is the bootloader's and is never written",
             )
-        used += len(data)
         done = 0
         while done < len(data):
             address = (start + done) & ~(SECTOR - 1)
@@ -141,6 +139,7 @@ def _sectors(name: str, pieces: list[tuple[int, bytes]]) -> FlashImage:
             done += len(part)
     if not sectors:
         raise TokayError(f"{name}: nothing in it to flash")
+    used = sum(sum(known) for known in given.values())
     return FlashImage({address: bytes(sectors[address]) for address in sorted(sectors)}, used)
 
 

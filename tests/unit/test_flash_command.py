@@ -49,6 +49,7 @@ def test_binary_goes_to_its_base(tmp_path):
     assert image.sectors[0x08002000] == b"\xff" * (images.SECTOR - 100) + DATA[:100]
     assert image.sectors[0x08004000] == DATA[100:] + b"\xff" * (images.SECTOR - 200)
     assert image.used_bytes == 300 and image.boots_from is None
+    path = tmp_path / "A.BIN"
     path.write_bytes(FIRMWARE)
     image = images.read(path)
     assert list(image.sectors) == [0x08000000] and image.boots_from == 0x08000000
@@ -109,7 +110,7 @@ def test_bytes_that_are_given_twice_must_be_the_same(tmp_path):
     path = tmp_path / "a.hex"
     first, inner = (0x08010000, DATA), (0x08010010, DATA[0x10:0x30])
     path.write_text(hex_file([first, inner]))
-    assert images.read(path).sectors == images.from_bytes("a", *first).sectors
+    assert images.read(path) == images.from_bytes("a", *first)
     path.write_text(hex_file([first, (inner[0], bytes(b ^ 1 for b in inner[1]))]))
     there = f"0x08010010 is to be 0x{DATA[16]:02x} and 0x{DATA[16] ^ 1:02x}"
     with pytest.raises(TokayError, match=there):
@@ -135,6 +136,13 @@ def test_images_that_do_not_belong(base, size, message):
 def test_whole_flash_but_the_last_sector_fits():
     image = images.from_bytes("x", images.FLASH_BASE, bytes(images.FLASH_BYTES - images.SECTOR))
     assert [guard.name for guard in image.guards] == ["user data page", "last sector"]
+
+
+def test_the_first_sector_is_guarded_and_the_last_one_once():
+    second = images.from_bytes("x", images.FLASH_BASE + images.SECTOR, b"1")
+    assert (images.FLASH_BASE, images.SECTOR) in [(guard.address, guard.size) for guard in second.guards]
+    last_but_one = images.from_bytes("x", images.LAST_SECTOR - images.SECTOR, b"1")
+    assert [guard.address for guard in last_but_one.guards].count(images.LAST_SECTOR) == 1
 
 
 # ---- the algorithm that ships ----
