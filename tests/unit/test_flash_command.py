@@ -396,6 +396,16 @@ def test_commander_needs_no_pyocd(commander, binary, monkeypatch):
     assert len(calls()) == 1
 
 
+def test_commander_gets_all_of_an_image_with_gaps(commander, tmp_path):
+    """Over several of the 64 kB that a record's address can tell apart."""
+    calls, path, given = commander(), tmp_path / "a.hex", tmp_path / "given.hex"
+    pieces = [(images.FLASH_BASE, FIRMWARE), (0x0800FF00, DATA * 300), (0x08130000, DATA)]
+    path.write_text(hex_file(pieces))
+    assert cli.run(flash.main, [str(path), "--commander"]) == 0
+    given.write_text(calls()[0]["image"])
+    assert images.read(given).sectors == images.read(path).sectors
+
+
 @pytest.mark.parametrize("options", [["-a", "mvp"], ["--mvp-weights", "flash"], ["--swappable"]])
 def test_options_of_a_build_come_too_late_for_an_image(options, binary, capsys):
     assert f"{binary} is built: " in failure(capsys, str(binary), "--simulate", *options)
