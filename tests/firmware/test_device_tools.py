@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import wave
 from argparse import Namespace
 from collections.abc import Iterator
@@ -90,88 +89,6 @@ def test_dumps_are_what_the_front_end_gets_and_gives(run, audio, speech, tmp_pat
     raw = np.load(tmp_path / "pc" / "short.raw.npy")
     assert (raw == frontend.spectrogram(louder.astype(np.int16))).all()
     assert (np.load(tmp_path / "pc" / "short.npy") == frontend.quantize(raw)).all()
-
-
-@pytest.mark.parametrize(
-    "options",
-    ["-t 256", "-t 1,2", "-t high", "-c 65", "-w -1", "-s 1000001", "-l 0.5", "--volume nan", "--volume 257",
-     "--sensitivity -1", "--seconds 0", "--seconds inf", "--seconds 1", "--replay x --record x",
-     "--replay /no/such/recording", "--record x"],
-)  # fmt: skip
-def test_wrong_options_are_refused(options, audio, capsys):
-    assert cli.run(classify.main, [MODEL, "--audio", str(audio), *options.split()]) == 2
-    error = capsys.readouterr().err
-    assert error.startswith("error: ") and error.count("\n") == 1
-
-
-def test_dumps_that_have_no_place_are_refused_before_anything_is_heard(audio, tmp_path, capsys):
-    def refused(*options: object) -> str:
-        assert cli.run(classify.main, [MODEL, *map(str, options)]) == 2
-        heard = capsys.readouterr()
-        assert not heard.out and heard.err.count("\n") == 1
-        return heard.err
-
-    assert "cannot write into" in refused("--audio", audio, "--dump-audio", audio)
-    other = tmp_path / "other" / audio.name
-    other.parent.mkdir()
-    other.write_bytes(audio.read_bytes())
-    assert f"two files are called {audio.stem}" in refused(
-        "--audio", audio, other, "--dump-audio", tmp_path / "dumps"
-    )
-    assert not (tmp_path / "dumps").exists()
-
-
-class Sound:
-    """The sounddevice library, with a microphone that hears the speech until Ctrl-C."""
-
-    PortAudioError = OSError
-
-    def __init__(self, samples: np.ndarray) -> None:
-        self.samples, self.at, self.opened = samples, 0, None
-
-    def InputStream(self, **options: Any) -> Sound:
-        if options["device"] == "absent":
-            raise ValueError("No input device matching 'absent'")
-        self.opened = options
-        return self
-
-    def __enter__(self) -> Sound:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.opened = None
-
-    def read(self, count: int) -> tuple[np.ndarray, bool]:
-        if self.at >= self.samples.size:
-            raise KeyboardInterrupt
-        self.at += count
-        return self.samples[self.at - count : self.at, None], False
-
-
-def test_a_microphone_of_the_pc(run, speech, audio, monkeypatch, tmp_path, capsys):
-    sound = Sound(speech)
-    monkeypatch.setitem(sys.modules, "sounddevice", sound)
-    value = run(classify, "--microphone", "headset", "--dump-audio", tmp_path)  # Ctrl-C is its end
-    (live,), (file,) = value["files"], run(classify, "--audio", audio)["files"]
-    assert live["interrupted"] and live["detections"] == file["detections"] and sound.opened is None
-    assert (tmp_path / "microphone.wav").read_bytes() == audio.read_bytes()
-    run(classify, "--seconds", "60", status=130)  # cut short
-    capsys.readouterr()
-    assert cli.run(classify.main, [MODEL, "--microphone", "absent"]) == 2
-    assert "No input device matching" in capsys.readouterr().err
-
-
-def test_ctrl_c_in_one_of_several_files_is_the_end_of_all(speech, audio, monkeypatch, tmp_path, run):
-    other = tmp_path / "other.wav"
-    other.write_bytes(audio.read_bytes())
-
-    def on_pc(*_: object) -> Iterator[object]:
-        raise KeyboardInterrupt
-        yield
-
-    monkeypatch.setattr(classify, "on_pc", on_pc)
-    value = run(classify, "--audio", audio, other, status=130)
-    assert [(file["audio"], file["interrupted"]) for file in value["files"]] == [(str(audio), True)]
 
 
 # ---- profile ----
