@@ -23,6 +23,7 @@ from host.flashing import images
 NAMES = ("commander", "commander-cli", "pycommander-cli", "pycommander")
 _TIMEOUT_S = 300.0
 _LOCKED = re.compile(r"^Debug lock\s*:\s*Enabled", re.MULTILINE)
+_OF_A_LOCK = re.compile(r"\block", re.IGNORECASE)  # neither of a block nor of a clock
 _HINT = (
     "pip install 'tokay[commander]', or install Simplicity Commander and put it on the PATH; or leave out "
     "--commander"
@@ -90,5 +91,5 @@ def _run(program: str, arguments: Sequence[str]) -> str:
     reason = (errors or lines or ["no reason given"])[0]
     raise TokayError(
         f"commander {command} failed ({done.returncode}): {reason.removeprefix('ERROR:').strip()}",
-        hint="--unlock erases a locked part" if "lock" in reason.lower() else None,
+        hint="--unlock erases a locked part" if _OF_A_LOCK.search(reason) else None,
     )

@@ -247,6 +247,11 @@ def test_flashes_a_simulated_chip(capsys, tmp_path):
     result = json.loads(capsys.readouterr().out)
     assert (result["verified"], result["sectors_written"], result["starts"]) == (True, 1, False)
     assert result["bytes"] == len(DATA) and result["estimate"]["bytes_per_s"] > 10_000
+    assert cli.run(flash.main, [str(path), "--base", "0x08100000", "--simulate"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"{path}: 300 bytes in 1 sectors, verified (1 written, 0 left alone)\n")
+    assert "unchanged: user data page 0x0fe00000, sector before the image 0x080fe000, " in said
+    assert "starts" not in said
 
 
 def test_an_image_that_does_not_start_is_an_error(capsys, tmp_path):
@@ -364,6 +369,10 @@ def test_commander_unlocks_only_what_is_locked(lock, commands, commander, binary
         (
             'print("ERROR: The port is locked")\nsys.exit(1)',
             "error: commander flash failed (1): The port is locked (--unlock erases a locked part)",
+        ),
+        (
+            'print("ERROR: Unsupported SWD clock")\nsys.exit(1)',
+            "error: commander flash failed (1): Unsupported SWD clock",
         ),
     ],
 )
