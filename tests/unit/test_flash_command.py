@@ -18,6 +18,7 @@ from host import board as boards
 from host import cli, flash
 from host.errors import TokayError
 from host.flashing import algorithm, images
+from host.simulator.machine import Machine
 
 DATA = random.Random(3).randbytes(300)
 FIRMWARE = struct.pack("<II", 0x20001000, images.FLASH_BASE + 0x101) + DATA  # a vector table, and no code
@@ -252,6 +253,64 @@ def test_flashes_a_simulated_chip(capsys, tmp_path):
     assert said.startswith(f"{path}: 300 bytes in 1 sectors, verified (1 written, 0 left alone)\n")
     assert "unchanged: user data page 0x0fe00000, sector before the image 0x080fe000, " in said
     assert "starts" not in said
+
+
+@pytest.fixture
+def plugged_in(monkeypatch):
+    """Plugs debug probes in, each with a chip that was used before behind it; the probes."""
+    pytest.importorskip("pyocd", reason="pyOCD is not installed (extra flash)")
+    from host.flashing import connection
+    from host.flashing.simulated_probe import SimulatedProbe
+
+    machines = []
+
+    def plug(*serials: str, locked: bool = False) -> list[SimulatedProbe]:
+        for _ in serials:
+            machines.append(Machine())
+            machines[-1].write(images.FLASH_BASE, bytes(images.FLASH_BYTES))
+        probes = [
+            SimulatedProbe(machine, serial=serial, locked=locked)
+            for machine, serial in zip(machines, serials, strict=True)
+        ]
+        monkeypatch.setattr(
+            connection.ConnectHelper, "get_all_connected_probes", staticmethod(lambda **options: probes)
+        )
+        return probes
+
+    yield plug
+    for machine in machines:
+        machine.close()
+
+
+def chip_holds(probe: Any, address: int, data: bytes) -> bool:
+    return probe.chip.machine.read(address, len(data)) == data
+
+
+def test_a_board_is_flashed_through_its_probe(plugged_in, tmp_path, capsys):
+    path, probes = tmp_path / "a.bin", plugged_in("000440111", "000440222")
+    path.write_bytes(DATA)
+    arguments = [str(path), "--base", "0x08100000", "--frequency", "2000000"]
+    assert "2 debug probes fit" in failure(capsys, *arguments)
+    assert cli.run(flash.main, [*arguments, "--probe", "0004402", "--json", str(tmp_path / "json")]) == 0
+    assert [chip_holds(probe, 0x08100000, DATA) for probe in probes] == [False, True]
+    assert probes[1].frequency == 2_000_000
+    said, result = capsys.readouterr().out, json.loads((tmp_path / "json").read_text())
+    assert said.startswith(f"{path}: 300 bytes in 1 sectors, verified (1 written, 0 left alone)\n")
+    assert said.endswith(" s through probe 000440222; the image runs\n") and "about" not in said
+    assert (result["target"], result["probe"], result["verified"]) == ("device", "000440222", True)
+    assert result["sectors_written"] == 1 and result["bytes_written"] == images.SECTOR
+    assert cli.run(flash.main, [*arguments, "--probe", "0004402"]) == 0
+    assert "verified (0 written, 1 left alone)" in capsys.readouterr().out
+
+
+def test_a_locked_board_is_erased_only_when_asked(plugged_in, tmp_path, capsys):
+    (probe,), path = plugged_in("1", locked=True), tmp_path / "a.bin"
+    path.write_bytes(DATA)
+    arguments = [str(path), "--base", "0x08100000"]
+    assert "the part is locked" in failure(capsys, *arguments)
+    assert chip_holds(probe, images.FLASH_BASE, bytes(images.FLASH_BYTES))
+    assert cli.run(flash.main, [*arguments, "--unlock"]) == 0
+    assert chip_holds(probe, 0x08100000, DATA) and chip_holds(probe, images.FLASH_BASE, b"\xff" * 8)
 
 
 def test_an_image_that_does_not_start_is_an_error(capsys, tmp_path):
