@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 
@@ -400,6 +401,22 @@ def test_command(options, firmware, other_file, capsys):
     out = capsys.readouterr().out
     assert "in slot A (0x08100000), number 1, verified" in out
     assert "the chip runs other, and has proven it" in out
+
+
+def test_command_with_a_board(machine, other_file, other, monkeypatch, tmp_path, capsys):
+    """Through a debug probe: a board is let run and not asked whether the model has proven itself."""
+    probe = SimulatedProbe(machine, serial="000440111")
+    found = staticmethod(lambda **options: [probe])
+    monkeypatch.setattr(connection.ConnectHelper, "get_all_connected_probes", found)
+    path = tmp_path / "result.json"
+    assert cli.run(flash.main, [other_file, "--model-only", "--probe", "0004", "--json", str(path)]) == 0
+    said = capsys.readouterr().out
+    assert "in slot A (0x08100000), number 1, verified" in said
+    assert "through probe 000440111; the model is on trial" in said
+    result = json.loads(path.read_text())
+    assert (result["target"], result["slot"], result["sequence"]) == ("device", "A", 1)
+    assert result["model"] == "other" and result["model_sha256"] == other.sha256
+    assert running(machine) == "other" and word(machine, SLOT_A + PROVEN) == BLANK
 
 
 def test_command_with_a_board_from_elsewhere(firmware, other_file, tmp_path, capsys):
