@@ -75,16 +75,13 @@ def _write(
     first: int | None,
     progress: Callable[[int, int], None],
 ) -> int:
-    region = target.memory_map.get_region_for_address(changed[0])
-    if region is None or not region.is_flash or region.flash is None:
-        raise TokayError(f"the target has no flash at 0x{changed[0]:08x}", hint="give another --pack")
-    flash = region.flash
+    flash = _flash_of(target, changed)
     order = ([first] if first is not None else []) + [a for a in changed if a != first]
     steps, done = 2 * len(order), 0
     try:
         flash.init(Flash.Operation.ERASE)
         for address in order:
-            _erase(flash, address)
+            flash.erase_sector(address)
             done += 1
             progress(done, steps)
         flash.init(Flash.Operation.PROGRAM)
@@ -113,12 +110,18 @@ def _close(flash: Flash) -> None:
         flash.cleanup()
 
 
-def _erase(flash: Flash, address: int) -> None:
-    size = flash.get_sector_info(address).size
-    if size != SECTOR:
-        text = f"the target's sectors are of {size} bytes, not {SECTOR}"
-        raise TokayError(text, hint="give another --pack")
-    flash.erase_sector(address)
+def _flash_of(target: Any, addresses: list[int]) -> Flash:
+    """The flash with all of these sectors."""
+    regions = {address: target.memory_map.get_region_for_address(address) for address in addresses}
+    first = regions[addresses[0]]
+    for address, region in regions.items():
+        if region is None or not region.is_flash or region.flash is None or region is not first:
+            raise TokayError(f"the target has no flash at 0x{address:08x}", hint="give another --pack")
+        size = region.flash.get_sector_info(address).size
+        if size != SECTOR:
+            text = f"the target's sectors are of {size} bytes, not {SECTOR}"
+            raise TokayError(text, hint="give another --pack")
+    return first.flash
 
 
 def _program(flash: Flash, address: int, data: bytes) -> int:

@@ -14,6 +14,8 @@ pytest.importorskip("pyocd", reason="pyOCD is not installed (extra flash)")
 if shutil.which("arm-none-eabi-gcc") is None:
     pytest.skip("arm-none-eabi-gcc is not installed", allow_module_level=True)
 
+from pyocd.target import TARGET
+
 from host import cli, flash, image
 from host.board import load
 from host.errors import TokayError
@@ -31,7 +33,7 @@ struct device {
     uint32_t program_ms, erase_ms, sectors[4];
 };
 const struct device FlashDevice __attribute__((section("DevDscr"), used)) = {
-    0x101, "test", 1, 0x08000000, 0x00180000, PAGE, 0, 0xFF, 1000, 1000, {0x2000, 0, 0xFFFFFFFF, 0xFFFFFFFF},
+    0x101, "test", 1, 0x08000000, SIZE, PAGE, 0, 0xFF, 1000, 1000, {ERASED, 0, 0xFFFFFFFF, 0xFFFFFFFF},
 };
 """
 
@@ -47,28 +49,35 @@ DESCRIPTION = """<?xml version="1.0" encoding="UTF-8"?>
 <package schemaVersion="1.4"><vendor>Tokay</vendor><name>Test_DFP</name><devices>
 <family Dfamily="Test" Dvendor="Tokay:999"><device Dname="TOKAYTEST1">
 <processor Dcore="Cortex-M33" DcoreVersion="r0p4"/><debug __ap="0"/>
-<memory name="flash" access="rx" start="0x08000000" size="0x180000" startup="1" default="1"/>
+<memory name="flash" access="rx" start="0x08000000" size="{size:#x}" startup="1" default="1"/>
 <memory name="ram" access="rwx" start="0x20000000" size="0x40000" default="1"/>
-<algorithm name="test.flm" start="0x08000000" size="0x180000" default="1"/>
+<algorithm name="test.flm" start="0x08000000" size="{size:#x}" default="1"/>
 </device></family></devices></package>
 """
 
 
-def make_pack(folder, page: int):
-    """A pack whose algorithm writes pages of so many bytes."""
+@pytest.fixture(autouse=True)
+def no_pack_before(monkeypatch):
+    """pyOCD keeps a part as the first pack of a process describes it."""
+    monkeypatch.delitem(TARGET, "tokaytest1", raising=False)
+
+
+def make_pack(folder, page: int, *, size: int = images.FLASH_BYTES, sector: int = images.SECTOR):
+    """A pack whose algorithm writes pages of so many bytes, in a flash of so many, in sectors of so many."""
     device, script, flm = folder / "device.c", folder / "flm.ld", folder / "test.flm"
     device.write_text(DEVICE)
     script.write_text(SCRIPT)
     flags = ["-mcpu=cortex-m33", "-mthumb", "-mgeneral-regs-only", "-mfloat-abi=soft", "-Os", "-fPIC"]
     subprocess.run(
-        ["arm-none-eabi-gcc", *flags, "-nostdlib", "-ffreestanding", f"-I{CHIP}", f"-DPAGE={page}",
+        ["arm-none-eabi-gcc", *flags, "-nostdlib", "-ffreestanding", f"-I{CHIP}",
+         f"-DPAGE={page}", f"-DSIZE={size}", f"-DERASED={sector}",
          f"-Wl,-T,{script}", "-Wl,--no-warn-rwx-segments", "-Wl,-e,Init",
          str(CHIP / "flash_algorithm" / "flash_algorithm.c"), str(device), "-o", str(flm)],
         check=True,
     )  # fmt: skip
     path = folder / "test.pack"
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("Tokay.Test_DFP.pdsc", DESCRIPTION)
+        archive.writestr("Tokay.Test_DFP.pdsc", DESCRIPTION.format(size=size))
         archive.write(flm, "test.flm")
     return path
 
@@ -86,6 +95,49 @@ def test_flash_with_a_pack(tmp_path, page):
     padded = data + b"\xff" * (-len(data) % images.SECTOR)
     assert machine.read(images.FLASH_BASE, images.FLASH_BYTES) == padded + before[len(padded) :]
     assert outcome.sectors_written == 4
+    machine.close()
+
+
+@pytest.mark.parametrize(
+    ("described", "start", "message"),
+    [
+        ({"size": 0x100000}, 0x08100000, r"no flash at 0x08100000 \(give another --pack\)"),
+        ({"size": 0x100000}, 0x080FE000, r"no flash at 0x08100000 \(give another --pack\)"),
+        ({"sector": 0x4000}, 0x08000000, r"sectors are of 16384 bytes, not 8192 \(give another --pack\)"),
+    ],
+    ids=["elsewhere", "partly elsewhere", "sectors"],
+)
+def test_a_pack_that_is_not_of_this_flash(described, start, message, tmp_path):
+    """Nothing is erased for an image that it cannot write."""
+    pack = make_pack(tmp_path, 0x400, **described)
+    machine = Machine()
+    machine.write(images.FLASH_BASE, random.Random(7).randbytes(images.FLASH_BYTES))
+    before = machine.read(images.FLASH_BASE, images.FLASH_BYTES)
+    whole = images.from_bytes("x", start, bytes(2 * images.SECTOR))
+    opened = connection.connect(SimulatedProbe(machine), "TOKAYTEST1", pack=pack)
+    with pytest.raises(TokayError, match=message), opened as chip:
+        programmer.program(chip, whole, lambda done, steps: None)
+    assert machine.read(images.FLASH_BASE, images.FLASH_BYTES) == before
+    machine.close()
+
+
+@pytest.mark.parametrize("offset", [-1, 2 * images.SECTOR], ids=["before", "behind"])
+def test_an_algorithm_that_writes_beside_the_image_is_noticed(offset, tmp_path, monkeypatch):
+    pack, start = make_pack(tmp_path, 0x400), 0x08010000
+    whole = images.from_bytes("x", start, bytes(2 * images.SECTOR))
+    machine = Machine()
+    machine.write(images.FLASH_BASE, random.Random(7).randbytes(images.FLASH_BYTES))
+    changed = pytest.raises(TokayError, match=r"the sector (before|behind) the image at 0x080\w+ has changed")
+    with changed, connection.connect(SimulatedProbe(machine), "TOKAYTEST1", pack=pack) as chip:
+        flash = chip.memory_map.get_region_for_address(start).flash
+        erase = flash.erase_sector
+
+        def careless(address: int) -> None:
+            erase(address)
+            machine.write(start + offset, b"\x55")
+
+        monkeypatch.setattr(flash, "erase_sector", careless)
+        programmer.program(chip, whole, lambda done, steps: None)
     machine.close()
 
 
