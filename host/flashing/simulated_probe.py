@@ -18,6 +18,7 @@ _CSW, _TAR, _DRW, _BANKED, _CFG, _BASE, _IDR = 0x00, 0x04, 0x0C, 0x10, 0xF4, 0xF
 _CSW_ENABLED = 1 << 6 | 1 << 23  # device enabled, secure accesses enabled
 _CSW_WRITABLE = 0x7F000037
 _OTHER_PORTS = (2, 3)
+_POWER = 0x50000000  # the requests for power of debug and system, in the debug port's control
 _TRANSFER_BITS = 46  # of one acknowledged SWD transfer: request, turnaround, acknowledge, data and parity
 
 
@@ -102,8 +103,8 @@ class SimulatedProbe(DebugProbe):
 
     def _count(self, transfers: int = 1) -> None:
         self.wire_bits += _TRANSFER_BITS * transfers
-        if self._lost:
-            raise exceptions.TransferError("no answer: the chip has no power")
+        if self._lost or not self._connected:
+            raise exceptions.TransferError("no answer: the chip has no power, or nobody has connected to it")
 
     def read_dp(self, addr: int, now: bool = True) -> int | Callable[[], int]:
         self._count()
@@ -112,14 +113,14 @@ class SimulatedProbe(DebugProbe):
         return value if now else lambda: value
 
     def _control_status(self) -> int:
-        return self._control | (self._control & 0x50000000) << 1  # a power request is granted at once
+        return self._control | (self._control & _POWER) << 1  # a power request is granted at once
 
     def write_dp(self, addr: int, data: int) -> None:
         self._count()
         if addr & 0xC == 0x8:
             self._select = data
         elif addr & 0xC == 0x4:
-            self._control = data & 0x50000F00
+            self._control = data & (_POWER | 0xF00)
 
     # ---- access port ----
 
@@ -144,6 +145,8 @@ class SimulatedProbe(DebugProbe):
         self._guarded(self._write_many, addr, values)
 
     def _guarded(self, what: Callable[..., Any], *arguments: Any) -> Any:
+        if self._control & _POWER != _POWER:
+            raise exceptions.TransferFaultError("the access ports have no power")
         try:
             return what(*arguments)
         except BusFault as error:

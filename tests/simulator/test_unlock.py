@@ -99,7 +99,8 @@ class NeverUnlocks(SecureEngine):
 def test_part_that_cannot_be_unlocked(machine, engine, message, monkeypatch):
     monkeypatch.setattr(unlocking, "_ERASED_S", 0.1)
     before, made = everything(machine), engine(machine)
+    probe = SimulatedProbe(machine, locked=True, engine=made)
     with pytest.raises(TokayError, match=message) as raised:
-        unlock(machine, bootable(0x11), SimulatedProbe(machine, locked=True, engine=made))
-    assert "\n" not in str(raised.value)
+        unlock(machine, bootable(0x11), probe)
+    assert "\n" not in str(raised.value) and not probe.is_open
     assert (everything(machine) == before) == (type(made) is SecureEngine)

@@ -158,6 +158,8 @@ def plugged_in(monkeypatch):
 
 
 def chip_holds(probe: Any, address: int, data: bytes) -> bool:
+    """Whether flash has these bytes; nobody holds the probe any more."""
+    assert not probe.is_open and probe.wire_protocol is None
     return probe.chip.machine.read(address, len(data)) == data
 
 
