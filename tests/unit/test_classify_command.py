@@ -16,6 +16,7 @@ import pytest
 from codegen.parameters import read_parameters, write_parameters
 from host import classify, cli, demo, model_files
 from host.audio import read_audio
+from host.device import messages as m
 from host.media import wav
 
 MODEL = "keyword_spotting_on_off"
@@ -104,7 +105,36 @@ def test_dumps_that_have_no_place_are_refused_before_anything_is_heard(audio, tm
     two = ("--audio", audio, other)
     assert f"two files are called {audio.stem}" in refused(*two, "--dump-audio", tmp_path / "dumps")
     assert not (tmp_path / "dumps").exists()
-    assert cli.run(classify.main, [MODEL, *map(str, two)]) == 0
+
+
+def test_several_files_are_told_apart(audio, tmp_path, run, capsys):
+    other = tmp_path / "other" / audio.name
+    other.parent.mkdir()
+    other.write_bytes(audio.read_bytes())
+    value = run("--audio", audio, other)
+    assert [file["audio"] for file in value["files"]] == [str(audio), str(other)]
+    assert value["files"][0]["duration_ms"] == 6000
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"{audio}:" and lines.count(f"{other}:") == 1 and len(lines) > 4
+    run("--audio", audio)
+    assert "speech.wav" not in capsys.readouterr().out
+
+
+def test_what_is_missing_in_a_dump_is_told(audio, monkeypatch, tmp_path, run, capsys):
+    def on_pc(*_: object) -> Iterator[object]:
+        yield m.Audio(index=0, samples=(1,) * 80)
+        yield m.Audio(index=100, samples=(2,) * 80)
+        for column in (0, 3):
+            yield m.Spectrogram(column=column, values=(1,) * 32)
+
+    monkeypatch.setattr(classify, "on_pc", on_pc)
+    value = run("--audio", audio, "--dump-audio", tmp_path / "a", "--dump-raw-spectrograms", tmp_path / "a")
+    missing = {what: values["missing"] for what, values in value["files"][0]["dumped"].items()}
+    assert missing == {"audio": 20, "raw_spectrogram": 2}
+    assert capsys.readouterr().err.splitlines() == [
+        "warning: 20 samples of the audio were lost",
+        "warning: 2 columns of the raw spectrogram were lost",
+    ]
 
 
 def test_features_that_are_scaled_by_the_window_are_not_dumped(audio, tmp_path, refused):
