@@ -122,8 +122,6 @@ def _elf(stream: Any) -> Any:
 
 def _addresses_taken(path: Path) -> frozenset[str]:
     """Functions that an object file refers to otherwise than by calling them."""
-    if not path.is_file():
-        return frozenset()
     names = set()
     with path.open("rb") as stream:
         elf = _elf(stream)
@@ -155,7 +153,8 @@ def _from_instructions(disassembly: str) -> dict[str, Function]:
             operation, operands = parts[1].strip(), parts[2] if len(parts) > 2 else ""
             frame += _pushed(operation, operands)
             target = re.search(r"<([^>+]+)>", operands)
-            if operation[0] == "b" and target is not None and target[1] != head[1]:
+            # A branch to the function's own beginning is a loop, a call of itself a recursion.
+            if operation[0] == "b" and target and (operation == "bl" or target[1] != head[1]):
                 calls.add(target[1])
             if operation == "blx" or (operation == "bx" and operands.strip() != "lr"):
                 calls.add(_INDIRECT_NAME)

@@ -280,6 +280,16 @@ def test_what_an_instruction_takes_of_the_stack(instruction, taken):
     assert function == stack.Function(taken, frozenset())
 
 
+@pytest.mark.parametrize(("instruction", "calls"), [("bl", {"f"}), ("b.n", set()), ("bne.n", set())])
+def test_a_function_that_calls_itself_is_no_loop(instruction, calls):
+    listing = f"08000000 <f>:\n 8000000:\tpush\t{{lr}}\n 8000002:\t{instruction}\t8000000 <f>\n"
+    graph = stack._from_instructions(listing)
+    assert graph["f"] == stack.Function(4, frozenset(calls))
+    if calls:
+        with pytest.raises(TokayError, match="recursion f > f"):
+            stack.deepest("f", graph)
+
+
 @pytest.mark.parametrize("instruction", ["blx\tr3", "bx\tr3", "bx\tip"])
 def test_a_library_function_that_goes_on_through_a_pointer_has_no_bound(instruction):
     listing = f"08000000 <f>:\n 8000000:\t{instruction}\n"
