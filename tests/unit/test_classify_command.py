@@ -117,7 +117,10 @@ def test_several_files_are_told_apart(audio, tmp_path, run, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"{audio}:" and lines.count(f"{other}:") == 1 and len(lines) > 4
     run("--audio", audio)
-    assert "speech.wav" not in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "speech.wav" not in said
+    run("--audio", audio, "--verbose")
+    assert len(capsys.readouterr().out.splitlines()) > len(said.splitlines()) + 40  # each inference
 
 
 def test_what_is_missing_in_a_dump_is_told(audio, monkeypatch, tmp_path, run, capsys):
