@@ -176,6 +176,39 @@ def test_a_reset_before_it_is_proven_brings_the_old_one_back(machine, other):
     assert place(machine, other).slot == SLOT_B  # which nobody needs
 
 
+def proven(sealed: bytes) -> bytes:
+    """A model image as the firmware leaves it that has seen it work."""
+    return sealed[:TRIED] + bytes(8) + sealed[TRIED + 8 :]
+
+
+def damaged(model: model_image.ModelImage) -> bytes:
+    data = bytearray(model.sealed(SLOT_A, 9))
+    data[-1] ^= 1
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    "make", [damaged, lambda model: sealed_for_another_layout(model, 9)], ids=["damaged", "layout"]
+)
+def test_what_the_firmware_would_refuse_is_overwritten_and_not_the_model_that_runs(machine, other, make):
+    """Though it is newer and was proven once."""
+    put(machine, SLOT_A, proven(make(other)))
+    put(machine, SLOT_B, proven(other.sealed(SLOT_B, 1)))
+    before = machine.read(SLOT_B, SLOTS[SLOT_B])
+    placed = place(machine, other)
+    assert (placed.slot, placed.sequence) == (SLOT_A, 2) and machine.read(SLOT_B, SLOTS[SLOT_B]) == before
+
+
+def test_the_last_number_is_followed_by_none(machine, other):
+    put(machine, SLOT_A, proven(other.sealed(SLOT_A, 0xFFFFFFFE)))
+    placed = place(machine, other)
+    assert (placed.slot, placed.sequence) == (SLOT_B, 0xFFFFFFFF)
+    before = machine.read(SLOT_A, SLOTS[SLOT_A])
+    with pytest.raises(TokayError, match="numbers are used up"):
+        place(machine, other)
+    assert machine.read(SLOT_A, SLOTS[SLOT_A]) == before
+
+
 def pointer(data: bytes, slot: int, address: int, index: int) -> int:
     """The word number `index` of the structure at `address`."""
     at = address - slot + 4 * index
@@ -272,10 +305,10 @@ def test_one_wrong_bit_is_refused(machine, other, where, bit):
     assert word(machine, SLOT_B + TRIED) == BLANK
 
 
-def sealed_for_another_layout(model: model_image.ModelImage) -> bytes:
+def sealed_for_another_layout(model: model_image.ModelImage, sequence: int = 1) -> bytes:
     linked = model.linked[SLOT_A]
     number = model_layout.layout() ^ 1
-    return model_layout.seal(linked.data, SLOT_A, linked.model, 1, layout_number=number)
+    return model_layout.seal(linked.data, SLOT_A, linked.model, sequence, layout_number=number)
 
 
 @pytest.mark.parametrize(
