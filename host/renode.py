@@ -68,7 +68,13 @@ def _usual_places() -> list[Path]:
         return [Path("/Applications/Renode.app/Contents/MacOS/renode")]
     home = Path(os.path.expanduser("~"))  # as it is, for a user without one
     folders = [home, home / ".local", Path("/opt")]
-    return [path for folder in folders for path in sorted(folder.glob("renode*/renode"), reverse=True)]
+    found = [sorted(folder.glob("renode*/renode"), key=_release, reverse=True) for folder in folders]
+    return [path for paths in found for path in paths]
+
+
+def _release(path: Path) -> tuple[list[int], str]:
+    """The release that a program's folder names, as its numbers: 1.16 comes behind 1.9."""
+    return [int(number) for number in re.findall("[0-9]+", path.parent.name)], path.parent.name
 
 
 class SerialPort(SocketTransport):

@@ -85,6 +85,26 @@ def test_found_where_people_put_it(tmp_path, monkeypatch):
     assert renode.find() == expected
 
 
+def test_the_newest_release_is_taken_that_can_be_run(tmp_path, monkeypatch):
+    monkeypatch.delenv("RENODE", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(renode.sys, "platform", "linux")
+    found = {}
+    for release in ("1.9.0", "1.16.1-dotnet", "1.2.0", "1.17.0"):
+        folder = tmp_path / ".local" / f"renode_{release}_portable"
+        folder.mkdir(parents=True)
+        found[release] = program(folder, "")
+    found["1.17.0"].chmod(0o644)
+    assert renode.find() == found["1.16.1-dotnet"]
+    monkeypatch.setenv("RENODE", "~/.local/renode_1.2.0_portable")
+    assert renode.find() == found["1.2.0"]
+    for wrong in (found["1.17.0"], tmp_path / "bin"):
+        monkeypatch.setenv("RENODE", str(wrong))
+        with pytest.raises(renode.TokayError, match="is no program"):
+            renode.find()
+
+
 @pytest.mark.parametrize("command", [profile.main, classify.main, compare.main])
 def test_without_it_one_line_says_how_to_get_it(command, tmp_path, monkeypatch, capsys):
     monkeypatch.delenv("RENODE", raising=False)

@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -350,6 +351,23 @@ def test_commander_gets_all_of_an_image_with_gaps(commander, tmp_path):
     assert cli.run(flash.main, [str(path), "--commander"]) == 0
     given.write_text(calls()[0]["image"])
     assert images.read(given).sectors == images.read(path).sectors
+
+
+def test_of_a_model_the_image_that_is_asked_for_is_built(monkeypatch, binary, capsys):
+    pytest.importorskip("pyocd", reason="pyOCD is not installed (extra flash)")
+    built: list[tuple[Any, ...]] = []
+
+    def build(model: str, board: boards.Board, **options: object) -> SimpleNamespace:
+        built.append((model, board.key, options.pop("verbose"), options))
+        return SimpleNamespace(elf=binary, summary={"unused_microphone": "it is too slow"})
+
+    monkeypatch.setattr("host.image.build", build)
+    asked = ["m", "--board", "brd2703a", "-a", "mvp", "--mvp-weights", "flash", "--swappable", "--simulate"]
+    assert cli.run(flash.main, asked) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].startswith("warning: it is too slow") and "does not start" in said[-1]
+    options = {"accelerator": "mvp", "mvp_weights": "flash", "swappable": True}
+    assert built == [("m", "brd2703a", False, options)]
 
 
 @pytest.mark.parametrize("options", [["-a", "mvp"], ["--mvp-weights", "flash"], ["--swappable"]])
