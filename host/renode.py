@@ -110,7 +110,7 @@ class Renode:
 
     def __init__(self, elf: Path, board: str, *, timing: str = "ports", start_s: float = _START_S) -> None:
         program = find()
-        platform = boards.folder(board).resolve() / "renode.repl"
+        platform = boards.folder(board) / "renode.repl"
         if not platform.is_file():
             raise TokayError(f"board {board} has no platform for Renode", hint="choose another --board")
         library = library_path()

@@ -21,7 +21,7 @@ def main(argv: list[str]) -> None:
     text = Path(script).read_text()
     values = dict(re.findall(r"^\$(\w+)=@?(.*)$", text, re.MULTILINE))
     port = int(re.search(r"CreateServerSocketTerminal (\d+) ", text)[1])
-    for path in (values["elf"], values["board"], values["native"]):
+    for path in (values["elf"], values["board"], values["native"], values["audio"]):
         assert Path(path.replace("\\ ", " ")).is_file(), path
     check_platform(Path(values["board"].replace("\\ ", " ")))
     included = re.search(r"^include @(.*)$", text, re.MULTILINE)[1].replace("\\ ", " ")

@@ -133,6 +133,18 @@ def test_a_board_of_ones_own_may_be_anywhere(stand_in, capsys):
     assert status == 0, capsys.readouterr().err
 
 
+def test_a_board_without_a_platform_for_it_is_said_so(tmp_path, monkeypatch):
+    program(tmp_path, "")
+    monkeypatch.setenv("RENODE", str(tmp_path))
+    own = tmp_path / "own"
+    shutil.copytree(ROOT / "boards" / "brd2601b", own)
+    (own / "renode.repl").unlink()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(renode.TokayError, match=r"own has no platform for Renode \(choose another --board\)"):
+        renode.Renode(CLIP, str(own))
+    assert not list(tmp_path.glob("tokay-*"))
+
+
 def test_its_end_is_shown_with_its_log(tmp_path, monkeypatch):
     program(tmp_path, '#!/bin/sh\necho "12:00 [INFO] one"\necho "12:01 [ERROR] no such peripheral"\nexit 7\n')
     monkeypatch.chdir(tmp_path.parent)
