@@ -107,6 +107,21 @@ def test_numbers_of_model_images_are_those_of_the_firmware():
     assert {int(start, 16): 1024 * int(room) for start, room in slots} == model_layout.SLOTS
 
 
+def test_a_model_images_layout_is_the_declarations_and_not_the_comments(tmp_path, monkeypatch):
+    shutil.copytree(ROOT / "firmware", tmp_path, dirs_exist_ok=True)
+    monkeypatch.setattr(model_layout, "_FIRMWARE", tmp_path)
+    header, number = tmp_path / "app" / "model.h", model_layout.layout()
+    text = header.read_text()
+
+    def of(changed: str) -> int:
+        header.write_text(changed)
+        return model_layout.layout.__wrapped__()
+
+    assert of(text) == number
+    assert of(f"/* Of one\nand another */\n{text.replace(' ', '  ')}\n// and more") == number
+    assert of(text + "typedef int more_t;\n") != number
+
+
 def test_schema_tables_are_the_published_schema():
     published = pytest.importorskip("ai_edge_litert.schema_py_generated")
     codes = vars(published.BuiltinOperator)

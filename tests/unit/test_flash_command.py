@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import struct
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -190,6 +191,19 @@ def test_a_locked_board_is_erased_only_when_asked(plugged_in, tmp_path, capsys):
     assert cli.run(flash.main, [*arguments, "--unlock"]) == 0
     assert probe.frequency == 4_000_000
     assert chip_holds(probe, 0x08100000, DATA) and chip_holds(probe, images.FLASH_BASE, b"\xff" * 8)
+
+
+def test_an_image_that_starts_is_said_to(capsys, tmp_path):
+    pytest.importorskip("pyocd", reason="pyOCD is not installed (extra flash)")
+    path = tmp_path / "a.bin"
+    path.write_bytes(struct.pack("<IIH", 0x20001000, images.FLASH_BASE + 9, 0xE7FE))  # it waits for ever
+    assert cli.run(flash.main, [str(path), "--simulate", "--json", str(tmp_path / "json")]) == 0
+    result = json.loads((tmp_path / "json").read_text())
+    assert result["starts"] and result["target"] == "simulator"
+    assert capsys.readouterr().out.endswith("\nthe image starts\n")
+    estimate = result["estimate"]
+    rate = result["bytes_written"] / (estimate["flash_s"] + estimate["wire_s"])
+    assert estimate["bytes_per_s"] == pytest.approx(rate)
 
 
 def test_an_image_that_does_not_start_is_an_error(capsys, tmp_path):
