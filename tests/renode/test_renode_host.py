@@ -149,7 +149,25 @@ def test_its_end_is_shown_with_its_log(tmp_path, monkeypatch):
     program(tmp_path, '#!/bin/sh\necho "12:00 [INFO] one"\necho "12:01 [ERROR] no such peripheral"\nexit 7\n')
     monkeypatch.chdir(tmp_path.parent)
     monkeypatch.setenv("RENODE", tmp_path.name)
-    with pytest.raises(renode.TokayError, match=r"ended with status 7.*no such peripheral"):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    said = r"ended with status 7; its log says: 12:01 \[ERROR\] no such peripheral$"
+    with pytest.raises(renode.TokayError, match=said):
+        renode.Renode(CLIP, "brd2601b")
+    assert not list(tmp_path.glob("tokay-*")), "its files are left behind"
+
+
+@pytest.mark.parametrize(
+    ("says", "told"),
+    [
+        (r"one\ntwo\nthree\nfour\n(monitor) \n", r"; its log says: two \| three \| four$"),
+        (r"\377\n", r"; its log says: \ufffd$"),
+        ("", r"ended with status 1 \(this was written for Renode 1\.16\.1\)$"),
+    ],
+)
+def test_the_end_of_a_log_without_an_error_is_shown(says, told, tmp_path, monkeypatch):
+    program(tmp_path, f"#!/bin/sh\nprintf '{says}'\nexit 1\n")
+    monkeypatch.setenv("RENODE", str(tmp_path))
+    with pytest.raises(renode.TokayError, match=told):
         renode.Renode(CLIP, "brd2601b")
 
 

@@ -385,6 +385,10 @@ def test_the_host_refuses_what_the_firmware_would():
         model_layout.check(taker, ("conv_2d",), 1001)
     with pytest.raises(TokayError, match="of layout"):
         model_layout.check(model_layout.Taker(1, 0b11, 1000), ("conv_2d",), 1000)
+    for number, name in enumerate(KERNELS):
+        model_layout.check(model_layout.Taker(model_layout.layout(), 1 << number, 0), (name,), 0)
+        with pytest.raises(TokayError, match=rf"lacks what the model needs: {name}$|: {name} \("):
+            model_layout.check(model_layout.Taker(model_layout.layout(), ~(1 << number), 0), KERNELS, 0)
 
 
 def test_a_model_image_is_whole_to_its_last_byte_and_no_further():

@@ -319,6 +319,10 @@ def test_commander_unlocks_only_what_is_locked(lock, commands, commander, binary
         ('print("broken", file=sys.stderr)\nsys.exit(1)', "error: commander flash failed (1): broken"),
         ("sys.exit(3)", "error: commander flash failed (3): no reason given"),
         (
+            'sys.stdout.buffer.write(b"Flashing \\xff ...\\n  ERROR: Verify failed\\nDONE\\n")\nsys.exit(1)',
+            "error: commander flash failed (1): Verify failed",
+        ),
+        (
             'print("ERROR: The port is locked")\nsys.exit(1)',
             "error: commander flash failed (1): The port is locked (--unlock erases a locked part)",
         ),
@@ -331,6 +335,23 @@ def test_commander_unlocks_only_what_is_locked(lock, commands, commander, binary
 def test_commander_that_fails(body, message, commander, binary, capsys):
     commander(body)
     assert failure(capsys, str(binary), "--commander") == message
+
+
+def test_commander_that_cannot_say_whether_a_part_is_locked(commander, binary, capsys):
+    calls = commander('print("ERROR: no target")\nsys.exit(9)')
+    line = failure(capsys, str(binary), "--commander", "--unlock")
+    assert line == "error: commander security status failed (9): no target" and len(calls()) == 1
+
+
+def test_commander_beside_the_python_that_runs(commander, binary, tmp_path, monkeypatch):
+    """Where pip puts it, which is not on the PATH of who calls .venv/bin/python."""
+    calls = commander()
+    (tmp_path / "bin" / "commander").rename(tmp_path / "bin" / "pycommander")
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    assert cli.run(flash.main, [str(binary), "--commander"]) == 0 and len(calls()) == 1
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "empty" / "python"))
+    assert cli.run(flash.main, [str(binary), "--commander"]) == 0 and len(calls()) == 2
 
 
 def test_commander_that_hangs(commander, binary, capsys, monkeypatch):
