@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from host import cli, doctor, toolchain
+from host.errors import TokayError
 
 OPTIONAL = ("TensorFlow", "dataset", "microphone", "pyOCD", "board on a serial port", "Renode")
 
@@ -75,6 +76,25 @@ def test_a_cache_folder_that_cannot_be_written_is_missing(bare, monkeypatch, cap
     status, found = examine(capsys)
     assert status == 1 and not found["cache folder"]["found"]
     assert str(bare / "file") in found["cache folder"]["missing"]
+
+
+def test_a_library_that_does_not_load_is_missing(bare, monkeypatch, capsys):
+    def library() -> None:
+        raise TokayError("cannot be loaded", hint="run: make setup")
+
+    monkeypatch.setattr(doctor.native, "library", library)
+    status, found = examine(capsys)
+    finding = found["library of the firmware's C for this PC"]
+    assert status == 1 and not finding["found"]
+    assert finding["missing"] == "cannot be loaded (run: make setup)"
+
+
+@pytest.mark.parametrize("origin", ["/there/tensorflow/__init__.py", None], ids=["there", "an empty folder"])
+def test_tensorflow_is_found_without_being_imported(origin, bare, monkeypatch, capsys):
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name, *more: SimpleNamespace(origin=origin))
+    _, found = examine(capsys)
+    assert found["TensorFlow"]["found"] == (origin or "") and "tensorflow" not in sys.modules
 
 
 def test_what_is_there_is_said_with_its_place(bare, monkeypatch, capsys):
