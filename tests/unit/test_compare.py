@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from host import compare, view
+from host import cli, compare, view
 from host.compare import Hearing, Stage
 from host.device import messages as m
 from host.device.device import Gap
@@ -128,3 +128,22 @@ def test_settings_are_the_first_difference_only_where_nothing_shows_them():
     }  # fmt: skip
     assert compare.table([same]).endswith("\n\nPC and target are the same")
     assert compare.table([settings]).endswith(f"\n\nfirst difference: settings: {settings.text}")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("--resample", "--resample is for --audio"),
+        ("--image x.elf --device", "--image is for --simulate and --renode"),
+        ("--image x.elf --replay x", "--image is for --simulate and --renode"),
+        ("--port x", "--port is for --device"),
+        ("--baud 115200 --simulate", "--baud is for --device"),
+        ("--port x --replay x", "--port is for --device"),
+        ("--record x --replay x", "--record is for a conversation with a target"),
+        ("--simulate --renode", "not allowed with"),
+    ],
+)
+def test_options_that_nothing_would_heed(options, said, capsys):
+    assert cli.run(compare.main, ["keyword_spotting_on_off", *options.split()]) == 2
+    heard = capsys.readouterr()
+    assert said in heard.err and heard.err.count("\n") == 1 and not heard.out
