@@ -47,7 +47,7 @@ class Board(FakeMachine):
                 self.send(event)  # type: ignore[arg-type]
 
     def do_inject_audio(self, request: m.InjectAudio, number: int) -> int:
-        assert not self.ended
+        assert not self.ended and request.index == len(self.audio)
         self.audio += request.samples
         self.ended = request.last
         return m.Result.OK
