@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
-import json
 import os
 import shutil
-import sys
 import tempfile
 import zipfile
 from pathlib import Path
@@ -16,7 +13,7 @@ import pytest
 import soundfile
 
 from codegen.parameters import read_parameters, write_parameters
-from host import cli, model_files
+from host import model_files
 from host.errors import TokayError
 from tests.places import MODEL, ROOT
 from tests.tflite_builder import NetworkBuilder
