@@ -195,30 +195,37 @@ def test_m33_cost_of_a_step(link: Link) -> None:
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_sanitizers_find_nothing(name: str, tmp_path: Path, sanitized: Callable[[Path, Path], Path]) -> None:
+def test_sanitizers_find_nothing(
+    name: str, tmp_path: Path, sanitized: Callable[[Path, Path], list[Path]]
+) -> None:
     s = FrontendSettings(**VARIANTS[name])
     audio = signal(12000)
-    program = sanitized(write_settings(s, tmp_path), tmp_path)
-    spectrogram = np.frombuffer(run(program, stdin=audio.tobytes()), np.uint16).reshape(-1, s.channels)
-    np.testing.assert_array_equal(spectrogram, Frontend(s).spectrogram(audio))
+    expected = Frontend(s).spectrogram(audio)
+    for program in sanitized(write_settings(s, tmp_path), tmp_path):
+        spectrogram = np.frombuffer(run(program, stdin=audio.tobytes()), np.uint16).reshape(-1, s.channels)
+        np.testing.assert_array_equal(spectrogram, expected, err_msg=program.name)
 
 
 @pytest.fixture(scope="module")
-def sanitized(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path, Path], Path]:
-    """Builds the driver with AddressSanitizer and UBSan, with the arithmetic an M33 without DSP has."""
+def sanitized(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path, Path], list[Path]]:
+    """Builds the driver with AddressSanitizer and UBSan twice: with this PC's arithmetic, and with what an
+    M33 without DSP has."""
     compiler = shutil.which("cc")
     if compiler is None:
         pytest.skip("no C compiler for this machine")
     root = tmp_path_factory.mktemp("sanitized")
     options = (*FLAGS, "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-    objects = []
-    for unit in UNITS:
-        objects.append(root / f"{unit}.o")
-        run(compiler, *options, "-c", SOURCES / f"{unit}.c", "-o", objects[-1])
+    builds: dict[str, list[Path]] = {}
+    for build, define in (("pc", ()), ("plain", ("-DFRONTEND_PLAIN_C",))):
+        builds[build] = [root / f"{unit}-{build}.o" for unit in UNITS]
+        for unit, target in zip(UNITS, builds[build], strict=True):
+            run(compiler, *options, *define, "-c", SOURCES / f"{unit}.c", "-o", target)
 
-    def make(settings: Path, folder: Path) -> Path:
-        driver = Path(__file__).with_name("frontend_driver.c")
-        run(compiler, *options, f"-I{folder}", driver, settings, *objects, "-lm", "-o", folder / "driver")
-        return folder / "driver"
+    def make(settings: Path, folder: Path) -> list[Path]:
+        driver, programs = Path(__file__).with_name("frontend_driver.c"), []
+        for build, objects in builds.items():
+            programs.append(folder / build)
+            run(compiler, *options, f"-I{folder}", driver, settings, *objects, "-lm", "-o", programs[-1])
+        return programs
 
     return make
