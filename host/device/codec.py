@@ -96,7 +96,7 @@ class Array:
         if len(value) > self.maximum:
             raise ValueError(f"{self.name}: {len(value)} values, at most {self.maximum} fit")
         prefix = b"" if self.fixed else struct.pack("<H" if self.maximum > 255 else "<B", len(value))
-        return prefix + (bytes(value) if self.code == "B" else _pack(self.name, self.code, value))
+        return prefix + _pack(self.name, self.code, value)
 
     def decode(self, payload: bytes, at: int) -> tuple[Any, int]:
         count = self.maximum

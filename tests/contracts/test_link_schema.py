@@ -9,6 +9,7 @@ import pytest
 
 from host import native
 from host.device import framing, generate, messages
+from host.device.codec import Array
 from host.device.native import MAX_FRAME, _Link
 from host.errors import TokayError
 
@@ -149,6 +150,21 @@ def test_max_bytes_are_reached() -> None:
             elif field.shape == "list":
                 values[field.name] = bytes(field.maximum) if field.base == "u8" else (0,) * field.maximum
         assert len(messages.MESSAGES[message.type](**values).encode()) == message.max_bytes
+
+
+@pytest.mark.parametrize(("maximum", "prefix", "kind"), [(255, 1, "CODEC_LIST8"), (256, 2, "CODEC_LIST16")])
+def test_a_count_takes_two_bytes_where_one_is_too_small(tmp_path, maximum: int, prefix: int, kind: str):
+    """Where the languages could differ, though no message has a list of either length."""
+    text = generate.SCHEMA.read_text(encoding="utf-8")
+    path = tmp_path / "schema.toml"
+    path.write_text(text.replace('"i16[<=224]"', f'"u8[<={maximum}]"', 1), encoding="utf-8")
+    (field,) = (f for m in generate.load(path).messages for f in m.fields if f.type == f"u8[<={maximum}]")
+    assert (field.prefix_bytes, field.max_bytes, field.kind) == (prefix, maximum + prefix, kind)
+    codec = Array("list", "B", maximum)
+    for value in (b"", b"ab", bytes(range(maximum % 256))):
+        encoded = codec.encode(value)
+        assert encoded == len(value).to_bytes(prefix, "little") + value
+        assert codec.decode(encoded, 0) == (value, len(encoded))
 
 
 @pytest.mark.parametrize(

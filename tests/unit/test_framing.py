@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
+import struct
 import zlib
 
 import pytest
@@ -129,12 +130,20 @@ def test_message_round_trip_through_both(message: Message, boot_id: int, sequenc
         assert again == message and type(again) is type(message)
 
 
-@given(st.integers(0, 255), st.binary(max_size=480))
-def test_any_payload_is_a_message_or_refused_by_both(message_type: int, payload: bytes) -> None:
+def c_takes(message_type: int, payload: bytes) -> bool:
+    """Whether the C code finds a message of this type in a payload."""
     library = native.library()
     library.message_layout.restype = ctypes.c_void_p
     library.codec_decode.restype = ctypes.c_bool
     layout = library.message_layout(ctypes.c_uint8(message_type))
+    space = ctypes.create_string_buffer(2048)
+    return bool(layout) and library.codec_decode(
+        ctypes.c_void_p(layout), payload, ctypes.c_size_t(len(payload)), space
+    )
+
+
+@given(st.integers(0, 255), st.binary(max_size=480))
+def test_any_payload_is_a_message_or_refused_by_both(message_type: int, payload: bytes) -> None:
     try:
         message = messages.decode(message_type, payload)
     except ValueError:
@@ -142,15 +151,44 @@ def test_any_payload_is_a_message_or_refused_by_both(message_type: int, payload:
         assert message_type in messages.MESSAGES
     else:
         assert (message is None) == (message_type not in messages.MESSAGES)
-    space = ctypes.create_string_buffer(2048)
-    taken = bool(layout) and library.codec_decode(
-        ctypes.c_void_p(layout), payload, ctypes.c_size_t(len(payload)), space
-    )
-    assert taken == (message is not None)
+    assert c_takes(message_type, payload) == (message is not None)
     if message is not None and not any(
         isinstance(value, float) and value != value for value in dataclasses.asdict(message).values()
     ):
         assert payload.startswith(message.encode())
+
+
+LISTS = [
+    (message, field)
+    for message in messages.MESSAGES.values()
+    for field in message.LAYOUT
+    if isinstance(field, Text) or (isinstance(field, Array) and not field.fixed)
+]
+
+
+@pytest.mark.parametrize(("message", "field"), LISTS, ids=lambda x: getattr(x, "NAME", None) or x.name)
+def test_a_list_or_text_over_its_maximum_is_refused_by_both(message: type[Message], field: Array | Text):
+    """Sound in all else: its count is that of the elements which follow."""
+    empty = message()
+    place = message.LAYOUT.index(field)
+    before, after = (
+        b"".join(f.encode(getattr(empty, f.name)) for f in fields)
+        for fields in (message.LAYOUT[:place], message.LAYOUT[place + 1 :])
+    )
+    element = 1 if isinstance(field, Text) else struct.calcsize(field.code)
+
+    def payload(count: int, elements: bytes) -> bytes:
+        return before + count.to_bytes(2 if field.maximum > 255 else 1, "little") + elements + after
+
+    full = payload(field.maximum, b"\x01" * element * field.maximum)
+    assert c_takes(message.TYPE, full) and message.decode(full).encode() == full
+    wrong = [payload(field.maximum + 1, b"\x01" * element * (field.maximum + 1))]
+    if isinstance(field, Text):
+        wrong.append(payload(2, b"a\0"))
+    for sent in wrong:
+        assert not c_takes(message.TYPE, sent)
+        with pytest.raises(ValueError, match=field.name):
+            message.decode(sent)
 
 
 FILLERS = st.sampled_from([493, 494, 495])
@@ -356,6 +394,12 @@ def test_unknown_enumeration_values_stay_numbers() -> None:
     payload[2] = 200
     assert messages.Ack.decode(bytes(payload)).code == 200
     assert messages.Ack.decode(messages.Ack(code=6).encode()).code is messages.Result.BUSY
+
+
+def test_several_flags_at_once_stay_flags() -> None:
+    both = messages.Stream.SCORES | messages.Stream.LEVEL
+    again = messages.StreamSet.decode(messages.StreamSet(events=both).encode()).events
+    assert again == both and isinstance(again, messages.Stream)
 
 
 def test_set_text_cuts_at_a_character() -> None:
