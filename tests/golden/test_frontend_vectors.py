@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from codegen.frontend import FrontendSettings
 from host.features import Frontend
 from tests.places import SHARED
 
@@ -31,3 +32,11 @@ def test_no_difference(path: Path) -> None:
         np.testing.assert_array_equal(np.concatenate(chunks), recorded[f"uint16__{signal}"])
         if f"activity__{signal}" in recorded.files:
             assert stream.activity() == bool(recorded[f"activity__{signal}"]), signal
+
+
+@pytest.mark.skipif(not FILES, reason=f"no recorded front-end vectors in {SHARED}")
+def test_defaults_are_the_vendors() -> None:
+    (path,) = (path for path in FILES if path.stem == "mltk_default")
+    recorded = json.loads(str(np.load(path)["settings_json"]))
+    assert FrontendSettings.from_parameters(recorded) == FrontendSettings()
+    assert FrontendSettings().to_parameters() == recorded  # and what is ours alone is left out

@@ -27,6 +27,7 @@ SEED = {
 def test_shape_of_the_seed() -> None:
     s = FrontendSettings.from_parameters(SEED)
     assert (s.window_samples, s.step_samples, s.fft_length, s.frames, s.channels) == (240, 160, 256, 49, 32)
+    assert s.sample_length == 8000
 
 
 @pytest.mark.parametrize(
@@ -60,6 +61,8 @@ def test_shape_of_the_seed() -> None:
         ({"log_scale_shift": 32}, "0 to 31"),
         ({"dc_notch_filter_enable": True, "dc_notch_filter_coefficient": 1.0}, "not stable"),
         ({"activity_detection_enable": True, "activity_detection_alpha_a": -0.1}, "coefficient"),
+        ({"activity_detection_enable": True, "activity_detection_alpha_b": 1.1}, "coefficient"),
+        ({"activity_detection_enable": True, "activity_detection_arm_threshold": -0.1}, "16 bits"),
         ({"activity_detection_enable": True, "activity_detection_trip_threshold": 8.0}, "16 bits"),
         ({"quantize_dynamic_scale_enable": True, "quantize_dynamic_scale_range_db": 0.0}, "range of 0"),
         ({"window_size_ms": "30"}, "a whole number"),
@@ -75,6 +78,55 @@ def test_refused_with_the_reason(changes: dict[str, object], reason: str) -> Non
     with pytest.raises(TokayError) as error:
         FrontendSettings.from_parameters(SEED | {f"fe.{name}": value for name, value in changes.items()})
     assert reason in str(error.value)
+
+
+DYNAMIC, ACTIVITY = {"quantize_dynamic_scale_enable": True}, {"activity_detection_enable": True}
+NOTCH, PCAN = {"dc_notch_filter_enable": True}, {"pcan_enable": True}
+
+
+@pytest.mark.parametrize(
+    ("stage", "name", "last", "first_refused"),
+    [
+        ({"filterbank_upper_band_limit": 3900.0}, "sample_rate_hz", 8000, 7999),
+        ({}, "sample_rate_hz", 16000, 16001),
+        ({"sample_length_ms": 40}, "window_size_ms", 40, 41),
+        ({"window_size_ms": 40}, "sample_length_ms", 40, 39),
+        ({"window_size_ms": 30}, "window_step_ms", 30, 31),
+        ({"sample_rate_hz": 16000, "sample_length_ms": 2000}, "window_size_ms", 1024, 1025),
+        ({"window_step_ms": 1, "window_size_ms": 1}, "sample_length_ms", 65535, 65536),
+        ({}, "filterbank_n_channels", 1, 0),
+        ({}, "filterbank_n_channels", 4096, 4097),
+        ({}, "filterbank_lower_band_limit", 0.0, -0.01),
+        ({}, "noise_reduction_smoothing_bits", 0, -1),
+        ({}, "noise_reduction_smoothing_bits", 31, 32),
+        ({}, "noise_reduction_even_smoothing", 0.0, -0.01),
+        ({}, "noise_reduction_odd_smoothing", 1.0, 1.01),
+        ({}, "noise_reduction_min_signal_remaining", 1.0, 1.01),
+        (PCAN, "pcan_gain_bits", 31, 32),
+        (PCAN, "pcan_offset", 0.0, -0.01),
+        (PCAN, "noise_reduction_smoothing_bits", 2, 1),
+        (PCAN, "pcan_gain_bits", 14, 13),
+        ({}, "log_scale_shift", 0, -1),
+        ({}, "log_scale_shift", 31, 32),
+        (NOTCH, "dc_notch_filter_coefficient", 0.0, -0.01),
+        (NOTCH, "dc_notch_filter_coefficient", 32767 / 32768, 1.0),
+        (ACTIVITY, "activity_detection_alpha_a", 0.0, -0.01),
+        (ACTIVITY, "activity_detection_alpha_b", 1.0, 1.01),
+        (ACTIVITY, "activity_detection_arm_threshold", 0.0, -0.01),
+        (ACTIVITY, "activity_detection_trip_threshold", 7.999, 8.0),
+        (DYNAMIC, "quantize_dynamic_scale_range_db", 0.14, 0.13),  # a range of 1, and of 0
+        (DYNAMIC, "quantize_dynamic_scale_range_db", 8894.3, 8894.4),  # of 65535 and of 65536
+    ],
+)
+def test_limits_are_taken(stage: dict, name: str, last: float, first_refused: float) -> None:
+    """What lies on a limit works, to the end; what lies just past it is refused."""
+    base = {name.removeprefix("fe."): value for name, value in SEED.items()} | stage
+    frontend = Frontend(FrontendSettings(**base | {name: last}))
+    s = frontend.settings
+    audio = np.random.default_rng(1).normal(0, 3000, s.window_samples + 3 * s.step_samples).astype(np.int16)
+    assert frontend.features(audio).shape == (4, s.channels)
+    with pytest.raises(TokayError):
+        FrontendSettings(**base | {name: first_refused})
 
 
 def test_what_is_off_is_not_checked() -> None:
