@@ -224,7 +224,7 @@ def _check_window(s: FrontendSettings) -> None:
             f"fe.sample_length_ms = {s.sample_length_ms} is shorter than the window of {s.window_size_ms} ms",
             hint="a clip must hold at least one window",
         )
-    if s.sample_length > 0xFFFF * s.step_samples:
+    if s.frames > 0xFFFF:
         raise TokayError(f"fe.sample_length_ms = {s.sample_length_ms} makes more than 65535 frames")
 
 

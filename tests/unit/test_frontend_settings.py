@@ -94,6 +94,7 @@ NOTCH, PCAN = {"dc_notch_filter_enable": True}, {"pcan_enable": True}
         ({"window_size_ms": 30}, "window_step_ms", 30, 31),
         ({"sample_rate_hz": 16000, "sample_length_ms": 2000}, "window_size_ms", 1024, 1025),
         ({"window_step_ms": 1, "window_size_ms": 1}, "sample_length_ms", 65535, 65536),
+        ({"window_step_ms": 20, "window_size_ms": 30}, "sample_length_ms", 65535 * 20 + 29, 65535 * 20 + 30),
         ({}, "filterbank_n_channels", 1, 0),
         ({}, "filterbank_n_channels", 4096, 4097),
         ({}, "filterbank_lower_band_limit", 0.0, -0.01),
