@@ -144,11 +144,11 @@ def filterbank(channels: int, lower_hz: float, upper_hz: float, rate_hz: int, bi
             index += 1
         widths.append(index - start)
         below = center
-    if index == bins and weights[-1] == 0 and widths[-1] > 0:
+    if index == bins and widths[-1] > 0 and weights[-1] == 0:
         index, widths[-1] = index - 1, widths[-1] - 1
         weights.pop()
         tied = [place for place in tied if place < index]
-    if index >= bins:
+    if index >= bins and (weights or upper_hz > rate_hz / 2):  # else: a band within the last bin, without any
         return None
     return Filterbank(first, index, tuple(widths), tuple(weights), tuple(tied))
 

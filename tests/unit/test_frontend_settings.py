@@ -50,6 +50,10 @@ def test_shape_of_the_seed() -> None:
         ({"filterbank_upper_band_limit": 100.0}, "no band"),
         ({"filterbank_lower_band_limit": -1.0}, "no band"),
         ({"filterbank_lower_band_limit": 130.0, "filterbank_upper_band_limit": 140.0}, "no FFT bin"),
+        ({"filterbank_lower_band_limit": 3990.0}, "no FFT bin"),  # above the middle of the last two
+        ({"filterbank_lower_band_limit": 3990.0, "filterbank_upper_band_limit": 4000.0}, "no FFT bin"),
+        ({"filterbank_lower_band_limit": 3999.0, "filterbank_upper_band_limit": 4010.0}, "past the spectrum"),
+        ({"filterbank_lower_band_limit": 5000.0, "filterbank_upper_band_limit": 6000.0}, "past the spectrum"),
         ({"filterbank_lower_band_limit": float("nan")}, "a finite number"),
         ({"noise_reduction_enable": False, "pcan_enable": True}, "needs fe.noise_reduction_enable"),
         ({"noise_reduction_even_smoothing": 1.5}, "0 to 1"),
