@@ -13,8 +13,9 @@ static inline uint32_t scaled_log(uint32_t x, const uint16_t *table, unsigned sh
   /* The reference divides this product by 2^16 where 2^9 would interpolate: kept for its bits. */
   int32_t rise = ((segment[1] - segment[0]) * (int32_t)(fraction & ((1u << SEGMENT_BITS) - 1))) >> 16;
   uint32_t log2 = ((uint32_t)(31 - zeros) << 16) + fraction + segment[0] + (uint32_t)rise;
-  /* log2 * ln 2, rounded: both factors shifted so that the product's high word is the result. */
-  uint32_t ln = (uint32_t)(((int64_t)(int32_t)(log2 << 10) * (LN2_Q16 << 6) + (1u << 31)) >> 32);
+  /* log2 * ln 2, rounded: both factors shifted so that the product's high word is the result. The
+   * interpolation takes the largest values a little over 32, so log2 is shifted by one less than fits. */
+  uint32_t ln = (uint32_t)(((int64_t)(int32_t)(log2 << 9) * (LN2_Q16 << 7) + (1u << 31)) >> 32);
   return ((ln << shift) + (1u << 15)) >> 16;
 }
 

@@ -153,6 +153,18 @@ def test_where_the_fft_overflows(rate: int) -> None:
     assert most > 32768
 
 
+@pytest.mark.parametrize("window", [129, 257, 513])
+def test_where_the_logarithms_argument_fills_32_bits(window: int) -> None:
+    """The gain's parabola undershoots, and what is divided by a negative gain lies just below 2^32."""
+    s = FrontendSettings(
+        window_size_ms=window, window_step_ms=window, sample_length_ms=window, noise_reduction_enable=True,
+        noise_reduction_smoothing_bits=31, noise_reduction_even_smoothing=0.1, pcan_enable=True,
+        pcan_strength=2.0, pcan_offset=0.001, **COMMON,
+    )  # fmt: skip
+    for seed in range(3):
+        check(s, "extremes", seed)
+
+
 def test_a_band_that_touches_the_spectrums_end() -> None:
     """Refused exactly where the operator fails, but for half the rate, which the vendor's build takes."""
     for upper in (*np.arange(3960.0, 4000.0, 1.0), 3999.9, *np.arange(4001.0, 4010.0, 1.0)):
