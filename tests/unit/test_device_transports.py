@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import select
 import signal
 import socket
 import sys
@@ -22,14 +23,14 @@ from host.device import commands
 from host.device import messages as m
 from host.device.__main__ import main as device_command
 from host.device.device import Device
-from host.device.framing import Encoder
+from host.device.framing import Damaged, Decoder, Encoder, Frame
 from host.device.pty import PtyBridge
 from host.device.recording import Recorder, Replay, describe, load
 from host.device.serial_port import Board, SerialTransport, choose_port, find_boards
 from host.device.simulator import SimulatorTransport
 from host.device.transport import SocketTransport, TransportClosed
 from host.errors import TokayError
-from tests.unit.fake_device import FakeMachine, Lossy
+from tests.unit.fake_device import Dead, FakeMachine, Lossy
 
 
 def conversation(device: Device) -> list[object]:
@@ -177,14 +178,57 @@ def test_pseudo_terminal_is_a_serial_port(bridge: PtyBridge) -> None:
     assert bridge.error is None
 
 
-def test_link_to_a_pseudo_terminal_in_use_is_left_alone(tmp_path: Path) -> None:
+def test_a_program_need_not_set_the_pseudo_terminal_up(bridge: PtyBridge) -> None:
+    """Opened as a file, it neither echoes nor waits for the end of a line, nor turns one into another."""
+    decoder = Decoder()
+    port = os.open(bridge.port, os.O_RDWR | os.O_NOCTTY)
+    try:
+        for number in (10, 13):  # line feed, carriage return
+            os.write(port, Encoder(7, number).encode(m.HelloGet.TYPE, m.HelloGet(request=number).encode()))
+            answers: list[int] = []
+            while number not in answers:
+                assert select.select([port], [], [], 10)[0]
+                for got in decoder.feed(os.read(port, 4096)):
+                    assert not isinstance(got, Damaged)
+                    if isinstance(got, Frame):
+                        assert got.type == m.Hello.TYPE
+                        answers.append(m.Hello.decode(got.payload).request)
+    finally:
+        os.close(port)
+
+
+def test_a_paced_bridge_goes_no_faster_than_the_wall_and_goes_on() -> None:
+    machine = Dead()
+    machine.time_s = 1000.0  # what was before the bridge does not count
+    start = time.monotonic()
+    with PtyBridge(SimulatorTransport(machine)) as bridge:
+        clock = 0.0
+        while clock < 0.2:
+            bridge.wait(0.01)
+            clock = machine.time_s - 1000
+            assert clock - 0.05 <= time.monotonic() - start < 10
+    with PtyBridge(SimulatorTransport(machine), paced=False) as bridge:
+        start = time.monotonic()
+        while machine.time_s < 1100:  # of any other, as fast as it can
+            assert time.monotonic() - start < 10
+            bridge.wait(0.01)
+
+
+def test_link_to_a_pseudo_terminal_in_use_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     link = tmp_path / "board"
     link.symlink_to("/dev/pts/left-by-one-that-was-killed")
     with PtyBridge(SimulatorTransport(FakeMachine()), link=str(link)):
         first = link.readlink()
+        pair = os.openpty()
+        monkeypatch.setattr(os, "openpty", lambda: pair)
         with pytest.raises(TokayError, match=r"cannot make .*board: File exists"):
             PtyBridge(SimulatorTransport(FakeMachine()), link=str(link))
         assert link.readlink() == first
+        for end in pair:
+            with pytest.raises(OSError, match="Bad file descriptor"):
+                os.fstat(end)
     assert not link.is_symlink()
 
 

@@ -68,6 +68,8 @@ def test_a_batch_is_its_clips(dynamic: bool) -> None:
     for i in (0, 63, 64, 149):
         np.testing.assert_array_equal(batch[i], frontend.features(audio[i]))
     np.testing.assert_array_equal(frontend.features_batch(audio[::-1])[0], batch[149])
+    for clips in (1, 64, 65):
+        np.testing.assert_array_equal(frontend.features_batch(audio[:clips]), batch[:clips])
     assert frontend.features_batch(audio[:0]).shape == (0, 49, 32)
 
 
@@ -87,6 +89,23 @@ def test_static_scale_is_the_formula() -> None:
     values = np.arange(65536).astype(np.uint16)
     expected = np.clip((values.astype(np.int64) * 256 + 333) // 666 - 128, -128, 127)
     np.testing.assert_array_equal(Frontend(SEED).quantize(values), expected)
+
+
+@pytest.mark.parametrize("values", [[0, 0, 0], [1], [294, 293, 1, 0], [295, 294, 1, 0], [100, 0, 99, 50],
+                                    [65535, 65534, 65242, 65241, 65240, 1, 0]])  # fmt: skip
+def test_dynamic_scale_is_the_formula(values: list[int]) -> None:
+    """From 40 dB below the maximum, or from 0, to the maximum."""
+    frontend = Frontend(SEED.to_parameters() | {"fe.quantize_dynamic_scale_enable": True})
+    assert frontend.settings.dynamic_range == 294  # 40 dB at 64 a neper
+    low = max(0, max(values) - 294)
+    span = max(1, max(values) - low)
+    expected = [max(0, value - low) * 255 // span - 128 for value in values]
+    assert frontend.quantize(np.array(values, np.uint16)).tolist() == expected
+
+
+def test_only_spectrograms_are_quantized() -> None:
+    with pytest.raises(TokayError, match="uint16, not int16"):
+        Frontend(SEED).quantize(np.zeros((3, 32), np.int16))
 
 
 def test_dtypes() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from host import native
+from host.errors import TokayError
 from tests.places import ROOT
 
 
@@ -25,3 +26,18 @@ def test_a_library_that_is_cut_off_is_one_line(tmp_path: Path, kept: int):
     )  # fmt: skip
     assert done.returncode == 2, done.stderr
     assert done.stderr.count("\n") == 1 and str(cut) in done.stderr and "make setup" in done.stderr
+
+
+def test_a_library_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TOKAY_NATIVE", str(tmp_path))
+    with pytest.raises(TokayError, match=rf"TOKAY_NATIVE={tmp_path}: no such file"):
+        native.library_path()
+    monkeypatch.delenv("TOKAY_NATIVE")
+    monkeypatch.setattr(native, "__file__", str(tmp_path / "host" / "native.py"))
+    with pytest.raises(TokayError, match=r"has not been built \(run: make setup"):
+        native.library_path()
+    for place in ("build/native", "host/_native"):  # an installed one goes before
+        library = tmp_path / place / "libtokay_native.so"
+        library.parent.mkdir(parents=True)
+        library.touch()
+        assert native.library_path() == library
