@@ -58,6 +58,22 @@ def test_longer_audio_only_adds_columns() -> None:
     assert frontend.spectrogram(audio[:240]).shape == (1, 32)
 
 
+def test_no_more_columns_are_written_than_there_is_room_for() -> None:
+    stream, audio = Frontend(SEED).stream(), voice(1000)
+    whole = Frontend(SEED).spectrogram(audio)
+    out = np.full((4, 32), 7, np.uint16)
+
+    def process(samples: np.ndarray, room: int) -> int:
+        return stream._lib.frontend_stream(
+            stream._address, samples.ctypes.data, samples.size, out.ctypes.data, room
+        )
+
+    assert process(audio[:239], 4) == 0 and (out == 7).all()
+    assert process(audio[239:], 2) == 2
+    np.testing.assert_array_equal(out[:2], whole[:2])
+    assert (out[2:] == 7).all() and len(whole) == 5
+
+
 @pytest.mark.parametrize("dynamic", [False, True])
 def test_a_batch_is_its_clips(dynamic: bool) -> None:
     changes = {"quantize_dynamic_scale_enable": dynamic}
@@ -156,6 +172,13 @@ def test_activity_reports_once() -> None:
     quiet = Frontend(FrontendSettings()).stream()
     quiet.process(audio)
     assert not quiet.activity()
+
+
+def test_sound_out_of_the_silence_at_the_start_is_no_activity() -> None:
+    """Nothing had fallen below its average."""
+    stream = Frontend(FrontendSettings(activity_detection_enable=True)).stream()
+    stream.process(np.concatenate([np.zeros(8000, np.int16), voice(400)]))
+    assert not stream.activity()
 
 
 @pytest.mark.parametrize(
