@@ -41,7 +41,7 @@ def _slice(payload: bytes, at: int, count: int) -> tuple[bytes, int]:
 def _pack(name: str, code: str, values: Sequence[Any]) -> bytes:
     try:
         return struct.pack(f"<{len(values)}{code}", *values)
-    except struct.error as error:
+    except (struct.error, OverflowError) as error:  # the latter of a float past 32 bits
         raise ValueError(f"{name}: {error}") from error
 
 

@@ -373,6 +373,9 @@ def test_repeated_requests_are_recognized() -> None:
         messages.Hello(model_hash=b"short"),
         messages.Audio(samples=(0,) * 225),
         messages.Audio(samples=(40000,)),
+        messages.TensorWrite(data=[256]),  # type: ignore[arg-type]
+        messages.TensorWrite(data="text"),  # type: ignore[arg-type]
+        messages.ParameterSet(real=1e39),
     ],
     ids=lambda message: str(message)[:40],
 )
