@@ -134,6 +134,23 @@ def test_seed_settings(rate: int, kind: str) -> None:
         check(s, kind, seed, windows=100)
 
 
+@pytest.mark.parametrize("kind", ["bursts", "extremes"])
+@pytest.mark.parametrize("bits", range(3, 15))
+def test_every_length_of_the_fft(bits: int, kind: str) -> None:
+    """Each has stages and shifts of its own, which random settings meet now and then."""
+    length = 1 << bits
+    rate, window = (8000, 1) if length == 8 else (16000, length // 16)
+    shape = {"sample_rate_hz": rate, "window_size_ms": window, "sample_length_ms": window}
+    for size in {window, max(1, window - window // 3)}:  # full, and partly of zeros
+        s = FrontendSettings(
+            **shape | {"window_size_ms": size}, window_step_ms=max(1, size // 3), filterbank_n_channels=5,
+            filterbank_lower_band_limit=0.0, filterbank_upper_band_limit=3900.0, noise_reduction_enable=True,
+            noise_reduction_smoothing_bits=12, pcan_enable=True, pcan_gain_bits=24, **COMMON,
+        )  # fmt: skip
+        assert s.fft_length == length
+        check(s, kind, bits)
+
+
 @pytest.mark.parametrize("rate", [8000, 16000])
 def test_where_the_fft_overflows(rate: int) -> None:
     """Even and odd samples that turn like a square's corner, so loud at the window's ends that the
