@@ -47,6 +47,11 @@ VARIANTS = {
     "tiny": {"sample_rate_hz": 8000, "window_size_ms": 1, "window_step_ms": 1, "filterbank_n_channels": 2,
              "filterbank_lower_band_limit": 0.0, "filterbank_upper_band_limit": 3000.0},
     "long": {"sample_rate_hz": 16000, "window_size_ms": 64, "window_step_ms": 64},
+    # FFTs whose stages are all in the general loop, after blocks of 4 and of 8: of 64, 1024 and 32 points
+    "short": {"sample_rate_hz": 8000, "window_size_ms": 16, "filterbank_upper_band_limit": 3900.0},
+    "longer": {"sample_rate_hz": 16000, "window_size_ms": 100, "window_step_ms": 90},
+    "shorter": {"sample_rate_hz": 8000, "window_size_ms": 7, "window_step_ms": 5,
+                "filterbank_n_channels": 8, "filterbank_upper_band_limit": 3900.0},
 }  # fmt: skip
 
 
