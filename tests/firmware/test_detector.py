@@ -114,6 +114,15 @@ def test_a_suppression_does_not_come_back_when_the_clock_wraps():
     assert any(feed(detector, ON, [2**32 + 200, 2**32 + 300, 2**32 + 400]))
 
 
+def test_a_lone_sample_grows_old_too():
+    detector = Detector(replace(SETTINGS, minimum_count=1))
+    for age, mean in ((300, 127), (301, 255)):
+        detector.reset()
+        detector.process(OFF, 0)
+        result = detector.process(ON, age)
+        assert (result.class_index, result.score) == (0, mean)
+
+
 def test_more_samples_than_it_holds():
     detector = Detector(replace(SETTINGS, average_window_ms=1000))
     feed(detector, ON, range(0, MAX_SAMPLES + 10))
