@@ -48,25 +48,27 @@ class Reference:
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.data())
-def test_same_as_the_reference(data):
-    classes = data.draw(st.integers(1, 32))
-    labels = tuple(data.draw(st.sampled_from(["word", "_word"])) for _ in range(classes))
-    thresholds = tuple(data.draw(st.integers(0, 255)) for _ in range(classes))
-    s = DetectorSettings(
-        labels, thresholds,
-        data.draw(st.integers(0, 3000)), data.draw(st.integers(0, 3000)), data.draw(st.integers(0, 70)),
-    )  # fmt: skip
+@given(
+    seed=st.integers(0, 2**32 - 1), classes=st.integers(1, 32), window=st.integers(0, 3000),
+    suppression=st.integers(0, 3000), minimum=st.one_of(st.integers(0, 4), st.integers(0, 70)),
+    longest_step=st.sampled_from([20, 200, 1200]), spread=st.sampled_from([2, 10, 255]), wraps=st.booleans(),
+)  # fmt: skip
+def test_same_as_the_reference(seed, classes, window, suppression, minimum, longest_step, spread, wraps):
+    """Few different scores make means that are equal once they are rounded, or at a threshold."""
+    rng = np.random.default_rng(seed)
+    least = int(rng.integers(0, 256 - spread))
+    labels = tuple(rng.choice(["word", "_word"], classes, p=[0.8, 0.2]))
+    thresholds = (least + rng.integers(-1, spread + 1, classes)).clip(0, 255).tolist()
+    s = DetectorSettings(labels, thresholds, window, suppression, minimum)
     ours, reference = Detector(s), Reference(s)
-    time = data.draw(st.one_of(st.just(0), st.integers(2**32 - 4000, 2**32 - 1)))
-    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    time = 2**32 - int(rng.integers(1, 60 * longest_step)) if wraps else 0
     favourite = 0
-    for step in data.draw(st.lists(st.integers(0, 1200), max_size=120)):
+    for step in rng.integers(0, longest_step, 120).tolist():
         time += step
         if rng.random() < 0.2:
             favourite = int(rng.integers(classes))
-        scores = rng.integers(-128, 0, classes)
-        scores[favourite] = rng.integers(0, 128)
+        scores = least - 128 + rng.integers(0, spread + 1, classes)
+        scores[favourite] = max(scores[favourite], least - 128 + spread // 2)
         got = ours.process(scores.astype(np.int8), time)
         assert (got.class_index, got.score, got.detected) == reference.process(scores, time)
         assert got.time_ms == time & 0xFFFFFFFF
