@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from codegen.application import MAX_CLASSES, MAX_MS, MAX_REAL, MAX_SAMPLES
@@ -205,6 +205,9 @@ def test_refuses_time_going_back():
 
 
 @given(st.lists(st.integers(-32768, 32767), max_size=20), st.integers(0, 2**32 - 1))
+@example([-32768, -1000, 1000, 32767], 255)
+@example([-32768, -1000, 1000, 32767], 256)
+@example([-32768, -1000, 1000, 32767], 257)
 def test_gain_saturates(samples, gain):
     expected = [max(-32768, min(32767, (x * gain) >> 8)) for x in samples]
     assert apply_gain(np.array(samples, np.int16), gain).tolist() == expected

@@ -17,6 +17,7 @@ from codegen.frontend import FrontendSettings, emit_c
 from host.features import Frontend
 from host.simulator.machine import Machine
 from tests.places import ROOT
+from tests.sounds import ROOTS, just_below_2_to_32
 
 SOURCES = ROOT / "firmware" / "frontend"
 UNITS = ("frontend", "window", "fft", "filterbank", "noise_reduction", "pcan", "log_scale", "quantize")
@@ -148,6 +149,15 @@ def test_m33_gives_the_pcs_bits(name: str, build: str, link: Link) -> None:
     machine.call(function, config, AUDIO, spectrogram.size, FEATURES, stack=STACK)
     features = words(machine, FEATURES, np.int8, spectrogram.size).reshape(spectrogram.shape)
     np.testing.assert_array_equal(features, Frontend(s).features(audio))
+
+
+@pytest.mark.parametrize("build", ["dsp", "plain"])
+def test_m33_roots_at_their_limits(build: str, link: Link) -> None:
+    """One that would round to 17 bits, and, beside loud tones, small ones half-way between two integers."""
+    s, angles = FrontendSettings(**ROOTS), np.linspace(0.1, 3, 40)[:, None] * np.arange(512)
+    tones = np.round(20000 * np.sin(angles)).astype(np.int16).ravel()
+    audio = np.concatenate([just_below_2_to_32(), tones])
+    np.testing.assert_array_equal(columns(link(s, build), s, audio), Frontend(s).spectrogram(audio))
 
 
 @pytest.mark.slow

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from codegen import frontend_tables as tables
 from codegen.errors import TokayError
-from codegen.frontend import FrontendSettings
+from codegen.frontend import FrontendSettings, design
 from host.features import Frontend
+from tests.sounds import ROOTS, just_below_2_to_32
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 operator = pytest.importorskip(
@@ -168,6 +169,24 @@ def test_where_the_fft_overflows(rate: int) -> None:
         most = max(most, np.abs(spectrum.real).max(), np.abs(spectrum.imag).max())
         np.testing.assert_array_equal(Frontend(s).spectrogram(audio), reference(s, audio))
     assert most > 32768
+
+
+def test_a_root_that_would_round_to_17_bits() -> None:
+    s, audio = FrontendSettings(**ROOTS, **COMMON), just_below_2_to_32()
+    np.testing.assert_array_equal(Frontend(s).spectrogram(audio), reference(s, audio))
+
+
+def test_a_bin_whose_shares_add_to_4097() -> None:
+    """Loud enough in both of its channels for the part in 4096 to be seen."""
+    s = FrontendSettings(
+        sample_rate_hz=8000, filterbank_n_channels=28, filterbank_upper_band_limit=3400.0,
+        log_scale_enable=False, **COMMON,
+    )  # fmt: skip
+    (tied,) = design(s).tied_bins
+    phase = 2 * np.pi * tied / s.fft_length * np.arange(3 * s.window_samples)
+    for amplitude in range(1000, 20000, 1000):
+        audio = np.round(amplitude * np.sin(phase)).astype(np.int16)
+        np.testing.assert_array_equal(Frontend(s).spectrogram(audio), reference(s, audio))
 
 
 @pytest.mark.parametrize("window", [129, 257, 513])
