@@ -30,8 +30,11 @@ ROOTS = {
 """Front-end settings under which a channel's last bit can be seen."""
 
 
-def just_below_2_to_32() -> np.ndarray:
-    """A window, int16 [512], that gives a channel of ROOTS an energy below 2^32 whose root is nearer to 65536
-    than to 65535: found in noise, in one window of thousands."""
-    noise = np.random.default_rng(0).normal(0, 6000, 683 * 512)
-    return np.clip(noise, -32768, 32767).astype(np.int16)[-512:]
+def roots_of_65536() -> np.ndarray:
+    """Two windows, int16 [1024], each of which gives a channel of ROOTS an energy whose root rounds to 65536:
+    one below 2^32, one above. Found in noise, in one window of thousands."""
+    windows = []
+    for seed, count in ((0, 683), (10, 2881)):
+        noise = np.random.default_rng(seed).normal(0, 6000, count * 512)[-512:]
+        windows.append(np.clip(noise, -32768, 32767).astype(np.int16))
+    return np.concatenate(windows)

@@ -17,7 +17,7 @@ from codegen.frontend import FrontendSettings, emit_c
 from host.features import Frontend
 from host.simulator.machine import Machine
 from tests.places import ROOT
-from tests.sounds import ROOTS, just_below_2_to_32
+from tests.sounds import ROOTS, roots_of_65536
 
 SOURCES = ROOT / "firmware" / "frontend"
 UNITS = ("frontend", "window", "fft", "filterbank", "noise_reduction", "pcan", "log_scale", "quantize")
@@ -153,10 +153,10 @@ def test_m33_gives_the_pcs_bits(name: str, build: str, link: Link) -> None:
 
 @pytest.mark.parametrize("build", ["dsp", "plain"])
 def test_m33_roots_at_their_limits(build: str, link: Link) -> None:
-    """One that would round to 17 bits, and, beside loud tones, small ones half-way between two integers."""
+    """Those that round to 17 bits, and, beside loud tones, small ones half-way between two integers."""
     s, angles = FrontendSettings(**ROOTS), np.linspace(0.1, 3, 40)[:, None] * np.arange(512)
     tones = np.round(20000 * np.sin(angles)).astype(np.int16).ravel()
-    audio = np.concatenate([just_below_2_to_32(), tones])
+    audio = np.concatenate([roots_of_65536(), tones])
     np.testing.assert_array_equal(columns(link(s, build), s, audio), Frontend(s).spectrogram(audio))
 
 

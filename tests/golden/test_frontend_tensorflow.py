@@ -17,7 +17,7 @@ from codegen import frontend_tables as tables
 from codegen.errors import TokayError
 from codegen.frontend import FrontendSettings, design
 from host.features import Frontend
-from tests.sounds import ROOTS, just_below_2_to_32
+from tests.sounds import ROOTS, roots_of_65536
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 operator = pytest.importorskip(
@@ -171,8 +171,8 @@ def test_where_the_fft_overflows(rate: int) -> None:
     assert most > 32768
 
 
-def test_a_root_that_would_round_to_17_bits() -> None:
-    s, audio = FrontendSettings(**ROOTS, **COMMON), just_below_2_to_32()
+def test_roots_that_round_to_17_bits() -> None:
+    s, audio = FrontendSettings(**ROOTS, **COMMON), roots_of_65536()
     np.testing.assert_array_equal(Frontend(s).spectrogram(audio), reference(s, audio))
 
 
