@@ -85,8 +85,9 @@ def _of(q: Quantization, channels: slice) -> Quantization:
 
 
 def _added(tensors: list[Tensor], like: Tensor, *, data: np.ndarray | None = None, **changes) -> int:
-    """Adds a tensor, constant if it has ``data``, and returns its index."""
+    """Adds a tensor, constant if it has ``data`` (whether ``like`` has or not), and returns its index."""
     if data is not None:
-        changes |= {"shape": data.shape, "data": np.ascontiguousarray(data)}
-    tensors.append(replace(like, index=len(tensors), **changes))
+        data = np.ascontiguousarray(data)
+        changes["shape"] = data.shape
+    tensors.append(replace(like, index=len(tensors), data=data, **changes))
     return len(tensors) - 1

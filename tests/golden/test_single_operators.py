@@ -116,6 +116,17 @@ def test_conv_2d_with_groups(
     assert names == (["depthwise_conv_2d"] if channels_in == 1 else several)
 
 
+def test_groups_of_a_constant():
+    """What is cut out of a constant for each group is not one."""
+    rng, shape = np.random.default_rng(1), (1, 2, 3, 4)
+    n = NetworkBuilder()
+    x, y, z = (n.tensor(shape, scale=scale) for scale in (0.1, 0.3, 0.4))
+    constant = n.tensor(shape, scale=0.1, data=weights(rng, shape))
+    filters = n.tensor((4, 1, 1, 2), scale=scales(rng, 4, True), data=weights(rng, (4, 1, 1, 2)))
+    n.operator("CONV_2D", [constant, filters], [y], "Conv2DOptions", strideH=1, strideW=1)
+    assert_exact(single("ADD", [x, y], z, n, "AddOptions"), 1)
+
+
 @random_models
 @given(windows(), st.integers(1, 6), st.integers(1, 4), ACTIVATIONS, st.booleans(), SCALES, ZERO_POINTS,
        ZERO_POINTS, SEEDS)  # fmt: skip
