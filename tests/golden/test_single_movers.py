@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -169,6 +170,30 @@ def test_every_output_of_a_division(name, shape, data, scale, zero_point, seed):
     n.operator(name, inputs, outputs, **options)
     for output in outputs:
         assert_exact(n.build([x], [output]), seed, inputs=2)
+
+
+@pytest.mark.parametrize("name", ["SPLIT", "SPLIT_V", "UNPACK"])
+@pytest.mark.parametrize("zero_point", [-128, 5])
+def test_a_division_between_conversions(name, zero_point):
+    """The converter leaves it in floats where one of its outputs alone is used: it moves the same bytes."""
+    n = NetworkBuilder()
+    shape, each = (1, 3, 4), (1, 3) if name == "UNPACK" else (1, 3, 2)
+    x, y = (n.tensor(of, scale=0.03, zero_point=zero_point) for of in (shape, each))
+    floats = n.tensor(shape, "float32")
+    parts = [n.tensor(each, "float32") for _ in range(4 if name == "UNPACK" else 2)]
+    at = n.tensor((), "int32", data=np.array(2))
+    sizes = n.tensor((2,), "int32", data=np.array([2, 2]))
+    inputs, options, fields = {
+        "SPLIT": ([at, floats], "SplitOptions", {"numSplits": 2}),
+        "SPLIT_V": ([floats, sizes, at], "SplitVOptions", {"numSplits": 2}),
+        "UNPACK": ([floats], "UnpackOptions", {"num": 4, "axis": 2}),
+    }[name]
+    n.operator("DEQUANTIZE", [x], [floats])
+    n.operator(name, inputs, parts, options, **fields)
+    n.operator("QUANTIZE", [parts[1]], [y])
+    model = n.build([x], [y])
+    assert_exact(model, 1)
+    assert [layer.name for layer in Model(model).layers] == [name.lower()]
 
 
 @random_models
