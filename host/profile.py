@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from codegen.frontend import FrontendSettings
 from host import board as boards
 from host import cli, image, target
 from host.device import commands
@@ -176,7 +177,7 @@ def result(static: dict[str, Any], kind: str, measured: commands.Profile) -> dic
         "frontend": {
             "cpu_cycles_per_step": end.frontend_cycles,
             "cpu_cycles_per_step_max": end.frontend_cycles_max,
-            "step_ms": end.frontend_step_ms,
+            "step_ms": _step_ms(static["parameters"], end),
         },
         "detector": {"cpu_cycles": end.detector_cycles},
     }
@@ -202,6 +203,12 @@ def _joined(known: dict[str, Any], r: m.ProfileLayer, clock: int) -> dict[str, A
 def _ratio(value: float, by: float) -> float:
     """0 where a counter of cycles stood still, which the verdict says."""
     return value / by if by else 0.0
+
+
+def _step_ms(parameters: dict[str, Any], end: m.ProfileEnd) -> int:
+    """The front end's step as the model says it, 0 where the target has no front end. The target counts it in
+    samples, which are not always whole milliseconds: 15 ms are 165 samples at 11,025 Hz, 14.97 ms."""
+    return FrontendSettings.from_parameters(parameters).window_step_ms if end.frontend_cycles else 0
 
 
 def _per_step(step: dict[str, Any]) -> str:

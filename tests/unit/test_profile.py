@@ -88,6 +88,15 @@ def test_a_network_whose_features_come_from_elsewhere_has_no_front_end(static, m
     assert "Front end           none: this network's features" in profile.table(value)
 
 
+def test_a_step_of_no_whole_samples_has_the_length_that_the_model_says(static, measured):
+    parameters = {**static["parameters"], "fe.sample_rate_hz": 11025, "fe.window_step_ms": 15}
+    of_device = 1000 * (15 * 11025 // 1000) // 11025
+    assert of_device == 14
+    measured = replace(measured, end=replace(measured.end, frontend_step_ms=of_device))
+    value = profile.result(static | {"parameters": parameters}, "simulator", measured)
+    assert value["frontend"]["step_ms"] == 15
+
+
 class Counting(FakeMachine):
     """A device whose counters stand at 100 and more, and go up by ``steps`` while it profiles."""
 
