@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from host.report.svg import COLOURS, Axis, Plot, linear, matrix, percent
+from host.report.svg import COLOURS, Axis, Plot, colours, height_for, linear, matrix, percent
 from host.tables import percentage, span
 
 _DET_LOW, _DET_HIGH = 0.001, 0.6
@@ -86,16 +86,17 @@ def _clips(result: Mapping[str, Any]) -> str:
 def _curves(curves: Mapping[str, Any]) -> str:
     if not curves:
         return ""
+    height = height_for(len(curves))
     roc = Plot(
         linear("other clips accepted", 0, 1, form=percent),
-        linear("keyword's clips accepted", 0, 1, form=percent),
-    )
+        linear("keyword's clips accepted", 0, 1, form=percent), height=height,
+    )  # fmt: skip
     det_x = Axis("other clips accepted", _DET_LOW, _DET_HIGH, _DET_TICKS, "normal", percent)
     det_y = Axis("keyword's clips missed", _DET_LOW, _DET_HIGH, _DET_TICKS, "normal", percent)
-    det = Plot(det_x, det_y)
+    det = Plot(det_x, det_y, height=height)
     det.line((_DET_LOW, _DET_HIGH), (_DET_LOW, _DET_HIGH), "#bbb", dashed=True)
     rows = []
-    for (label, c), colour in zip(curves.items(), _colours(len(curves)), strict=True):
+    for (label, c), colour in zip(curves.items(), colours(len(curves)), strict=True):
         roc.line(c["false_positive_rate"], c["true_positive_rate"], colour, label)
         det.line(c["false_positive_rate"], [1 - rate for rate in c["true_positive_rate"]], colour, label)
         rows.append((label, f"{c['auc']:.4f}", percentage(c["eer"]), c["targets"], c["others"]))
@@ -200,12 +201,12 @@ def _timeline(stream: Mapping[str, Any], start_s: int) -> Plot:
         for d in stream["detections"]
     ]
     events += [(m["end_ms"], "missed", m["label"]) for m in stream["missed"]]
-    colours = {"hit": COLOURS[2], "missed": COLOURS[4], "false accept": COLOURS[1], "repeat": COLOURS[5]}
+    inks = {"hit": COLOURS[2], "missed": COLOURS[4], "false accept": COLOURS[1], "repeat": COLOURS[5]}
     for kind, level in levels.items():
         shown = [(at / 1000, label) for at, verdict, label in events if verdict == kind]
         shown = [(at, label) for at, label in shown if start_s <= at < start_s + _ROW_S]
         titles = [f"{at:.2f} s {label}" for at, label in shown]
-        plot.marks([at for at, _ in shown], [level] * len(shown), colours[kind], radius=4, titles=titles)
+        plot.marks([at for at, _ in shown], [level] * len(shown), inks[kind], radius=4, titles=titles)
     return plot
 
 
@@ -245,7 +246,7 @@ def _sweep(suggested: Mapping[str, Any]) -> Plot:
         linear("missed", 0, 1, form=percent), width=620, height=400,
     )  # fmt: skip
     windows = sorted({p["average_window_duration_ms"] for p in points})
-    for window, colour in zip(windows, _colours(len(windows)), strict=True):
+    for window, colour in zip(windows, colours(len(windows)), strict=True):
         own = [p for p in points if p["average_window_duration_ms"] == window]
         alarms = [p["background_false_accepts_per_hour"] for p in own]
         misses = [p["false_rejects"] / max(p["spoken"], 1) for p in own]
@@ -259,10 +260,6 @@ def _sweep(suggested: Mapping[str, Any]) -> Plot:
 
 
 # ---- Pieces of HTML ----
-
-
-def _colours(count: int) -> list[str]:
-    return [COLOURS[k % len(COLOURS)] for k in range(count)]
 
 
 def _section(title: str, body: str) -> str:

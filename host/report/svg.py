@@ -15,6 +15,8 @@ from statistics import NormalDist
 COLOURS = ("#1f6f8b", "#c8553d", "#5b8e55", "#8963ba", "#b58900", "#476072", "#a23b72", "#2a9d8f")
 _WIDTH, _HEIGHT = 420, 320
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 14, 14, 46
+_LEGEND_ROW = 15
+_LETTER = 7  # the width of a wide one
 _NORMAL = NormalDist()
 
 
@@ -47,6 +49,17 @@ _SCALES: dict[str, Callable[[float], float]] = {
 def percent(value: float) -> str:
     """A share as a tick's text."""
     return f"{100 * value:g} %"
+
+
+def colours(count: int) -> list[str]:
+    """So many colours, no two alike: those above, then hues a golden angle apart, dark and light by turns."""
+    more = (f"hsl({137.5 * k % 360:.0f},65%,{30 if k % 2 else 55}%)" for k in range(count - len(COLOURS)))
+    return [*COLOURS[:count], *more]
+
+
+def height_for(lines: int) -> int:
+    """The height of a plot that has room to name so many lines."""
+    return max(_HEIGHT, _TOP + _LEGEND_ROW * (lines + 1) + _BOTTOM)
 
 
 def linear(
@@ -152,7 +165,7 @@ class Plot:
     def _names(self) -> list[str]:
         parts = []
         for i, (name, colour) in enumerate(self._legend):
-            y = _TOP + 16 + 15 * i
+            y = _TOP + 16 + _LEGEND_ROW * i
             parts.append(
                 f'<rect x="{self.width - _RIGHT - 18}" y="{y - 9}" width="10" height="10" fill="{colour}"/>'
             )
@@ -161,8 +174,9 @@ class Plot:
 
 
 def matrix(rows: Sequence[str], columns: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
-    """A matrix of counts, each cell as dark as its share of the row."""
-    cell, left, top = 74, 104, 34
+    """A matrix of counts, each cell as dark as its share of the row, as wide as the longest names ask for."""
+    cell = max([74, *(10 + _LETTER * len(name) for name in columns)])
+    left, top = max([104, *(16 + _LETTER * len(name) for name in rows)]), 34
     width, height = left + cell * len(columns) + 8, top + 40 * len(rows) + 26
     parts = [_text(left + cell * (j + 0.5), top - 8, name, "middle") for j, name in enumerate(columns)]
     for i, (name, row) in enumerate(zip(rows, counts, strict=True)):
