@@ -104,8 +104,9 @@ def _parser() -> argparse.ArgumentParser:
     g = p.add_argument_group("operating point")
     g.add_argument("--suggest", action="store_true",
                    help="the detector's settings with the fewest misses on the validation split")  # fmt: skip
-    g.add_argument("--false-accepts", type=float, default=0.5, metavar="N",
-                   help="an hour without keywords, at most (default 0.5)")  # fmt: skip
+    g.add_argument("--false-accepts", type=float, default=Limits.background, metavar="N",
+                   help=f"an hour without keywords, at most (default {Limits.background:g}); "
+                   f"where keywords are said, {Limits.keywords:g} at most")  # fmt: skip
     g.add_argument("--write", action="store_true", help="with --suggest: into the model's parameters")
     return p
 

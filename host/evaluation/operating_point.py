@@ -30,10 +30,7 @@ def as_json(suggestion: Suggestion, found_on: str, limits: Limits, judged_on: Sc
     return {
         "feasible": suggestion.feasible,
         "hears_nothing": suggestion.best.deaf,
-        "limits": {
-            "background_false_accepts_per_hour": limits.background,
-            "keyword_false_accepts_per_hour": limits.keywords,
-        },
+        "limits": limits.as_json(),
         "parameters": parameters(suggestion.best.settings),
         "found_on": {"split": found_on} | suggestion.best.as_json(),
         "judged_on": report(judged_on, suggestion.best.settings),
@@ -61,7 +58,12 @@ def write(subject: Subject, suggestion: Suggestion, limits: Limits) -> None:
     if suggestion.best.deaf:
         raise TokayError(
             f"what keeps to the limits hears no keyword at all: {subject.path} was not changed",
-            hint="a better model, or a higher --false-accepts",
+            hint=f"a better model{', or a higher --false-accepts' if _may_hear(suggestion, limits) else ''}",
         )
     changed = read_parameters(subject.tflite).updated(parameters(suggestion.best.settings))
     cli.write_atomic(subject.path, write_parameters(subject.tflite, changed))
+
+
+def _may_hear(suggestion: Suggestion, limits: Limits) -> bool:
+    """Whether some setting would hear keywords if only more false accepts were allowed without them."""
+    return any(p.keywords.false_accepts_per_hour <= limits.keywords and not p.deaf for p in suggestion.points)

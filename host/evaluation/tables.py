@@ -125,15 +125,15 @@ def _stream_rows(streams: Sequence[Mapping[str, Any]]) -> Iterator[tuple[object,
 
 def _suggested(suggested: Mapping[str, Any]) -> str:
     where, values = suggested["found_on"], suggested["parameters"]
+    limits = Limits.of(suggested["limits"])
     lines = [
         "suggested: " + " ".join(f"{name}={_value(value)}" for name, value in values.items()),
         f"  found on {where['split']}: {where['false_rejects']} of {where['spoken']} missed, "
         f"{where['keyword_false_accepts']} false accepts in {where['keyword_hours']:.2f} h with keywords, "
         f"{where['background_false_accepts']} in {where['background_hours']:.2f} h without",
+        f"  at most {limits.words()} were asked for",
     ]
     if not suggested["feasible"]:
-        kinds = ("background", "keyword")
-        limits = Limits(*(suggested["limits"][f"{kind}_false_accepts_per_hour"] for kind in kinds))
         lines.append(f"  NOT within the limits: no setting of the detector keeps to {limits.words()}")
     if suggested.get("hears_nothing"):
         lines.append("  of NO USE: it hears no keyword at all, and so never a false one either")

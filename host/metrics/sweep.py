@@ -8,7 +8,7 @@ after lost inferences, so it is not swept: see ``counts``.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,18 @@ class Limits:
 
     background: float = 0.5  # where no keyword is said
     keywords: float = 6.0  # where keywords and other words are said: 2 in 20 minutes
+
+    def as_json(self) -> dict[str, float]:
+        """Both, by the names of a result's JSON."""
+        return {
+            "background_false_accepts_per_hour": self.background,
+            "keyword_false_accepts_per_hour": self.keywords,
+        }
+
+    @classmethod
+    def of(cls, value: Mapping[str, float]) -> Limits:
+        """The limits that ``as_json`` gave."""
+        return cls(value["background_false_accepts_per_hour"], value["keyword_false_accepts_per_hour"])
 
     def words(self) -> str:
         """Both, as they are told."""

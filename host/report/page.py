@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from host.metrics.sweep import Limits
 from host.report.svg import COLOURS, Axis, Plot, colours, height_for, linear, matrix, percent
 from host.tables import percentage, span
 
@@ -225,7 +226,8 @@ def _suggested(suggested: Mapping[str, Any]) -> str:
         f"<ul>{values}</ul>{note}<p>Found on {escape(found['split'])}: {found['false_rejects']} of "
         f"{found['spoken']} missed, {found['keyword_false_accepts']} false accepts in "
         f"{found['keyword_hours']:.2f} h with keywords, {found['background_false_accepts']} in "
-        f"{found['background_hours']:.2f} h without.</p>"
+        f"{found['background_hours']:.2f} h without. At most "
+        f"{Limits.of(suggested['limits']).words()} were asked for.</p>"
     )
     if found["background_hours"]:  # else there is no rate to draw
         text += _plots([_figure(_sweep(suggested), _SWEEP_CAPTION)])

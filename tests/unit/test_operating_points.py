@@ -253,6 +253,19 @@ def test_a_model_in_an_archive_is_not_written(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize("word_for_keyword", [False, True])
+def test_more_false_accepts_are_proposed_only_where_they_help(tmp_path: Path, word_for_keyword: bool) -> None:
+    """What is taken for a keyword without any is heard more often than the keyword; also among keywords."""
+    words = [("on", 3, 6, 200), *([("ON", 10, 6, 230)] if word_for_keyword else [])]
+    found = sweep.suggest([scored(20, words)], [scored(60, [("ON", 30, 6, 230)])], DETECTOR, Limits())
+    assert found.feasible and found.best.deaf
+    path = tmp_path / "m.tflite"
+    path.write_bytes(tone_words.model())
+    with pytest.raises(TokayError, match="hears no keyword at all") as refused:
+        operating_point.write(subject.quantized(str(path)), found, Limits())
+    assert ("--false-accepts" in str(refused.value)) is not word_for_keyword
+
+
 def test_where_nothing_keeps_to_the_limits_that_is_said() -> None:
     words, noise = [("on", 3, 6, 200)], [("ON", at, 30, 255) for at in range(5, 55, 5)]
     found = sweep.suggest([scored(20, words)], [scored(60, noise)], DETECTOR, Limits(0.5, 6.0))
