@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import errno
 import io
 import json
@@ -200,8 +201,12 @@ def _open_closed_output() -> None:
 
 
 def _print_all_characters() -> None:
-    """Prints what the output's encoding does not have (in labels, names of files) as \\u…, as stderr does."""
-    if getattr(sys.stdout, "errors", None) == "strict" and isinstance(sys.stdout, io.TextIOWrapper):
+    """Prints what the output's encoding does not have (in labels, names of files) as \\u…, as stderr does.
+    Python's handler in the locale C, surrogateescape, leaves nothing out in UTF-8 alone."""
+    if not isinstance(sys.stdout, io.TextIOWrapper):
+        return
+    handler, is_utf8 = sys.stdout.errors, codecs.lookup(sys.stdout.encoding).name == "utf-8"
+    if handler == "strict" or (handler == "surrogateescape" and not is_utf8):
         sys.stdout.reconfigure(errors="backslashreplace")
 
 

@@ -63,14 +63,15 @@ def test_an_interpreter_that_takes_the_docstrings_away_is_one_line(level, status
     assert done.returncode == status and done.stderr.count("\n") == (1 if status else 0), done.stderr
 
 
-def test_labels_that_the_terminal_does_not_have_are_printed(tmp_path: Path):
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii:surrogateescape"])  # the latter is the locale C's
+def test_labels_that_the_terminal_does_not_have_are_printed(tmp_path: Path, encoding: str):
     model = tmp_path / "a.tflite"
     params = read_parameters(MODEL.read_bytes())
     params["classes"] = ["on", "はい", "_unknown_", "_silence_"]
     model.write_bytes(write_parameters(MODEL.read_bytes(), params))
     done = subprocess.run(
         [sys.executable, "-m", "host.summarize", model], cwd=ROOT, capture_output=True, text=True,
-        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+        env={**os.environ, "PYTHONIOENCODING": encoding},
     )  # fmt: skip
     assert done.returncode == 0 and r"'\u306f\u3044'" in done.stdout and not done.stderr
 
