@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import difflib
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -19,6 +21,7 @@ from codegen.read import read_model
 from host import cli, model_files
 from host.detector import never_detects
 from host.errors import TokayError
+from host.specification import Detector
 
 _FFT_LENGTH = "fe.fft_length"
 _LISTS = {"str_list": str, "int32_list": int, "float_list": float}
@@ -55,12 +58,26 @@ def main(argv: Sequence[str]) -> int:
     cli.emit_json(args.json, _jsonable(changed))
     for key in (*given, *followed):
         print(f"{key}={changed[key]!r} ({changed.types[key]})", file=sys.stderr)
+    for line in _misspelt(given, params):
+        print(f"warning: {line}", file=sys.stderr)
     if "detection_threshold" in given and _BY_CLASS not in given and changed.get(_BY_CLASS):
         print(
             f"warning: {_BY_CLASS}={changed[_BY_CLASS]!r} stays and decides (--remove {_BY_CLASS})",
             file=sys.stderr,
         )
     return 0
+
+
+def _misspelt(given: Mapping[str, Any], before: Parameters) -> list[str]:
+    """A line for each new parameter whose name is nearly that of one which is read. A model may carry any
+    others, for code of its user's own; those of the front end are refused where they are not known."""
+    known = {"classes", *(field.name for field in dataclasses.fields(Detector)), *before}
+    new = [key for key in given if key not in known and not key.startswith("fe.")]
+    close = {key: difflib.get_close_matches(key, known, n=1, cutoff=0.8) for key in new}
+    return [
+        f"{key} is a new parameter, which nothing here reads: did you mean {names[0]}? (--remove {key})"
+        for key, names in close.items() if names
+    ]  # fmt: skip
 
 
 def _follow_frontend(changed: Parameters, given: Mapping[str, Any]) -> list[str]:

@@ -179,6 +179,24 @@ def test_a_threshold_without_effect_is_said(model: Path, capsys) -> None:
     assert "warning" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("detection_treshold", "detection_threshold"),
+        ("average_window_duration", "average_window_duration_ms"),  # which the model lacks, too
+        ("shelf", None),
+        ("latency_ms", None),
+        ("fe.upstream_window", None),
+    ],
+)
+def test_a_new_name_that_is_nearly_another_is_told(key: str, meant: str | None, model: Path, capsys) -> None:
+    assert update(model, f"{key}=100") == 0
+    said = capsys.readouterr().err
+    assert read_parameters(model.read_bytes())[key] == 100
+    assert ("warning" in said) is bool(meant)
+    assert not meant or f"{key} is a new parameter, which nothing here reads: did you mean {meant}?" in said
+
+
 def test_output_leaves_the_model_alone(model: Path, tmp_path: Path) -> None:
     before = model.read_bytes()
     assert update(model, "name=other", "--output", tmp_path / "out" / "o.tflite") == 0
