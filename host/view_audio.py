@@ -64,7 +64,8 @@ def main(argv: Sequence[str]) -> int:
     p.add_argument("source", metavar="MODEL|FILE", help="name in host/models, a .py specification, or audio")
     p.add_argument("--model", metavar="MODEL", help=f"whose settings a FILE gets (default {_MODEL})")
     p.add_argument("--dataset", metavar="DIR", help="where clips and background noise are from")
-    p.add_argument("--word", metavar="W", help="a word of the dataset (default: the first keyword)")
+    p.add_argument("--word", metavar="W", help="a word of the dataset, or what a FILE is taken for "
+                   "(default: the first keyword)")  # fmt: skip
     p.add_argument("--seed", type=int, default=1, metavar="N", help="other draws, another clip (default 1)")
     p.add_argument("--count", type=int, default=6, metavar="N", help="draws to show (default 6)")
     p.add_argument("-o", "--output", default="augmentation.html", metavar="OUT", help=".html or .png")
@@ -82,11 +83,12 @@ def main(argv: Sequence[str]) -> int:
     spec = specification.load(model).spec
     clips = _of_file(args.source, spec, args) if of_file else _of_dataset(spec, args)
     shown, draws = show(spec, clips.audio, clips.chosen, clips.word, clips.recordings, args.seed, args.count)
-    title = f"{spec.name}: {clips.word}, seed {args.seed}"
+    what = f"{Path(args.source).name} as {clips.word}" if of_file else clips.word
+    title = f"{spec.name}: {what}, seed {args.seed}"
     write = page if output.suffix == ".html" else image
     cli.write_atomic(output, write(title, shown, spec))
     if args.json != "-":
-        print(f"{output}: {args.count} draws of {clips.word}")
+        print(f"{output}: {args.count} draws of {what}")
     fields = [name for name, _ in Draw._fields_]
     result = {"model": spec.name, "word": clips.word, "seed": args.seed}
     result["draws"] = [{name: getattr(draw, name) for name in fields} for draw in draws]

@@ -57,6 +57,14 @@ def test_page_holds_pictures_sound_and_draws(tmp_path: Path) -> None:
     assert f"<td>gain<td>{draws[0]['gain']:.2f}" in html
 
 
+def test_a_file_is_not_called_by_the_word_that_it_is_taken_for(tmp_path: Path, capsys) -> None:
+    page, clip = tmp_path / "page.html", tmp_path / "my <noise>.wav"
+    clip.write_bytes(Path(CLIP).read_bytes())
+    assert view_audio.main([str(clip), "--count", "1", "-o", str(page)]) == 0
+    assert "<h1>keyword_spotting_on_off: my &lt;noise&gt;.wav as on, seed 1" in page.read_text()
+    assert capsys.readouterr().out == f"{page}: 1 draws of my <noise>.wav as on\n"
+
+
 def test_picture(tmp_path: Path) -> None:
     output = tmp_path / "out.png"
     assert view_audio.main([CLIP, "--count", "2", "--word", "_silence_", "-o", str(output)]) == 0
