@@ -13,20 +13,12 @@ import numpy as np
 
 from codegen.costs import macs_and_ops
 from codegen.fixed_point import (
-    Scale,
-    abs_table,
     activation_range,
-    hard_swish_table,
-    leaky_relu_table,
-    logistic_table,
-    prelu_table,
     quantize,
     quantize_multiplier,
     softmax_table,
-    tanh_table,
 )
-from codegen.float_tables import FUNCTIONS, float_table
-from codegen.graph import Graph, Operator, Tensor
+from codegen.graph import Graph, Operator
 from codegen.layers import Layer
 from codegen.lookups import (
     DATA_INPUTS,
@@ -72,6 +64,7 @@ from codegen.pack import (
     pack_depthwise,
     pack_weights,
 )
+from codegen.tables import TABLE_MAKERS
 from codegen.windows import folded_bias, pad_before, reduction_window
 
 
@@ -353,58 +346,6 @@ def _softmax(graph: Graph, op: Operator) -> Layer:
     return _layer(op, "softmax", options, in_place=(0,))
 
 
-def _logistic_table(graph: Graph, op: Operator, rounding: str) -> np.ndarray:
-    return logistic_table(*_scale(graph.input(op, 0)), rounding)
-
-
-def _tanh_table(graph: Graph, op: Operator, rounding: str) -> np.ndarray:
-    return tanh_table(*_scale(graph.input(op, 0)), rounding)
-
-
-def _leaky_relu_table(graph: Graph, op: Operator, rounding: str) -> np.ndarray:
-    scales = (_scale(graph.input(op, 0)), _scale(graph.output(op)))
-    return leaky_relu_table(*scales, float(op.options["alpha"]), rounding)
-
-
-def _abs_table(graph: Graph, op: Operator, rounding: str) -> np.ndarray:
-    return abs_table(_scale(graph.input(op, 0)), _scale(graph.output(op)), rounding)
-
-
-def _float_table(graph: Graph, op: Operator, rounding: str) -> np.ndarray:
-    return float_table(op.name, _scale(graph.input(op, 0)), _scale(graph.output(op)), op.options)
-
-
-def _prelu_tables(graph: Graph, op: Operator, rounding: str) -> np.ndarray:
-    """A table for each alpha."""
-    scales = [_scale(tensor) for tensor in (graph.input(op, 0), graph.input(op, 1), graph.output(op))]
-    alphas = graph.input(op, 1).data.reshape(-1)
-    return np.concatenate([prelu_table(*scales, int(alpha), rounding) for alpha in alphas])
-
-
-def _limited_table(graph: Graph, op: Operator, rounding: str) -> np.ndarray:
-    limit = limited_and_limit(graph, op)[1]
-    low, high = (-128, limit) if op.name == "minimum" else (limit, 127)
-    return np.arange(-128, 128).clip(low, high).astype(np.int8)
-
-
-def _hard_swish_table(graph: Graph, op: Operator, rounding: str) -> np.ndarray:
-    """The reference rounds these as it always does, however it is built."""
-    return hard_swish_table(_scale(graph.input(op, 0)), _scale(graph.output(op)))
-
-
-TABLE_MAKERS: dict[str, Callable[[Graph, Operator, str], np.ndarray]] = {
-    **dict.fromkeys(FUNCTIONS, _float_table),
-    "abs": _abs_table,
-    "logistic": _logistic_table,
-    "tanh": _tanh_table,
-    "leaky_relu": _leaky_relu_table,
-    "hard_swish": _hard_swish_table,
-    "maximum": _limited_table,
-    "minimum": _limited_table,
-    "prelu": _prelu_tables,
-}
-
-
 def _table(graph: Graph, op: Operator) -> Layer:
     table = TABLE_MAKERS[op.name](graph, op, "double")
     options = TableOptions(graph.output(op).elements, len(table) // 256, table)
@@ -528,10 +469,6 @@ LOWERINGS: dict[str, Callable[[Graph, Operator], Layer]] = {
 
 
 # --- small helpers ---------------------------------------------------------------------------------
-
-
-def _scale(tensor: Tensor) -> Scale:
-    return tensor.q.scale, tensor.q.zero_point
 
 
 def _quad(values: tuple[int, ...], fill: int = 1) -> Quad:
