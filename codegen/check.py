@@ -122,10 +122,11 @@ CONSTRAINTS: dict[str, tuple[Constraint, ...]] = {
     "abs": (common.same_elements, common.rescale),
     "prelu": (common.rank_at_most_4, common.same_elements, common.rescale, elementwise.alphas),
     **dict.fromkeys(("elu", "gelu"), (common.same_elements, common.rescale, elementwise.steps_are_numbers)),
-    **dict.fromkeys(("exp", "log"), (common.same_elements, elementwise.steps_are_numbers)),
+    **dict.fromkeys(("exp", "log", "sqrt"), (common.same_elements, elementwise.steps_are_numbers)),
     **dict.fromkeys(
         ("neg", "square"), (elementwise.folded, common.same_elements, elementwise.steps_are_numbers)
     ),
+    "rsqrt": (common.same_elements, elementwise.rsqrt_scales),
     "strided_slice": (movers.slices, movers.four_are_left, common.same_scale),
     "slice": (movers.cuts_out, movers.four_are_left, common.same_scale),
     **dict.fromkeys(DIVIDERS, (movers.divides, movers.four_are_left, common.same_scale)),

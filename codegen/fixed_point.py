@@ -81,6 +81,7 @@ def _saturate(x: int) -> int:
 _EXP_OF_MINUS_POWER = {k: math.floor(math.exp(-(2.0**k)) * (1 << 31) + 0.5) for k in range(-2, 5)}
 _EXP_OF_MINUS_EIGHTH = math.floor(math.exp(-1 / 8) * (1 << 31) + 0.5)
 _THIRD = 715827883
+_HALF_ROOT_OF_2 = 1518500250
 
 
 def _exp_of_small(a: int) -> int:
@@ -185,6 +186,44 @@ def prelu_table(
         output_zero_point + requantize(x if x >= 0 else x * (alpha - slope[1]), *factors[x >= 0], rounding)
         for x in values
     )
+
+
+def rsqrt_factor(source: float, output: float) -> float:
+    """From the inverse root of an int8, less its zero point, to the output's scale; floats as the
+    reference's."""
+    return 1 / float(np.sqrt(np.float32(source)) * np.float32(output))
+
+
+def rsqrt_table(source: Scale, output: Scale, rounding: str = "double") -> np.ndarray:
+    """The int8 outcomes of the 256 int8 inputs. Zero gives the largest, and so do the negative values, at
+    which the reference stops."""
+    (scale, zero_point), (output_scale, output_zero_point) = source, output
+    bits = 20  # that keep the inverse root, which is at most 1, an integer
+    multiplier, shift = quantize_multiplier(rsqrt_factor(scale, output_scale))
+
+    def outcome(x: int) -> int:
+        if x <= 0:
+            return 127
+        root, root_shift = _inverse_root(x)
+        fine = requantize(1, root, root_shift + bits, rounding)
+        return output_zero_point + requantize(fine, multiplier, shift - bits, rounding)
+
+    return _int8(outcome(value - zero_point) for value in range(-128, 128))
+
+
+def _inverse_root(x: int) -> tuple[int, int]:
+    """1 / sqrt(x) of 1..255 as a multiplier and a shift: five Newton steps from 1, with 3 integer bits."""
+    if x == 1:
+        return INT32_MAX, 0
+    pairs = (31 - x.bit_length()) // 2 - 1  # of bits that x is shifted up by, to [2^27, 2^29)
+    half = round_shift(x << 2 * pairs >> 1, 1)
+    root = 1 << 28
+    for _ in range(5):
+        cube = _saturate(multiply_high(multiply_high(root, root), root) << 6)
+        root = _saturate((multiply_high(3 << 27, root) - multiply_high(half, cube)) << 3)
+    root = multiply_high(root, _HALF_ROOT_OF_2)
+    shift = pairs - 11
+    return (root << shift, 0) if shift > 0 else (root, shift)
 
 
 def hard_swish_table(source: Scale, output: Scale) -> np.ndarray:

@@ -48,19 +48,22 @@ FUNCTIONS: dict[str, Function] = {
     "gelu": _gelu,
     "log": _log,
     "neg": lambda x, _: -x,
+    "sqrt": lambda x, _: math.sqrt(max(x, 0)),
     "square": lambda x, _: x * x,
 }
 
 
 def steps_from_zero(name: str, source: Scale, output: Scale, options: Options) -> list[float]:
     """What the 256 inputs give, in units of the output's scale: multiplied by its inverse as the reference's
-    int8 kernels do, or, where it is folded, divided by it as the reference quantizes."""
+    int8 kernels do, or divided by it as its kernel for roots does, and, where it is folded, as it quantizes.
+    """
+    divided = options.get(FOLDED) or name == "sqrt"
     (scale, zero_point), output_scale = source, np.float32(output[0])
 
     def steps(value: int) -> float:
         x = np.float32(scale) * np.float32(value - zero_point)
         result = np.float32(FUNCTIONS[name](x, options))
-        return float(result / output_scale if options.get(FOLDED) else result * inverse)
+        return float(result / output_scale if divided else result * inverse)
 
     with np.errstate(over="ignore", invalid="ignore"):
         inverse = np.float32(1) / output_scale
@@ -68,7 +71,9 @@ def steps_from_zero(name: str, source: Scale, output: Scale, options: Options) -
 
 
 def float_table(name: str, source: Scale, output: Scale, options: Options) -> np.ndarray:
-    """int8[256]: the outcomes of the 256 int8 inputs."""
+    """int8[256]: the outcomes of the 256 int8 inputs. The reference's kernel for roots drops fractions (and
+    stops at negative inputs, which have the root 0 here)."""
+    whole = math.trunc if name == "sqrt" and not options.get(FOLDED) else round_half_away
     bounded = (max(-512.0, min(512.0, steps)) for steps in steps_from_zero(name, source, output, options))
-    values = [output[1] + round_half_away(steps) for steps in bounded]
+    values = [output[1] + whole(steps) for steps in bounded]
     return np.clip(values, -128, 127).astype(np.int8)

@@ -25,7 +25,8 @@ DATA_INPUTS: dict[str, tuple[int, ...] | None] = {
 }
 
 TABLES = (
-    "abs", "elu", "exp", "gelu", "hard_swish", "leaky_relu", "log", "logistic", "neg", "square", "tanh",
+    "abs", "elu", "exp", "gelu", "hard_swish", "leaky_relu", "log", "logistic", "neg", "rsqrt", "sqrt",
+    "square", "tanh",
 )  # fmt: skip
 """Operators whose outcome is a function of one int8: all 256 are stored."""
 

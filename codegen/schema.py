@@ -96,6 +96,8 @@ OPERATORS: dict[int, tuple[str, dict[str, tuple[int, str, int | float | bool]]]]
     65: ("slice", {}),
     70: ("expand_dims", {}),
     73: ("log", {}),
+    75: ("sqrt", {}),
+    76: ("rsqrt", {}),
     82: ("reduce_max", _REDUCER),
     83: ("pack", {"axis": (1, "i", 0)}),
     88: ("unpack", {"axis": (1, "i", 0)}),

@@ -13,6 +13,7 @@ from codegen.fixed_point import (
     leaky_relu_table,
     logistic_table,
     prelu_table,
+    rsqrt_table,
     tanh_table,
 )
 from codegen.float_tables import FUNCTIONS, float_table
@@ -63,6 +64,10 @@ def _hard_swish_table(graph: Graph, op: Operator, rounding: str) -> np.ndarray:
     return hard_swish_table(_scale(graph.input(op, 0)), _scale(graph.output(op)))
 
 
+def _rsqrt_table(graph: Graph, op: Operator, rounding: str) -> np.ndarray:
+    return rsqrt_table(_scale(graph.input(op, 0)), _scale(graph.output(op)), rounding)
+
+
 TABLE_MAKERS: dict[str, Callable[[Graph, Operator, str], np.ndarray]] = {
     **dict.fromkeys(FUNCTIONS, _float_table),
     "abs": _abs_table,
@@ -73,4 +78,5 @@ TABLE_MAKERS: dict[str, Callable[[Graph, Operator, str], np.ndarray]] = {
     "maximum": _limited_table,
     "minimum": _limited_table,
     "prelu": _prelu_tables,
+    "rsqrt": _rsqrt_table,
 }

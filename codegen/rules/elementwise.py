@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from codegen.fixed_point import rsqrt_factor
 from codegen.float_tables import FOLDED, steps_from_zero
 from codegen.graph import Graph, Operator
 from codegen.lookups import limited_and_limit
@@ -118,6 +119,13 @@ def steps_are_numbers(graph: Graph, op: Operator) -> str | None:
     scales = (source.scale, source.zero_point), (output.scale, output.zero_point)
     steps = steps_from_zero(op.name, *scales, op.options)
     return f"scale {source.scale:g} to {output.scale:g}" if np.isnan(steps).any() else None
+
+
+def rsqrt_scales(graph: Graph, op: Operator) -> str | None:
+    """The output's scale times the root of the input's lies in [2^-29, 2^12]."""
+    source, output = graph.input(op, 0).q.scale, graph.output(op).q.scale
+    fits = 2.0**-12 <= rsqrt_factor(source, output) <= 2.0**29
+    return None if fits else f"scale {source:g} to {output:g}"
 
 
 def folded(graph: Graph, op: Operator) -> str | None:

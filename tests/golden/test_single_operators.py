@@ -1,5 +1,5 @@
 """Every operator that computes against TensorFlow Lite Micro's reference kernels, on random single-operator
-models; EXP, GELU and LOG, of which it has none for int8, against TensorFlow Lite's."""
+models; EXP, GELU, LOG and SQRT, of which it has none for int8, against TensorFlow Lite's."""
 
 from __future__ import annotations
 
@@ -360,7 +360,7 @@ def test_every_value_of_functions_in_single_precision(
 
 
 @random_models
-@given(st.sampled_from(["ELU", "EXP", "LOG", "NEG", "SQUARE"]), st.floats(-6, 0), st.floats(-6, 1),
+@given(st.sampled_from(["ELU", "EXP", "LOG", "NEG", "SQRT", "SQUARE"]), st.floats(-6, 0), st.floats(-6, 1),
        ZERO_POINTS, ZERO_POINTS)  # fmt: skip
 def test_every_value_of_functions_between_conversions(name, exponent, coarseness, zero_in, zero_out):
     """As the converter leaves Keras' elu; three operators become one."""
@@ -380,7 +380,52 @@ def test_every_value_of_functions_between_conversions(name, exponent, coarseness
     but = nearly_half_way(*steps)
     if name == "LOG":
         but[: zero_in + 129] = True  # up to 0
+    elif name == "SQRT":
+        but[: zero_in + 128] = True  # up to -1
     assert_every_value(model, but)
+
+
+@random_models
+@given(st.sampled_from(["RSQRT", "SQRT"]), st.floats(-20, 6), st.floats(-2, 9), ZERO_POINTS, ZERO_POINTS)
+def test_every_root(name, exponent, fineness, zero_in, zero_out):
+    """At values that are not negative, the only ones that the references take; TensorFlow Lite's for SQRT."""
+    scale = float(np.float32(2.0**exponent))
+    largest = np.sqrt(255 * scale) if name == "SQRT" else 1 / np.sqrt(scale)
+    n = NetworkBuilder()
+    x = n.tensor((256,), scale=scale, zero_point=zero_in)
+    y = n.tensor((256,), scale=float(np.float32(largest / 2**fineness)), zero_point=zero_out)
+    model = single(name, [x], y, n)
+    every = np.arange(-128, 128).clip(zero_in).astype(np.int8)
+    if name == "SQRT":
+        expected = of_tensorflow_lite(model, every)
+    else:
+        theirs = reference(model)
+        theirs.set_input(every, 0)
+        theirs.invoke()
+        expected = theirs.get_output(0)
+    np.testing.assert_array_equal(Model(model).invoke(every), expected)
+    # Below, where the references stop: what 0 has.
+    least, zero = Model(model).invoke(np.full(256, -128, np.int8))[0], expected[0]
+    assert least == zero or zero_in == -128
+
+
+def test_roots_that_are_whole_multiples_of_the_scale():
+    """Divided by it, not multiplied by its inverse, and fractions are dropped."""
+    rng = np.random.default_rng(5)
+    different = 0
+    for _ in range(200):
+        output = np.float32(2.0 ** rng.uniform(-8, 0))
+        source = np.float32((rng.integers(5, 100) * float(output)) ** 2 / rng.integers(1, 255))
+        roots = np.sqrt(np.arange(256, dtype=np.float32) * source)
+        ways = np.trunc(roots / output), np.trunc(roots * (np.float32(1) / output))
+        if (np.minimum(ways[0], 255) == np.minimum(ways[1], 255)).all():
+            continue
+        different += 1
+        n = NetworkBuilder()
+        x, y = (n.tensor((256,), scale=scale, zero_point=-128) for scale in (source, output))
+        model, every = single("SQRT", [x], y, n), np.arange(-128, 128).astype(np.int8)
+        np.testing.assert_array_equal(Model(model).invoke(every), of_tensorflow_lite(model, every))
+    assert different
 
 
 @random_models

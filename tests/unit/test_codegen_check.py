@@ -262,6 +262,8 @@ def test_floats_that_are_used_otherwise_are_refused(other):
         ("ELU", (1e9, 1e-9), "rescaled by 1e+18"),
         ("GELU", (1e9, 1e-9), "rescaled by 1e+18"),
         ("LOG", (1, 1e-45), "scale 1 to 1.4013e-45"),
+        ("RSQRT", (1, 1e-9), "scale 1 to 1e-09"),
+        ("RSQRT", (1, 5000), "scale 1 to 5000"),
     ],
 )
 def test_scales_of_functions_that_cannot_be(name, scales, message):
