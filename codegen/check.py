@@ -107,6 +107,7 @@ CONSTRAINTS: dict[str, tuple[Constraint, ...]] = {
     "pad": (common.rank_at_most_4, movers.pads, common.same_scale),
     "padv2": (common.rank_at_most_4, movers.pads, common.same_scale),
     "mean": (common.rank_at_most_4, movers.reduces, common.rescale),
+    "sum": (common.rank_at_most_4, movers.reduces, movers.sums_fit),
     "reduce_max": (common.rank_at_most_4, movers.reduces, common.same_scale),
     **dict.fromkeys(RESHAPERS, (common.keeps_elements,)),
     "softmax": (common.same_elements, elementwise.softmax_scales, elementwise.softmax_depth),

@@ -391,14 +391,17 @@ def _pad(graph: Graph, op: Operator) -> Layer:
 
 
 def _mean(graph: Graph, op: Operator) -> Layer:
+    """A mean, or a sum, which is one that nothing divides."""
     source, output = graph.input(op, 0), graph.output(op)
     shape = _quad(source.shape)
     lead = 4 - len(source.shape)
     reduced = {lead + axis for axis in reduced_axes(graph, op)}
     count = math.prod(shape[d] for d in reduced)
     multiplier, shift = quantize_multiplier(source.q.scale / output.q.scale)
-    # 1 / count goes into the multiplier, shifted up first by as many bits as it loses.
-    up = min(count.bit_length() - 1, 32, 31 + shift)
+    if op.name == "mean":
+        # 1 / count goes into the multiplier, shifted up first by as many bits as it loses.
+        up = min(count.bit_length() - 1, 32, 31 + shift)
+        multiplier, shift = (multiplier << up) // count, shift - up
     strides = strides_of(shape)
 
     def pick(which: bool, values: Quad, neutral: int) -> Quad:
@@ -411,8 +414,8 @@ def _mean(graph: Graph, op: Operator) -> Layer:
         reduced_strides=pick(True, strides, 0),
         offset=count * source.q.zero_point,
         output_zero_point=output.q.zero_point,
-        output_multiplier=(multiplier << up) // count,
-        output_shift=shift - up,
+        output_multiplier=multiplier,
+        output_shift=shift,
     )
     return _layer(op, "mean", options)
 
@@ -454,6 +457,7 @@ LOWERINGS: dict[str, Callable[[Graph, Operator], Layer]] = {
     "pad": _pad,
     "padv2": _pad,
     "mean": _mean,
+    "sum": _mean,
     "reduce_max": _reduce_max,
     **dict.fromkeys(RESHAPERS, _copy),
     "softmax": _softmax,

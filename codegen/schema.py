@@ -96,6 +96,7 @@ OPERATORS: dict[int, tuple[str, dict[str, tuple[int, str, int | float | bool]]]]
     65: ("slice", {}),
     70: ("expand_dims", {}),
     73: ("log", {}),
+    74: ("sum", _REDUCER),
     75: ("sqrt", {}),
     76: ("rsqrt", {}),
     82: ("reduce_max", _REDUCER),

@@ -15,6 +15,13 @@ from codegen.lookups import (
 )
 
 
+def sums_fit(graph: Graph, op: Operator) -> str | None:
+    """Rescaled sums stay within 31 bits."""
+    source, output = graph.input(op, 0), graph.output(op)
+    count, factor = source.elements // output.elements, source.q.scale / output.q.scale
+    return None if 255 * count * factor < 1 << 30 else f"sums of {count} values are rescaled by {factor:g}"
+
+
 def concatenates(graph: Graph, op: Operator) -> str | None:
     """The inputs have the output's shape but along the axis, where their sizes add up."""
     output = graph.output(op)

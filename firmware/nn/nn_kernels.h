@@ -166,7 +166,7 @@ typedef struct nn_pad_options {
     int32_t value;
 } nn_pad_options_t;
 
-/* ---- mean over some dimensions: for each index of the kept ones, the sum over the reduced ones
+/* ---- mean (and sum) over some dimensions: for each index of the kept ones, the sum over the reduced ones
  * (both outermost first, strides in elements of the input, unused dimensions of size 1), minus
  * `offset` (the count times the input's zero point), requantized. */
 typedef struct nn_mean_options {

@@ -147,7 +147,7 @@ OPTION_TABLES = {
     "average_pool_2d": "Pool2DOptions", "fully_connected": "FullyConnectedOptions", "add": "AddOptions",
     "sub": "SubOptions", "mul": "MulOptions", "softmax": "SoftmaxOptions",
     "concatenation": "ConcatenationOptions", "mean": "ReducerOptions", "reduce_max": "ReducerOptions",
-    "leaky_relu": "LeakyReluOptions", "strided_slice": "StridedSliceOptions",
+    "sum": "ReducerOptions", "leaky_relu": "LeakyReluOptions", "strided_slice": "StridedSliceOptions",
     "gelu": "GeluOptions", "pack": "PackOptions", "unpack": "UnpackOptions",
 }  # fmt: skip
 ALIASES = {

@@ -239,8 +239,8 @@ def test_limits(name, shapes, first, limit, scale, zero_point, seed):
 
 
 @random_models
-@given(st.sampled_from(["MEAN", "REDUCE_MAX"]), SHAPES, st.data(), st.booleans(), SCALES, SCALES, ZERO_POINTS,
-       ZERO_POINTS, SEEDS)  # fmt: skip
+@given(st.sampled_from(["MEAN", "SUM", "REDUCE_MAX"]), SHAPES, st.data(), st.booleans(), SCALES, SCALES,
+       ZERO_POINTS, ZERO_POINTS, SEEDS)  # fmt: skip
 def test_reductions(name, shape, data, keep, scale_in, scale_out, zero_in, zero_out, seed):
     rank = len(shape)
     axes = data.draw(st.lists(st.integers(-rank, rank - 1), min_size=1, max_size=rank))

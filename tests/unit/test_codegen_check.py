@@ -77,7 +77,7 @@ def test_the_base_of_these_cases_compiles():
     compile_model(conv(NetworkBuilder(), bias=np.full(6, (1 << 31) - 36 * 128 - 1, np.int32)), name="model")
 
 
-@pytest.mark.parametrize("name", ["PAD", "PADV2", "MEAN", "REDUCE_MAX", "STRIDED_SLICE", "TRANSPOSE"])
+@pytest.mark.parametrize("name", ["PAD", "PADV2", "MEAN", "SUM", "REDUCE_MAX", "STRIDED_SLICE", "TRANSPOSE"])
 def test_a_list_that_is_left_out_is_refused(name):
     n = NetworkBuilder()
     x, y = n.tensor((2, 4), scale=0.1), n.tensor((2, 4), scale=0.1)
@@ -303,6 +303,13 @@ def test_limits_that_cannot_be(constant, scale, message):
     assert "(MINIMUM)" in (text := refused(n.build([x], [y]))) and message in text
 
 
+def test_sums_that_leave_their_range():
+    n = NetworkBuilder()
+    x, y = n.tensor((1, 4000), scale=1.0), n.tensor((1, 1), scale=1e-4)
+    n.operator("SUM", [x, n.tensor((1,), "int32", data=np.array([1]))], [y], "ReducerOptions", keepDims=True)
+    assert "operator 0 (SUM): sums of 4000 values are rescaled by 10000" in refused(n.build([x], [y]))
+
+
 def test_shapes_that_cannot_be():
     def of(name, shapes, options=None, extra=(), **fields):
         n = NetworkBuilder()
@@ -320,6 +327,7 @@ def test_shapes_that_cannot_be():
     assert "axis 5" in of("CONCATENATION", [(1, 2), (1, 4), (1, 6)], "ConcatenationOptions", axis=5)
     assert "negative" in of("PAD", [(1, 4), (1, 3)], "PadOptions", [[[0, 0], [0, -1]]])
     assert "axes [7]" in of("MEAN", [(1, 4), (1, 4)], "ReducerOptions", [[7]])
+    assert "axes [2]" in of("SUM", [(1, 4), (1, 4)], "ReducerOptions", [[2]])
     assert "axes [2]" in of("REDUCE_MAX", [(1, 4), (1, 4)], "ReducerOptions", [[2]])
     assert "the output is 1x4, not (1, 1)" in of(
         "REDUCE_MAX", [(1, 4), (1, 4)], "ReducerOptions", [[1]], keepDims=True
