@@ -99,6 +99,7 @@ CONSTRAINTS: dict[str, tuple[Constraint, ...]] = {
     "average_pool_2d": _POOL,
     "add": (common.rank_at_most_4, elementwise.broadcasts, elementwise.add_scales),
     "sub": (common.rank_at_most_4, elementwise.broadcasts, elementwise.add_scales),
+    "squared_difference": (common.rank_at_most_4, elementwise.broadcasts, elementwise.squares_scale),
     "mul": (common.rank_at_most_4, elementwise.broadcasts, elementwise.product_scale),
     **dict.fromkeys(
         ("maximum", "minimum"),

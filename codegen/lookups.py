@@ -16,6 +16,7 @@ DATA_INPUTS: dict[str, tuple[int, ...] | None] = {
     **dict.fromkeys([name for name, _ in schema.OPERATORS.values()], (0,)),
     "add": (0, 1),
     "sub": (0, 1),
+    "squared_difference": (0, 1),
     "mul": (0, 1),
     "maximum": (0, 1),
     "minimum": (0, 1),

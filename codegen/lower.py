@@ -270,10 +270,13 @@ def _in_place(graph: Graph, op: Operator) -> tuple[int, ...]:
 
 
 def _add(graph: Graph, op: Operator) -> Layer:
+    """Sums, differences and their squares, of inputs that are brought to one scale."""
     a, b, output = graph.input(op, 0).q, graph.input(op, 1).q, graph.output(op).q
-    left_shift = 20
     twice = 2 * max(a.scale, b.scale)
-    factors = (a.scale / twice, b.scale / twice, twice / ((1 << left_shift) * output.scale))
+    left_shift, whole = 20, twice / (1 << 20)
+    if op.name == "squared_difference":
+        left_shift, whole = 7, twice * twice / (1 << 14)
+    factors = (a.scale / twice, b.scale / twice, whole / output.scale)
     (m1, s1), (m2, s2), (m, s) = map(quantize_multiplier, factors)
     options = AddOptions(
         **_broadcast(graph, op), **_clamp(graph, op),
@@ -451,6 +454,7 @@ LOWERINGS: dict[str, Callable[[Graph, Operator], Layer]] = {
     "average_pool_2d": _pool,
     "add": _add,
     "sub": _add,
+    "squared_difference": _add,
     "mul": _mul,
     "maximum": _limit,
     "minimum": _limit,

@@ -104,6 +104,7 @@ OPERATORS: dict[int, tuple[str, dict[str, tuple[int, str, int | float | bool]]]]
     88: ("unpack", {"axis": (1, "i", 0)}),
     92: ("square", {}),
     98: ("leaky_relu", {"alpha": (0, "f", 0.0)}),
+    99: ("squared_difference", {}),
     101: ("abs", {}),
     102: ("split_v", {}),
     111: ("elu", {}),

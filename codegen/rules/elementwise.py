@@ -44,6 +44,13 @@ def product_scale(graph: Graph, op: Operator) -> str | None:
     return None if 255 * 255 * factor < 1 << 30 else f"products are rescaled by {factor:g}"
 
 
+def squares_scale(graph: Graph, op: Operator) -> str | None:
+    """Rescaled squares stay within 31 bits."""
+    scales = [graph.input(op, k).q.scale for k in (0, 1)]
+    factor = max(scales) ** 2 / graph.output(op).q.scale
+    return None if 510 * 510 * factor < 1 << 30 else f"squares are rescaled by {factor:g}"
+
+
 def limits(graph: Graph, op: Operator) -> str | None:
     """One of two inputs is a constant of a single value, perhaps repeated; the other has the output's
     shape."""

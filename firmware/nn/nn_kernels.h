@@ -11,7 +11,7 @@
  * its place in board builds under the same function name.
  *
  * A layer's output may be the same memory as one of its inputs for: copy, requantize, table, softmax,
- * quantize, add, sub and mul (for an input of the output's own shape). Never otherwise.
+ * quantize, add, sub, squared_difference and mul (for an input of the output's own shape). Never otherwise.
  *
  * Quantized multipliers: x -> round(x * multiplier * 2^(shift - 31)) rounded as nn_requantize in
  * quantization.h does; multiplier is 0 or in [2^30, 2^31), shift in [-31, 30], positive is left.
@@ -130,11 +130,11 @@ typedef struct nn_pool_2d_options {
     int32_t clamp_min, clamp_max;
 } nn_pool_2d_options_t;
 
-/* ---- add, sub, mul: element by element, either input broadcast
+/* ---- add, sub, squared_difference, mul: element by element, either input broadcast
  *
  * `shape` is the output's, outermost first; a stride is in elements and 0 along a broadcast dimension.
  * If `broadcast` is 0 both inputs have the output's shape and `elements` is all that matters. */
-typedef struct nn_add_options { /* and of sub */
+typedef struct nn_add_options { /* and of sub and squared_difference */
     int32_t elements;
     int32_t broadcast;
     int32_t shape[4];

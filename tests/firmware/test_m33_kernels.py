@@ -81,7 +81,7 @@ def test_every_layer_is_the_vendors_reference_when_rounding_once(path):
         operators.test_fully_connected,
         operators.test_pools,
         operators.test_reductions,
-        operators.test_add_sub_and_mul,
+        operators.test_operators_of_pairs,
         movers.test_concatenation,
         operators.test_prelu,
         movers.test_strided_slice,

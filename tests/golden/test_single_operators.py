@@ -209,9 +209,9 @@ def broadcast_shapes(draw: st.DrawFn) -> tuple[tuple[int, ...], tuple[int, ...]]
 
 
 @random_models
-@given(st.sampled_from(["ADD", "SUB", "MUL"]), broadcast_shapes(), st.booleans(), ACTIVATIONS,
-       THREE_SCALES, st.tuples(ZERO_POINTS, ZERO_POINTS, ZERO_POINTS), SEEDS)  # fmt: skip
-def test_add_sub_and_mul(name, shapes, swap, activation, factors, zeros, seed):
+@given(st.sampled_from(["ADD", "SUB", "MUL", "SQUARED_DIFFERENCE"]), broadcast_shapes(), st.booleans(),
+       ACTIVATIONS, THREE_SCALES, st.tuples(ZERO_POINTS, ZERO_POINTS, ZERO_POINTS), SEEDS)  # fmt: skip
+def test_operators_of_pairs(name, shapes, swap, activation, factors, zeros, seed):
     """The second input is a constant, a broadcast one or, for equal shapes, the input again."""
     rng = np.random.default_rng(seed)
     n = NetworkBuilder()
@@ -220,9 +220,14 @@ def test_add_sub_and_mul(name, shapes, swap, activation, factors, zeros, seed):
     other = x if same else n.tensor(shapes[1], scale=factors[1], zero_point=zeros[1],
                                     data=rng.integers(-128, 128, shapes[1]))  # fmt: skip
     y = n.tensor(shapes[0], scale=factors[2], zero_point=zeros[2])
-    n.operator(name, [other, x] if swap else [x, other], [y], f"{name.title()}Options",
-               fusedActivationFunction=activation)  # fmt: skip
+    pair_operator(n, name, [other, x] if swap else [x, other], y, activation)
     assert_exact(n.build([x], [y]), seed)
+
+
+def pair_operator(n: NetworkBuilder, name: str, inputs: list[int], y: int, activation: int = 0) -> None:
+    """Squared differences have no activation."""
+    own = {} if name == "SQUARED_DIFFERENCE" else {"fusedActivationFunction": activation}
+    n.operator(name, inputs, [y], f"{name.title().replace('_', '')}Options", **own)
 
 
 @random_models
@@ -486,7 +491,7 @@ def test_quantize_rounds_halves_away_from_zero():
 
 
 def tied_model(name: str, finer: int, swapped: bool) -> tuple[bytes, np.ndarray]:
-    """A sum, difference or product and its input: every int8 with some others, in scales that are powers of
+    """An operator of pairs and its input: every int8 with some others, in scales that are powers of
     two. Many results lie half way between two outputs, and what the finer input adds, which may be a unit of
     the sum or less, decides."""
     some = np.r_[-128:-120, -3:4, 120:128]
@@ -497,14 +502,15 @@ def tied_model(name: str, finer: int, swapped: bool) -> tuple[bytes, np.ndarray]
     n, shape = NetworkBuilder(), (1, coarse.size)
     x, y = n.tensor(shape, scale=scales[0], zero_point=3), n.tensor(shape, scale=2.0**-3, zero_point=-1)
     other = n.tensor(shape, scale=scales[1], data=values[1])
-    n.operator(name, [x, other], [y], f"{name.title()}Options")
+    pair_operator(n, name, [x, other], y)
     return n.build([x], [y]), values[0].reshape(shape)
 
 
 def tied(test):
     """Runs a test on every such model."""
     for names, values in (
-        ("name", ["ADD", "SUB", "MUL"]), ("finer", [0, 1, 2, 16, 19, 20, 21, 29, 30, 31]),
+        ("name", ["ADD", "SUB", "MUL", "SQUARED_DIFFERENCE"]),
+        ("finer", [0, 1, 2, 16, 19, 20, 21, 29, 30, 31]),
         ("swapped", [False, True]),
     ):  # fmt: skip
         test = pytest.mark.parametrize(names, values)(test)

@@ -303,6 +303,24 @@ def test_limits_that_cannot_be(constant, scale, message):
     assert "(MINIMUM)" in (text := refused(n.build([x], [y]))) and message in text
 
 
+def pair(name: str, scales: tuple[float, float, float]) -> bytes:
+    """An operator of two tensors in these scales, the second computed, to an output in the third."""
+    n = NetworkBuilder()
+    x, other, y = (n.tensor((1, 4), scale=scale) for scale in scales)
+    n.operator("QUANTIZE", [x], [other])
+    n.operator(name, [x, other], [y])
+    return n.build([x], [y])
+
+
+@pytest.mark.parametrize(
+    ("name", "scales", "message"),
+    [("SQUARED_DIFFERENCE", (0.1, 2.0, 1e-4), "squares are rescaled by 40000")],
+)
+def test_scales_of_pairs_that_cannot_be(name, scales, message):
+    text = refused(pair(name, scales))
+    assert f"operator 1 ({name})" in text and message in text
+
+
 def test_sums_that_leave_their_range():
     n = NetworkBuilder()
     x, y = n.tensor((1, 4000), scale=1.0), n.tensor((1, 1), scale=1e-4)
