@@ -101,6 +101,7 @@ CONSTRAINTS: dict[str, tuple[Constraint, ...]] = {
     "sub": (common.rank_at_most_4, elementwise.broadcasts, elementwise.add_scales),
     "squared_difference": (common.rank_at_most_4, elementwise.broadcasts, elementwise.squares_scale),
     "mul": (common.rank_at_most_4, elementwise.broadcasts, elementwise.product_scale),
+    "div": (common.rank_at_most_4, elementwise.broadcasts, elementwise.quotient_scale),
     **dict.fromkeys(
         ("maximum", "minimum"),
         (common.rank_at_most_4, elementwise.broadcasts, elementwise.limits, common.same_scale),

@@ -83,9 +83,9 @@ def options_bytes(options: type[Options], *, pointer: int) -> int:
 
 _SIZED = (
     o.Conv2DOptions, o.DepthwiseConv2DOptions, o.FullyConnectedOptions, o.Pool2DOptions, o.AddOptions,
-    o.MulOptions, o.PadOptions, o.MeanOptions, o.CopyOptions, o.SoftmaxOptions, o.QuantizeOptions,
-    o.RequantizeOptions, o.ConcatenationOptions, o.TableOptions, o.StridedSliceOptions,
-    o.MvpOptions,
+    o.MulOptions, o.DivOptions, o.PadOptions, o.MeanOptions, o.CopyOptions, o.SoftmaxOptions,
+    o.QuantizeOptions, o.RequantizeOptions, o.ConcatenationOptions, o.TableOptions,
+    o.StridedSliceOptions, o.MvpOptions,
 )  # fmt: skip
 
 

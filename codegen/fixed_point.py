@@ -119,6 +119,13 @@ def _twice_inverse_of_one_plus(a: int) -> int:
     return x
 
 
+def inverses() -> np.ndarray:
+    """int32[256]: 2^n / d with 31 fraction bits for d = 1, 2, ..., where 2^n is the largest power of two that
+    is not above d; that of 0 is that of 1."""
+    fractions = ((d << 32 - d.bit_length()) - (1 << 31) for d in (1, *range(1, 256)))
+    return np.array([_saturate(_twice_inverse_of_one_plus(a) << 1) for a in fractions], np.int32)
+
+
 def input_radius(integer_bits: int, left_shift: int) -> int:
     """The largest input whose scaled value still fits ``integer_bits``."""
     return math.floor(((1 << integer_bits) - 1) * (1 << (31 - integer_bits)) / (1 << left_shift))

@@ -18,6 +18,7 @@ DATA_INPUTS: dict[str, tuple[int, ...] | None] = {
     "sub": (0, 1),
     "squared_difference": (0, 1),
     "mul": (0, 1),
+    "div": (0, 1),
     "maximum": (0, 1),
     "minimum": (0, 1),
     "concatenation": None,

@@ -14,6 +14,7 @@ import numpy as np
 from codegen.costs import macs_and_ops
 from codegen.fixed_point import (
     activation_range,
+    inverses,
     quantize,
     quantize_multiplier,
     softmax_table,
@@ -44,6 +45,7 @@ from codegen.options import (
     Conv2DOptions,
     CopyOptions,
     DepthwiseConv2DOptions,
+    DivOptions,
     FullyConnectedOptions,
     MeanOptions,
     MulOptions,
@@ -299,6 +301,18 @@ def _mul(graph: Graph, op: Operator) -> Layer:
     return _layer(op, "mul", options, in_place=_in_place(graph, op))
 
 
+def _div(graph: Graph, op: Operator) -> Layer:
+    a, b, output = graph.input(op, 0).q, graph.input(op, 1).q, graph.output(op).q
+    multiplier, shift = quantize_multiplier(a.scale / (b.scale * output.scale))
+    options = DivOptions(
+        **_broadcast(graph, op), **_clamp(graph, op),
+        zero_point_1=a.zero_point, zero_point_2=b.zero_point,
+        output_zero_point=output.zero_point, output_multiplier=multiplier, output_shift=shift,
+        inverses=inverses(),
+    )  # fmt: skip
+    return _layer(op, "div", options, in_place=_in_place(graph, op))
+
+
 def _requantize_layer(graph: Graph, op: Operator, factor: float, low: int, high: int) -> Layer:
     source, output = graph.input(op, 0), graph.output(op)
     multiplier, shift = quantize_multiplier(factor)
@@ -456,6 +470,7 @@ LOWERINGS: dict[str, Callable[[Graph, Operator], Layer]] = {
     "sub": _add,
     "squared_difference": _add,
     "mul": _mul,
+    "div": _div,
     "maximum": _limit,
     "minimum": _limit,
     "pad": _pad,

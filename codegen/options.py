@@ -155,6 +155,24 @@ class MulOptions(Options):
 
 
 @dataclass(frozen=True, eq=False)
+class DivOptions(Options):
+    c_type = "nn_div_options_t"
+    elements: int
+    broadcast: int
+    shape: Quad
+    strides_1: Quad
+    strides_2: Quad
+    zero_point_1: int
+    zero_point_2: int
+    output_zero_point: int
+    output_multiplier: int
+    output_shift: int
+    clamp_min: int
+    clamp_max: int
+    inverses: Int32Array
+
+
+@dataclass(frozen=True, eq=False)
 class PadOptions(Options):
     c_type = "nn_pad_options_t"
     input_shape: Quad

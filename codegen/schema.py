@@ -84,6 +84,7 @@ OPERATORS: dict[int, tuple[str, dict[str, tuple[int, str, int | float | bool]]]]
     39: ("transpose", {}),
     40: ("mean", _REDUCER),
     41: ("sub", {"activation": (0, "b", 0)}),
+    42: ("div", {"activation": (0, "b", 0)}),
     43: ("squeeze", {}),
     45: ("strided_slice", _STRIDED_SLICE),
     47: ("exp", {}),

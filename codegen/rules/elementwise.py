@@ -44,6 +44,12 @@ def product_scale(graph: Graph, op: Operator) -> str | None:
     return None if 255 * 255 * factor < 1 << 30 else f"products are rescaled by {factor:g}"
 
 
+def quotient_scale(graph: Graph, op: Operator) -> str | None:
+    """Quotients are rescaled by less than 2^23, beyond which the reference shifts bits out."""
+    factor = graph.input(op, 0).q.scale / (graph.input(op, 1).q.scale * graph.output(op).q.scale)
+    return None if factor < 1 << 23 else f"quotients are rescaled by {factor:g}"
+
+
 def squares_scale(graph: Graph, op: Operator) -> str | None:
     """Rescaled squares stay within 31 bits."""
     scales = [graph.input(op, k).q.scale for k in (0, 1)]

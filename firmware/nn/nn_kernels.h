@@ -11,7 +11,7 @@
  * its place in board builds under the same function name.
  *
  * A layer's output may be the same memory as one of its inputs for: copy, requantize, table, softmax,
- * quantize, add, sub, squared_difference and mul (for an input of the output's own shape). Never otherwise.
+ * quantize, add, sub, squared_difference, mul and div (for an input of the output's own shape). Never otherwise.
  *
  * Quantized multipliers: x -> round(x * multiplier * 2^(shift - 31)) rounded as nn_requantize in
  * quantization.h does; multiplier is 0 or in [2^30, 2^31), shift in [-31, 30], positive is left.
@@ -130,7 +130,7 @@ typedef struct nn_pool_2d_options {
     int32_t clamp_min, clamp_max;
 } nn_pool_2d_options_t;
 
-/* ---- add, sub, squared_difference, mul: element by element, either input broadcast
+/* ---- add, sub, squared_difference, mul, div: element by element, either input broadcast
  *
  * `shape` is the output's, outermost first; a stride is in elements and 0 along a broadcast dimension.
  * If `broadcast` is 0 both inputs have the output's shape and `elements` is all that matters. */
@@ -157,6 +157,20 @@ typedef struct nn_mul_options {
     int32_t output_zero_point, output_multiplier, output_shift;
     int32_t clamp_min, clamp_max;
 } nn_mul_options_t;
+
+/* inverses[d]: 2^n / d with 31 fraction bits for the divisor d = 0..255, less its zero point, without its sign;
+ * 2^n is the largest power of two that is not above d. That of 0 is that of 1. */
+typedef struct nn_div_options {
+    int32_t elements;
+    int32_t broadcast;
+    int32_t shape[4];
+    int32_t strides_1[4];
+    int32_t strides_2[4];
+    int32_t zero_point_1, zero_point_2;
+    int32_t output_zero_point, output_multiplier, output_shift;
+    int32_t clamp_min, clamp_max;
+    const int32_t *inverses; /* [256] */
+} nn_div_options_t;
 
 /* ---- pad: the input within an output of `value`; input_shape and before outermost first */
 typedef struct nn_pad_options {

@@ -145,7 +145,7 @@ def test_schema_tables_are_the_published_schema():
 OPTION_TABLES = {
     "conv_2d": "Conv2DOptions", "depthwise_conv_2d": "DepthwiseConv2DOptions", "max_pool_2d": "Pool2DOptions",
     "average_pool_2d": "Pool2DOptions", "fully_connected": "FullyConnectedOptions", "add": "AddOptions",
-    "sub": "SubOptions", "mul": "MulOptions", "softmax": "SoftmaxOptions",
+    "sub": "SubOptions", "mul": "MulOptions", "div": "DivOptions", "softmax": "SoftmaxOptions",
     "concatenation": "ConcatenationOptions", "mean": "ReducerOptions", "reduce_max": "ReducerOptions",
     "sum": "ReducerOptions", "leaky_relu": "LeakyReluOptions", "strided_slice": "StridedSliceOptions",
     "gelu": "GeluOptions", "pack": "PackOptions", "unpack": "UnpackOptions",

@@ -224,6 +224,64 @@ def test_operators_of_pairs(name, shapes, swap, activation, factors, zeros, seed
     assert_exact(n.build([x], [y]), seed)
 
 
+def quotients_with_a_reference(layer, dividends: np.ndarray, divisors: np.ndarray) -> np.ndarray:
+    """Where the reference's result is defined in C: no division by zero, and no shift by more bits than an
+    int32 has, which quotients come to that are far below half a unit of the output."""
+    o = layer.options
+    a, b = dividends.astype(int) - o.zero_point_1, divisors.astype(int) - o.zero_point_2
+    a = np.where(b < 0, -a, a)
+    bits = np.frompyfunc(int.bit_length, 1, 1)
+    headroom = 31 - bits(np.where(a < 0, ~a, a)).astype(int)
+    over_unit = bits(abs(b)).astype(int) - 1
+    return (b != 0) & (o.output_shift - over_unit - headroom >= -31)
+
+
+@random_models
+@given(broadcast_shapes(), st.booleans(), ACTIVATIONS, st.tuples(SCALES, SCALES, st.floats(-8, 14)),
+       st.tuples(ZERO_POINTS, ZERO_POINTS, ZERO_POINTS), SEEDS)  # fmt: skip
+def test_div(shapes, swap, activation, factors, zeros, seed):
+    """By a constant, or of one; elsewhere than where the reference's results are not defined."""
+    rng = np.random.default_rng(seed)
+    n = NetworkBuilder()
+    x = n.tensor(shapes[0], scale=factors[0], zero_point=zeros[0])
+    constant = rng.integers(-128, 128, shapes[1]).astype(np.int8)
+    other = n.tensor(shapes[1], scale=factors[1], zero_point=zeros[1], data=constant)
+    first, second = (other, x) if swap else (x, other)
+    ratio = factors[1] / factors[0] if swap else factors[0] / factors[1]
+    y = n.tensor(shapes[0], scale=float(np.float32(ratio / 2.0 ** factors[2])), zero_point=zeros[2])
+    pair_operator(n, "DIV", [first, second], y, activation)
+    tflite = n.build([x], [y])
+    ours, theirs = Model(tflite), reference(tflite)
+    for k in range(3):
+        values = rng.choice([-128, 127], shapes[0]) if k == 0 else rng.integers(-128, 128, shapes[0])
+        values = values.astype(np.int8)
+        theirs.set_input(values, 0)
+        theirs.invoke()
+        pair = (constant, values) if swap else (values, constant)
+        defined = quotients_with_a_reference(ours.layers[0], *np.broadcast_arrays(*pair))
+        np.testing.assert_array_equal(ours.invoke(values)[defined], theirs.get_output(0)[defined])
+
+
+def test_every_quotient():
+    """Where the reference's results are not defined, those of C's arithmetic continued: a division by zero is
+    one by the divisor's unit, and what is far below half a unit of the output is zero."""
+    a, b = (v.ravel().astype(np.int8) for v in np.meshgrid(np.arange(-128, 128), np.arange(-128, 128)))
+    for scale in (2.0, 0.02, 0.00187):
+        n = NetworkBuilder()
+        x, other = n.tensor((65536,), scale=0.1, zero_point=-4), n.tensor((65536,), scale=0.1, data=b)
+        y = n.tensor((65536,), scale=scale, zero_point=5)
+        pair_operator(n, "DIV", [x, other], y)
+        tflite = n.build([x], [y])
+        ours, theirs = Model(tflite), reference(tflite)
+        theirs.set_input(a, 0)
+        theirs.invoke()
+        actual, expected = ours.invoke(a), theirs.get_output(0)
+        defined = quotients_with_a_reference(ours.layers[0], a, b)
+        np.testing.assert_array_equal(actual[defined], expected[defined])
+        exact = (a.astype(int) + 4) / np.where(b == 0, 1, b) / scale + 5
+        assert np.abs(actual - exact.clip(-128, 127)).max() < 0.52
+
+
 def pair_operator(n: NetworkBuilder, name: str, inputs: list[int], y: int, activation: int = 0) -> None:
     """Squared differences have no activation."""
     own = {} if name == "SQUARED_DIFFERENCE" else {"fusedActivationFunction": activation}

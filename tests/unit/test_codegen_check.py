@@ -314,7 +314,10 @@ def pair(name: str, scales: tuple[float, float, float]) -> bytes:
 
 @pytest.mark.parametrize(
     ("name", "scales", "message"),
-    [("SQUARED_DIFFERENCE", (0.1, 2.0, 1e-4), "squares are rescaled by 40000")],
+    [
+        ("SQUARED_DIFFERENCE", (0.1, 2.0, 1e-4), "squares are rescaled by 40000"),
+        ("DIV", (0.5, 0.0625, 2.0**-20), "quotients are rescaled by 8.38861e+06"),
+    ],
 )
 def test_scales_of_pairs_that_cannot_be(name, scales, message):
     text = refused(pair(name, scales))

@@ -24,6 +24,7 @@ const uint32_t nn_native_sizes[] = {
     sizeof(nn_pool_2d_options_t),
     sizeof(nn_add_options_t),
     sizeof(nn_mul_options_t),
+    sizeof(nn_div_options_t),
     sizeof(nn_pad_options_t),
     sizeof(nn_mean_options_t),
     sizeof(nn_copy_options_t),
