@@ -8,7 +8,7 @@ and so do others that are tables like logistic; a reduce_max counts as the max p
 from __future__ import annotations
 
 from codegen.graph import Graph, Operator
-from codegen.lookups import activation_of, channel_axis
+from codegen.lookups import activation_of, channel_axis, matrices
 
 
 def macs_and_ops(graph: Graph, op: Operator) -> tuple[int, int]:
@@ -19,6 +19,9 @@ def macs_and_ops(graph: Graph, op: Operator) -> tuple[int, int]:
         macs = outputs * weights.elements // weights.shape[channel_axis(op)]
         biases = outputs if graph.input(op, 2) is not None else 0
         return macs, 2 * macs + biases + _activation_ops(op, outputs)
+    if op.name == "batch_matmul":
+        macs = outputs * matrices(graph, op)[0][1]
+        return macs, 2 * macs
     return 0, _other_ops(graph, op, outputs)
 
 

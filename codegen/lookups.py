@@ -18,6 +18,7 @@ DATA_INPUTS: dict[str, tuple[int, ...] | None] = {
     "sub": (0, 1),
     "squared_difference": (0, 1),
     "mul": (0, 1),
+    "batch_matmul": (0, 1),
     "div": (0, 1),
     "maximum": (0, 1),
     "minimum": (0, 1),
@@ -102,6 +103,12 @@ def limited_and_limit(graph: Graph, op: Operator) -> tuple[Tensor | None, int | 
     limited = next((tensor for tensor in inputs if not tensor.constant), None)
     limits = {int(value) for tensor in inputs if tensor.constant for value in np.unique(tensor.data)}
     return limited, limits.pop() if len(limits) == 1 else None
+
+
+def matrices(graph: Graph, op: Operator) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Of a batch_matmul: the first input's rows and taps, and the second's taps and columns."""
+    first, second = (graph.input(op, k).shape[-2:] for k in (0, 1))
+    return first[:: -1 if op.options["adj_x"] else 1], second[:: -1 if op.options["adj_y"] else 1]
 
 
 def reduced_axes(graph: Graph, op: Operator) -> set[int]:

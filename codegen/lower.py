@@ -32,6 +32,7 @@ from codegen.lookups import (
     constant_ints,
     data_positions,
     limited_and_limit,
+    matrices,
     padding_of,
     picked_elements,
     reduced_axes,
@@ -41,6 +42,7 @@ from codegen.lookups import (
 )
 from codegen.options import (
     AddOptions,
+    BatchMatmulOptions,
     ConcatenationOptions,
     Conv2DOptions,
     CopyOptions,
@@ -62,6 +64,7 @@ from codegen.options import (
 from codegen.pack import (
     conv_scratch_bytes,
     depthwise_scratch_bytes,
+    matmul_scratch_bytes,
     pack_channels,
     pack_depthwise,
     pack_weights,
@@ -237,6 +240,25 @@ def _fully_connected(graph: Graph, op: Operator) -> Layer:
     return _layer(op, "fully_connected", options)
 
 
+def _batch_matmul(graph: Graph, op: Operator) -> Layer:
+    a, b, output = graph.input(op, 0), graph.input(op, 1), graph.output(op)
+    taps = matrices(graph, op)[0][1]
+    first, second = ([*_strides(_quad(tensor.shape))] for tensor in (a, b))
+    if op.options["adj_x"]:
+        first[2:] = first[:1:-1]
+    if op.options["adj_y"]:
+        second[2:] = second[:1:-1]
+    multiplier, shift = quantize_multiplier(a.q.scale * b.q.scale / output.q.scale)
+    options = BatchMatmulOptions(
+        shape=_quad(output.shape),
+        strides_1=(*first[:3], 0), strides_2=(*second[:2], 0, second[3]),
+        taps=taps, tap_1=first[3], tap_2=second[2],
+        zero_point_1=a.q.zero_point, zero_point_2=b.q.zero_point,
+        output_zero_point=output.q.zero_point, output_multiplier=multiplier, output_shift=shift,
+    )  # fmt: skip
+    return _layer(op, "batch_matmul", options, scratch_bytes=matmul_scratch_bytes(taps))
+
+
 def _pool(graph: Graph, op: Operator) -> Layer:
     kernel = (int(op.options["filter_height"]), int(op.options["filter_width"]))
     options = Pool2DOptions(
@@ -252,10 +274,7 @@ def _broadcast(graph: Graph, op: Operator) -> dict[str, int | Quad]:
     """Shape and strides of both inputs in four dimensions, strides 0 where one is broadcast."""
     shapes = [_quad(graph.input(op, k).shape) for k in (0, 1)]
     output = _quad(graph.output(op).shape)
-    first, second = (
-        tuple(0 if n == 1 else stride for n, stride in zip(shape, strides_of(shape), strict=True))
-        for shape in shapes
-    )
+    first, second = map(_strides, shapes)
     return {
         "elements": math.prod(output),
         "broadcast": int(any(shape != output for shape in shapes)),
@@ -263,6 +282,11 @@ def _broadcast(graph: Graph, op: Operator) -> dict[str, int | Quad]:
         "strides_1": first,
         "strides_2": second,
     }
+
+
+def _strides(shape: Quad) -> Quad:
+    """In elements, 0 along a dimension of one."""
+    return tuple(0 if n == 1 else stride for n, stride in zip(shape, strides_of(shape), strict=True))
 
 
 def _in_place(graph: Graph, op: Operator) -> tuple[int, ...]:
@@ -464,6 +488,7 @@ LOWERINGS: dict[str, Callable[[Graph, Operator], Layer]] = {
     "conv_2d": _conv_2d,
     "depthwise_conv_2d": _depthwise_conv_2d,
     "fully_connected": _fully_connected,
+    "batch_matmul": _batch_matmul,
     "max_pool_2d": _pool,
     "average_pool_2d": _pool,
     "add": _add,

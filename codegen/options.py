@@ -98,6 +98,22 @@ class FullyConnectedOptions(Options):
 
 
 @dataclass(frozen=True, eq=False)
+class BatchMatmulOptions(Options):
+    c_type = "nn_batch_matmul_options_t"
+    shape: Quad
+    strides_1: Quad
+    strides_2: Quad
+    taps: int
+    tap_1: int
+    tap_2: int
+    zero_point_1: int
+    zero_point_2: int
+    output_zero_point: int
+    output_multiplier: int
+    output_shift: int
+
+
+@dataclass(frozen=True, eq=False)
 class Pool2DOptions(Options):
     c_type = "nn_pool_2d_options_t"
     input_height: int

@@ -50,6 +50,11 @@ def conv_scratch_bytes(taps: int, channels: int, row_taps: int, input_width: int
     return windows * even(taps) * 2 + 16 * even(channels) + max(row_taps, input_width) + taps + 3
 
 
+def matmul_scratch_bytes(taps: int) -> int:
+    """Four columns as int16, filled up to whole groups of four taps."""
+    return 4 * 2 * (-(-taps // 4) * 4)
+
+
 def pack_depthwise(weights: np.ndarray) -> np.ndarray:
     """[channels][taps], as they are."""
     return np.ascontiguousarray(weights).reshape(-1)

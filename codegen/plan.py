@@ -12,7 +12,7 @@ VERSION = 1  # NN_PLAN_VERSION
 KERNELS = (
     "conv_2d", "depthwise_conv_2d", "fully_connected", "max_pool_2d", "average_pool_2d", "add", "mul",
     "pad", "mean", "copy", "softmax", "quantize", "dequantize", "requantize", "concatenation", "table",
-    "strided_slice", "mvp", "sub", "squared_difference", "div",
+    "strided_slice", "mvp", "sub", "squared_difference", "div", "batch_matmul",
 )  # fmt: skip
 """The lines of nn_kernels.def, in order."""
 

@@ -111,6 +111,7 @@ OPERATORS: dict[int, tuple[str, dict[str, tuple[int, str, int | float | bool]]]]
     111: ("elu", {}),
     114: ("quantize", {}),
     117: ("hard_swish", {}),
+    126: ("batch_matmul", {"adj_x": (0, "?", False), "adj_y": (1, "?", False)}),
     150: ("gelu", {"approximate": (0, "?", False)}),
 }
 

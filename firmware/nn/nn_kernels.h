@@ -119,6 +119,23 @@ typedef struct nn_fully_connected_options {
     const nn_channel_t *channels;
 } nn_fully_connected_options_t;
 
+/* ---- batch_matmul: the product of two matrices, of computed values both, for each of two dimensions of batches
+ *
+ * `shape` is the output's: batches, batches, rows and columns. `strides_1` and `strides_2` are in elements of
+ * their input, 0 along a dimension that it does not have (columns of the first, rows of the second, batches that
+ * all share); `tap_1` and `tap_2` lead from one factor of a sum to the next.
+ *
+ * Scratch of the layer, 4-byte aligned: 8 * (taps rounded up to a multiple of four) bytes, four columns as
+ * int16; the portable kernel does not use it. */
+typedef struct nn_batch_matmul_options {
+    int32_t shape[4];
+    int32_t strides_1[4];
+    int32_t strides_2[4];
+    int32_t taps, tap_1, tap_2;
+    int32_t zero_point_1, zero_point_2;
+    int32_t output_zero_point, output_multiplier, output_shift;
+} nn_batch_matmul_options_t;
+
 /* ---- max_pool_2d, average_pool_2d: over the positions of the window that are inside the input; reduce_max is
  * a max_pool_2d too, of its input seen as another shape */
 typedef struct nn_pool_2d_options {

@@ -147,8 +147,9 @@ OPTION_TABLES = {
     "average_pool_2d": "Pool2DOptions", "fully_connected": "FullyConnectedOptions", "add": "AddOptions",
     "sub": "SubOptions", "mul": "MulOptions", "div": "DivOptions", "softmax": "SoftmaxOptions",
     "concatenation": "ConcatenationOptions", "mean": "ReducerOptions", "reduce_max": "ReducerOptions",
-    "sum": "ReducerOptions", "leaky_relu": "LeakyReluOptions", "strided_slice": "StridedSliceOptions",
-    "gelu": "GeluOptions", "pack": "PackOptions", "unpack": "UnpackOptions",
+    "batch_matmul": "BatchMatMulOptions", "sum": "ReducerOptions", "leaky_relu": "LeakyReluOptions",
+    "strided_slice": "StridedSliceOptions", "gelu": "GeluOptions", "pack": "PackOptions",
+    "unpack": "UnpackOptions",
 }  # fmt: skip
 ALIASES = {
     "stride_width": "stride_w", "stride_height": "stride_h", "activation": "fused_activation_function",

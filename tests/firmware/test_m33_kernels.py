@@ -79,6 +79,7 @@ def test_every_layer_is_the_vendors_reference_when_rounding_once(path):
         operators.test_conv_2d,
         operators.test_depthwise_conv_2d,
         operators.test_fully_connected,
+        operators.test_batch_matmul,
         operators.test_pools,
         operators.test_reductions,
         operators.test_operators_of_pairs,

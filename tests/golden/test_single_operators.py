@@ -168,14 +168,82 @@ def test_fully_connected(rows, taps, channels, activation, per_channel, bias, sc
     assert_exact(model, seed)
 
 
-def test_scales_of_a_dense_layer_are_multiplied_as_doubles():
-    """Sums whose outputs differ from those of a product in single precision, which rounds the multiplier
-    in its last bits: once in twenty thousand random outputs."""
+@st.composite
+def matrix_shapes(draw: st.DrawFn) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, int, int]]:
+    """Batches of two inputs that broadcast, and rows, taps and columns."""
+    full = draw(st.lists(st.integers(1, 3), max_size=2).map(tuple))
+    ones = [tuple(1 if draw(st.integers(0, 3)) == 0 else n for n in full) for _ in range(2)]
+    cut = draw(st.integers(0, len(full)))
+    other = ones[1][cut:]
+    return ones[0], other, tuple(draw(st.integers(1, 13)) for _ in range(3))
+
+
+@random_models
+@given(matrix_shapes(), st.booleans(), st.booleans(), st.sampled_from(["first", "second", "neither"]),
+       SCALES, SCALES, st.tuples(ZERO_POINTS, ZERO_POINTS, ZERO_POINTS), SEEDS)  # fmt: skip
+def test_batch_matmul(shapes, adj_x, adj_y, constant, first, second, zeros, seed):
+    """Of an input and a constant, or of two slices of the input."""
+    rng = np.random.default_rng(seed)
+    *batches, (rows, taps, columns) = shapes
+    n = NetworkBuilder()
+    sizes = [(taps, rows) if adj_x else (rows, taps), (columns, taps) if adj_y else (taps, columns)]
+    shapes = [(*batch, *size) for batch, size in zip(batches, sizes, strict=True)]
+    scales = [first, first if constant == "neither" else second]
+    zero_points = [zeros[0], zeros[0] if constant == "neither" else zeros[1]]
+
+    def operand(k: int, **data) -> int:
+        return n.tensor(shapes[k], scale=scales[k], zero_point=zero_points[k], **data)
+
+    if constant == "neither":
+        both = [int(np.prod(shape)) for shape in shapes]
+        x, parts = n.tensor((sum(both),), scale=first, zero_point=zeros[0]), []
+        inputs = [operand(0), operand(1)]
+        for begin, size, to in zip((0, both[0]), both, inputs, strict=True):
+            lists = [n.tensor((1,), "int32", data=np.array([v])) for v in (begin, size)]
+            parts.append(n.tensor((size,), scale=first, zero_point=zeros[0]))
+            n.operator("SLICE", [x, *lists], parts[-1:], "SliceOptions")
+            shape = n.tensors[to].shape
+            shape = n.tensor((len(shape),), "int32", data=np.array(shape))
+            n.operator("RESHAPE", [parts[-1], shape], [to], "ReshapeOptions")
+    else:
+        k = constant == "first"
+        x, other = operand(k), operand(1 - k, data=rng.integers(-128, 128, shapes[1 - k]))
+        inputs = [other, x] if k else [x, other]
+    to = (*np.broadcast_shapes(*batches), rows, columns)
+    usual = float(np.prod(scales)) * 74 * 74 * np.sqrt(taps) / 64 * 2.0 ** rng.choice([-3, -1, 0, 0, 0, 1, 4])
+    y = n.tensor(to, scale=float(np.float32(usual)), zero_point=zeros[2])
+    n.operator("BATCH_MATMUL", inputs, [y], "BatchMatMulOptions", adjX=adj_x, adjY=adj_y)
+    assert_exact(n.build([x], [y]), seed)
+
+
+def sums_that_tell_doubles() -> tuple[np.float32, np.float32, np.float32, list[int]]:
+    """Scales of two inputs and an output, and sums whose outputs differ from those of a product in single
+    precision, which rounds the multiplier in its last bits: once in twenty thousand random outputs."""
     source, weight, target = (np.float32(v) for v in (0.010325393639, 0.010987923480, 0.022011598572))
     products = float(source * weight), float(source) * float(weight)
     factors = [quantize_multiplier(product / float(target)) for product in products]
     sums = [s for s in range(1 << 15) if len({requantize(s, *f) for f in factors}) == 2]
     assert sums
+    return source, weight, target, sums
+
+
+def test_scales_of_a_product_of_matrices_are_multiplied_as_doubles():
+    first, second, target, sums = sums_that_tell_doubles()
+    n = NetworkBuilder()
+    x = n.tensor((len(sums), 2), scale=first, zero_point=-128)
+    other = n.tensor((2, 1), scale=second, data=np.array([[127], [1]]))
+    y = n.tensor((len(sums), 1), scale=target, zero_point=-42)
+    n.operator("BATCH_MATMUL", [x, other], [y], "BatchMatMulOptions")
+    model = n.build([x], [y])
+    values = (np.array([divmod(s, 127) for s in sums]) - 128).astype(np.int8)
+    theirs = reference(model)
+    theirs.set_input(values, 0)
+    theirs.invoke()
+    np.testing.assert_array_equal(Model(model).invoke(values), theirs.get_output(0))
+
+
+def test_scales_of_a_dense_layer_are_multiplied_as_doubles():
+    source, weight, target, sums = sums_that_tell_doubles()
     n = NetworkBuilder()
     x = n.tensor((1, len(sums)), scale=source)
     taps = (len(sums), len(sums))

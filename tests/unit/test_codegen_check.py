@@ -324,6 +324,17 @@ def test_scales_of_pairs_that_cannot_be(name, scales, message):
     assert f"operator 1 ({name})" in text and message in text
 
 
+def test_products_of_matrices_that_leave_their_range():
+    def of(taps: int, scale: float) -> str:
+        n = NetworkBuilder()
+        x, y = n.tensor((1, taps), scale=1.0), n.tensor((1, 1), scale=scale)
+        n.operator("BATCH_MATMUL", [x, x], [y], "BatchMatMulOptions", adjY=True)
+        return refused(n.build([x], [y]))
+
+    assert "operator 0 (BATCH_MATMUL): sums can reach 2147515650" in of(33026, 1.0)
+    assert "sums of up to 650250 are rescaled by 10000" in of(10, 1e-4)
+
+
 def test_sums_that_leave_their_range():
     n = NetworkBuilder()
     x, y = n.tensor((1, 4000), scale=1.0), n.tensor((1, 1), scale=1e-4)
@@ -344,6 +355,18 @@ def test_shapes_that_cannot_be():
     assert "1x4 to 1x5" in of("RESHAPE", [(1, 4), (1, 5)])
     assert "sizes add up to 6" in of(
         "CONCATENATION", [(1, 2), (1, 4), (1, 7)], "ConcatenationOptions", axis=1
+    )
+    for shapes in (
+        [(1, 3, 4), (1, 3, 5), (1, 3, 5)],
+        [(1, 3, 4), (1, 4, 5), (1, 4, 5)],
+        [(1, 3, 4), (4,), (1, 3, 1)],
+        [(2, 3, 4), (3, 4, 5), (3, 3, 5)],
+    ):
+        first, second, output = ("x".join(map(str, shape)) for shape in shapes)
+        text = of("BATCH_MATMUL", shapes, "BatchMatMulOptions")
+        assert f"{first} times {second} into {output} (The last two dimensions are matrices" in text
+    assert "tensor 0 has the shape 1x1x1x2x2" in of(
+        "BATCH_MATMUL", [(1, 1, 1, 2, 2)] * 3, "BatchMatMulOptions"
     )
     assert "axis 5" in of("CONCATENATION", [(1, 2), (1, 4), (1, 6)], "ConcatenationOptions", axis=5)
     assert "negative" in of("PAD", [(1, 4), (1, 3)], "PadOptions", [[[0, 0], [0, -1]]])

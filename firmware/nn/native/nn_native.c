@@ -21,6 +21,7 @@ const uint32_t nn_native_sizes[] = {
     sizeof(nn_conv_2d_options_t),
     sizeof(nn_depthwise_conv_2d_options_t),
     sizeof(nn_fully_connected_options_t),
+    sizeof(nn_batch_matmul_options_t),
     sizeof(nn_pool_2d_options_t),
     sizeof(nn_add_options_t),
     sizeof(nn_mul_options_t),
