@@ -25,10 +25,10 @@ def matrices_fit(graph: Graph, op: Operator) -> str | None:
 
 
 def products_fit(graph: Graph, op: Operator) -> str | None:
-    """Whatever the inputs, sums and their rescaled values stay within 31 bits."""
+    """Whatever the inputs, sums stay within 30 bits and their rescaled values within 29."""
     first, second, output = graph.input(op, 0), graph.input(op, 1), graph.output(op)
     largest = 255 * 255 * matrices(graph, op)[0][1]
     factor = first.q.scale * second.q.scale / output.q.scale
-    if largest >= 1 << 31:
+    if largest >= 1 << 30:
         return f"sums can reach {largest}"
-    return None if largest * factor < 1 << 30 else f"sums of up to {largest} are rescaled by {factor:g}"
+    return None if largest * factor < 1 << 29 else f"sums of up to {largest} are rescaled by {factor:g}"

@@ -11,7 +11,8 @@
  * its place in board builds under the same function name.
  *
  * A layer's output may be the same memory as one of its inputs for: copy, requantize, table, softmax,
- * quantize, add, sub, squared_difference, mul and div (for an input of the output's own shape). Never otherwise.
+ * quantize, add, sub, squared_difference, mul and div (for an input of the output's own shape). Never
+ * otherwise.
  *
  * Quantized multipliers: x -> round(x * multiplier * 2^(shift - 31)) rounded as nn_requantize in
  * quantization.h does; multiplier is 0 or in [2^30, 2^31), shift in [-31, 30], positive is left.
@@ -119,11 +120,12 @@ typedef struct nn_fully_connected_options {
     const nn_channel_t *channels;
 } nn_fully_connected_options_t;
 
-/* ---- batch_matmul: the product of two matrices, of computed values both, for each of two dimensions of batches
+/* ---- batch_matmul: the product of two matrices, for each index of two dimensions of batches
  *
- * `shape` is the output's: batches, batches, rows and columns. `strides_1` and `strides_2` are in elements of
- * their input, 0 along a dimension that it does not have (columns of the first, rows of the second, batches that
- * all share); `tap_1` and `tap_2` lead from one factor of a sum to the next.
+ * `shape` is the output's: batches, batches, rows and columns. `strides_1` and `strides_2` are in elements
+ * of their input, 0 along a dimension that it does not have (columns of the first, rows of the second,
+ * batches that all share); `tap_1` and `tap_2` lead from one factor of a sum to the next. Sums, less the
+ * zero points, are below 2^30 and their rescaled values below 2^29.
  *
  * Scratch of the layer, 4-byte aligned: 8 * (taps rounded up to a multiple of four) bytes, four columns as
  * int16; the portable kernel does not use it. */
@@ -175,8 +177,8 @@ typedef struct nn_mul_options {
     int32_t clamp_min, clamp_max;
 } nn_mul_options_t;
 
-/* inverses[d]: 2^n / d with 31 fraction bits for the divisor d = 0..255, less its zero point, without its sign;
- * 2^n is the largest power of two that is not above d. That of 0 is that of 1. */
+/* inverses[d]: 2^n / d with 31 fraction bits for the divisor d = 0..255, less its zero point and without its
+ * sign; 2^n is the largest power of two that is not above d. That of 0 is that of 1. */
 typedef struct nn_div_options {
     int32_t elements;
     int32_t broadcast;

@@ -7,13 +7,18 @@
 #define COLUMNS 4
 #define TAPS 4 /* of a word */
 
-/* So many taps, at most four, as the bytes of a word; those that are left out are `fill`. */
-static __attribute__((noinline)) uint32_t load_taps(const int8_t *from, int32_t step, int32_t count, int32_t fill)
+/* So many taps, four at most, as the bytes of a word; those that are left out are `fill`. */
+static __attribute__((noinline)) uint32_t load_taps(const int8_t *from, int32_t step, int32_t count,
+                                                    int32_t fill)
 {
-    uint32_t word = 0;
-    for (int32_t k = 0; k < TAPS; k++, from += step) {
-        const int32_t tap = k < count ? *from : fill;
-        word = word >> 8 | (uint32_t)tap << 24;
+    const uint8_t *const taps = (const uint8_t *)from;
+    if (count >= TAPS) {
+        const uint32_t low = taps[0] | (uint32_t)taps[step] << 8;
+        return low | (taps[2 * step] | (uint32_t)taps[3 * step] << 8) << 16;
+    }
+    uint32_t word = m33_four_times(fill);
+    while (count-- > 0) {
+        word = word << 8 | taps[count * step];
     }
     return word;
 }
@@ -37,10 +42,10 @@ static int16x2_t odd_taps(uint32_t word, uint32_t offset)
     return (int16x2_t)pair;
 }
 
-/* Four columns, for each four taps the even ones of all, then the odd ones. Taps that are left out are 0; columns
- * beyond the last one are its. */
-static __attribute__((noinline)) void gather(const nn_batch_matmul_options_t *o, const int8_t *b, int32_t columns,
-                                             int16x2_t *to)
+/* Four columns, for each four taps the even ones of all, then the odd ones. Taps that are left out are 0;
+ * columns beyond the last one are its. */
+static __attribute__((noinline)) void gather(const nn_batch_matmul_options_t *o, const int8_t *b,
+                                             int32_t columns, int16x2_t *to)
 {
     const uint32_t offset = less(o->zero_point_2);
     for (int32_t left = o->taps; left > 0; left -= TAPS, b += TAPS * o->tap_2, to += COLUMNS) {
@@ -54,56 +59,76 @@ static __attribute__((noinline)) void gather(const nn_batch_matmul_options_t *o,
     }
 }
 
-/* The sums of one row's products with four columns. */
-static __attribute__((noinline)) void multiply(const nn_batch_matmul_options_t *o, const int8_t *row,
-                                               const int16x2_t *columns, int32_t sums[COLUMNS])
+/* The sums of products of whole groups of taps, up to the end of a row. No load is used by the next
+ * instruction. */
+static inline __attribute__((always_inline)) void add_groups(const int8_t *row, const int8_t *end,
+                                                             uint32_t offset, const int16x2_t *columns,
+                                                             int32_t sums[COLUMNS])
 {
-    const uint32_t offset = less(o->zero_point_1);
-    int32_t left = o->taps, s0 = 0, s1 = 0, s2 = 0, s3 = 0;
-    if (o->tap_1 == 1) {
-        for (; left >= TAPS; left -= TAPS, row += TAPS, columns += 2 * COLUMNS) {
-            const uint32_t word = m33_load(row);
-            const int16x2_t even = even_taps(word, offset), odd = odd_taps(word, offset);
-            s0 = __smlad(even, columns[0], s0);
-            s1 = __smlad(even, columns[1], s1);
-            s2 = __smlad(even, columns[2], s2);
-            s3 = __smlad(even, columns[3], s3);
-            s0 = __smlad(odd, columns[4], s0);
-            s1 = __smlad(odd, columns[5], s1);
-            s2 = __smlad(odd, columns[6], s2);
-            s3 = __smlad(odd, columns[7], s3);
-        }
+    int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+    for (; row != end; row += TAPS) {
+        uint32_t odd = m33_load(row), even, x, y;
+        __asm__("ldr     %[x], [%[columns]], #32\n"
+                "ldr     %[y], [%[columns], #-28]\n"
+                "sxtab16 %[even], %[offset], %[odd]\n"
+                "smlad   %[s0], %[even], %[x], %[s0]\n"
+                "ldr     %[x], [%[columns], #-24]\n"
+                "smlad   %[s1], %[even], %[y], %[s1]\n"
+                "ldr     %[y], [%[columns], #-20]\n"
+                "smlad   %[s2], %[even], %[x], %[s2]\n"
+                "ldr     %[x], [%[columns], #-16]\n"
+                "smlad   %[s3], %[even], %[y], %[s3]\n"
+                "ldr     %[y], [%[columns], #-12]\n"
+                "sxtab16 %[odd], %[offset], %[odd], ror #8\n"
+                "smlad   %[s0], %[odd], %[x], %[s0]\n"
+                "ldr     %[x], [%[columns], #-8]\n"
+                "smlad   %[s1], %[odd], %[y], %[s1]\n"
+                "ldr     %[y], [%[columns], #-4]\n"
+                "smlad   %[s2], %[odd], %[x], %[s2]\n"
+                "smlad   %[s3], %[odd], %[y], %[s3]\n"
+                : [s0] "+r"(s0), [s1] "+r"(s1), [s2] "+r"(s2), [s3] "+r"(s3), [columns] "+r"(columns),
+                  [odd] "+r"(odd), [even] "=&r"(even), [x] "=&r"(x), [y] "=&r"(y)
+                : [offset] "r"(offset)
+                : "memory");
     }
     sums[0] = s0;
     sums[1] = s1;
     sums[2] = s2;
     sums[3] = s3;
-    for (; left > 0; left -= TAPS, row += TAPS * o->tap_1, columns += 2 * COLUMNS) {
-        const uint32_t word = load_taps(row, o->tap_1, left, 0);
-        const int16x2_t even = even_taps(word, offset), odd = odd_taps(word, offset);
-        for (int32_t n = 0; n < COLUMNS; n++) {
-            sums[n] = __smlad(odd, columns[COLUMNS + n], __smlad(even, columns[n], sums[n]));
-        }
-    }
 }
 
-/* The product of two matrices. */
-static void multiply_all(const nn_batch_matmul_options_t *o, const int8_t *a, const int8_t *b, int8_t *output,
-                         int16x2_t *scratch)
+/* nn_requantize of a sum that codegen has bounded: shifted up, it stays an int32 when it is doubled. */
+static int32_t requantize(int32_t sum, int32_t multiplier, int32_t shift)
 {
-    const int32_t rows = o->shape[2], columns = o->shape[3];
-    for (int32_t n = 0; n < columns; n += COLUMNS) {
-        const int32_t count = columns - n < COLUMNS ? columns - n : COLUMNS;
-        const int8_t *row = a;
-        int8_t *to = output + n;
-        gather(o, b + n * o->strides_2[3], count, scratch);
-        for (int32_t m = 0; m < rows; m++, row += o->strides_1[2], to += columns) {
-            int32_t sums[COLUMNS];
-            multiply(o, row, scratch, sums);
-            for (int32_t i = 0; i < count; i++) {
-                const int32_t value = nn_requantize(sums[i], o->output_multiplier, o->output_shift);
-                to[i] = (int8_t)m33_saturate_int8(value + o->output_zero_point);
+#ifdef NN_SINGLE_ROUNDING
+    return nn_requantize(sum, multiplier, shift);
+#else
+    const int32_t left = shift > 0 ? shift : 0, right = shift > 0 ? 0 : -shift;
+    return nn_round_shift(m33_multiply_high_round_add(sum * (2 << left), multiplier, 0), right);
+#endif
+}
+
+/* Every row of a matrix times so many of four columns. */
+static __attribute__((noinline)) void multiply(const nn_batch_matmul_options_t *o, const int8_t *a,
+                                               const int16x2_t *columns, int32_t count, int8_t *output)
+{
+    const uint32_t offset = less(o->zero_point_1);
+    const int32_t multiplier = o->output_multiplier, shift = o->output_shift;
+    const int32_t zero_point = o->output_zero_point;
+    const int32_t grouped = o->tap_1 == 1 ? o->taps & ~(TAPS - 1) : 0;
+    for (int32_t m = 0; m < o->shape[2]; m++, a += o->strides_1[2], output += o->shape[3]) {
+        int32_t sums[COLUMNS];
+        add_groups(a, a + grouped, offset, columns, sums);
+        for (int32_t k = grouped; k < o->taps; k += TAPS) {
+            const uint32_t word = load_taps(a + k * o->tap_1, o->tap_1, o->taps - k, 0);
+            for (int32_t n = 0; n < COLUMNS; n++) {
+                const int16x2_t *const column = columns + 2 * k + n;
+                sums[n] = __smlad(even_taps(word, offset), column[0], sums[n]);
+                sums[n] = __smlad(odd_taps(word, offset), column[COLUMNS], sums[n]);
             }
+        }
+        for (int32_t n = 0; n < count; n++) {
+            output[n] = (int8_t)m33_saturate_int8(requantize(sums[n], multiplier, shift) + zero_point);
         }
     }
 }
@@ -112,11 +137,18 @@ nn_status_t nn_kernel_batch_matmul(const nn_call_t *call)
 {
     const nn_batch_matmul_options_t *const o = call->layer->options;
     const int8_t *const a = nn_call_input(call, 0), *const b = nn_call_input(call, 1);
+    int16x2_t *const scratch = nn_call_scratch(call);
     int8_t *output = nn_call_output(call);
     const int32_t *const n = o->shape, *const s = o->strides_1, *const t = o->strides_2;
     for (int32_t i = 0; i < n[0]; i++) {
-        for (int32_t j = 0; j < n[1]; j++, output += n[2] * n[3]) {
-            multiply_all(o, a + i * s[0] + j * s[1], b + i * t[0] + j * t[1], output, nn_call_scratch(call));
+        for (int32_t j = 0; j < n[1]; j++, output += (n[2] - 1) * n[3]) {
+            const int8_t *column = b + i * t[0] + j * t[1];
+            for (int32_t left = n[3]; left > 0; left -= COLUMNS, column += COLUMNS * t[3]) {
+                const int32_t count = left < COLUMNS ? left : COLUMNS;
+                gather(o, column, count, scratch);
+                multiply(o, a + i * s[0] + j * s[1], scratch, count, output);
+                output += count;
+            }
         }
     }
     return NN_OK;

@@ -21,7 +21,9 @@ nn_status_t nn_kernel_batch_matmul(const nn_call_t *call)
     for (int32_t i = 0; i < n[0]; i++)
         for (int32_t j = 0; j < n[1]; j++)
             for (int32_t k = 0; k < n[2]; k++)
-                for (int32_t l = 0; l < n[3]; l++)
-                    *output++ = element(o, a + i * s[0] + j * s[1] + k * s[2], b + i * t[0] + j * t[1] + l * t[3]);
+                for (int32_t l = 0; l < n[3]; l++) {
+                    const int8_t *row = a + i * s[0] + j * s[1] + k * s[2];
+                    *output++ = element(o, row, b + i * t[0] + j * t[1] + l * t[3]);
+                }
     return NN_OK;
 }

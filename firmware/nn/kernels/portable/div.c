@@ -1,7 +1,7 @@
 /* div: the dividend, shifted up as far as it goes, times the divisor's inverse, requantized. */
 #include "elementwise.h"
 
-static int8_t div_one(const void *options, int32_t a, int32_t b)
+static __attribute__((noinline)) int8_t div_one(const void *options, int32_t a, int32_t b)
 {
     const nn_div_options_t *o = options;
     const int32_t sign = b < o->zero_point_2 ? -1 : 1;
