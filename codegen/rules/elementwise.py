@@ -51,10 +51,10 @@ def quotient_scale(graph: Graph, op: Operator) -> str | None:
 
 
 def squares_scale(graph: Graph, op: Operator) -> str | None:
-    """Rescaled squares stay within 31 bits."""
+    """Rescaled squares stay within 29 bits."""
     scales = [graph.input(op, k).q.scale for k in (0, 1)]
     factor = max(scales) ** 2 / graph.output(op).q.scale
-    return None if 510 * 510 * factor < 1 << 30 else f"squares are rescaled by {factor:g}"
+    return None if 510 * 510 * factor < 1 << 29 else f"squares are rescaled by {factor:g}"
 
 
 def limits(graph: Graph, op: Operator) -> str | None:

@@ -242,6 +242,12 @@ def test_ties(bench, name, finer, swapped):
     np.testing.assert_array_equal(bench.run(model.plan, values)[0].output, model.invoke(values))
 
 
+def test_every_quotient(bench):
+    tflite, values = operators.quotients(0.02)
+    model = Model(tflite)
+    np.testing.assert_array_equal(bench.run(model.plan, values)[0].output, model.invoke(values))
+
+
 @pytest.mark.parametrize("elements", [1, 3, 4, 6, 257])
 def test_tables_of_any_length(bench, elements):
     n = NetworkBuilder()
@@ -350,6 +356,26 @@ def test_estimates_of_repeated_operands(bench, name, activation, axes):
     assert 0.6 <= cortex_m33_cycles(model.layers[1], int(np.prod(shape))) / run.cycles <= 1.6
     if name == "ADD" and activation == 0:
         assert run.cycles < 40 * np.prod(shape)
+
+
+@pytest.mark.parametrize(
+    "shape, most", [((2, 12, 16, 12), 4.6), ((1, 48, 48, 16), 2.4), ((1, 98, 64, 98), 2.1)]
+)
+@pytest.mark.parametrize("transposed", [False, True])
+def test_products_of_matrices_take_few_cycles(bench, shape, most, transposed):
+    """By estimated cycles a product; short sums spend as much on a requantization."""
+    batches, rows, taps, columns = shape
+    n = NetworkBuilder()
+    x = n.tensor((batches, rows, taps), scale=0.1, zero_point=5)
+    second = (batches, columns, taps) if transposed else (batches, taps, columns)
+    other = n.tensor(second, scale=0.1, data=np.random.default_rng(1).integers(-128, 128, second))
+    y = n.tensor((batches, rows, columns), scale=0.5 * taps**0.5)
+    n.operator("BATCH_MATMUL", [x, other], [y], "BatchMatMulOptions", adjY=transposed)
+    model = Model(n.build([x], [y]))
+    values = inputs(model, 1)[0]
+    run = bench.run(model.plan, values)[0]
+    np.testing.assert_array_equal(run.output, model.invoke(values))
+    assert run.cycles < most * model.macs
 
 
 # Exact instruction counts of the shipped model's layers, by the compiler that this is developed with.

@@ -1,8 +1,6 @@
 /* batch_matmul for the Cortex-M33: four columns of the second matrix at a time, which lie as int16 less their
  * zero point in the scratch, with one row of the first after the other. */
-#include "../../nn_kernels.h"
-#include "../../quantization.h"
-#include "m33.h"
+#include "requantize.h"
 
 #define COLUMNS 4
 #define TAPS 4 /* of a word */
@@ -97,17 +95,6 @@ static inline __attribute__((always_inline)) void add_groups(const int8_t *row, 
     sums[3] = s3;
 }
 
-/* nn_requantize of a sum that codegen has bounded: shifted up, it stays an int32 when it is doubled. */
-static int32_t requantize(int32_t sum, int32_t multiplier, int32_t shift)
-{
-#ifdef NN_SINGLE_ROUNDING
-    return nn_requantize(sum, multiplier, shift);
-#else
-    const int32_t left = shift > 0 ? shift : 0, right = shift > 0 ? 0 : -shift;
-    return nn_round_shift(m33_multiply_high_round_add(sum * (2 << left), multiplier, 0), right);
-#endif
-}
-
 /* Every row of a matrix times so many of four columns. */
 static __attribute__((noinline)) void multiply(const nn_batch_matmul_options_t *o, const int8_t *a,
                                                const int16x2_t *columns, int32_t count, int8_t *output)
@@ -128,7 +115,8 @@ static __attribute__((noinline)) void multiply(const nn_batch_matmul_options_t *
             }
         }
         for (int32_t n = 0; n < count; n++) {
-            output[n] = (int8_t)m33_saturate_int8(requantize(sums[n], multiplier, shift) + zero_point);
+            const int32_t value = m33_requantize_bounded(sums[n], multiplier, shift);
+            output[n] = (int8_t)m33_saturate_int8(value + zero_point);
         }
     }
 }

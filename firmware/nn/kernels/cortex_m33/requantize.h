@@ -72,6 +72,17 @@ static inline bool m33_prepare_channels(m33_channel_t *out, const nn_channel_t *
     return true;
 }
 
+/* nn_requantize of what stays below 2^30 when it is shifted left, where that is, so that it can be doubled. */
+static inline int32_t m33_requantize_bounded(int32_t x, int32_t multiplier, int32_t shift)
+{
+#ifdef NN_SINGLE_ROUNDING
+    return nn_requantize(x, multiplier, shift);
+#else
+    const int32_t left = shift > 0 ? shift : 0, right = shift > 0 ? 0 : -shift;
+    return nn_round_shift(m33_multiply_high_round_add(x * (2 << left), multiplier, 0), right);
+#endif
+}
+
 /* `sum` is without bias. Saturates to int8, which is all the clamping most layers need. */
 static inline int32_t m33_requantize(int32_t sum, const m33_channel_t *channel)
 {
