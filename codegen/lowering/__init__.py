@@ -1,0 +1,1 @@
+"""How operators become layers: one function an operator, put together by codegen.lower."""

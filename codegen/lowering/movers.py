@@ -1,0 +1,107 @@
+"""Layers that move values, or reduce them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from codegen.fixed_point import quantize_multiplier
+from codegen.graph import Graph, Operator
+from codegen.layers import Layer
+from codegen.lookups import constant_ints, picked_elements, reduced_axes, source_of, strides_of
+from codegen.lowering import common
+from codegen.options import (
+    ConcatenationOptions,
+    CopyOptions,
+    MeanOptions,
+    PadOptions,
+    Pool2DOptions,
+    Quad,
+    StridedSliceOptions,
+)
+from codegen.windows import reduction_window
+
+
+def copy(graph: Graph, op: Operator) -> Layer:
+    return common.layer_of(op, "copy", CopyOptions(graph.output(op).bytes), alias=True)
+
+
+def concatenation(graph: Graph, op: Operator) -> Layer:
+    shape = graph.output(op).shape
+    axis = int(op.options["axis"]) % len(shape)
+    blocks = [math.prod(graph.input(op, k).shape[axis:]) for k in range(len(op.inputs))]
+    options = ConcatenationOptions(math.prod(shape[:axis]), np.array(blocks, np.int32))
+    return common.layer_of(op, "concatenation", options)
+
+
+def pack(graph: Graph, op: Operator) -> Layer:
+    """A concatenation of inputs that are 1 long along a dimension which they do not have."""
+    shape = graph.output(op).shape
+    axis = int(op.options["axis"]) % len(shape)
+    blocks = [math.prod(shape[axis + 1 :])] * len(op.inputs)
+    options = ConcatenationOptions(math.prod(shape[:axis]), np.array(blocks, np.int32))
+    return common.layer_of(op, "concatenation", options)
+
+
+def pad(graph: Graph, op: Operator) -> Layer:
+    source, output = graph.input(op, 0), graph.output(op)
+    before = (constant_ints(graph, op, 1) or [])[::2]
+    value = int(graph.input(op, 2).data.reshape(-1)[0]) if op.name == "padv2" else output.q.zero_point
+    shapes = common.quad(source.shape), common.quad(output.shape)
+    options = PadOptions(*shapes, common.quad(tuple(before), fill=0), value)
+    return common.layer_of(op, "pad", options)
+
+
+def mean(graph: Graph, op: Operator) -> Layer:
+    """A mean, or a sum, which is one that nothing divides."""
+    source, output = graph.input(op, 0), graph.output(op)
+    shape = common.quad(source.shape)
+    lead = 4 - len(source.shape)
+    reduced = {lead + axis for axis in reduced_axes(graph, op)}
+    count = math.prod(shape[d] for d in reduced)
+    multiplier, shift = quantize_multiplier(source.q.scale / output.q.scale)
+    if op.name == "mean":
+        # 1 / count goes into the multiplier, shifted up first by as many bits as it loses.
+        up = min(count.bit_length() - 1, 32, 31 + shift)
+        multiplier, shift = (multiplier << up) // count, shift - up
+    strides = strides_of(shape)
+
+    def pick(which: bool, values: Quad, neutral: int) -> Quad:
+        return tuple(value if (d in reduced) == which else neutral for d, value in enumerate(values))
+
+    options = MeanOptions(
+        kept_shape=pick(False, shape, 1),
+        kept_strides=pick(False, strides, 0),
+        reduced_shape=pick(True, shape, 1),
+        reduced_strides=pick(True, strides, 0),
+        offset=count * source.q.zero_point,
+        output_zero_point=output.q.zero_point,
+        output_multiplier=multiplier,
+        output_shift=shift,
+    )
+    return common.layer_of(op, "mean", options)
+
+
+def reduce_max(graph: Graph, op: Operator) -> Layer:
+    """A maximum over any dimensions is max pooling of the same bytes seen as another shape."""
+    (height, width, channels), (rows, columns) = reduction_window(
+        graph.input(op, 0).shape, reduced_axes(graph, op)
+    )
+    options = Pool2DOptions(
+        input_height=height, input_width=width, channels=channels,
+        output_height=height // rows, output_width=width // columns,
+        kernel_height=rows, kernel_width=columns, stride_height=rows, stride_width=columns,
+        pad_top=0, pad_left=0, clamp_min=-128, clamp_max=127,
+    )  # fmt: skip
+    return common.layer_of(op, "max_pool_2d", options)
+
+
+def picked(graph: Graph, op: Operator) -> Layer:
+    """Elements of the input by strides, or nothing to do where they are all of it in their order."""
+    picked = picked_elements(graph, op)
+    if (picked.shape, picked.strides) == ((source_of(graph, op).elements,), (1,)):
+        return copy(graph, op)
+    strides = common.quad(picked.strides, fill=0)
+    options = StridedSliceOptions(common.quad(picked.shape), strides, picked.start)
+    return common.layer_of(op, "strided_slice", options)
