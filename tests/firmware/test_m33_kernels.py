@@ -358,6 +358,24 @@ def test_estimates_of_repeated_operands(bench, name, activation, axes):
         assert run.cycles < 40 * np.prod(shape)
 
 
+@pytest.mark.parametrize("rows, kernel", [(1, "fully_connected"), (2, "fully_connected"), (12, "conv_2d")])
+def test_a_dense_layer_of_many_rows_is_a_convolution(bench, rows, kernel):
+    """Where each product then takes half the time, unless outputs have bounds of their own."""
+
+    def of(activation: int) -> Model:
+        n, rng = NetworkBuilder(), np.random.default_rng(1)
+        x, y = n.tensor((1, rows, 32), scale=0.1), n.tensor((1, rows, 32), scale=0.3)
+        weighted(n, rng, "FULLY_CONNECTED", (32, 32), 32, x, y, fusedActivationFunction=activation)
+        return Model(n.build([x], [y]))
+
+    model = of(0)
+    assert model.layers[0].kernel == kernel and of(1).layers[0].kernel == "fully_connected"
+    values = inputs(model, 1)[0]
+    run = bench.run(model.plan, values)[0]
+    np.testing.assert_array_equal(run.output, model.invoke(values))
+    assert run.cycles < (1.7 if rows == 12 else 5) * model.macs
+
+
 @pytest.mark.parametrize(
     "shape, most", [((2, 12, 16, 12), 4.6), ((1, 48, 48, 16), 2.4), ((1, 98, 64, 98), 2.1)]
 )

@@ -66,7 +66,7 @@ def test_what_the_accelerator_never_does_is_not_put_down_to_a_constant():
 
 
 @pytest.mark.parametrize(
-    "rows, channels, kernel", [(49, 8, "mvp"), (3, 16, "mvp"), (49, 7, "fully_connected")]
+    "rows, channels, kernel", [(49, 8, "mvp"), (3, 16, "mvp"), (49, 7, "conv_2d")]
 )
 def test_a_dense_layer_of_several_rows(rows, channels, kernel):
     """Every row is computed; an odd number of outputs cannot be stored in pairs."""
