@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from host.device.device import DeviceError
 from host.errors import TokayError
 from host.media import wav
 from host.runtime import Model
+from tests.attention import attention
 from tests.tflite_builder import NetworkBuilder
 from tests.unit.test_even_channels import odd_network
 
@@ -151,9 +153,12 @@ def unusual_layers() -> bytes:
     return n.build([x], [y])
 
 
-def test_its_layers_are_the_runtimes(tmp_path):
+@pytest.mark.parametrize(
+    "layers", [unusual_layers, partial(attention, divides=True)], ids=["unusual", "attention"]
+)
+def test_its_layers_are_the_runtimes(layers, tmp_path):
     path = tmp_path / "layers.tflite"
-    path.write_bytes(unusual_layers())
+    path.write_bytes(layers())
     model = Model(path)
     built = image.build(str(path), board.load("brd2601b"), tmp_path / "image", listens=False)
     with target.simulate(built.elf, "brd2601b") as where:
@@ -161,7 +166,7 @@ def test_its_layers_are_the_runtimes(tmp_path):
         device.request(m.SourceSet(source=m.Source.NONE))
         with pytest.raises(DeviceError, match="source"):
             device.request(m.SourceSet(source=m.Source.MICROPHONE))
-        x = np.random.default_rng(1).normal(0, 2, model.input.shape).astype(np.float32)
+        x = np.random.default_rng(1).normal(0, 2, model.input.shape).astype(model.input.dtype)
         commands.write_tensor(device, model.plan.input, x.tobytes())
         for position, expected in enumerate(model.invoke_layers(x)):
             device.request(m.RunLayer(layer=position), timeout_s=2.0)

@@ -48,6 +48,13 @@ def small_model() -> bytes:
     n.operator("LEAKY_RELU", [r], [l], "LeakyReluOptions", alpha=0.1)
     m = n.tensor((1, 4), scale=0.3)
     n.operator("MEAN", [l, n.tensor((2,), "int32", data=np.array([1, 2]))], [m], "ReducerOptions")
+    g, t, i, q = (n.tensor(shape, scale=0.3) for shape in ((4, 4), (4,), (4,), (1, 4)))
+    n.operator("BATCH_MATMUL", [m, m], [g], "BatchMatMulOptions", adjX=True)
+    n.operator("SUM", [g, n.tensor((1,), "int32", data=np.array([0]))], [t], "ReducerOptions")
+    n.operator("RSQRT", [t], [i])
+    n.operator("DIV", [m, i], [q], "DivOptions")
+    m = n.tensor((1, 4), scale=0.3)
+    n.operator("SQUARED_DIFFERENCE", [q, t], [m])
     f = n.tensor((1, 3), scale=0.3)
     n.operator("FULLY_CONNECTED", [m, n.tensor((3, 4), scale=0.1, data=np.ones(12)), -1], [f],
                "FullyConnectedOptions")  # fmt: skip
