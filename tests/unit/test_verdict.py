@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from codegen.plan import KERNELS
 from host.device import messages as m
 from host.device.commands import Profile
 from host.verdict import Conditions, judge
@@ -25,6 +26,12 @@ def measured(*layers: m.ProfileLayer, network: int | None = None, text: str = ""
 
 
 GOOD = measured(layer(0), layer(1))
+
+
+def test_a_time_that_depends_on_values_may_spread():
+    """That of a softmax, as in attention, where it writes over its input."""
+    softmax = layer(0, kernel=KERNELS.index("softmax"), cpu_cycles_max=11_000)
+    assert judge(measured(softmax, layer(1)), ASKED).verdict == "valid"
 
 
 def test_a_good_one_is_valid():
