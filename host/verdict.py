@@ -19,7 +19,7 @@ SPREAD = (0.05, 0.5)  # (most - least) / mean of a layer's repetitions
 NEGLIGIBLE = 0.005  # of the whole network: a timer's interrupt in a small layer does not matter
 GAP = (0.1, 0.25)  # layers one by one against the network in one go
 _SOFTMAX = KERNELS.index("softmax")
-"""Its time depends on values; where it writes over its input, each repetition reads what the last one wrote."""
+"""Its time depends on values; in the place of its input, each repetition reads what the last one wrote."""
 _FEW = 3  # repetitions that a spread needs on a board
 
 
