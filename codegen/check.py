@@ -85,6 +85,8 @@ _WINDOW = (windowed.image, windowed.window_steps)
 _WEIGHTS = (windowed.constant_weights, windowed.constant_bias)
 _POOL = (*_WINDOW, windowed.pool_channels, windowed.output_matches_window, common.same_scale)
 
+_PAIR = (elementwise.broadcasts, elementwise.four_repeated_alike)
+
 CONSTRAINTS: dict[str, tuple[Constraint, ...]] = {
     "conv_2d": (
         windowed.image, *_WEIGHTS, windowed.window_steps, windowed.conv_channels,
@@ -98,20 +100,20 @@ CONSTRAINTS: dict[str, tuple[Constraint, ...]] = {
     "batch_matmul": (common.rank_at_most_4, products.matrices_fit, products.products_fit),
     "max_pool_2d": _POOL,
     "average_pool_2d": _POOL,
-    "add": (common.rank_at_most_4, elementwise.broadcasts, elementwise.add_scales),
-    "sub": (common.rank_at_most_4, elementwise.broadcasts, elementwise.add_scales),
-    "squared_difference": (common.rank_at_most_4, elementwise.broadcasts, elementwise.squares_scale),
-    "mul": (common.rank_at_most_4, elementwise.broadcasts, elementwise.product_scale),
-    "div": (common.rank_at_most_4, elementwise.broadcasts, elementwise.quotient_scale),
+    "add": (*_PAIR, elementwise.add_scales),
+    "sub": (*_PAIR, elementwise.add_scales),
+    "squared_difference": (*_PAIR, elementwise.squares_scale),
+    "mul": (*_PAIR, elementwise.product_scale),
+    "div": (*_PAIR, elementwise.quotient_scale),
     **dict.fromkeys(
         ("maximum", "minimum"),
-        (common.rank_at_most_4, elementwise.broadcasts, elementwise.limits, common.same_scale),
+        (elementwise.broadcasts, elementwise.limits, common.same_scale),
     ),
     "pad": (common.rank_at_most_4, movers.pads, common.same_scale),
     "padv2": (common.rank_at_most_4, movers.pads, common.same_scale),
-    "mean": (common.rank_at_most_4, movers.reduces, common.rescale),
-    "sum": (common.rank_at_most_4, movers.reduces, movers.sums_fit),
-    "reduce_max": (common.rank_at_most_4, movers.reduces, common.same_scale),
+    "mean": (movers.reduces, movers.four_reduced_alike, common.rescale),
+    "sum": (movers.reduces, movers.four_reduced_alike, movers.sums_fit),
+    "reduce_max": (movers.reduces, movers.four_reduced_alike, common.same_scale),
     **dict.fromkeys(RESHAPERS, (common.keeps_elements,)),
     "softmax": (common.same_elements, elementwise.softmax_scales, elementwise.softmax_depth),
     "quantize": (common.same_elements, common.rescale),

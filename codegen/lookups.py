@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from codegen import schema
 from codegen.graph import Graph, Operator, Tensor
+
+KERNEL_RANK = 4
+"""Dimensions that kernels go through."""
 
 # Inputs that carry data at run time; None: all of them.
 DATA_INPUTS: dict[str, tuple[int, ...] | None] = {
@@ -115,6 +119,41 @@ def reduced_axes(graph: Graph, op: Operator) -> set[int]:
     """The dimensions that a mean or maximum is taken over, counted from the outermost."""
     rank = len(graph.input(op, 0).shape)
     return {axis % rank for axis in constant_ints(graph, op, 1) or []}
+
+
+def reduction(graph: Graph, op: Operator) -> tuple[tuple[int, ...], set[int]]:
+    """The shape of a reduction's input and the dimensions that it is over. Where there are more than four,
+    those that follow each other and are all reduced, or all not, are one."""
+    shape, reduced = graph.input(op, 0).shape, reduced_axes(graph, op)
+    if len(shape) <= KERNEL_RANK:
+        return shape, reduced
+    joined = _joined_by_kind(shape, [d in reduced for d in range(len(shape))])
+    return tuple(size for size, _ in joined), {d for d, (_, which) in enumerate(joined) if which}
+
+
+def pair_shapes(graph: Graph, op: Operator) -> tuple[tuple[int, ...], ...]:
+    """The shapes of two inputs that broadcast and of the output. Where there are more than four dimensions,
+    those that follow each other and are repeated for the same inputs are one."""
+    shapes = [graph.input(op, 0).shape, graph.input(op, 1).shape, graph.output(op).shape]
+    rank = len(shapes[2])
+    if rank <= KERNEL_RANK:
+        return tuple(shapes)
+    repeated = [[size == 1 for size in (1,) * (rank - len(shape)) + shape] for shape in shapes[:2]]
+    joined = _joined_by_kind(shapes[2], list(zip(*repeated, strict=True)))
+    inputs = (tuple(1 if kind[k] else size for size, kind in joined) for k in (0, 1))
+    return (*inputs, tuple(size for size, _ in joined))
+
+
+def _joined_by_kind(shape: tuple[int, ...], kinds: list) -> list[tuple[int, Any]]:
+    """Sizes and kinds of dimensions: those of one kind that follow each other are joined, those of size 1 are
+    left out."""
+    joined: list[tuple[int, Any]] = []
+    for size, kind in zip(shape, kinds, strict=True):
+        if joined and joined[-1][1] == kind:
+            joined[-1] = (joined[-1][0] * size, kind)
+        elif size != 1:
+            joined.append((size, kind))
+    return joined
 
 
 def permutation(graph: Graph, op: Operator) -> list[int]:

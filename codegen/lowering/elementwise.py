@@ -10,7 +10,7 @@ import numpy as np
 from codegen.fixed_point import inverses, quantize, quantize_multiplier, softmax_table
 from codegen.graph import Graph, Operator
 from codegen.layers import Layer
-from codegen.lookups import DATA_INPUTS, limited_and_limit
+from codegen.lookups import limited_and_limit, pair_shapes
 from codegen.lowering import common
 from codegen.lowering.tables import TABLE_MAKERS
 from codegen.options import (
@@ -27,8 +27,7 @@ from codegen.options import (
 
 def _broadcast(graph: Graph, op: Operator) -> dict[str, int | Quad]:
     """Shape and strides of both inputs in four dimensions, strides 0 where one is broadcast."""
-    shapes = [common.quad(graph.input(op, k).shape) for k in (0, 1)]
-    output = common.quad(graph.output(op).shape)
+    *shapes, output = map(common.quad, pair_shapes(graph, op))
     first, second = map(common.strides_in_elements, shapes)
     return {
         "elements": math.prod(output),
@@ -41,8 +40,8 @@ def _broadcast(graph: Graph, op: Operator) -> dict[str, int | Quad]:
 
 def _in_place(graph: Graph, op: Operator) -> tuple[int, ...]:
     """Positions of the inputs that have the output's shape."""
-    shape = common.quad(graph.output(op).shape)
-    return tuple(k for k in DATA_INPUTS[op.name] if common.quad(graph.input(op, k).shape) == shape)
+    *shapes, output = map(common.quad, pair_shapes(graph, op))
+    return tuple(k for k, shape in enumerate(shapes) if shape == output)
 
 
 def add(graph: Graph, op: Operator) -> Layer:

@@ -9,7 +9,7 @@ import numpy as np
 from codegen.fixed_point import quantize_multiplier
 from codegen.graph import Graph, Operator
 from codegen.layers import Layer
-from codegen.lookups import constant_ints, picked_elements, reduced_axes, source_of, strides_of
+from codegen.lookups import constant_ints, picked_elements, reduction, source_of, strides_of
 from codegen.lowering import common
 from codegen.options import (
     ConcatenationOptions,
@@ -56,9 +56,9 @@ def pad(graph: Graph, op: Operator) -> Layer:
 def mean(graph: Graph, op: Operator) -> Layer:
     """A mean, or a sum, which is one that nothing divides."""
     source, output = graph.input(op, 0), graph.output(op)
-    shape = common.quad(source.shape)
-    lead = 4 - len(source.shape)
-    reduced = {lead + axis for axis in reduced_axes(graph, op)}
+    shape, axes = reduction(graph, op)
+    lead = 4 - len(shape)
+    shape, reduced = common.quad(shape), {lead + axis for axis in axes}
     count = math.prod(shape[d] for d in reduced)
     multiplier, shift = quantize_multiplier(source.q.scale / output.q.scale)
     if op.name == "mean":
@@ -85,9 +85,7 @@ def mean(graph: Graph, op: Operator) -> Layer:
 
 def reduce_max(graph: Graph, op: Operator) -> Layer:
     """A maximum over any dimensions is max pooling of the same bytes seen as another shape."""
-    (height, width, channels), (rows, columns) = reduction_window(
-        graph.input(op, 0).shape, reduced_axes(graph, op)
-    )
+    (height, width, channels), (rows, columns) = reduction_window(*reduction(graph, op))
     options = Pool2DOptions(
         input_height=height, input_width=width, channels=channels,
         output_height=height // rows, output_width=width // columns,

@@ -9,7 +9,7 @@ import numpy as np
 from codegen.fixed_point import rsqrt_factor
 from codegen.float_tables import FOLDED, steps_from_zero
 from codegen.graph import Graph, Operator
-from codegen.lookups import limited_and_limit
+from codegen.lookups import KERNEL_RANK, limited_and_limit, pair_shapes
 from codegen.rules import common
 
 MAX_SOFTMAX_DEPTH = 511
@@ -27,6 +27,14 @@ def broadcasts(graph: Graph, op: Operator) -> str | None:
     if (1,) * (len(output.shape) - len(expected)) + expected != output.shape:
         return f"the output is {output.dimensions}"
     return None
+
+
+def four_repeated_alike(graph: Graph, op: Operator) -> str | None:
+    """At most four dimensions are left where those are joined that follow each other and along which the same
+    inputs are repeated."""
+    left = pair_shapes(graph, op)[2]
+    fits = len(left) <= KERNEL_RANK
+    return None if fits else f"{len(left)} dimensions are left of {graph.output(op).dimensions}"
 
 
 def add_scales(graph: Graph, op: Operator) -> str | None:

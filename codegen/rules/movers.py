@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from codegen.graph import Graph, Operator
 from codegen.lookups import (
+    KERNEL_RANK,
     constant_ints,
     division_axis,
     division_sizes,
     permutation,
     picked_elements,
     reduced_axes,
+    reduction,
     slice_axes,
     source_of,
 )
@@ -83,6 +85,14 @@ def reduces(graph: Graph, op: Operator) -> str | None:
     keep = op.options["keep_dims"]
     expected = tuple(1 if d in reduced else n for d, n in enumerate(source.shape) if keep or d not in reduced)
     return None if output.shape == expected else f"the output is {output.dimensions}, not {expected}"
+
+
+def four_reduced_alike(graph: Graph, op: Operator) -> str | None:
+    """At most four dimensions are left where those are joined that follow each other and are all reduced, or
+    all not."""
+    left = reduction(graph, op)[0]
+    fits = len(left) <= KERNEL_RANK
+    return None if fits else f"{len(left)} dimensions are left of {graph.input(op, 0).dimensions}"
 
 
 def slices(graph: Graph, op: Operator) -> str | None:

@@ -3,6 +3,8 @@ models; EXP, GELU, LOG and SQRT, of which it has none for int8, against TensorFl
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
@@ -290,6 +292,43 @@ def test_operators_of_pairs(name, shapes, swap, activation, factors, zeros, seed
     y = n.tensor(shapes[0], scale=factors[2], zero_point=zeros[2])
     pair_operator(n, name, [other, x] if swap else [x, other], y, activation)
     assert_exact(n.build([x], [y]), seed)
+
+
+FIVE = st.tuples(*[st.sampled_from([1, 1, 2, 3])] * 5)
+SOME = st.tuples(*[st.booleans()] * 5)
+
+
+def kinds_left(shape: tuple[int, ...], kinds: tuple[bool, ...]) -> int:
+    """How many dimensions are left where those of a kind that follow each other are joined."""
+    return len(list(itertools.groupby(kind for size, kind in zip(shape, kinds, strict=True) if size > 1)))
+
+
+@random_models
+@given(st.sampled_from(["ADD", "SUB", "MUL", "SQUARED_DIFFERENCE"]), FIVE, SOME, st.booleans(), SEEDS)
+def test_pairs_of_five_dimensions(name, shape, repeated, swap, seed):
+    """As of normalizations by group and by band."""
+    assume(kinds_left(shape, repeated) <= 4)
+    n = NetworkBuilder()
+    x, y = n.tensor(shape, scale=0.1, zero_point=5), n.tensor(shape, scale=0.2, zero_point=-7)
+    other = tuple(1 if r else size for size, r in zip(shape, repeated, strict=True))
+    values = np.random.default_rng(seed).integers(-128, 128, other)
+    constant = n.tensor(other, scale=0.03, zero_point=-50, data=values)
+    pair_operator(n, name, [constant, x] if swap else [x, constant], y)
+    assert_exact(n.build([x], [y]), seed)
+
+
+@random_models
+@given(st.sampled_from(["MEAN", "SUM", "REDUCE_MAX"]), FIVE, SOME, SEEDS)
+def test_reductions_of_five_dimensions(name, shape, reduced, seed):
+    assume(any(reduced) and kinds_left(shape, reduced) <= 4)
+    n = NetworkBuilder()
+    axes = np.flatnonzero(reduced)
+    x = n.tensor(shape, scale=0.1, zero_point=5)
+    to = tuple(1 if r else size for size, r in zip(shape, reduced, strict=True))
+    scale, zero_point = (0.1, 5) if name == "REDUCE_MAX" else (0.15, -7)
+    y = n.tensor(to, scale=scale, zero_point=zero_point)
+    inputs = [x, n.tensor((len(axes),), "int32", data=axes)]
+    assert_exact(single(name, inputs, y, n, "ReducerOptions", keepDims=True), seed)
 
 
 def quotients_with_a_reference(layer, dividends: np.ndarray, divisors: np.ndarray) -> np.ndarray:

@@ -351,7 +351,9 @@ def test_shapes_that_cannot_be():
         return refused(n.build(tensors[:1], tensors[-1:]))
 
     assert "do not fit" in of("ADD", [(1, 3), (1, 4), (1, 4)], "AddOptions")
-    assert "tensor 0 has the shape 1x1x1x2x2" in of("ADD", [(1, 1, 1, 2, 2)] * 3, "AddOptions")
+    five, some = (2, 3, 2, 3, 2), (2, 1, 2, 1, 2)
+    assert "5 dimensions are left of 2x3x2x3x2" in of("ADD", [five, some, five], "AddOptions")
+    assert "5 dimensions are left of 2x3x2x3x2" in of("MEAN", [five, (3, 3)], "ReducerOptions", [[0, 2, 4]])
     assert "1x4 to 1x5" in of("RESHAPE", [(1, 4), (1, 5)])
     assert "sizes add up to 6" in of(
         "CONCATENATION", [(1, 2), (1, 4), (1, 7)], "ConcatenationOptions", axis=1
