@@ -17,8 +17,12 @@ MAX_CONSTANT_BYTES = 1 << 22
 
 UNSUPPORTED = {
     "space_to_batch_nd": "export the model with a batch of 1: then it is a dilated convolution",
+    **dict.fromkeys(
+        ("select", "select_v2"),
+        "leave out masks of attention: they make a scale at which int8 tells no scores apart",
+    ),
 }
-"""What to do about operators that the converter makes of something supported."""
+"""What to do about operators that the converter makes of something that can be done otherwise."""
 
 
 def check_graph(graph: Graph) -> None:

@@ -30,6 +30,9 @@ MANY_ROWS = 3
 """Of a dense layer. As pixels of a convolution, whose kernel takes four at a time, they take half the time or
 less, where its short way can be taken: with joined weights, and outputs that int8 alone bounds."""
 
+SCRATCH_LIMIT = 8 << 10
+"""Of such a layer, in bytes, lest one sets the RAM of the whole network."""
+
 UNBOUNDED = {"clamp_min": -128, "clamp_max": 127}
 
 
@@ -129,7 +132,7 @@ def fully_connected(graph: Graph, op: Operator) -> Layer:
     rows = graph.input(op, 0).elements // taps
     if rows >= MANY_ROWS and common.clamp(graph, op) == UNBOUNDED:
         pixels = _conv_of_rows(graph, op, weights, rows)
-        if pixels.options.joined:
+        if pixels.options.joined and pixels.scratch_bytes <= SCRATCH_LIMIT:
             return pixels
     options = FullyConnectedOptions(
         **common.clamp(graph, op),

@@ -108,7 +108,8 @@ typedef struct nn_depthwise_conv_2d_options {
 /* ---- fully_connected: [rows][taps] -> [rows][output_channels]
  *
  * weights, joined and channels as conv_2d, with taps for kernel_width * input_channels; but
- * kernels split long sums, so that joined weights need no bound. No scratch. */
+ * kernels split long sums, so that joined weights need no bound. No scratch. Of several rows, codegen makes it
+ * a conv_2d of as many pixels where that is faster. */
 typedef struct nn_fully_connected_options {
     int32_t rows;
     int32_t taps;

@@ -102,6 +102,16 @@ def test_a_dilated_convolution_of_a_free_batch_says_what_to_do():
     )
 
 
+def test_a_mask_of_attention_says_what_to_do():
+    """Its -1e9 or less goes into the scale of all scores."""
+    n = NetworkBuilder()
+    x, y = n.tensor((1, 4), scale=0.1), n.tensor((1, 4), scale=0.1)
+    mask = n.tensor((1, 4), "int8", data=np.array([[1, 1, 0, 0]]))
+    n.operator("SELECT_V2", [mask, x, x], [y])
+    text = refused(n.build([x], [y]))
+    assert "operator 0 (SELECT_V2) is not supported (leave out masks of attention" in text
+
+
 def test_a_shape_of_a_free_batch_says_what_to_do():
     """The converter writes 1 for each dimension that it does not know."""
     n = NetworkBuilder()
