@@ -196,9 +196,8 @@ def prelu_table(
 
 
 def rsqrt_factor(source: float, output: float) -> float:
-    """From the inverse root of an int8, less its zero point, to the output's scale; floats as the
-    reference's."""
-    return 1 / float(np.sqrt(np.float32(source)) * np.float32(output))
+    """From the inverse root of an int8, less its zero point, to the output's scale."""
+    return 1 / (math.sqrt(source) * output)
 
 
 def rsqrt_table(source: Scale, output: Scale, rounding: str = "double") -> np.ndarray:

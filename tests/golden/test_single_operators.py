@@ -563,6 +563,7 @@ def test_every_value_of_functions_between_conversions(name, exponent, coarseness
 
 @random_models
 @given(st.sampled_from(["RSQRT", "SQRT"]), st.floats(-20, 6), st.floats(-2, 9), ZERO_POINTS, ZERO_POINTS)
+@example("RSQRT", 0.5, 8.0, -87, 0)  # another multiplier where scales are multiplied in single precision
 def test_every_root(name, exponent, fineness, zero_in, zero_out):
     """At values that are not negative, the only ones that the references take; TensorFlow Lite's for SQRT."""
     scale = float(np.float32(2.0**exponent))
