@@ -12,7 +12,8 @@ from codegen.pipeline import compile_model
 from host.runtime import Model
 from tests.firmware import m33_rig
 from tests.golden import test_single_movers as movers
-from tests.golden import test_single_operators as operators
+from tests.golden import test_single_pairs as pairs
+from tests.golden import test_single_products as products
 from tests.places import MODEL, SHARED
 from tests.tflite_builder import NetworkBuilder, single
 from tests.unit.mvp_networks import weighted
@@ -76,15 +77,15 @@ def test_every_layer_is_the_vendors_reference_when_rounding_once(path):
 @pytest.mark.parametrize(
     "random_models",
     [
-        operators.test_conv_2d,
-        operators.test_depthwise_conv_2d,
-        operators.test_fully_connected,
-        operators.test_batch_matmul,
-        operators.test_pools,
-        operators.test_reductions,
-        operators.test_operators_of_pairs,
+        products.test_conv_2d,
+        products.test_depthwise_conv_2d,
+        products.test_fully_connected,
+        products.test_batch_matmul,
+        products.test_pools,
+        pairs.test_reductions,
+        pairs.test_operators_of_pairs,
         movers.test_concatenation,
-        operators.test_prelu,
+        pairs.test_prelu,
         movers.test_strided_slice,
         movers.test_transpose,
     ],
@@ -235,15 +236,15 @@ def test_windows_at_every_place_of_rows_of_any_width(bench, name, kernel, depth,
             np.testing.assert_array_equal(output, model.invoke(values), err_msg=where)
 
 
-@operators.tied
+@pairs.tied
 def test_ties(bench, name, finer, swapped):
-    tflite, values = operators.tied_model(name, finer, swapped)
+    tflite, values = pairs.tied_model(name, finer, swapped)
     model = Model(tflite)
     np.testing.assert_array_equal(bench.run(model.plan, values)[0].output, model.invoke(values))
 
 
 def test_every_quotient(bench):
-    tflite, values = operators.quotients(0.02)
+    tflite, values = pairs.quotients(0.02)
     model = Model(tflite)
     np.testing.assert_array_equal(bench.run(model.plan, values)[0].output, model.invoke(values))
 

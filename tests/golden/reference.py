@@ -19,7 +19,9 @@ random_models = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
+ACTIVATIONS = st.sampled_from([0, 1, 2, 3])
 SCALES = st.floats(-9, 1).map(lambda e: float(np.float32(2.0**e)))
+THREE_SCALES = st.tuples(SCALES, SCALES, SCALES)
 ZERO_POINTS = st.integers(-128, 127)
 SEEDS = st.integers(0, 2**32 - 1)
 SHAPES = st.lists(st.integers(1, 6), min_size=1, max_size=4).map(tuple)

@@ -17,5 +17,5 @@ def test_random_models_with_sanitizers(tmp_path: Path):
     pytest.importorskip("tflite_micro")
     kernels = [*(NN / "kernels" / "portable").glob("*.c"), *(NN / "kernels" / "mvp").glob("*.c")]
     sources = [NN / "nn.c", NN / "native" / "nn_native.c", *sorted(kernels)]
-    tests = ("tests/golden/test_single_operators.py", "tests/golden/test_single_movers.py")
+    tests = sorted(str(path.relative_to(ROOT)) for path in Path(__file__).parent.glob("test_single_*.py"))
     sanitized.check(tmp_path, sources, NN, tests, {"TOKAY_EXAMPLES": "12"})

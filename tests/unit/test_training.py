@@ -288,21 +288,21 @@ def test_what_the_device_cannot_run_is_told_before_the_work(
         "def build_model(spec):\n"
         "    from keras import Input, Model, layers\n"
         "    inputs = Input((*spec.feature_shape, 1))\n"
-        '    x = layers.Flatten()(layers.Conv2D(4, 3, activation="softsign")(inputs))\n'
+        '    x = layers.Flatten()(layers.Conv2D(4, 3, activation="hard_shrink")(inputs))\n'
         "    end = layers.Dense(4, kernel_initializer='zeros', activation='softmax')(x)\n"
         "    return Model(inputs, end)\n"
     )
     arguments = [f"{spec}-test", "--dataset", str(dataset), "-o", str(tmp_path / "m.tflite")]
     assert cli.run(train.main, arguments) == 2
     told = capsys.readouterr().err
-    assert "(DIV) is not supported" in told and "epoch" not in told
+    assert "(GREATER) is not supported" in told and "epoch" not in told
     text = spec.read_text()
-    before = 'layers.Conv2D(4, 3, activation="softsign")(inputs)'
+    before = 'layers.Conv2D(4, 3, activation="hard_shrink")(inputs)'
     looped = text.replace(before, "layers.GRU(2)(inputs[..., 0])")
     spec.write_text(looped)
     assert cli.run(train.main, arguments) == 2
     assert "has loops, which the device cannot run (LSTM and GRU need unroll=True)" in capsys.readouterr().err
-    spec.write_text(text.replace("softsign", "relu"))  # zeros to start from are no hindrance
+    spec.write_text(text.replace("hard_shrink", "relu"))  # zeros to start from are no hindrance
     with pytest.raises(InterruptedError):
         train.train(
             specification.load(f"{spec}-test"), find.load(str(dataset), specification.load(str(spec)).spec),
@@ -401,7 +401,7 @@ def test_ranges_are_not_taken_of_some_classes_only(
 @pytest.mark.parametrize(
     ("activation", "end", "weights", "what"),
     [
-        ("softsign", "softmax", 1.0, "quantized, the device cannot run it: model: operator "),
+        ("hard_shrink", "softmax", 1.0, "quantized, the device cannot run it: model: operator "),
         ("relu", None, 1.0, "its outputs are no scores from 0 to 1 (end with softmax)"),
         ("relu", "softmax", float("nan"), "some of its weights are no numbers"),
         ("relu", "softmax", 0.0, "quantized, the device cannot run it: "),
