@@ -171,20 +171,8 @@ class MulOptions(Options):
 
 
 @dataclass(frozen=True, eq=False)
-class DivOptions(Options):
+class DivOptions(MulOptions):
     c_type = "nn_div_options_t"
-    elements: int
-    broadcast: int
-    shape: Quad
-    strides_1: Quad
-    strides_2: Quad
-    zero_point_1: int
-    zero_point_2: int
-    output_zero_point: int
-    output_multiplier: int
-    output_shift: int
-    clamp_min: int
-    clamp_max: int
     inverses: Int32Array
 
 
