@@ -104,6 +104,7 @@ def build(
             described = _write_model(folder, model, board, accelerator, mvp_weights, listens)
         cli.write_changed({folder / "board" / "board_config.h": boards.header(board)})
         more = [f"-DTOKAY_SWAPPABLE={int(swappable)}", f"-DTOKAY_VERSION={package_version()}"]
+        more.append("-DTOKAY_MODEL_SLOTS=")  # CMake keeps that of a model image, whose folder this may be
         cmake(folder, board, None if model is None else folder / "model", accelerator, verbose, more)
         made = _measure(folder, board, None if model is None else name, accelerator, described)
         record = {"inputs": inputs, "files": _digests(made.elf), "image": made.as_json()}

@@ -472,6 +472,15 @@ def test_a_damaged_model_image_is_linked_again(keep, folder, other_file, other):
     assert model_image.build(other_file, boards.load("brd2601b"), folder / "other").linked == other.linked
 
 
+def test_an_image_is_built_where_a_model_image_was(folder, other_file):
+    """As those of models called a-model and a are."""
+    board = boards.load("brd2601b")
+    made = [model_image.build(other_file, board, folder / "shared")]
+    assert image.build(None, board, folder / "shared").flash_bytes
+    made.append(model_image.build(other_file, board, folder / "shared"))
+    assert made[0] == made[1]
+
+
 def test_weights_that_stay_in_flash_take_less_ram(folder, other_file, accelerated):
     made = model_image.build(
         other_file, boards.load("brd2601b"), folder / "in_flash", accelerator="mvp", mvp_weights="flash"
