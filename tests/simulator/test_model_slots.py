@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 
@@ -26,6 +27,7 @@ from host.flashing.simulated_probe import SimulatedProbe
 from host.model_layout import BLANK, SLOTS
 from host.runtime import Model
 from host.simulator.machine import Machine
+from tests.places import ROOT
 from tests.simulator.flashing import PART, silent
 
 MODEL = "keyword_spotting_on_off"
@@ -479,6 +481,13 @@ def test_an_image_is_built_where_a_model_image_was(folder, other_file):
     assert image.build(None, board, folder / "shared").flash_bytes
     made.append(model_image.build(other_file, board, folder / "shared"))
     assert made[0] == made[1]
+
+
+def test_the_readme_says_what_firmware_that_takes_models_costs(folder, firmware):
+    text = (ROOT / "host" / "flashing" / "README.md").read_text(encoding="utf-8")
+    (said,) = re.findall(r"\((\d+) kB with `--accelerator mvp`", text)
+    own = image.build(MODEL, boards.load("brd2601b"), folder / "own", accelerator="mvp")
+    assert firmware.flash_bytes - own.flash_bytes == pytest.approx(1000 * int(said), abs=1000)
 
 
 def test_weights_that_stay_in_flash_take_less_ram(folder, other_file, accelerated):
