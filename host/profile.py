@@ -208,7 +208,8 @@ def _ratio(value: float, by: float) -> float:
 def _step_ms(parameters: dict[str, Any], end: m.ProfileEnd) -> int:
     """The front end's step as the model says it, 0 where the target has no front end. The target counts it in
     samples, which are not always whole milliseconds: 15 ms are 165 samples at 11,025 Hz, 14.97 ms."""
-    return FrontendSettings.from_parameters(parameters).window_step_ms if end.frontend_cycles else 0
+    has_frontend = end.frontend_step_ms or end.frontend_cycles  # a step may be short, a counter stand still
+    return FrontendSettings.from_parameters(parameters).window_step_ms if has_frontend else 0
 
 
 def _per_step(step: dict[str, Any]) -> str:

@@ -147,12 +147,14 @@ def test_the_verdict_calls_layers_what_the_tables_call_them(static, measured, mo
 
 def test_a_counter_that_stands_still_is_judged_and_told(static, measured):
     nothing = dict.fromkeys(("cpu_cycles", "cpu_cycles_min", "cpu_cycles_max", "wait_cycles"), 0)
-    still = replace(measured, layers=tuple(replace(r, **nothing) for r in measured.layers))
+    end = replace(measured.end, network_cycles=0, frontend_cycles=0, frontend_cycles_max=0)
+    still = replace(measured, layers=tuple(replace(r, **nothing) for r in measured.layers), end=end)
     verdict = judge(still, Conditions(5, CLOCK, "none", on_board=True))
     assert verdict.verdict == "invalid"
     value = profile.result(static, "device", still) | {"verdict": "invalid", "reasons": verdict.reasons}
     assert (value["time_s"], value["inferences_per_s"], value["macs_per_cycle"]) == (0, 0, 0)
     assert "did the counter run?" in profile.table(value)
+    assert value["frontend"]["step_ms"] == 20 and "come from elsewhere" not in profile.table(value)
 
 
 def test_repetitions():
