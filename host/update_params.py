@@ -71,7 +71,7 @@ def main(argv: Sequence[str]) -> int:
 def _misspelt(given: Mapping[str, Any], before: Parameters) -> list[str]:
     """A line for each new parameter whose name is nearly that of one which is read. A model may carry any
     others, for code of its user's own; those of the front end are refused where they are not known."""
-    known = {"classes", *(field.name for field in dataclasses.fields(Detector)), *before}
+    known = {"classes", "sensitivity", *(field.name for field in dataclasses.fields(Detector)), *before}
     new = [key for key in given if key not in known and not key.startswith("fe.")]
     close = {key: difflib.get_close_matches(key, known, n=1, cutoff=0.8) for key in new}
     return [

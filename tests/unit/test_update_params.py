@@ -184,6 +184,7 @@ def test_a_threshold_without_effect_is_said(model: Path, capsys) -> None:
     [
         ("detection_treshold", "detection_threshold"),
         ("average_window_duration", "average_window_duration_ms"),  # which the model lacks, too
+        ("sensitivty", "sensitivity"),
         ("shelf", None),
         ("latency_ms", None),
         ("fe.upstream_window", None),
