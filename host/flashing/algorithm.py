@@ -37,14 +37,19 @@ _FLAGS = (
 )  # fmt: skip
 _ENTRIES = ("Init", "UnInit", "EraseSector", "ProgramPage", "Verify")
 
-# What the entry points return, as in flash_algorithm.c: bits of the flash controller, then what reading told.
-ERRORS = {
-    1 << 1: "the flash is locked there",
+# What the entry points return, as in flash_algorithm.c: bits of the flash controller, or what reading told.
+_REFUSALS = {
     1 << 2: "the address is not in flash",
+    1 << 1: "the flash is locked there",
     1 << 6: "the flash controller does not finish",
-    0x100: "what was written does not read back",
-    0x101: "the page is not blank after erasing",
 }
+_READ = {0x100: "what was written does not read back", 0x101: "the page is not blank after erasing"}
+
+
+def reason(code: int) -> str | None:
+    """Why an entry point returned ``code``; of several refusals the one that explains the others."""
+    refused = (text for bit, text in _REFUSALS.items() if code & bit)
+    return next(refused, None) if 0 <= code < min(_READ) else _READ.get(code)
 
 
 @dataclass(frozen=True)

@@ -177,5 +177,5 @@ def _explain(error: exceptions.FlashFailure) -> str:
     code = getattr(error, "result_code", None)
     address = getattr(error, "address", None)
     where = "" if address is None else f" at 0x{address:08x}"
-    reason = algorithm.ERRORS.get(code) if code is not None else None
+    reason = algorithm.reason(code) if code is not None else None
     return f"flashing failed{where}: {reason or error}"

@@ -57,7 +57,7 @@ def test_algorithm_is_position_independent(loaded):
 def test_algorithm_refuses_addresses(loaded, name, arguments):
     before = everything(loaded)
     assert loaded.stored_call("Init", 0x08000000, 0, 1) == 0
-    assert algorithm.ERRORS[loaded.stored_call(name, *arguments)] == "the address is not in flash"
+    assert algorithm.reason(loaded.stored_call(name, *arguments)) == "the address is not in flash"
     assert everything(loaded) == before
 
 
@@ -66,15 +66,22 @@ def test_algorithm_notices_flash_that_was_not_blank(loaded):
     loaded.write(0x08000000, b"\0" * 16)
     assert loaded.stored_call("Init", 0x08000000, 0, 2) == 0
     failed = loaded.stored_call("ProgramPage", 0x08000000, 16, 0x20010000)
-    assert algorithm.ERRORS[failed] == "what was written does not read back"
+    assert algorithm.reason(failed) == "what was written does not read back"
 
 
 def test_algorithm_does_nothing_when_closed(loaded):
     assert loaded.stored_call("Init", 0x08000000, 0, 1) == 0
     assert loaded.stored_call("UnInit", 1) == 0
     loaded.write(0x08000000, b"\0" * 16)
-    assert algorithm.ERRORS[loaded.stored_call("EraseSector", 0x08000000)] == "the flash is locked there"
+    assert algorithm.reason(loaded.stored_call("EraseSector", 0x08000000)) == "the flash is locked there"
     assert loaded.read(0x08000000, 16) == b"\0" * 16
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"), [(0x06, "the address is not in flash"), (0x42, "the flash is locked there"), (-1, None)]
+)
+def test_of_several_refusals_one_is_told(code, reason):
+    assert algorithm.reason(code) == reason
 
 
 def test_simulator_insists_on_the_handshake(machine):
