@@ -3,8 +3,8 @@
 GCC writes a `.ci` file beside each object (`-fcallgraph-info=su`): a node a function with its frame,
 an edge a call. What has none, the compiler's own library, is read from its instructions. A call
 through a pointer may reach what `INDIRECT` says, else any function whose address the same object file
-takes; if there is none, and for recursion and frames of unbounded size, there is an error instead of a
-number, so a number is a bound.
+takes; if there is none, and for recursion and frames of unbounded size (in the library: a register that is
+subtracted from the stack pointer), there is an error instead of a number, so a number is a bound.
 
 All interrupts have one priority, so at most one handler lies on top of the deepest thread, with the
 eight words that the core pushes (the FPU's are not pushed, see startup.c) and a word of alignment.
@@ -36,6 +36,8 @@ INDIRECT: tuple[tuple[str, str], ...] = (
 _NODE = re.compile(r'node: \{ title: "([^"]+)" label: "([^"]*)"')
 _EDGE = re.compile(r'edge: \{ sourcename: "([^"]+)" targetname: "([^"]+)"')
 _FRAME = re.compile(r"(\d+) bytes \(([^)]*)\)")
+# Also an addition, of what may be negative. The frame pointer is put back where it was.
+_STACK_BY_REGISTER = re.compile(r"(sub|add|mov)\S* sp, (sp, )?(?!sp, |r7$)[a-z].*")
 _ADDRESS_RELOCATIONS = (2, 47, 48)  # R_ARM_ABS32, R_ARM_THM_MOVW_ABS_NC, R_ARM_THM_MOVT_ABS
 _INDIRECT_NAME = "__indirect_call"
 _OBJDUMP = "arm-none-eabi-objdump"
@@ -48,6 +50,7 @@ class Function:
     frame: int
     calls: frozenset[str]
     pointers: frozenset[str] = frozenset()  # functions whose address its object file takes
+    unbounded: str | None = None  # the instruction that takes as much stack as a register says
 
 
 @dataclass(frozen=True)
@@ -145,20 +148,22 @@ def _from_instructions(disassembly: str) -> dict[str, Function]:
         head = re.match(r"\s*[0-9a-f]{8} <([^>]+)>:", block)
         if head is None:
             continue
-        frame, calls = 0, set()
+        frame, calls, unbounded = 0, set(), None
         for line in block.splitlines()[1:]:
             parts = line.split("\t")
             if len(parts) < 2:
                 continue
             operation, operands = parts[1].strip(), parts[2] if len(parts) > 2 else ""
             frame += _pushed(operation, operands)
+            if _STACK_BY_REGISTER.fullmatch(f"{operation} {operands.strip()}"):
+                unbounded = f"{operation} {operands.strip()}"
             target = re.search(r"<([^>+]+)>", operands)
             # A branch to the function's own beginning is a loop, a call of itself a recursion.
             if operation[0] == "b" and target and (operation == "bl" or target[1] != head[1]):
                 calls.add(target[1])
             if operation == "blx" or (operation == "bx" and operands.strip() != "lr"):
                 calls.add(_INDIRECT_NAME)
-        functions[head[1]] = Function(frame, frozenset(calls))
+        functions[head[1]] = Function(frame, frozenset(calls), unbounded=unbounded)
     return functions
 
 
@@ -224,6 +229,8 @@ def deepest(root: str, functions: dict[str, Function]) -> tuple[int, tuple[str, 
         if name in above:
             raise TokayError(f"the stack has no bound: recursion {' > '.join((*above, name))}")
         if name not in known:
+            if functions[name].unbounded:
+                raise TokayError(f"the stack of {name} has no bound ({functions[name].unbounded})")
             deepest: tuple[int, tuple[str, ...]] = (0, ())
             for callee in sorted(set(_callees(name, functions))):
                 deepest = max(deepest, visit(callee, (*above, name)), key=lambda d: d[0])

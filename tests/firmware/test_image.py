@@ -297,6 +297,17 @@ def test_a_library_function_that_goes_on_through_a_pointer_has_no_bound(instruct
         stack.deepest("f", stack._from_instructions(listing))
 
 
+@pytest.mark.parametrize(
+    "instruction", ["sub\tsp, sp, r3", "sub.w\tsp, sp, r3, lsl #2", "add\tsp, r4", "mov\tsp, r3"]
+)
+def test_a_library_function_that_takes_as_much_stack_as_a_register_says_has_no_bound(instruction):
+    listing = f"08000000 <f>:\n 0:\tpush\t{{r7, lr}}\n 2:\t{instruction}\n 6:\tmov\tsp, r7\n"
+    graph = stack._from_instructions(listing)
+    with pytest.raises(TokayError, match=r"the stack of f has no bound \((sub|add|mov)"):
+        stack.deepest("f", graph)
+    assert stack.deepest("f", stack._from_instructions(listing.replace(instruction, "nop"))) == (8, ("f",))
+
+
 def test_a_fault_and_interrupts_count_on_top_of_the_deepest_thread(tmp_path, monkeypatch):
     graph = {
         "startup_reset": stack.Function(8, frozenset({"main"})), "main": stack.Function(100, frozenset()),
