@@ -53,6 +53,12 @@ def _trained(specification: str) -> Path:
     return path
 
 
+def require_output(path: Path) -> None:
+    """Refuses a name for a new model under which no command would read it again."""
+    if path.suffix != ".tflite":
+        raise TokayError(f"{path}: the output is a .tflite", hint="-o NAME.tflite")
+
+
 def read(model: str) -> ModelFile:
     """Reads MODEL; from an archive, the one quantized .tflite in it."""
     path = resolve(model)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from host import cli, specification
+from host import cli, model_files, specification
 from host.dataset import find
 from host.errors import TokayError
 
@@ -27,6 +27,7 @@ def main(argv: Sequence[str]) -> int:
     loaded = specification.load(args.model)
     spec = loaded.spec
     output = Path(args.output) if args.output else loaded.trained(".tflite")
+    model_files.require_output(output)
     if args.build and not args.output:
         raise TokayError("--build would overwrite the trained model", hint="-o FILE.tflite")
     cli.require_writable(output)

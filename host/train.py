@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from host import cli, specification
+from host import cli, model_files, specification
 from host.dataset import find, synthetic
 from host.dataset.store import Store
 from host.errors import TokayError
@@ -41,8 +41,7 @@ def main(argv: Sequence[str]) -> int:
     args = p.parse_args(argv)
     loaded = _with_epochs(specification.load(args.model), args.epochs)
     output = Path(args.output) if args.output else loaded.trained(".tflite")
-    if output.suffix != ".tflite":
-        raise TokayError(f"{output}: the output is a .tflite", hint="-o NAME.tflite")
+    model_files.require_output(output)
     for path in _files(output):
         cli.require_writable(path)
     store = find.load(args.dataset, loaded.spec)

@@ -246,3 +246,14 @@ def test_a_demonstration_in_words_that_the_model_does_not_know(refused):
     assert "does not know the words that on_off.wav says: off, on" in refused(
         "host.demo", "keyword_spotting_yes_no"
     )
+
+
+@pytest.mark.parametrize("command", ["train", "quantize"])
+@pytest.mark.parametrize("name", ["m.zip", "m.keras", "m"])
+def test_a_new_model_is_a_tflite(command, name, tmp_path, refused):
+    """Another name is read as an archive, or is that of the weights beside the model."""
+    path = tmp_path / name
+    path.write_text("mine")
+    line = refused(f"host.{command}", MODEL.stem, "--dataset", tmp_path, "-o", path)
+    assert f"{path}: the output is a .tflite (-o NAME.tflite)" in line
+    assert path.read_text() == "mine"
