@@ -115,8 +115,11 @@ def _flash_of(target: Any, addresses: list[int]) -> Flash:
     regions = {address: target.memory_map.get_region_for_address(address) for address in addresses}
     first = regions[addresses[0]]
     for address, region in regions.items():
-        if region is None or not region.is_flash or region.flash is None or region is not first:
+        if region is None or not region.is_flash or region.flash is None:
             raise TokayError(f"the target has no flash at 0x{address:08x}", hint="give another --pack")
+        if region is not first:
+            text = f"the image is in two of the target's flash regions, the second with 0x{address:08x}"
+            raise TokayError(text, hint="flash its parts one after the other")
         size = region.flash.get_sector_info(address).size
         if size != SECTOR:
             text = f"the target's sectors are of {size} bytes, not {SECTOR}"

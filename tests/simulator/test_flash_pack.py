@@ -49,11 +49,13 @@ DESCRIPTION = """<?xml version="1.0" encoding="UTF-8"?>
 <package schemaVersion="1.4"><vendor>Tokay</vendor><name>Test_DFP</name><devices>
 <family Dfamily="Test" Dvendor="Tokay:999"><device Dname="TOKAYTEST1">
 <processor Dcore="Cortex-M33" DcoreVersion="r0p4"/><debug __ap="0"/>
-<memory name="flash" access="rx" start="0x08000000" size="{size:#x}" startup="1" default="1"/>
-<memory name="ram" access="rwx" start="0x20000000" size="0x40000" default="1"/>
+<memory name="flash" access="rx" start="0x08000000" size="{first:#x}" startup="1" default="1"/>
+{second}<memory name="ram" access="rwx" start="0x20000000" size="0x40000" default="1"/>
 <algorithm name="test.flm" start="0x08000000" size="{size:#x}" default="1"/>
 </device></family></devices></package>
 """
+
+SECOND = '<memory name="flash2" access="rx" start="{start:#x}" size="{size:#x}" default="1"/>\n'
 
 
 @pytest.fixture(autouse=True)
@@ -62,8 +64,9 @@ def no_pack_before(monkeypatch):
     monkeypatch.delitem(TARGET, "tokaytest1", raising=False)
 
 
-def make_pack(folder, page: int, *, size: int = images.FLASH_BYTES, sector: int = images.SECTOR):
-    """A pack whose algorithm writes pages of so many bytes, in a flash of so many, in sectors of so many."""
+def make_pack(folder, page: int, *, size=images.FLASH_BYTES, sector=images.SECTOR, first: int | None = None):
+    """A pack whose algorithm writes pages of so many bytes, in a flash of so many, in sectors of so many.
+    With ``first`` its flash is two regions, the first of so many bytes."""
     device, script, flm = folder / "device.c", folder / "flm.ld", folder / "test.flm"
     device.write_text(DEVICE)
     script.write_text(SCRIPT)
@@ -75,9 +78,11 @@ def make_pack(folder, page: int, *, size: int = images.FLASH_BYTES, sector: int 
          str(CHIP / "flash_algorithm" / "flash_algorithm.c"), str(device), "-o", str(flm)],
         check=True,
     )  # fmt: skip
+    second = "" if first is None else SECOND.format(start=images.FLASH_BASE + first, size=size - first)
     path = folder / "test.pack"
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("Tokay.Test_DFP.pdsc", DESCRIPTION.format(size=size))
+        text = DESCRIPTION.format(size=size, first=first or size, second=second)
+        archive.writestr("Tokay.Test_DFP.pdsc", text)
         archive.write(flm, "test.flm")
     return path
 
@@ -103,9 +108,10 @@ def test_flash_with_a_pack(tmp_path, page):
     [
         ({"size": 0x100000}, 0x08100000, r"no flash at 0x08100000 \(give another --pack\)"),
         ({"size": 0x100000}, 0x080FE000, r"no flash at 0x08100000 \(give another --pack\)"),
+        ({"first": 0x80000}, 0x0807E000, "two of the target's flash regions, the second with 0x08080000"),
         ({"sector": 0x4000}, 0x08000000, r"sectors are of 16384 bytes, not 8192 \(give another --pack\)"),
     ],
-    ids=["elsewhere", "partly elsewhere", "sectors"],
+    ids=["elsewhere", "partly elsewhere", "two regions", "sectors"],
 )
 def test_a_pack_that_is_not_of_this_flash(described, start, message, tmp_path):
     """Nothing is erased for an image that it cannot write."""
