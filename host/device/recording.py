@@ -148,49 +148,48 @@ class Replay:
         return self._now
 
     def read(self, timeout_s: float) -> bytes:
-        end = self._now + max(0.0, timeout_s)
-        while self._at < len(self._records):
-            record = self._records[self._at]
-            if record.direction == "tx":
-                if not self._matched(record):
-                    self._now = end  # the host's turn
-                    return b""
-                self._at += 1
-                continue
-            # Times are rounded: a host that waited until the end must be let wait until the end.
-            if record.time_s > end or (record.direction == "closed" and record.time_s > end - 1e-5):
-                self._now = end
-                return b""
-            self._at += 1
-            self._now = max(self._now, record.time_s)
-            if record.direction == "closed":
-                raise TransportClosed(f"{self.name}: {record.data.decode()}")
-            return record.data
-        raise TransportClosed(
-            f"{self.name}: the recording is over", hint="was it cut off, or is it of another command?"
-        )
+        self._take_sent()
+        if self._at == len(self._records):
+            raise TransportClosed(
+                f"{self.name}: the recording is over", hint="was it cut off, or is it of another command?"
+            )
+        record, end = self._records[self._at], self._now + max(0.0, timeout_s)
+        # Times are rounded: a host that waited until the end must be let wait until the end.
+        early = record.time_s > end or (record.direction == "closed" and record.time_s > end - 1e-5)
+        if early or record.direction == "tx":  # a message is the host's turn
+            self._now = end
+            return b""
+        self._at += 1
+        self._now = max(self._now, record.time_s)
+        if record.direction == "closed":
+            raise TransportClosed(f"{self.name}: {record.data.decode()}")
+        return record.data
 
     def write(self, data: bytes) -> None:
         self._ahead += _messages(self._sent, data)
+        self._take_sent()
 
     def close(self) -> None:
         """Nothing to let go of."""
 
-    def _matched(self, record: Record) -> bool:
-        """Whether the host has sent what this record holds; raises if it sent something else."""
-        expected = _messages(Decoder(), record.data)
-        if len(self._ahead) < len(expected):
-            return False
-        for want, have in zip(expected, self._ahead, strict=False):
-            if want != have:
-                where = f"{self.name}:{self._at + 2}"
-                raise TokayError(
-                    f"{where}: the host sent {_show(have)}, recorded is {_show(want)}",
-                    hint="give the command and the options that were recorded",
-                )
-        del self._ahead[: len(expected)]
-        self._now = max(self._now, record.time_s)
-        return True
+    def _take_sent(self) -> None:
+        """Goes past what the host has sent; raises if it sent something else. The clock goes on to when that
+        was sent: between two messages the host may have been at work, on a board's time."""
+        while self._at < len(self._records) and self._records[self._at].direction == "tx":
+            record = self._records[self._at]
+            expected = _messages(Decoder(), record.data)
+            if len(self._ahead) < len(expected):
+                return
+            for want, have in zip(expected, self._ahead, strict=False):
+                if want != have:
+                    where = f"{self.name}:{self._at + 2}"
+                    raise TokayError(
+                        f"{where}: the host sent {_show(have)}, recorded is {_show(want)}",
+                        hint="give the command and the options that were recorded",
+                    )
+            del self._ahead[: len(expected)]
+            self._at += 1
+            self._now = max(self._now, record.time_s)
 
 
 def _messages(decoder: Decoder, data: bytes) -> list[tuple[int, bytes]]:

@@ -25,7 +25,7 @@ from host.device.__main__ import main as device_command
 from host.device.device import Device
 from host.device.framing import Damaged, Decoder, Encoder, Frame
 from host.device.pty import PtyBridge
-from host.device.recording import Recorder, Replay, describe, load
+from host.device.recording import Recorder, Replay, describe, load, recorded_transport
 from host.device.serial_port import Board, SerialTransport, choose_port, find_boards
 from host.device.simulator import SimulatorTransport
 from host.device.transport import SocketTransport, TransportClosed
@@ -61,6 +61,20 @@ def test_recording_replays_the_same(tmp_path: Path) -> None:
     assert [record.time_s for record in load(path)] == sorted(record.time_s for record in load(path))
 
 
+def test_recording_of_a_host_that_was_at_work_between_its_requests(tmp_path: Path) -> None:
+    """On a board's time that takes as long as it does; in a replay no time at all."""
+    path, machine = tmp_path / "session.jsonl", FakeMachine()
+    with Device(Recorder(SimulatorTransport(machine), path)) as device:
+        device.connect()
+        machine.time_s += 7
+        heard = commands.parameters(device), list(device.events(2.0))
+    assert all(record.data for record in load(path))  # silence is not written down
+    with Device(Replay(path)) as again:
+        again.connect()
+        assert (commands.parameters(again), list(again.events(2.0))) == heard
+        assert again.transport.now() == 9.0
+
+
 def test_recording_that_was_cut_off_is_good_to_its_last_line(tmp_path: Path) -> None:
     path = tmp_path / "session.jsonl"
     with Device(Recorder(SimulatorTransport(FakeMachine()), path)) as device:
@@ -82,6 +96,8 @@ def test_recording_that_was_cut_off_is_good_to_its_last_line(tmp_path: Path) -> 
         path.write_text(text)
         with pytest.raises(TokayError, match=error):
             load(path)
+        with pytest.raises(TokayError, match=error):
+            recorded_transport(path)
     with pytest.raises(TokayError, match="cannot read"):
         load(tmp_path / "absent")
     path.write_text('{"format": "tokay-conversation", "version": 1}\n{"t": 0, "rx"')
@@ -134,6 +150,22 @@ def test_a_replay_answers_only_what_was_asked(tmp_path: Path) -> None:
     assert replay.read(0.5) == b""
     replay.write(asked[5:])
     assert replay.read(0.5) == b"A" and replay.now() == 1.5
+
+
+def test_a_replay_takes_messages_that_come_before_it_was_their_turn(tmp_path: Path) -> None:
+    sender = Encoder(1)
+    first, second = (
+        sender.encode(m.RunLayer.TYPE, m.RunLayer(request=k, layer=k).encode()).hex() for k in (1, 2)
+    )
+    path = written(
+        tmp_path / "session.jsonl",
+        {"t": 0.25, "rx": "41"}, {"t": 0.5, "tx": first}, {"t": 3.0, "tx": second}, {"t": 3.5, "rx": "42"},
+    )  # fmt: skip
+    replay = Replay(path)
+    replay.write(bytes.fromhex(first))
+    replay.write(bytes.fromhex(second))
+    assert replay.read(1.0) == b"A" and replay.now() == 0.25
+    assert replay.read(1.0) == b"B" and replay.now() == 3.5
 
 
 def test_a_recorder_lets_go_of_what_it_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
