@@ -16,7 +16,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import serial
 
 from host.cli import run
 from host.device import commands
@@ -363,6 +362,7 @@ PORTS = [
     usb("/dev/ttyS0", None, "n/a"),
     usb("/dev/ttyUSB0", 0x0403, "FT232R USB UART", "A1"),
     usb("/dev/ttyACM0", 0x2E8A, "Debugprobe on Pico (CMSIS-DAP)", "E66"),
+    usb("/dev/ttyACM2", 0x0D28, "DAPLink"),
 ]
 
 
@@ -370,6 +370,7 @@ def test_boards_are_found_by_their_probes() -> None:
     assert find_boards(PORTS) == [
         Board("/dev/ttyACM0", "CMSIS-DAP", "E66", "Debugprobe on Pico (CMSIS-DAP)", "2e8a:0105"),
         Board("/dev/ttyACM1", "J-Link", "000440123456", "J-Link", "1366:0105"),
+        Board("/dev/ttyACM2", "CMSIS-DAP", "", "DAPLink", "0d28:0105"),
     ]
     assert find_boards([]) == []
 
@@ -381,7 +382,7 @@ def test_choosing_a_port() -> None:
     assert choose_port("/dev/anything", boards) == "/dev/anything"
     with pytest.raises(TokayError, match="no board found"):
         choose_port(None, [])
-    with pytest.raises(TokayError, match=r"2 boards found: /dev/ttyACM0 \(E66\), /dev/ttyACM1"):
+    with pytest.raises(TokayError, match=r"3 boards found: /dev/ttyACM0 \(E66\), /dev/ttyACM1"):
         choose_port(None, boards)
 
 
@@ -406,26 +407,6 @@ def test_commands_end_in_one_line(
         assert json.loads(capsys.readouterr().out)["model"] == "on_off"
 
 
-@pytest.mark.parametrize(
-    ("number", "said"),
-    [
-        (errno.EACCES, r"Permission denied \(add yourself to the port's group, often dialout"),
-        (errno.EBUSY, r"Device or resource busy \(another program has it open"),
-        (errno.EAGAIN, r"Resource temporarily unavailable \(another program has it open"),
-        (errno.ENOENT, r"No such file or directory \(see python -m host.device list"),
-    ],
-)
-def test_a_port_that_cannot_be_opened_says_why(
-    number: int, said: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise serial.SerialException(number, "could not open port: a sentence of pyserial's")
-
-    monkeypatch.setattr(serial, "Serial", refuse)
-    with pytest.raises(TokayError, match=rf"COM3: {said}"):
-        SerialTransport("COM3")
-
-
 @pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf"])
 def test_times_that_cannot_be_waited(seconds: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(device_command, ["simulate", "absent.elf", f"--seconds={seconds}"]) == 2
@@ -436,8 +417,3 @@ def test_times_that_cannot_be_waited(seconds: str, capsys: pytest.CaptureFixture
 def test_rates_that_no_driver_takes(baud: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(device_command, ["info", "--port", "/dev/absent", f"--baud={baud}"]) == 2
     assert f"{baud} is not a rate from 1 to 2147483647" in capsys.readouterr().err
-
-
-def test_a_file_that_is_no_serial_port():
-    with pytest.raises(TokayError, match=r"^cannot open /dev/null: it is no serial port"):
-        SerialTransport("/dev/null")
