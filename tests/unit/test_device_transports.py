@@ -63,6 +63,7 @@ def test_recording_replays_the_same(tmp_path: Path) -> None:
 def test_recording_of_a_host_that_was_at_work_between_its_requests(tmp_path: Path) -> None:
     """On a board's time that takes as long as it does; in a replay no time at all."""
     path, machine = tmp_path / "session.jsonl", FakeMachine()
+    machine.time_s = 100.0
     with Device(Recorder(SimulatorTransport(machine), path)) as device:
         device.connect()
         machine.time_s += 7

@@ -271,6 +271,9 @@ def test_senders_number_their_frames_in_order_and_around() -> None:
     sender, decoder = Encoder(7, 2**32 - 1), Decoder()
     frames = [frame for _ in range(3) for frame in decoder.feed(sender.encode(1, b""))]
     assert [(frame.sequence, frame.lost) for frame in frames] == [(2**32 - 1, 0), (0, 0), (1, 0)]
+    for new in (Encoder(7), NativeLink(7)):  # a first frame of another number would count as one lost
+        (frame,) = Decoder().feed(new.encode(1, b""))
+        assert frame.sequence == 0
 
 
 def test_a_frames_first_bit_is_set_and_no_byte_of_it_is_zero() -> None:
