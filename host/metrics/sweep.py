@@ -184,7 +184,8 @@ def _held(window_ms: int, times: np.ndarray) -> int:
 def _refined(
     best: Point, with_keywords: list[Scored], without: list[Scored], limits: Limits, thresholds: Sequence[int]
 ) -> Point:
-    """Moves the keywords' thresholds one after the other while that helps, to the highest that helps most."""
+    """Moves the keywords' thresholds one after the other while that helps, to the highest that helps most.
+    One that could be raised for nothing, since another was, stays: no figure here would tell."""
     labels, improved = best.settings.labels, True
     while improved:
         improved = False
