@@ -120,7 +120,8 @@ class Device:
                 return hello
             if self.transport.now() >= end:
                 raise DeviceTimeout(f"{self.transport.name} acknowledged a reset, but goes on as before")
-            self._wait(0.1)
+            with suppress(DeviceRestarted):  # which is waited for
+                self._wait(0.1)
 
     def _no_answer(self) -> TokayError:
         other = next((event for event in self._events if isinstance(event, Mismatch)), None)

@@ -338,6 +338,26 @@ def test_restart_during_a_request_and_by_request() -> None:
         device.reset()
 
 
+def test_a_reset_that_takes_its_time() -> None:
+    """The device answers as before for a second after it acknowledged the reset."""
+    machine, due = FakeMachine(), []
+    device, run = connected(machine), machine.run
+
+    def later(seconds: float) -> None:
+        run(seconds)
+        if due and machine.time_s >= due[0]:
+            due.clear()
+            machine.start()
+
+    def reset(request: m.Reset, number: int) -> int:
+        due.append(machine.time_s + 1.0)
+        return m.Result.OK
+
+    machine.run, machine.do_reset = later, reset  # type: ignore[method-assign]
+    assert device.reset() == device.hello
+    assert machine.boots == 2 and machine.time_s > 1.0
+
+
 def test_unknown_and_unreadable_frames_do_not_stop_anything() -> None:
     machine = FakeMachine()
     device = connected(machine)
