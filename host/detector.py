@@ -203,7 +203,7 @@ def replay(settings: DetectorSettings, scores: np.ndarray, times_ms: np.ndarray)
     """
     outputs = np.ascontiguousarray(scores, np.uint8) ^ np.uint8(128)  # as int8: minus 128
     times = (np.asarray(times_ms, np.int64) & 0xFFFFFFFF).astype(np.uint32)
-    if outputs.ndim != 2 or outputs.shape != (len(times), len(settings.labels)):
+    if outputs.shape != (len(times), len(settings.labels)):
         raise TokayError(
             f"scores {list(outputs.shape)} for {len(times)} times and {len(settings.labels)} classes"
         )

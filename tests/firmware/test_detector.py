@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from codegen.application import MAX_CLASSES, MAX_MS, MAX_REAL, MAX_SAMPLES
 from codegen.frontend import FrontendSettings
 from host import detector as wrapper
-from host.detector import Detector, DetectorSettings, apply_gain, most_samples, replay
+from host.detector import Detector, DetectorSettings, apply_gain, most_samples, never_detects, replay
 from host.errors import TokayError
 from host.metrics.scoring import inference_columns
 from tests.places import ROOT
@@ -148,7 +148,10 @@ def test_how_many_samples_a_window_holds_at_its_fullest(window, latency, step, r
     ends = frontend.window_samples + (columns - 1) * frontend.step_samples
     times = ends * 1000 // rate
     held = np.arange(len(times)) - np.searchsorted(times, times - window) + 1
-    assert most_samples(window, latency, frontend) == min(held.max(), MAX_SAMPLES)
+    most = most_samples(window, latency, frontend)
+    assert most == min(held.max(), MAX_SAMPLES)
+    assert never_detects(most, window, latency, frontend) is None
+    assert never_detects(most + 1, window, latency, frontend) is not None
 
 
 @pytest.mark.parametrize("count", [0, 33])
@@ -170,6 +173,12 @@ def test_refuses_thresholds_that_no_score_has(threshold):
 def test_refuses_scores_that_are_not_int8(scores):
     with pytest.raises(TokayError, match="int8"):
         Detector(SETTINGS).process(np.array(scores), 0)
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_refuses_scores_of_other_classes(count):
+    with pytest.raises(TokayError, match=f"{count} scores for 3 classes"):
+        Detector(SETTINGS).process(np.zeros(count, np.int8), 0)
 
 
 def test_python_and_the_firmware_have_the_same_limits():

@@ -139,6 +139,8 @@ def test_replay_refuses_what_the_detector_refuses() -> None:
         replay(chosen, np.zeros((2, 3), np.uint8), np.array([100, 50]))
     with pytest.raises(TokayError, match="2 times and 3 classes"):
         replay(chosen, np.zeros((2, 4), np.uint8), np.array([0, 50]))
+    with pytest.raises(TokayError, match="2 detection thresholds for 3 classes"):
+        replay(DetectorSettings(LABELS, (100, 100), 0, 0, 1), np.zeros((2, 3), np.uint8), np.array([0, 50]))
     with pytest.raises(TokayError):
         replay(DetectorSettings((), (), 0, 0, 1), np.zeros((0, 0), np.uint8), np.zeros(0))
     for threshold, detected in ((0, [True, True, True]), (254, [False, False, True]), (255, [False] * 3)):
