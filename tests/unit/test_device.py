@@ -400,10 +400,11 @@ def test_no_answer_is_tried_again_and_then_reported() -> None:
     machine = FakeMachine()
     device = connected(machine)
     machine.to_device = lambda data: b""
-    start = device.transport.now()
-    with pytest.raises(DeviceTimeout, match="did not answer hello_get"):
-        device.request(m.HelloGet(), timeout_s=0.5, retries=3)
-    assert device.transport.now() - start == pytest.approx(2.0, abs=0.1)
+    for timeout_s, retries, waited_s in ((0.5, 3, 2.0), (3.0, 0, 3.0), (0.1, 1, 0.2)):
+        start = device.transport.now()
+        with pytest.raises(DeviceTimeout, match="did not answer hello_get"):
+            device.request(m.HelloGet(), timeout_s=timeout_s, retries=retries)
+        assert device.transport.now() - start == pytest.approx(waited_s, abs=0.05)
 
 
 def test_damage_is_an_event() -> None:
