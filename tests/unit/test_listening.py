@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from codegen.application import ApplicationSettings
 from host import listening
 from host.device import messages as m
 from host.device.device import Device
+from host.device.recording import Recorder, Replay
 from host.device.simulator import SimulatorTransport
 from host.device.transport import TransportClosed
 from host.errors import TokayError
@@ -107,6 +109,28 @@ def test_a_microphone_that_falls_silent_is_an_error():
     assert device.transport.now() - start == pytest.approx(5, abs=0.5)
 
 
+def test_a_recording_that_is_over_is_no_error_where_it_was_not_to_last_longer(tmp_path):
+    path, label = tmp_path / "session.jsonl", LABELS[2][:32]
+    board = Board((
+        m.Level(time_ms=100), m.Scores(time_ms=120, values=b"\1"),
+        m.Detection(class_index=2, label=label, time_ms=120), m.Level(time_ms=200),
+    ))  # fmt: skip
+    with Device(Recorder(SimulatorTransport(board), path)) as device:
+        device.connect()
+        heard = list(islice(listening.microphone(device, listening.RESULTS), 3))
+    assert heard[1] == Event(120, (1,), Detection(2, label, 0, 120))  # whole only where the labels are known
+    for end_ms in (None, 1000):
+        again = Device(Replay(path))
+        again.connect()
+        events = listening.microphone(again, listening.RESULTS, end_ms)
+        assert list(islice(events, 3)) == heard
+        if end_ms is None:
+            assert list(events) == []
+        else:
+            with pytest.raises(TransportClosed, match="the recording is over"):
+                list(events)
+
+
 def test_a_device_that_takes_audio_and_hears_no_more_of_it_is_given_up():
     device = opened(Board(room=300))
     start = device.transport.now()
@@ -134,6 +158,17 @@ def test_injected_audio_arrives_whole(size):
     assert list(listening.injected(opened(board), samples, listening.RESULTS)) == []
     assert board.audio == samples.tolist() and board.source == m.Source.AUDIO
     assert board.ended == (size > 0)
+
+
+def test_what_a_device_reports_after_it_took_the_audio_is_heard():
+    class Slow(Board):
+        def do_statistics_get(self, request: m.StatisticsGet, number: int) -> None:
+            self.room += 400  # so much of it was worked on meanwhile
+            self.send(m.Level(time_ms=self.room))
+            super().do_statistics_get(request, number)
+
+    events = listening.injected(opened(Slow(room=0)), np.ones(1000, np.int16), listening.RESULTS)
+    assert [event.time_ms for event in events] == [400, 800, 1200]
 
 
 def test_detections_are_joined_with_their_scores_and_whole_labels():
