@@ -174,6 +174,17 @@ def scored(seconds: int, events: list[tuple[str, float, int, int]], name: str = 
 DETECTOR = DetectorSettings(LABELS, (180,) * 3, 300, 1000, 3)
 
 
+def test_figures_of_several_streams_add_up() -> None:
+    parts = [
+        scored(20, [("on", 3, 6, 200), ("off", 8, 6, 120), ("ON", 13, 6, 250)]),
+        scored(40, [("off", 8, 6, 240), ("OFF", 30, 6, 240)]), scored(60, []),
+    ]  # fmt: skip
+    whole = sweep.measure(parts, DETECTOR)
+    assert (whole.spoken, whole.hits, whole.false_rejects, whole.false_accepts) == (3, 2, 1, 2)
+    assert whole.hours == pytest.approx(120 / 3600) and len(whole.delays_ms) == 2
+    assert whole.by_label == {"on": (1, 1, 1), "off": (2, 1, 1)}
+
+
 def test_averaging_is_chosen_where_only_it_tells_words_from_spikes() -> None:
     # Words score 200 for half a second; other words 250, but for one inference only.
     words = [("on", 3, 6, 200), ("off", 8, 6, 200), ("ON", 13, 1, 250), ("OFF", 17, 1, 250)]
