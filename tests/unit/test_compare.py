@@ -51,6 +51,9 @@ def test_a_score_that_both_have_is_shown_before_one_that_is_missing():
     assert (stage.compared, stage.different) == (3, 2)
     assert stage.first == {"time_ms": 30, "pc": (2,), "target": (3,)}
     assert stage.text == "inference at 30 ms: PC (2,), target (3,)"
+    times = (990, 1010, 3010, 5990)
+    later = compare._scores(*(Hearing(inferences=dict.fromkeys(times, (k,))) for k in (0, 1)))
+    assert later.different == 4 and later.first["time_ms"] == 990
     same = compare._scores(pc, pc)
     assert (same.compared, same.different, same.first) == (2, 0, None)
 
@@ -96,6 +99,8 @@ def test_an_elements_place_and_the_largest_difference():
     zeros = np.array([0.0, 1.0], np.float32)
     first = compare._element(zeros, np.array([-0.0, 1.0], np.float32).tobytes())
     assert (first["element"], first["elements"], first["largest"]) == ([0], 1, 0)
+    first = compare._element(zeros, np.array([0.0, 1.25], np.float32).tobytes())
+    assert (first["element"], first["target"], first["largest"]) == ([1], 1.25, 0.25)
 
 
 def test_a_layer_is_named_by_its_part_where_an_operator_has_several(monkeypatch):
