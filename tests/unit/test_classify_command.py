@@ -114,6 +114,8 @@ def test_several_files_are_told_apart(audio, tmp_path, run, capsys):
     value = run("--audio", audio, other)
     assert [file["audio"] for file in value["files"]] == [str(audio), str(other)]
     assert value["files"][0]["duration_ms"] == 6000
+    first, second = ((file["inferences"], file["detections"]) for file in value["files"])
+    assert first == second and all(first)  # each begins with silence, at time 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"{audio}:" and lines.count(f"{other}:") == 1 and len(lines) > 4
     run("--audio", audio)
@@ -188,8 +190,9 @@ def sound(speech, monkeypatch) -> Sound:
     return made
 
 
-def test_a_microphone_of_the_pc(sound, run, audio, tmp_path, refused):
+def test_a_microphone_of_the_pc(sound, run, audio, tmp_path, refused, capsys):
     value = run("--microphone", "headset", "--dump-audio", tmp_path)  # Ctrl-C is its end
+    assert "lost" not in capsys.readouterr().err
     (live,), (file,) = value["files"], run("--audio", audio)["files"]
     assert live["interrupted"] and live["detections"] == file["detections"] and sound.closed
     assert (tmp_path / "microphone.wav").read_bytes() == audio.read_bytes()
