@@ -268,3 +268,20 @@ def test_a_split_without_a_keyword_is_refused(store: Store) -> None:
     assert [(word.start_ms, word.end_ms) for word in spoken] == [
         (1000 * k, 1000 * k + 1000) for k in range(30)
     ]
+
+
+def test_trials_are_as_long_as_planned_and_counted_to_their_end(store: Store, monkeypatch) -> None:
+    from codegen.application import ApplicationSettings
+
+    settings = ApplicationSettings(tone_words.CLASSES, (150,) * 4)
+    monkeypatch.setattr(trials, "_BACKGROUND_MINUTES", 0.5)  # of one stream
+    plan = trials.Plan((3, 4), 1.25 / 60, KeywordStream(minutes=0.5, keywords=4, others=4))
+    told: list[tuple[int, int]] = []
+    made = trials.prepare(
+        store, "testing", tone_words.CLASSES, tone_words.FRONTEND, settings, plan,
+        lambda done, of: told.append((done, of)),
+    )  # fmt: skip
+    assert [stream.duration_ms for stream in made.with_keywords] == [30_000, 30_000]
+    assert [stream.duration_ms for stream in made.without] == [30_000, 30_000, 15_000]
+    assert told == [(k, 5) for k in range(1, 6)]
+    assert len({stream.columns.tobytes() for stream in made.without}) == 3  # each another one
