@@ -73,7 +73,7 @@ def test_bad_lines(tmp_path: Path, text: str, what: str) -> None:
     "text",
     ["{", "3", "{}", '{"keywords": 1}', '{"keywords": [{"word": "on"}]}',
      '[{"word": "on", "start_ms": "x", "end_ms": 3}]', '[{"word": "on", "start_ms": 5, "end_ms": 3}]',
-     '["on"]', r'[{"word": "\ud800", "start_ms": 0, "end_ms": 3}]',
+     '["on"]', r'[{"word": "o\ud800n", "start_ms": 0, "end_ms": 3}]',
      f'[{{"word": "on", "start_ms": {"9" * 400}, "end_ms": 3}}]', "[" * 100_000],
 )  # fmt: skip
 def test_bad_json(tmp_path: Path, text: str) -> None:
@@ -119,3 +119,13 @@ def test_a_decomposed_word_is_the_keyword(tmp_path: Path) -> None:
     """As macOS writes names: "o" and a combining diaeresis."""
     [word] = recordings.read_labels(labels(tmp_path, "0.1 0.3 gro\u0308\u00dfe\n"))
     assert word.label == "gr\u00f6\u00dfe"
+
+
+def test_a_recording_of_another_rate_is_taken_where_it_may_be_converted(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.zeros(32_000, np.int16), 16_000)
+    given = labels(tmp_path, "1.25 1.75 on")
+    stream = recordings.load(path, given, 8000, resample=True, keywords=("on",))
+    assert len(stream.audio) == 16_000 and stream.spoken == recordings.read_labels(given)
+    with pytest.raises(TokayError, match="16000 Hz"):
+        recordings.load(path, given, 8000)

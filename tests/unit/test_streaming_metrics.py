@@ -52,6 +52,8 @@ def test_two_words_close_together_are_two_words() -> None:
     assert [(v.verdict, v.word) for v in judge([("on", 1650)] * 4, spoken, KEYWORDS)] == [
         ("hit", 0), ("hit", 1), ("hit", 2), ("repeat", 0),
     ]  # fmt: skip
+    around = [Spoken("on", 0, 5000), Spoken("on", 1000, 1500)]  # too late for the word within the other
+    assert [v.verdict for v in judge([("on", 2251), ("on", 2252)], around, KEYWORDS)] == ["hit", "repeat"]
     # Too late for the first word (1000 + 750), in time for those after it.
     assert [v.word for v in judge([("on", 1800), ("on", 2300)], spoken, KEYWORDS)] == [1, 2]
 
