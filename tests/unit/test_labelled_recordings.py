@@ -21,8 +21,9 @@ def labels(tmp_path: Path, text: str, name: str = "labels.txt") -> Path:
 
 
 def test_lines_in_any_order_with_comments(tmp_path: Path) -> None:
-    text = "# a take of the kitchen\n3.5\t4.0\toff\n\n1.25 1.75 on  # soft\n"
-    words = recordings.read_labels(labels(tmp_path, text))
+    text = "# a take of the kitchen\n3.5\t4.0\toff\n\n1.25 1.75 on  # soft\n6 7 turn it on\n"
+    *words, long = recordings.read_labels(labels(tmp_path, text))
+    assert long.label == "turn it on"
     assert [(w.label, w.start_ms, w.voice_end_ms) for w in words] == [("on", 1250, 1750), ("off", 3500, 4000)]
     assert words[0].end_ms == 2000  # a clip goes on for a quarter of a second after its word
 
