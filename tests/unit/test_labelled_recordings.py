@@ -29,8 +29,10 @@ def test_lines_in_any_order_with_comments(tmp_path: Path) -> None:
 
 
 def test_times_are_rounded_to_milliseconds(tmp_path: Path) -> None:
-    (word,) = recordings.read_labels(labels(tmp_path, "0.5006 1.001 on\n"))  # 1000 * 1.001 is below 1001
+    text = "0.5006 1.001 on\n2 3.0014 on\n"  # 1000 * 1.001 is below 1001
+    word, other = recordings.read_labels(labels(tmp_path, text))
     assert (word.start_ms, word.voice_end_ms, word.end_ms) == (501, 1001, 1251)
+    assert (other.voice_end_ms, other.end_ms) == (3001, 3251)
 
 
 def test_frequencies_that_audacity_exports_are_passed_over(tmp_path: Path) -> None:
