@@ -287,3 +287,43 @@ def test_trials_are_as_long_as_planned_and_counted_to_their_end(store: Store, mo
     assert [stream.duration_ms for stream in made.without] == [30_000, 30_000, 15_000]
     assert told == [(k, 5) for k in range(1, 6)]
     assert len({stream.columns.tobytes() for stream in made.without}) == 3  # each another one
+
+
+def drawn(*hertz: int) -> np.ndarray:
+    """Tones of a second that swell and fade, int16[n, 8000]."""
+    t = np.arange(8000) / 8000
+    swell = np.clip(1.2 - 3 * np.abs(t - 0.4), 0, 1)
+    return np.stack([(6000 * np.sin(2 * np.pi * f * t) * swell).astype(np.int16) for f in hertz])
+
+
+def test_streams_stay_what_published_figures_were_made_on() -> None:
+    """Of one seed and the same clips: the words, how loud each half minute is, and how much of it is high.
+    What moves here, however good, moves every figure in the README and in the cards."""
+    source = streams.Material(
+        8000, {"on": drawn(300, 310), "off": drawn(400, 410, 420)}, drawn(500, 600, 700, 800), tuple("abcd"),
+        drawn(50, 60) // 20, (drawn(1000)[0],),
+    )  # fmt: skip
+    words = streams.keyword_stream(source, 1, KeywordStream(minutes=2, keywords=10, others=20))
+    hours = streams.background_stream(source, 1006, 6.5)
+
+    def told(audio: np.ndarray) -> list[list[float]]:
+        parts = audio.astype(np.float64).reshape(-1, 30 * 8000)
+        return [np.sqrt((x**2).mean(axis=1)).tolist() for x in (parts, np.diff(parts))]
+
+    said = "".join(word.label[:2] + " " for word in words.spoken)
+    assert said == "b a a on on b c of c a b b on of a d c on d of on c of b d a d c of d "
+    assert words.spoken[0] == Spoken("b", 2161, 3161, 2921)
+    assert words.spoken[-1] == Spoken("d", 116449, 117449, 117209)
+    loud, high = told(words.audio)
+    assert loud == pytest.approx([1105.2, 1045.8, 1096.6, 1053.4], rel=3e-3)
+    assert high == pytest.approx([525.48, 519.48, 644.74, 663.25], rel=3e-3)
+    assert [word.label for word in hours.spoken].count(streams.BABBLE) == 2 and len(hours.spoken) == 47
+    assert hours.spoken[0] == Spoken("b", 60091, 61091, 60851)
+    assert hours.spoken[-1] == Spoken("d", 388067, 389067, 388827)
+    loud, high = told(hours.audio)
+    assert loud == pytest.approx(
+        [554.5, 554.5, 637.0, 637.0, 1012.4, 1012.4, 43.1, 41.4, 19.2, 19.6, 400.7, 403.9, 316.2], rel=3e-3
+    )
+    assert high == pytest.approx(
+        [21.84, 21.84, 315.64, 328.52, 39.86, 39.86, 21.85, 21.46, 9.74, 9.88, 69.48, 69.65, 162.09], rel=3e-3
+    )
