@@ -59,6 +59,12 @@ def test_keywords_only() -> None:
     assert sum(found["on"]["other_histogram"]) == 2
 
 
+def test_a_keyword_without_a_clip_and_one_without_another_have_no_curve() -> None:
+    scores = np.array([[200, 5], [100, 6]], np.uint8)
+    assert list(curves.by_keyword(scores, np.array([0, 0]), ("on", "off"))) == []
+    assert list(curves.by_keyword(scores, np.array([0, 2]), ("on", "off"))) == ["on"]
+
+
 def test_histograms_have_a_bin_for_every_eight_scores() -> None:
     """Also where no score is high: a page draws the bins side by side."""
     scores = np.array([[0, 0], [7, 0], [8, 0], [127, 0], [128, 0], [136, 0]], np.uint8)
