@@ -60,8 +60,10 @@ def test_tensors_and_inference() -> None:
     machine = FakeMachine()
     device = connected(machine)
     assert commands.read_tensor(device, 0) == bytes(range(256)) * 4
-    commands.write_tensor(device, 0, bytes(1000))
-    assert commands.read_tensor(device, 0) == bytes(1000) + bytes(range(232, 256))
+    commands.write_tensor(device, 0, bytes(range(250, 0, -1)) * 4)
+    assert commands.read_tensor(device, 0) == bytes(range(250, 0, -1)) * 4 + bytes(range(232, 256))
+    commands.write_tensor(device, 1, b"other")
+    assert commands.read_tensor(device, 1) == b"other"
     features = np.random.default_rng(1).integers(-128, 128, (32, 32), dtype=np.int8)
     commands.inject_features(device, features)
     assert bytes(machine.tensors[0]) == features.tobytes()
@@ -190,6 +192,21 @@ def test_a_profile_that_failed_on_the_device_says_why() -> None:
     machine.do_profile_run = profile_run  # type: ignore[method-assign]
     with pytest.raises(TokayError, match="profile failed: the accelerator stopped"):
         commands.profile(connected(machine))
+
+
+def test_a_profile_without_one_of_its_layers_is_taken_again() -> None:
+    machine, lost = FakeMachine(), [True, True]
+    device, send = connected(machine), machine.send
+
+    def lossy(message, delay: float = 0.0) -> None:
+        if isinstance(message, m.ProfileLayer) and message.index == 1 and lost:
+            lost.pop()
+        else:
+            send(message, delay)
+
+    machine.send = lossy  # type: ignore[method-assign]
+    assert [layer.index for layer in commands.profile(device).layers] == [0, 1, 2]
+    assert machine.done.count("profile_run") == 3
 
 
 def test_a_profile_may_take_long_where_layers_are_run_often() -> None:

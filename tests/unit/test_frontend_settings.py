@@ -220,3 +220,14 @@ def test_emitted_c_is_reproducible_and_complete() -> None:
                      "SAMPLE_RATE_HZ 8000", f"STATE_BYTES {s.state_bytes}"):  # fmt: skip
         assert f"#define FRONTEND_{constant}\n" in files["frontend_settings.h"]
     assert emit_c(FrontendSettings())["frontend_settings.c"] != files["frontend_settings.c"]
+
+
+def test_gains_by_hand() -> None:
+    """64 times the square root of 2^17 over the noise, at 0 as much as fits; without a power all alike."""
+    entries = tables.pcan_gains(17, 0.5, 0.0, 6)
+    assert entries[:3] == [32767, 23170, 16384] and len(entries) == 2 + 4 * 31 - 1
+    middle = 13377  # of the octave from 2 to 4, 64 * sqrt(2^17 / 3)
+    slope = 4 * (middle - 16384) - (11585 - 16384)
+    assert entries[3:7] == [slope, 11585 - 16384 - slope, 0, 11585]
+    flat = tables.pcan_gains(17, 0.0, 0.0, 10)
+    assert flat[:2] == [1024, 1024] and flat[2:] == [*[1024, 0, 0, 0] * 30, 1024, 0, 0]
