@@ -272,7 +272,7 @@ def test_frames_of_library_functions_come_from_their_instructions():
         ("push\t{lr}", 4), ("push\t{r4-r7, lr}", 20), ("stmdb\tsp!, {r4, r5, sl, lr}", 16),
         ("stmdb\tr0!, {r4, r5}", 0), ("vpush\t{s16-s18}", 12), ("vpush\t{d8, d9}", 16),
         ("sub.w\tsp, sp, #256", 256), ("sub\tr3, #24", 0), ("add\tsp, #24", 0), ("str.w\tlr, [sp, #-4]!", 4),
-        ("ldr.w\tlr, [sp, #-4]!", 0), ("str\tr0, [sp, #8]", 0),
+        ("ldr.w\tlr, [sp, #-4]!", 0), ("str\tr0, [sp, #8]", 0), ("ldmia.w\tsp!, {r4, r5, r6, pc}", 0),
     ],
 )  # fmt: skip
 def test_what_an_instruction_takes_of_the_stack(instruction, taken):
@@ -306,6 +306,15 @@ def test_a_library_function_that_takes_as_much_stack_as_a_register_says_has_no_b
     with pytest.raises(TokayError, match=r"the stack of f has no bound \((sub|add|mov)"):
         stack.deepest("f", graph)
     assert stack.deepest("f", stack._from_instructions(listing.replace(instruction, "nop"))) == (8, ("f",))
+
+
+def test_the_runner_calls_kernels_and_nothing_else_through_its_table():
+    runner = stack.Function(10, frozenset({"__indirect_call", "small"}), frozenset({"other"}))
+    graph = {name: stack.Function(size, frozenset()) for name, size in (("small", 4), ("other", 500))}
+    graph |= {"nn_run": runner, "nn_kernel_add": graph["small"], "nn_kernel_mul.part.0": graph["other"]}
+    assert stack.deepest("nn_run", graph) == (510, ("nn_run", "nn_kernel_mul.part.0"))
+    del graph["nn_kernel_mul.part.0"]
+    assert stack.deepest("nn_run", graph) == (14, ("nn_run", "nn_kernel_add"))
 
 
 def test_a_fault_and_interrupts_count_on_top_of_the_deepest_thread(tmp_path, monkeypatch):

@@ -78,7 +78,8 @@ def test_algorithm_does_nothing_when_closed(loaded):
 
 
 @pytest.mark.parametrize(
-    ("code", "reason"), [(0x06, "the address is not in flash"), (0x42, "the flash is locked there"), (-1, None)]
+    ("code", "reason"),
+    [(0x06, "the address is not in flash"), (0x42, "the flash is locked there"), (-1, None)],
 )
 def test_of_several_refusals_one_is_told(code, reason):
     assert algorithm.reason(code) == reason
