@@ -9,6 +9,7 @@ from codegen.graph import Graph, Operator
 from codegen.layers import Layer
 from codegen.lookups import bias_of, channel_scales, matrices, padding_of, weights_matrix
 from codegen.lowering import common
+from codegen.mvp.m33_cost import cortex_m33_cycles
 from codegen.options import (
     BatchMatmulOptions,
     Conv2DOptions,
@@ -27,8 +28,8 @@ from codegen.pack import (
 from codegen.windows import folded_bias, pad_before
 
 MANY_ROWS = 3
-"""Of a dense layer. As pixels of a convolution, whose kernel takes four at a time, they take half the time or
-less, where its short way can be taken: with joined weights, and outputs that int8 alone bounds."""
+"""Of a dense layer. As pixels of a convolution, whose kernel takes four at a time, they can take half the
+time or less, where its short way can be taken: with joined weights, and outputs that int8 alone bounds."""
 
 SCRATCH_LIMIT = 8 << 10
 """Of such a layer, in bytes, lest one sets the RAM of the whole network."""
@@ -130,10 +131,6 @@ def fully_connected(graph: Graph, op: Operator) -> Layer:
     weights = weights_matrix(op, graph.input(op, 1))
     channels, taps = weights.shape
     rows = graph.input(op, 0).elements // taps
-    if rows >= MANY_ROWS and common.clamp(graph, op) == UNBOUNDED:
-        pixels = _conv_of_rows(graph, op, weights, rows)
-        if pixels.options.joined and pixels.scratch_bytes <= SCRATCH_LIMIT:
-            return pixels
     options = FullyConnectedOptions(
         **common.clamp(graph, op),
         rows=rows,
@@ -143,7 +140,17 @@ def fully_connected(graph: Graph, op: Operator) -> Layer:
         **pack_weights(weights, taps, splits=True),
         channels=packed_channels(graph, op, pad=True),
     )
-    return common.layer_of(op, "fully_connected", options)
+    dense = common.layer_of(op, "fully_connected", options)
+    if rows < MANY_ROWS or common.clamp(graph, op) != UNBOUNDED:
+        return dense
+    pixels = _conv_of_rows(graph, op, weights, rows)
+    possible = pixels.options.joined and pixels.scratch_bytes <= SCRATCH_LIMIT
+    return pixels if possible and _takes_less(pixels, dense, rows * taps) else dense
+
+
+def _takes_less(layer: Layer, other: Layer, inputs: int) -> bool:
+    """Estimated: gathering pixels costs more than it saves where few channels use them, or few of four do."""
+    return cortex_m33_cycles(layer, inputs) < cortex_m33_cycles(other, inputs)
 
 
 def _conv_of_rows(graph: Graph, op: Operator, weights: np.ndarray, rows: int) -> Layer:

@@ -1,4 +1,4 @@
-"""What a layer would cost the Cortex-M33: an estimate, to decide who runs it.
+"""What a layer would cost the Cortex-M33: an estimate, to decide who runs it, and by which kernel.
 
 The figures are fitted to the kernels of firmware/nn/kernels/cortex_m33 (portable ones where there is no
 other), run in the simulator on the layers of five keyword models and of 900 random networks. They are within

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 
+from codegen.lowering import windowed
 from codegen.mvp.m33_cost import cortex_m33_cycles
 from codegen.pipeline import compile_model
 from host.runtime import Model
@@ -377,6 +378,28 @@ def test_a_dense_layer_of_many_rows_is_a_convolution(bench, rows, kernel):
     run = bench.run(model.plan, values)[0]
     np.testing.assert_array_equal(run.output, model.invoke(values))
     assert run.cycles < (1.7 if rows == 12 else 5) * model.macs
+
+
+@pytest.mark.parametrize("rows", [3, 4, 5, 12])
+@pytest.mark.parametrize("taps", [1, 17, 64])
+@pytest.mark.parametrize("channels", [1, 2, 3, 8, 32])
+def test_dense_layers_take_the_faster_way(bench, monkeypatch, rows, taps, channels):
+    """Few channels, or a last group of less than four rows, do not pay for gathering pixels."""
+    n, rng = NetworkBuilder(), np.random.default_rng(1)
+    x, y = n.tensor((rows, taps), scale=0.1), n.tensor((rows, channels), scale=0.3)
+    weighted(n, rng, "FULLY_CONNECTED", (channels, taps), channels, x, y)
+    tflite = n.build([x], [y])
+
+    def run() -> m33_rig.LayerRun:
+        model = Model(tflite)
+        values = inputs(model, 1)[0]
+        run = bench.run(model.plan, values)[0]
+        np.testing.assert_array_equal(run.output, model.invoke(values))
+        return run
+
+    chosen = run()
+    monkeypatch.setattr(windowed, "MANY_ROWS", rows + 1)
+    assert chosen.cycles <= 1.25 * run().cycles
 
 
 @pytest.mark.parametrize(
