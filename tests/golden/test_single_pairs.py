@@ -116,6 +116,21 @@ def test_ties(name, finer, swapped):
     np.testing.assert_array_equal(Model(tflite).invoke(values).ravel(), theirs.get_output(0).ravel())
 
 
+def test_scales_of_squares_are_multiplied_as_doubles():
+    """The square of a difference of 209 is 31.5 units of the output, as near as the multiplier tells: that of
+    a product in single precision rounds it to the other side."""
+    n, shape = NetworkBuilder(), (256,)
+    x, other = (n.tensor(shape, scale=np.float32(0.5298119), zero_point=-128, **more)
+                for more in ({}, {"data": np.full(shape, -128)}))  # fmt: skip
+    y = n.tensor(shape, scale=np.float32(389.2472))
+    pair_operator(n, "SQUARED_DIFFERENCE", [x, other], y)
+    tflite, every = n.build([x], [y]), np.arange(-128, 128).astype(np.int8)
+    theirs = reference(tflite)
+    theirs.set_input(every, 0)
+    theirs.invoke()
+    np.testing.assert_array_equal(Model(tflite).invoke(every), theirs.get_output(0))
+
+
 def quotients_with_a_reference(layer, dividends: np.ndarray, divisors: np.ndarray) -> np.ndarray:
     """Where the reference's result is defined in C: no division by zero, and no shift by more bits than an
     int32 has, which quotients come to that are far below half a unit of the output."""

@@ -326,6 +326,7 @@ def pair(name: str, scales: tuple[float, float, float]) -> bytes:
     ("name", "scales", "message"),
     [
         ("SQUARED_DIFFERENCE", (0.1, 2.0, 1e-4), "squares are rescaled by 40000"),
+        ("SQUARED_DIFFERENCE", (1.0, 0.1, 1 / 2065), "squares are rescaled by 2065"),
         ("DIV", (0.5, 0.0625, 2.0**-20), "quotients are rescaled by 8.38861e+06"),
     ],
 )
@@ -346,10 +347,13 @@ def test_products_of_matrices_that_leave_their_range():
 
 
 def test_sums_that_leave_their_range():
-    n = NetworkBuilder()
-    x, y = n.tensor((1, 4000), scale=1.0), n.tensor((1, 1), scale=1e-4)
-    n.operator("SUM", [x, n.tensor((1,), "int32", data=np.array([1]))], [y], "ReducerOptions", keepDims=True)
-    assert "operator 0 (SUM): sums of 4000 values are rescaled by 10000" in refused(n.build([x], [y]))
+    for factor in (1053, 10000):
+        n = NetworkBuilder()
+        x, y = n.tensor((1, 4000), scale=1.0), n.tensor((1, 1), scale=1 / factor)
+        axis = n.tensor((1,), "int32", data=np.array([1]))
+        n.operator("SUM", [x, axis], [y], "ReducerOptions", keepDims=True)
+        expected = f"operator 0 (SUM): sums of 4000 values are rescaled by {factor}"
+        assert expected in refused(n.build([x], [y]))
 
 
 def test_shapes_that_cannot_be():
