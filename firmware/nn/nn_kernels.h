@@ -153,7 +153,8 @@ typedef struct nn_pool_2d_options {
 /* ---- add, sub, squared_difference, mul, div: element by element, either input broadcast
  *
  * `shape` is the output's, outermost first; a stride is in elements and 0 along a broadcast dimension.
- * If `broadcast` is 0 both inputs have the output's shape and `elements` is all that matters. */
+ * If `broadcast` is 0 both inputs have the output's shape, and `elements` is all that add and mul need; the
+ * others go by shape and strides always. */
 typedef struct nn_add_options { /* and of sub and squared_difference */
     int32_t elements;
     int32_t broadcast;
