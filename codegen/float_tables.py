@@ -9,17 +9,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
 from codegen.fixed_point import Scale, round_half_away
 
-Options = Mapping[str, int | float | bool]
+Options = Mapping[str, Any]
 Function = Callable[[np.float32, Options], float]
 
 FOLDED = "folded"
 """The option of an operator whose input is dequantized and output quantized by others
 (:mod:`codegen.fold`)."""
+
+BEFORE = "before"
+"""The option of such an operator that has the functions in floats between the dequantize and it, in their
+order: names and options."""
 
 
 def _elu(x: np.float32, _: Options) -> float:
@@ -58,11 +63,13 @@ def steps_from_zero(name: str, source: Scale, output: Scale, options: Options) -
     int8 kernels do, or divided by it as its kernel for roots does, and, where it is folded, as it quantizes.
     """
     divided = options.get(FOLDED) or name == "sqrt"
+    functions = (*options.get(BEFORE, ()), (name, options))
     (scale, zero_point), output_scale = source, np.float32(output[0])
 
     def steps(value: int) -> float:
-        x = np.float32(scale) * np.float32(value - zero_point)
-        result = np.float32(FUNCTIONS[name](x, options))
+        result = np.float32(scale) * np.float32(value - zero_point)
+        for function, own in functions:
+            result = np.float32(FUNCTIONS[function](result, own))
         return float(result / output_scale if divided else result * inverse)
 
     with np.errstate(over="ignore", invalid="ignore"):

@@ -13,6 +13,7 @@ import numpy as np
 
 from codegen.costs import macs_and_ops
 from codegen.fixed_point import softmax_table
+from codegen.float_tables import BEFORE
 from codegen.graph import Graph, Operator
 from codegen.layers import Layer
 from codegen.lookups import DIVIDERS, RESHAPERS, TABLES, activation_of, padding_of
@@ -114,6 +115,8 @@ def _options_text(op: Operator) -> str:
     if "axis" in o:
         parts.append(f"axis:{o['axis']}")
     parts += [name for name in ("adj_x", "adj_y") if o.get(name)]
+    if BEFORE in o:
+        parts.append("of:" + ",".join(name for name, _ in o[BEFORE]))
     if op.part is not None:
         parts.append(f"{op.part.kind}:{op.part.number} of {op.part.count}")
     for name in ("alpha", "beta"):

@@ -150,7 +150,8 @@ def rsqrt_scales(graph: Graph, op: Operator) -> str | None:
 
 
 def folded(graph: Graph, op: Operator) -> str | None:
-    """Its input comes from a dequantize, and a quantize alone takes its output."""
+    """Its input comes from a dequantize, and a quantize takes its output, perhaps by way of other functions
+    of one value."""
     return None if op.options.get(FOLDED) else "it has no int8 kernel in the reference"
 
 
