@@ -14,7 +14,7 @@ from codegen.float_tables import BEFORE, FOLDED, FUNCTIONS
 from codegen.graph import Graph, Operator
 from codegen.lookups import DATA_INPUTS, DIVIDERS
 
-MAX_FUNCTIONS = 16
+MAX_FUNCTIONS = 8
 """Of one table: what a file costs that has them in every order ends somewhere."""
 
 

@@ -37,6 +37,9 @@ TABLES = (
 )  # fmt: skip
 """Operators whose outcome is a function of one int8: all 256 are stored."""
 
+MAX_TABLES = 256
+"""Of slopes of a prelu, each of which has its own; more are multiplied."""
+
 RESHAPERS = ("reshape", "squeeze", "expand_dims")
 """Operators that give their input another shape and leave its bytes alone."""
 

@@ -14,6 +14,7 @@ from codegen.accelerate import (
 )
 from codegen.check import check_graph
 from codegen.errors import TokayError
+from codegen.expand import expand
 from codegen.fold import fold
 from codegen.lower import lower
 from codegen.mvp.kernels.layer import Cycles
@@ -47,7 +48,7 @@ def compile_model(
     try:
         graph = prune(fold(separate(read_model(tflite))))
         check_graph(graph)
-        graph = ungroup(graph)
+        graph = expand(ungroup(graph))
         layers = lower(graph, rounding)
     except TokayError as error:
         raise TokayError(f"{name}: {error.message}", hint=error.hint) from error

@@ -6,16 +6,13 @@ convolved, and the results put beside each other.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 
-from codegen import schema
-from codegen.graph import Graph, Operator, Part, Quantization, Tensor
+from codegen.graph import Graph, Operator, Quantization, Tensor
 from codegen.separate import check_count
-
-_CODES = {name: code for code, (name, _) in schema.OPERATORS.items()}
+from codegen.steps import CODES, Steps, added
 
 
 def ungroup(graph: Graph) -> Graph:
@@ -42,52 +39,34 @@ def _depthwise(graph: Graph, op: Operator, tensors: list[Tensor]) -> Operator:
     """The convolution as a depthwise one, whose weights have the output's channel last."""
     weights = graph.input(op, 1)
     q = replace(weights.q, dimension=3)
-    turned = _added(tensors, weights, data=np.swapaxes(weights.data, 0, 3), quantization=q)
+    turned = added(tensors, weights, data=np.swapaxes(weights.data, 0, 3), quantization=q)
     options = {**op.options, "depth_multiplier": weights.shape[0] // graph.input(op, 0).shape[3]}
     name = "depthwise_conv_2d"
     inputs = (op.inputs[0], turned, *op.inputs[2:])
-    return replace(op, name=name, opcode=_CODES[name], inputs=inputs, options=options)
+    return replace(op, name=name, opcode=CODES[name], inputs=inputs, options=options)
 
 
-def _parts(graph: Graph, op: Operator, groups: int, tensors: list[Tensor]) -> Iterator[Operator]:
+def _parts(graph: Graph, op: Operator, groups: int, tensors: list[Tensor]) -> list[Operator]:
     """For each group a slice and a convolution, and a concatenation at last."""
     source, weights, bias, output = (*(graph.input(op, k) for k in range(3)), graph.output(op))
-    channels, count = weights.shape[3], 2 * groups + 1
-    filters = weights.shape[0] // groups
-    size = _added(tensors, _LIST, data=np.array([*source.shape[:3], channels]))
+    channels, filters = weights.shape[3], weights.shape[0] // groups
+    steps = Steps(op, tensors)
+    size = steps.numbers([*source.shape[:3], channels])
     results = []
     for group in range(groups):
         own = slice(group * filters, (group + 1) * filters)
-        begin = _added(tensors, _LIST, data=np.array([0, 0, 0, group * channels]))
-        cut = _added(tensors, source, shape=(*source.shape[:3], channels))
-        inputs = [cut, _added(tensors, weights, data=weights.data[own], quantization=_of(weights.q, own))]
+        begin = steps.numbers([0, 0, 0, group * channels])
+        cut = steps.value(source, shape=(*source.shape[:3], channels))
+        inputs = [cut, added(tensors, weights, data=weights.data[own], quantization=_of(weights.q, own))]
         if bias is not None:
-            inputs.append(_added(tensors, bias, data=bias.data.reshape(-1)[own]))
-        results.append(_added(tensors, output, shape=(*output.shape[:3], filters)))
-        sliced = {"name": "slice", "opcode": _CODES["slice"], "options": {}}
-        taken = (op.inputs[0], begin, size)
-        yield replace(op, **sliced, inputs=taken, outputs=(cut,), part=Part(2 * group, count, "step"))
-        part = Part(2 * group + 1, count, "step")
-        yield replace(op, inputs=tuple(inputs), outputs=(results[-1],), part=part)
-    joined = {"name": "concatenation", "opcode": _CODES["concatenation"]}
-    options = {"axis": 3, "activation": 0}
-    part = Part(count - 1, count, "step")
-    yield replace(op, **joined, options=options, inputs=tuple(results), part=part)
-
-
-_LIST = Tensor(0, "", (0,), "int32", 4, None, None)
-"""What the constants of a slice are, but for their values."""
+            inputs.append(added(tensors, bias, data=bias.data.reshape(-1)[own]))
+        results.append(steps.value(output, shape=(*output.shape[:3], filters)))
+        steps.step("slice", [op.inputs[0], begin, size], cut)
+        steps.step(op.name, inputs, results[-1], **op.options)
+    steps.step("concatenation", results, op.outputs[0], axis=3, activation=0)
+    return steps.operators()
 
 
 def _of(q: Quantization, channels: slice) -> Quantization:
     """The quantization of some of a tensor's output channels."""
     return replace(q, scales=q.scales[channels], zero_points=q.zero_points[channels]) if q.per_channel else q
-
-
-def _added(tensors: list[Tensor], like: Tensor, *, data: np.ndarray | None = None, **changes) -> int:
-    """Adds a tensor, constant if it has ``data`` (whether ``like`` has or not), and returns its index."""
-    if data is not None:
-        data = np.ascontiguousarray(data)
-        changes["shape"] = data.shape
-    tensors.append(replace(like, index=len(tensors), data=data, **changes))
-    return len(tensors) - 1

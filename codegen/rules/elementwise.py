@@ -9,11 +9,10 @@ import numpy as np
 from codegen.fixed_point import rsqrt_factor
 from codegen.float_tables import FOLDED, steps_from_zero
 from codegen.graph import Graph, Operator
-from codegen.lookups import KERNEL_RANK, limited_and_limit, pair_shapes
+from codegen.lookups import KERNEL_RANK, MAX_TABLES, limited_and_limit, pair_shapes
 from codegen.rules import common
 
 MAX_SOFTMAX_DEPTH = 511
-MAX_TABLES = 256
 
 
 def broadcasts(graph: Graph, op: Operator) -> str | None:
@@ -118,8 +117,9 @@ def leaky_slope(graph: Graph, op: Operator) -> str | None:
 
 
 def alphas(graph: Graph, op: Operator) -> str | None:
-    """The slopes are at most 256 constant int8 (shared_axes=[1, 2] in Keras shares them): one, or one for
-    each index of the last dimension or dimensions; what they make of values stays within 31 bits."""
+    """The slopes are constant int8: one, or one for each index of the last dimension or dimensions; what they
+    make of values stays within 31 bits. With more than 256 of them (shared_axes=[1, 2] in Keras shares them)
+    the output has the input's shape."""
     source, alphas, output = graph.input(op, 0), graph.input(op, 1), graph.output(op)
     if alphas is None or not alphas.constant or alphas.type != "int8":
         return "the slopes are not constant int8"
@@ -128,8 +128,10 @@ def alphas(graph: Graph, op: Operator) -> str | None:
     shape = alphas.shape
     while shape and shape[0] == 1:
         shape = shape[1:]
-    if shape != source.shape[len(source.shape) - len(shape) :] or not 1 <= alphas.elements <= MAX_TABLES:
+    if shape != source.shape[len(source.shape) - len(shape) :] or alphas.elements == 0:
         return f"slopes of {alphas.dimensions} for {source.dimensions}"
+    if alphas.elements > MAX_TABLES and source.shape != output.shape:
+        return f"{alphas.elements} slopes from {source.dimensions} to {output.dimensions}"
     factor = source.q.scale * alphas.q.scale / output.q.scale
     return None if 255 * 255 * factor < 1 << 28 else f"negative values are rescaled by {factor:g}"
 

@@ -226,7 +226,7 @@ def test_scales_that_cannot_be(name, source, target, message):
     [
         (None, 0.1, "the slopes are not constant int8"),
         (np.ones((3, 1)), 0.1, "slopes of 3x1 for 1x3x100"),
-        (np.ones((3, 100)), 0.1, "slopes of 3x100 for 1x3x100 (The slopes are at most 256"),
+        (np.ones((4, 100)), 0.1, "slopes of 4x100 for 1x3x100"),
         (np.ones(100), 0.0, "tensor 1 has the scale 0"),
         (np.ones(100), 1e6, "negative values are rescaled by 1e+06"),
     ],
@@ -237,6 +237,13 @@ def test_slopes_by_channel_that_cannot_be(slopes, scale, message):
     a = n.tensor((100,) if slopes is None else slopes.shape, scale=scale, data=slopes)
     y = n.tensor((1, 3, 100), scale=0.1)
     assert message in refused(single("PRELU", [x, a], y, n))
+
+
+def test_many_slopes_leave_the_shape():
+    n = NetworkBuilder()
+    x, y = n.tensor((1, 3, 100), scale=0.1), n.tensor((1, 300), scale=0.1)
+    a = n.tensor((3, 100), scale=0.1, data=np.ones((3, 100)))
+    assert "300 slopes from 1x3x100 to 1x300 (The slopes are" in refused(single("PRELU", [x, a], y, n))
 
 
 @pytest.mark.parametrize("name", ["NEG", "SQUARE"])
