@@ -40,8 +40,14 @@ TABLES = (
 MAX_TABLES = 256
 """Of slopes of a prelu, each of which has its own; more are multiplied."""
 
+MAX_REPEATED = 1 << 16
+"""Bytes of a constant that is repeated when code is generated; more are repeated at run time."""
+
 RESHAPERS = ("reshape", "squeeze", "expand_dims")
 """Operators that give their input another shape and leave its bytes alone."""
+
+REPEATERS = ("tile", "broadcast_to")
+"""Operators that repeat their input along dimensions."""
 
 DIVIDERS = ("split", "split_v", "unpack")
 """Operators whose outputs are the input's pieces along one dimension."""
@@ -85,6 +91,12 @@ def channel_scales(graph: Graph, op: Operator, channels: int) -> np.ndarray:
     return q.scales if q.per_channel else np.full(channels, q.scales[0], np.float32)
 
 
+def constant_indices(graph: Graph, op: Operator, k: int) -> np.ndarray | None:
+    """A constant int32 input in its shape, None if it is anything else."""
+    values = constant_ints(graph, op, k)
+    return None if values is None else np.array(values, np.int64).reshape(graph.input(op, k).shape)
+
+
 def constant_ints(graph: Graph, op: Operator, k: int) -> list[int] | None:
     """The values of a constant int32 input, None if it is anything else."""
     tensor = graph.input(op, k)
@@ -110,6 +122,17 @@ def limited_and_limit(graph: Graph, op: Operator) -> tuple[Tensor | None, int | 
     limited = next((tensor for tensor in inputs if not tensor.constant), None)
     limits = {int(value) for tensor in inputs if tensor.constant for value in np.unique(tensor.data)}
     return limited, limits.pop() if len(limits) == 1 else None
+
+
+def has_one_limit(graph: Graph, op: Operator) -> bool:
+    """Whether a minimum or maximum limits a tensor of the output's shape to one value."""
+    limited, limit = limited_and_limit(graph, op)
+    return limited is not None and limit is not None and limited.elements == graph.output(op).elements
+
+
+def repeated_beforehand(tensor: Tensor, output: Tensor) -> bool:
+    """Whether a tensor of a pair is a constant that is stored as often as the output has it."""
+    return tensor.constant and output.elements <= MAX_REPEATED
 
 
 def matrices(graph: Graph, op: Operator) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -204,8 +227,10 @@ class Picked:
 
 
 def picked_elements(graph: Graph, op: Operator) -> Picked:
-    """What a slice, a divider's part or a transposition takes of its source, in as few dimensions as say it,
-    at least one: what lies side by side can be copied at once."""
+    """What a slice, a divider's part, a transposition or a repetition takes of its source, in as few
+    dimensions as say it, at least one: what lies side by side can be copied at once."""
+    if op.name in REPEATERS:
+        return repeated_elements(source_of(graph, op), graph.output(op))
     strides = strides_of(source_of(graph, op).shape)
     if op.name == "transpose":
         order = permutation(graph, op)
@@ -214,6 +239,16 @@ def picked_elements(graph: Graph, op: Operator) -> Picked:
     steps = [axis.stride * n for axis, n in zip(axes, strides, strict=True)]
     start = sum(axis.start * n for axis, n in zip(axes, strides, strict=True))
     return Picked(*_joined([axis.count for axis in axes], steps), start)
+
+
+def repeated_elements(source: Tensor, output: Tensor) -> Picked:
+    """A tensor whose dimensions are repeated as often as an output has them."""
+    shape = (1,) * (len(output.shape) - len(source.shape)) + source.shape
+    sizes, strides = [], []
+    for total, size, stride in zip(output.shape, shape, strides_of(shape), strict=True):
+        sizes += [total // size, size]
+        strides += [0, stride]
+    return Picked(*_joined(sizes, strides), start=0)
 
 
 def strides_of(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ from codegen.fixed_point import softmax_table
 from codegen.float_tables import BEFORE
 from codegen.graph import Graph, Operator
 from codegen.layers import Layer
-from codegen.lookups import DIVIDERS, RESHAPERS, TABLES, activation_of, padding_of
+from codegen.lookups import DIVIDERS, REPEATERS, RESHAPERS, TABLES, activation_of, padding_of
 from codegen.lowering import elementwise, movers, windowed
 from codegen.lowering.tables import TABLE_MAKERS
 from codegen.options import Options
@@ -88,7 +88,7 @@ LOWERINGS: dict[str, Callable[[Graph, Operator], Layer]] = {
     "relu": elementwise.relu,
     "relu6": elementwise.relu6,
     **dict.fromkeys((*TABLES, "prelu"), elementwise.table),
-    **dict.fromkeys(("strided_slice", "slice", "transpose", *DIVIDERS), movers.picked),
+    **dict.fromkeys(("strided_slice", "slice", "transpose", *DIVIDERS, *REPEATERS), movers.picked),
     "pack": movers.pack,
 }
 

@@ -81,6 +81,7 @@ OPERATORS: dict[int, tuple[str, dict[str, tuple[int, str, int | float | bool]]]]
     25: ("softmax", {"beta": (0, "f", 0.0)}),
     28: ("tanh", {}),
     34: ("pad", {}),
+    36: ("gather", {"axis": (0, "i", 0), "batch_dims": (1, "i", 0)}),
     39: ("transpose", {}),
     40: ("mean", _REDUCER),
     41: ("sub", {"activation": (0, "b", 0)}),
@@ -95,6 +96,7 @@ OPERATORS: dict[int, tuple[str, dict[str, tuple[int, str, int | float | bool]]]]
     59: ("neg", {}),
     60: ("padv2", {}),
     65: ("slice", {}),
+    69: ("tile", {}),
     70: ("expand_dims", {}),
     73: ("log", {}),
     74: ("sum", _REDUCER),
@@ -103,6 +105,7 @@ OPERATORS: dict[int, tuple[str, dict[str, tuple[int, str, int | float | bool]]]]
     82: ("reduce_max", _REDUCER),
     83: ("pack", {"axis": (1, "i", 0)}),
     88: ("unpack", {"axis": (1, "i", 0)}),
+    89: ("reduce_min", _REDUCER),
     92: ("square", {}),
     98: ("leaky_relu", {"alpha": (0, "f", 0.0)}),
     99: ("squared_difference", {}),
@@ -112,6 +115,7 @@ OPERATORS: dict[int, tuple[str, dict[str, tuple[int, str, int | float | bool]]]]
     114: ("quantize", {}),
     117: ("hard_swish", {}),
     126: ("batch_matmul", {"adj_x": (0, "?", False), "adj_y": (1, "?", False)}),
+    130: ("broadcast_to", {}),
     150: ("gelu", {"approximate": (0, "?", False)}),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -27,22 +28,24 @@ def added(tensors: list[Tensor], like: Tensor, *, data: np.ndarray | None = None
 
 
 class Steps:
-    """Collects the operators that take the place of one."""
+    """Collects the operators that take the place of one. ``tensors`` are those of the graph, to which theirs
+    are added."""
 
     def __init__(self, op: Operator, tensors: list[Tensor]) -> None:
-        self._op, self._tensors, self._steps = op, tensors, []
+        self.tensors = tensors
+        self._op, self._steps = op, []
 
     def value(self, like: Tensor, **changes: Any) -> int:
         """A tensor that a step makes."""
-        return added(self._tensors, like, **changes)
+        return added(self.tensors, like, **changes)
 
     def constant(self, like: Tensor, data: Any) -> int:
-        """A constant int8 like a tensor, quantized as it is."""
-        return added(self._tensors, like, data=np.asarray(data, np.int8))
+        """A constant int8 that is quantized as a tensor is."""
+        return added(self.tensors, like, data=np.asarray(data, np.int8))
 
-    def numbers(self, values: list[int]) -> int:
+    def numbers(self, values: Sequence[int]) -> int:
         """A constant list of int32."""
-        return added(self._tensors, LIST, data=np.array(values, np.int32))
+        return added(self.tensors, LIST, data=np.array(values, np.int32))
 
     def step(self, name: str, inputs: list[int], output: int, **options: Any) -> int:
         """The next operator; its output's index."""

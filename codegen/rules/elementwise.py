@@ -9,7 +9,14 @@ import numpy as np
 from codegen.fixed_point import rsqrt_factor
 from codegen.float_tables import FOLDED, steps_from_zero
 from codegen.graph import Graph, Operator
-from codegen.lookups import KERNEL_RANK, MAX_TABLES, limited_and_limit, pair_shapes
+from codegen.lookups import (
+    KERNEL_RANK,
+    MAX_TABLES,
+    has_one_limit,
+    pair_shapes,
+    repeated_beforehand,
+    repeated_elements,
+)
 from codegen.rules import common
 
 MAX_SOFTMAX_DEPTH = 511
@@ -64,14 +71,21 @@ def squares_scale(graph: Graph, op: Operator) -> str | None:
     return None if 510 * 510 * factor < 1 << 29 else f"squares are rescaled by {factor:g}"
 
 
-def limits(graph: Graph, op: Operator) -> str | None:
-    """One of two inputs is a constant of a single value, perhaps repeated; the other has the output's
-    shape."""
-    limited, limit = limited_and_limit(graph, op)
-    if limited is None or limit is None:
-        return "its inputs are not a tensor and a constant of a single value"
-    output = graph.output(op)
-    return None if limited.elements == output.elements else f"{limited.dimensions} to {output.dimensions}"
+def four_of_each_are_left(graph: Graph, op: Operator) -> str | None:
+    """At most four dimensions are left of an input that is repeated to the output's shape, where those are
+    joined that follow each other and are repeated, or are not."""
+    for tensor in (graph.input(op, k) for k in (0, 1)):
+        if not (has_one_limit(graph, op) or repeated_beforehand(tensor, graph.output(op))):
+            left = repeated_elements(tensor, graph.output(op)).shape
+            if len(left) > KERNEL_RANK:
+                return f"{len(left)} dimensions are left of {tensor.dimensions}"
+    return None
+
+
+def negates(graph: Graph, op: Operator) -> str | None:
+    """The scale is below 2^100."""
+    scale = graph.output(op).q.scale
+    return None if scale < 2.0**100 else f"the scale is {scale:g}"
 
 
 def softmax_scales(graph: Graph, op: Operator) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from codegen.graph import Graph, Operator
 from codegen.lookups import (
     KERNEL_RANK,
+    constant_indices,
     constant_ints,
     division_axis,
     division_sizes,
@@ -140,6 +141,44 @@ def slice_makes_output(graph: Graph, op: Operator) -> str | None:
     ):
         return f"the slice of {source.dimensions} is {expected}, the output {output.dimensions}"
     return None
+
+
+def tiles(graph: Graph, op: Operator) -> str | None:
+    """How often each dimension is repeated is constant int32, and makes the output's shape."""
+    source, output = graph.input(op, 0), graph.output(op)
+    times = constant_ints(graph, op, 1)
+    if times is None or len(times) != len(source.shape):
+        return "how often is not constant int32 for each dimension"
+    expected = tuple(n * by for n, by in zip(source.shape, times, strict=True))
+    return None if output.shape == expected else f"the output is {output.dimensions}, not {expected}"
+
+
+def broadcasts_to(graph: Graph, op: Operator) -> str | None:
+    """The shape is constant int32 and the output's; the input's dimensions are those of it, or 1."""
+    source, output = graph.input(op, 0), graph.output(op)
+    shape = constant_ints(graph, op, 1)
+    if shape is None or tuple(shape) != output.shape:
+        return f"the shape {shape if shape else 'that is not constant int32'} of {output.dimensions}"
+    missing = len(shape) - len(source.shape)
+    fits = missing >= 0 and all(n in (1, to) for n, to in zip(source.shape, shape[missing:], strict=True))
+    return None if fits else f"{source.dimensions} to {output.dimensions}"
+
+
+def gathers(graph: Graph, op: Operator) -> str | None:
+    """The indices are at most 64 constant int32 within a dimension of the input (no batch dimensions), and
+    make the output's shape."""
+    source, output, rank = graph.input(op, 0), graph.output(op), len(graph.input(op, 0).shape)
+    indices, axis = constant_indices(graph, op, 1), op.options["axis"]
+    if indices is None or indices.size == 0 or op.options["batch_dims"]:
+        return "the indices are not at most 64 constant int32, or there are batch dimensions"
+    if not -rank <= axis < rank:
+        return f"axis {axis} of {source.dimensions}"
+    axis %= rank
+    least, most = int(indices.min()), int(indices.max())
+    if least < 0 or most >= source.shape[axis]:
+        return f"indices from {least} to {most} along dimension {axis} of {source.dimensions}"
+    expected = (*source.shape[:axis], *indices.shape, *source.shape[axis + 1 :])
+    return None if output.shape == expected else f"the output is {output.dimensions}, not {expected}"
 
 
 def transposes(graph: Graph, op: Operator) -> str | None:

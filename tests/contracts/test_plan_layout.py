@@ -149,7 +149,7 @@ OPTION_TABLES = {
     "concatenation": "ConcatenationOptions", "mean": "ReducerOptions", "reduce_max": "ReducerOptions",
     "batch_matmul": "BatchMatMulOptions", "sum": "ReducerOptions", "leaky_relu": "LeakyReluOptions",
     "strided_slice": "StridedSliceOptions", "gelu": "GeluOptions", "pack": "PackOptions",
-    "unpack": "UnpackOptions",
+    "unpack": "UnpackOptions", "reduce_min": "ReducerOptions", "gather": "GatherOptions",
 }  # fmt: skip
 ALIASES = {
     "stride_width": "stride_w", "stride_height": "stride_h", "activation": "fused_activation_function",

@@ -12,9 +12,11 @@ from codegen.mvp.m33_cost import cortex_m33_cycles
 from codegen.pipeline import compile_model
 from host.runtime import Model
 from tests.firmware import m33_rig
+from tests.golden import test_single_expansions as expansions
 from tests.golden import test_single_movers as movers
 from tests.golden import test_single_pairs as pairs
 from tests.golden import test_single_products as products
+from tests.golden import test_single_repeats as repeats
 from tests.places import MODEL, SHARED
 from tests.tflite_builder import NetworkBuilder, single
 from tests.unit.mvp_networks import weighted
@@ -89,6 +91,9 @@ def test_every_layer_is_the_vendors_reference_when_rounding_once(path):
         pairs.test_prelu,
         movers.test_strided_slice,
         movers.test_transpose,
+        expansions.test_prelu_with_many_slopes,
+        expansions.test_limits_of_two_tensors,
+        repeats.test_broadcast_to,
     ],
     ids=lambda test: test.__name__.removeprefix("test_"),
 )

@@ -104,10 +104,38 @@ def moving_model() -> bytes:
     return n.build([x], [y])
 
 
-SMALL, MOVING = small_model(), moving_model()
+def expanding_model() -> bytes:
+    """Ditto with those that become several for want of a kernel."""
+    n = NetworkBuilder()
+
+    def tensor(*shape: int, **data) -> int:
+        return n.tensor(shape, scale=0.2, **data)
+
+    def ints(values: int | list[int]) -> int:
+        return n.tensor(np.shape(values), "int32", data=np.array(values))
+
+    x, g, t, p = tensor(1, 4, 33), tensor(1, 4, 33), tensor(1, 8, 33), tensor(1, 8, 33)
+    n.operator("GATHER", [x, ints([2, 1, 0, 2])], [g], "GatherOptions", axis=1)
+    n.operator("TILE", [g, ints([1, 2, 1])], [t], "TileOptions")
+    slopes = n.tensor((8, 33), scale=0.01, data=np.arange(264) % 256)
+    n.operator("PRELU", [t, slopes], [p])
+    least, back, low, high, y = tensor(1, 1, 33), tensor(1, 8, 33), *(tensor(1, 8, 33) for _ in range(3))
+    n.operator("REDUCE_MIN", [p, ints([1])], [least], "ReducerOptions", keepDims=True)
+    n.operator("BROADCAST_TO", [least, ints([1, 8, 33])], [back], "BroadcastToOptions")
+    n.operator("MINIMUM", [p, back], [low], "MaximumMinimumOptions")
+    n.operator("MAXIMUM", [low, tensor(33, data=np.arange(33))], [high], "MaximumMinimumOptions")
+    floats = [n.tensor((1, 8, 33), "float32") for _ in range(3)]
+    n.operator("DEQUANTIZE", [high], floats[:1])
+    n.operator("SQUARE", floats[:1], floats[1:2])
+    n.operator("NEG", floats[1:2], floats[2:])
+    n.operator("QUANTIZE", floats[2:], [y])
+    return n.build([x], [y])
+
+
+SMALL, MOVING, EXPANDING = small_model(), moving_model(), expanding_model()
 WORDS = (0, 1, 0x7F, 0xFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0xFFFFFFFC, 1 << 16, 1 << 24)
-models = st.sampled_from([SMALL, MOVING])
-places = st.integers(0, max(len(SMALL), len(MOVING)) - 1)
+models = st.sampled_from([SMALL, MOVING, EXPANDING])
+places = st.integers(0, max(len(SMALL), len(MOVING), len(EXPANDING)) - 1)
 
 
 def compile_or_refuse(data: bytes) -> None:
@@ -121,7 +149,7 @@ def compile_or_refuse(data: bytes) -> None:
 
 
 def test_the_models_compile():
-    for data in (SMALL, MOVING):
+    for data in (SMALL, MOVING, EXPANDING):
         model = Model(data)
         model.invoke(np.zeros(model.input.shape, np.int8))
 

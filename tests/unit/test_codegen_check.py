@@ -77,7 +77,8 @@ def test_the_base_of_these_cases_compiles():
     compile_model(conv(NetworkBuilder(), bias=np.full(6, (1 << 31) - 36 * 128 - 1, np.int32)), name="model")
 
 
-@pytest.mark.parametrize("name", ["PAD", "PADV2", "MEAN", "SUM", "REDUCE_MAX", "STRIDED_SLICE", "TRANSPOSE"])
+@pytest.mark.parametrize("name", ["PAD", "PADV2", "MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN", "STRIDED_SLICE",
+                                  "TRANSPOSE", "GATHER", "TILE", "BROADCAST_TO"])  # fmt: skip
 def test_a_list_that_is_left_out_is_refused(name):
     n = NetworkBuilder()
     x, y = n.tensor((2, 4), scale=0.1), n.tensor((2, 4), scale=0.1)
@@ -301,8 +302,8 @@ def test_slopes_that_cannot_be(alpha):
 @pytest.mark.parametrize(
     ("constant", "scale", "message"),
     [
-        (np.array([1, 2, 3, 4]), 0.1, "not a tensor and a constant of a single value"),
-        (None, 0.1, "not a tensor and a constant of a single value"),
+        (np.array([1, 2, 3, 4]), 0.2, "tensor 1 has scale 0.2"),
+        (None, 0.2, "tensor 1 has scale 0.2"),
         (np.array([[1], [1]]), 0.1, "the output is 1x4"),
         (np.array(1), 0.2, "tensor 1 has scale 0.2"),
     ],
@@ -318,6 +319,61 @@ def test_limits_that_cannot_be(constant, scale, message):
     n.operator("MINIMUM", [x, limit], [y], "MaximumMinimumOptions")
     message = message.replace("tensor 1", f"tensor {limit}")
     assert "(MINIMUM)" in (text := refused(n.build([x], [y]))) and message in text
+
+
+@pytest.mark.parametrize("name", ["MINIMUM", "REDUCE_MIN"])
+def test_values_that_cannot_be_negated(name):
+    n = NetworkBuilder()
+    x, y = n.tensor((1, 4), scale=1e31), n.tensor((1, 4), scale=1e31)
+    if name == "MINIMUM":
+        model = single(name, [x, x], y, n, "MaximumMinimumOptions")
+    else:
+        axes = n.tensor((1,), "int32", data=np.array([0]))
+        model = single(name, [x, axes], y, n, "ReducerOptions", keepDims=True)
+    assert f"operator 0 ({name}): the scale is 1e+31" in refused(model)
+
+
+def test_limits_that_are_repeated_too_often():
+    n = NetworkBuilder()
+    five, some = (2, 3, 2, 3, 2), (2, 1, 2, 1, 2)
+    x, y = (n.tensor(shape, scale=0.1) for shape in (some, five))
+    limits = n.tensor(five, scale=0.1, data=np.arange(72))
+    text = refused(single("MINIMUM", [x, limits], y, n, "MaximumMinimumOptions"))
+    assert "operator 0 (MINIMUM): 5 dimensions are left of 2x1x2x1x2" in text
+
+
+@pytest.mark.parametrize(
+    ("indices", "output", "fields", "message"),
+    [
+        ([0, 4], (2, 3), {}, "indices from 0 to 4 along dimension 0 of 4x3"),
+        ([-1], (1, 3), {}, "indices from -1 to -1"),
+        ([0], (1, 3), {"axis": 2}, "axis 2 of 4x3"),
+        ([0, 1], (2, 3), {"batchDims": 1}, "or there are batch dimensions"),
+        ([0] * 65, (65, 3), {}, "not at most 64 constant int32"),
+        ([0, 2], (4, 3), {}, "the output is 4x3, not (2, 3)"),
+        ([[0], [2]], (2, 3), {}, "not (2, 1, 3)"),
+    ],
+    ids=str,
+)
+def test_indices_that_cannot_be(indices, output, fields, message):
+    n = NetworkBuilder()
+    x, y = n.tensor((4, 3), scale=0.1), n.tensor(output, scale=0.1)
+    at = n.tensor(np.shape(indices), "int32", data=np.array(indices))
+    text = refused(single("GATHER", [x, at], y, n, "GatherOptions", **fields))
+    assert "operator 0 (GATHER)" in text and message in text
+
+
+def test_indices_that_make_too_many_steps():
+    n = NetworkBuilder()
+    x = n.tensor((1, 64), scale=0.1)
+    at = n.tensor((64,), "int32", data=np.zeros(64))
+    y = x
+    for _ in range(16):
+        y = n.tensor((1, 64), scale=0.1)
+        n.operator("GATHER", [x, at], [y], "GatherOptions", axis=1)
+        x = y
+    text = refused(n.build([0], [y]))
+    assert "operator 15 (GATHER): with it the operators have 1,040 steps (at most 1,024" in text
 
 
 def pair(name: str, scales: tuple[float, float, float]) -> bytes:
@@ -411,6 +467,12 @@ def test_shapes_that_cannot_be():
     assert "5 dimensions are left of 2x2x2x2x2" in of(
         "TRANSPOSE", [(2,) * 5, (2,) * 5], "TransposeOptions", [[4, 3, 2, 1, 0]]
     )
+    assert "for each dimension" in of("TILE", [(1, 4), (1, 4)], "TileOptions", [[1]])
+    assert "the output is 1x4, not (1, 8)" in of("TILE", [(1, 4), (1, 4)], "TileOptions", [[1, 2]])
+    assert "6 dimensions are left of 2x2x2" in of("TILE", [(2,) * 3, (4,) * 3], "TileOptions", [[2, 2, 2]])
+    assert "the shape [1, 8] of 1x4" in of("BROADCAST_TO", [(1, 1), (1, 4)], "BroadcastToOptions", [[1, 8]])
+    assert "2x2 to 2x4" in of("BROADCAST_TO", [(2, 2), (2, 4)], "BroadcastToOptions", [[2, 4]])
+    assert "axes [2]" in of("REDUCE_MIN", [(1, 4), (1, 4)], "ReducerOptions", [[2]])
     assert "1x0" in of("RELU", [(1, 0), (1, 0)])
     assert "the slice of 4 is (3,), the output 4" in of("SLICE", [(4,), (4,)], "SliceOptions", [[1], [-1]])
     assert "the slice of 4 is (4,)" in of("SLICE", [(4,), (4,)], "SliceOptions", [[1], [4]])

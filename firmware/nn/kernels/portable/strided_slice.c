@@ -1,4 +1,4 @@
-/* strided_slice: elements picked by strides, which may be negative; also a transposition. */
+/* strided_slice: elements picked by strides, which may be negative; also a transposition or, by strides of 0, a repetition. */
 #include <string.h>
 
 #include "nn_kernels.h"
