@@ -60,7 +60,7 @@ def stacks(graph: Graph, op: Operator) -> str | None:
 
 def pads(graph: Graph, op: Operator) -> str | None:
     """Paddings are constant int32 pairs, not negative, that make the output's shape; padv2's value is a
-    constant int8."""
+    constant int8 in the output's scale and zero point."""
     source, output = graph.input(op, 0), graph.output(op)
     paddings = constant_ints(graph, op, 1)
     if paddings is None or len(paddings) != 2 * len(source.shape) or min(paddings, default=0) < 0:
@@ -72,6 +72,10 @@ def pads(graph: Graph, op: Operator) -> str | None:
         value = graph.input(op, 2)
         if value is None or not value.constant or value.type != "int8" or value.elements != 1:
             return "the padding value is not a constant int8"
+        q = value.quantization
+        if q is None or (q.scale, q.zero_point) != (output.q.scale, output.q.zero_point):
+            has = "no scale" if q is None else f"scale {q.scale:g} and zero point {q.zero_point}"
+            return f"the padding value has {has}, the output {output.q.scale:g} and {output.q.zero_point}"
     return None
 
 

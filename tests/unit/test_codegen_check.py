@@ -321,6 +321,24 @@ def test_limits_that_cannot_be(constant, scale, message):
     assert "(MINIMUM)" in (text := refused(n.build([x], [y]))) and message in text
 
 
+@pytest.mark.parametrize(
+    ("scale", "zero_point", "message"),
+    [
+        (0.1, 3, "the padding value has scale 0.1 and zero point 3, the output 0.1 and 5"),
+        (0.2, 5, "the padding value has scale 0.2 and zero point 5, the output 0.1 and 5"),
+        (None, 0, "the padding value has no scale, the output 0.1 and 5"),
+    ],
+)
+def test_a_padding_value_in_another_scale_is_refused(scale, zero_point, message):
+    """As the reference does, which would have to convert it."""
+    n = NetworkBuilder()
+    x, y = n.tensor((1, 4), scale=0.1, zero_point=5), n.tensor((1, 6), scale=0.1, zero_point=5)
+    pairs = n.tensor((2, 2), "int32", data=np.array([[0, 0], [1, 1]]))
+    value = n.tensor((), scale=scale, zero_point=zero_point, data=np.array(7))
+    text = refused(single("PADV2", [x, pairs, value], y, n, "PadV2Options"))
+    assert f"operator 0 (PADV2): {message}" in text
+
+
 @pytest.mark.parametrize("name", ["MINIMUM", "REDUCE_MIN"])
 def test_values_that_cannot_be_negated(name):
     n = NetworkBuilder()
