@@ -121,6 +121,7 @@ CONSTRAINTS: dict[str, tuple[Constraint, ...]] = {
     "reduce_min": (movers.reduces, movers.four_reduced_alike, common.same_scale, elementwise.negates),
     **dict.fromkeys(RESHAPERS, (common.keeps_elements,)),
     "softmax": (common.same_elements, elementwise.softmax_scales, elementwise.softmax_depth),
+    "log_softmax": (common.same_elements, elementwise.log_softmax_scales, elementwise.softmax_depth),
     "quantize": (common.same_elements, common.rescale),
     "dequantize": (common.same_elements,),
     "concatenation": (movers.concatenates, common.same_scale),

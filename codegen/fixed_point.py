@@ -131,13 +131,27 @@ def input_radius(integer_bits: int, left_shift: int) -> int:
     return math.floor(((1 << integer_bits) - 1) * (1 << (31 - integer_bits)) / (1 << left_shift))
 
 
+def softmax_multiplier(scale: float, beta: float, rounding: str = "double") -> tuple[int, int]:
+    """Multiplier and shift of differences to their exponents, which have 26 fraction bits."""
+    largest = INT32_MAX if rounding == "double" else INT32_MAX >> 1
+    return quantize_multiplier(min(beta * scale * (1 << 26), largest))
+
+
 def softmax_table(scale: float, beta: float, rounding: str = "double") -> np.ndarray:
     """exp(-d * beta * scale) for d = 0, 1, ... as far as the reference looks."""
-    largest = INT32_MAX if rounding == "double" else INT32_MAX >> 1
-    multiplier, left_shift = quantize_multiplier(min(beta * scale * (1 << 26), largest))
+    multiplier, left_shift = softmax_multiplier(scale, beta, rounding)
     entries = min(255, input_radius(5, left_shift)) + 1
     values = [exp_of_negative(requantize(-d, multiplier, left_shift, rounding), 5) for d in range(entries)]
     return np.array(values, np.int32)
+
+
+def log_softmax_table(scale: float, rounding: str = "double") -> np.ndarray:
+    """exp(-d * scale) for d = 0, 1, ... with 19 fraction bits, down to exp(-16), which is none of them."""
+    multiplier = softmax_multiplier(scale, 1.0, rounding)
+    table = softmax_table(scale, 1.0, rounding)
+    exponents = (requantize(-d, *multiplier, rounding) for d in range(len(table)))
+    shares = zip(exponents, table, strict=True)
+    return np.array([round_shift(int(share), 12) for x, share in shares if x >= -16 << 26], np.int32)
 
 
 def logistic_table(scale: float, zero_point: int, rounding: str = "double") -> np.ndarray:

@@ -36,6 +36,8 @@ def _rounded_once(graph: Graph, op: Operator, layer: Layer) -> Layer:
     if op.name == "softmax":
         table = softmax_table(graph.input(op, 0).q.scale, float(op.options["beta"]), "single")
         options = replace(layer.options, table_entries=len(table), exp_table=table)
+    elif op.name == "log_softmax":
+        options = elementwise.log_softmax(graph, op, "single").options
     elif op.name in TABLE_MAKERS:
         options = replace(layer.options, table=TABLE_MAKERS[op.name](graph, op, "single"))
     elif op.name == "fully_connected" and not graph.input(op, 1).q.per_channel:
@@ -82,6 +84,7 @@ LOWERINGS: dict[str, Callable[[Graph, Operator], Layer]] = {
     "reduce_max": movers.reduce_max,
     **dict.fromkeys(RESHAPERS, movers.copy),
     "softmax": elementwise.softmax,
+    "log_softmax": elementwise.log_softmax,
     "quantize": elementwise.quantize_layer,
     "dequantize": elementwise.dequantize,
     "concatenation": movers.concatenation,

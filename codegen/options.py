@@ -214,6 +214,17 @@ class SoftmaxOptions(Options):
 
 
 @dataclass(frozen=True, eq=False)
+class LogSoftmaxOptions(Options):
+    c_type = "nn_log_softmax_options_t"
+    rows: int
+    depth: int
+    multiplier: int
+    shift: int
+    table_entries: int
+    exp_table: Int32Array
+
+
+@dataclass(frozen=True, eq=False)
 class QuantizeOptions(Options):
     c_type = "nn_quantize_options_t"
     elements: int

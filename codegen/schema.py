@@ -90,6 +90,7 @@ OPERATORS: dict[int, tuple[str, dict[str, tuple[int, str, int | float | bool]]]]
     45: ("strided_slice", _STRIDED_SLICE),
     47: ("exp", {}),
     49: ("split", {}),
+    50: ("log_softmax", {}),
     54: ("prelu", {}),
     55: ("maximum", {}),
     57: ("minimum", {}),

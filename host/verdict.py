@@ -18,8 +18,8 @@ _ORDER = (VALID, DEGRADED, INVALID)
 SPREAD = (0.05, 0.5)  # (most - least) / mean of a layer's repetitions
 NEGLIGIBLE = 0.005  # of the whole network: a timer's interrupt in a small layer does not matter
 GAP = (0.1, 0.25)  # layers one by one against the network in one go
-_SOFTMAX = KERNELS.index("softmax")
-"""Its time depends on values; in the place of its input, each repetition reads what the last one wrote."""
+_SOFTMAX = tuple(map(KERNELS.index, ("softmax", "log_softmax")))
+"""Their time depends on values; in the place of its input, each repetition reads what the last one wrote."""
 _FEW = 3  # repetitions that a spread needs on a board
 
 
@@ -112,7 +112,7 @@ def _spread(layers: Sequence[m.ProfileLayer]) -> Findings:
     least = NEGLIGIBLE * sum(r.cpu_cycles for r in layers)
     found: Findings = []
     for r in layers:
-        if r.kernel == _SOFTMAX:
+        if r.kernel in _SOFTMAX:
             continue
         difference = r.cpu_cycles_max - r.cpu_cycles_min
         if difference > least:

@@ -7,7 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from codegen.fixed_point import inverses, quantize, quantize_multiplier, softmax_table
+from codegen.fixed_point import (
+    inverses,
+    log_softmax_table,
+    quantize,
+    quantize_multiplier,
+    softmax_multiplier,
+    softmax_table,
+)
 from codegen.graph import Graph, Operator
 from codegen.layers import Layer
 from codegen.lookups import limited_and_limit, pair_shapes
@@ -16,6 +23,7 @@ from codegen.lowering.tables import TABLE_MAKERS
 from codegen.options import (
     AddOptions,
     DivOptions,
+    LogSoftmaxOptions,
     MulOptions,
     Quad,
     QuantizeOptions,
@@ -134,6 +142,15 @@ def softmax(graph: Graph, op: Operator) -> Layer:
     depth = source.shape[-1]
     options = SoftmaxOptions(source.elements // depth, depth, len(table), table)
     return common.layer_of(op, "softmax", options, in_place=(0,))
+
+
+def log_softmax(graph: Graph, op: Operator, rounding: str = "double") -> Layer:
+    source = graph.input(op, 0)
+    table = log_softmax_table(source.q.scale, rounding)
+    multiplier, shift = softmax_multiplier(source.q.scale, 1.0, rounding)
+    depth = source.shape[-1]
+    options = LogSoftmaxOptions(source.elements // depth, depth, multiplier, shift, len(table), table)
+    return common.layer_of(op, "log_softmax", options, in_place=(0,))
 
 
 def table(graph: Graph, op: Operator) -> Layer:

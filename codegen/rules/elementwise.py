@@ -99,6 +99,14 @@ def softmax_scales(graph: Graph, op: Operator) -> str | None:
     return None
 
 
+def log_softmax_scales(graph: Graph, op: Operator) -> str | None:
+    """The output has scale 1/16 and zero point 127; the input's scale exceeds 2^-26."""
+    source, output = graph.input(op, 0).q, graph.output(op).q
+    if output.scale != 1 / 16 or output.zero_point != 127:
+        return f"the output has scale {output.scale:g} and zero point {output.zero_point}"
+    return None if source.scale > 2.0**-26 else f"the input's scale is {source.scale:g}"
+
+
 def softmax_depth(graph: Graph, op: Operator) -> str | None:
     """Softmax runs over a last dimension of at most 511."""
     shape = graph.input(op, 0).shape

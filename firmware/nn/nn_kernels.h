@@ -11,7 +11,7 @@
  * its place in board builds under the same function name.
  *
  * A layer's output may be the same memory as one of its inputs for: copy, requantize, table, softmax,
- * quantize, add, sub, squared_difference, mul and div (for an input of the output's own shape). Never
+ * log_softmax, quantize, add, sub, squared_difference, mul and div (for an input of the output's own shape). Never
  * otherwise.
  *
  * Quantized multipliers: x -> round(x * multiplier * 2^(shift - 31)) rounded as nn_requantize in
@@ -225,6 +225,18 @@ typedef struct nn_softmax_options {
     int32_t table_entries;
     const int32_t *exp_table;
 } nn_softmax_options_t;
+
+/* ---- log_softmax over the last dimension, output scale 1/16 and zero point 127
+ *
+ * A value that is d less than the largest of its row is d * scale less: by `multiplier` and `shift` with 26
+ * fraction bits; exp_table[d] is exp(-d * scale) with 19, for d = 0..table_entries-1. What is further below has
+ * no share in the sum, and the least output. */
+typedef struct nn_log_softmax_options {
+    int32_t rows, depth;
+    int32_t multiplier, shift;
+    int32_t table_entries;
+    const int32_t *exp_table;
+} nn_log_softmax_options_t;
 
 /* ---- quantize: float -> int8; dequantize: int8 -> float (4-byte aligned) */
 typedef struct nn_quantize_options {

@@ -13,6 +13,7 @@ from codegen.pipeline import compile_model
 from host.runtime import Model
 from tests.firmware import m33_rig
 from tests.golden import test_single_expansions as expansions
+from tests.golden import test_single_log_softmax as log_softmax
 from tests.golden import test_single_movers as movers
 from tests.golden import test_single_pairs as pairs
 from tests.golden import test_single_products as products
@@ -94,6 +95,7 @@ def test_every_layer_is_the_vendors_reference_when_rounding_once(path):
         expansions.test_prelu_with_many_slopes,
         expansions.test_limits_of_two_tensors,
         repeats.test_broadcast_to,
+        log_softmax.test_log_softmax,
     ],
     ids=lambda test: test.__name__.removeprefix("test_"),
 )

@@ -129,7 +129,9 @@ def expanding_model() -> bytes:
     n.operator("SQUARE", floats[:1], floats[1:2])
     n.operator("NEG", floats[1:2], floats[2:])
     n.operator("QUANTIZE", floats[2:], [y])
-    return n.build([x], [y])
+    z = n.tensor((1, 8, 33), scale=1 / 16, zero_point=127)
+    n.operator("LOG_SOFTMAX", [y], [z], "LogSoftmaxOptions")
+    return n.build([x], [z])
 
 
 SMALL, MOVING, EXPANDING = small_model(), moving_model(), expanding_model()

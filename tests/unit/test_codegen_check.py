@@ -198,6 +198,9 @@ def test_order_and_connections():
     [
         ("SOFTMAX", (0.1, 0), (1 / 128, -128), "scale 0.0078125"),
         ("SOFTMAX", (0.1, 0), (1 / 256, 0), "zero point 0"),
+        ("LOG_SOFTMAX", (0.1, 0), (1 / 256, 127), "the output has scale 0.00390625 and zero point 127"),
+        ("LOG_SOFTMAX", (0.1, 0), (1 / 16, 0), "the output has scale 0.0625 and zero point 0"),
+        ("LOG_SOFTMAX", (2.0**-26, 0), (1 / 16, 127), "the input's scale is 1.49012e-08"),
         ("LOGISTIC", (0.1, 0), (1 / 128, -128), "scale 0.0078125"),
         ("RELU6", (0.1, 0), (0.2, 0), "the output 0.2"),
         ("LEAKY_RELU", (1e9, 0), (1e-9, 0), "rescaled"),
