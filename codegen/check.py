@@ -122,6 +122,7 @@ CONSTRAINTS: dict[str, tuple[Constraint, ...]] = {
     **dict.fromkeys(RESHAPERS, (common.keeps_elements,)),
     "softmax": (common.same_elements, elementwise.softmax_scales, elementwise.softmax_depth),
     "log_softmax": (common.same_elements, elementwise.log_softmax_scales, elementwise.softmax_depth),
+    "l2_normalization": (common.same_elements, elementwise.norm_scale, elementwise.norm_depth),
     "quantize": (common.same_elements, common.rescale),
     "dequantize": (common.same_elements,),
     "concatenation": (movers.concatenates, common.same_scale),

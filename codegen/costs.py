@@ -34,7 +34,7 @@ def _other_ops(graph: Graph, op: Operator, outputs: int) -> int:
     each = {
         "add": 1, "sub": 1, "mul": 1, "softmax": 5, "quantize": 4, "dequantize": 2, "relu": 2, "relu6": 2,
         "maximum": 1, "minimum": 1, "pad": 6, "padv2": 6, "reduce_max": 1,
-        "squared_difference": 2, "div": 1, "log_softmax": 5,
+        "squared_difference": 2, "div": 1, "log_softmax": 5, "l2_normalization": 3,
     }  # fmt: skip
     return each.get(op.name, 0) * (outputs if op.name in ("pad", "padv2") else max(inputs, outputs))
 

@@ -85,6 +85,7 @@ LOWERINGS: dict[str, Callable[[Graph, Operator], Layer]] = {
     **dict.fromkeys(RESHAPERS, movers.copy),
     "softmax": elementwise.softmax,
     "log_softmax": elementwise.log_softmax,
+    "l2_normalization": elementwise.l2_normalization,
     "quantize": elementwise.quantize_layer,
     "dequantize": elementwise.dequantize,
     "concatenation": movers.concatenation,

@@ -225,6 +225,14 @@ class LogSoftmaxOptions(Options):
 
 
 @dataclass(frozen=True, eq=False)
+class L2NormalizationOptions(Options):
+    c_type = "nn_l2_normalization_options_t"
+    rows: int
+    depth: int
+    zero_point: int
+
+
+@dataclass(frozen=True, eq=False)
 class QuantizeOptions(Options):
     c_type = "nn_quantize_options_t"
     elements: int

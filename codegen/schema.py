@@ -72,6 +72,7 @@ OPERATORS: dict[int, tuple[str, dict[str, tuple[int, str, int | float | bool]]]]
     4: ("depthwise_conv_2d", _DEPTHWISE),
     6: ("dequantize", {}),
     9: ("fully_connected", {"activation": (0, "b", 0), "weights_format": (1, "b", 0)}),
+    11: ("l2_normalization", {"activation": (0, "b", 0)}),
     14: ("logistic", {}),
     17: ("max_pool_2d", _POOL),
     18: ("mul", {"activation": (0, "b", 0)}),

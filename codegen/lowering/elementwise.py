@@ -23,6 +23,7 @@ from codegen.lowering.tables import TABLE_MAKERS
 from codegen.options import (
     AddOptions,
     DivOptions,
+    L2NormalizationOptions,
     LogSoftmaxOptions,
     MulOptions,
     Quad,
@@ -151,6 +152,13 @@ def log_softmax(graph: Graph, op: Operator, rounding: str = "double") -> Layer:
     depth = source.shape[-1]
     options = LogSoftmaxOptions(source.elements // depth, depth, multiplier, shift, len(table), table)
     return common.layer_of(op, "log_softmax", options, in_place=(0,))
+
+
+def l2_normalization(graph: Graph, op: Operator) -> Layer:
+    source = graph.input(op, 0)
+    depth = source.shape[-1]
+    options = L2NormalizationOptions(source.elements // depth, depth, source.q.zero_point)
+    return common.layer_of(op, "l2_normalization", options, in_place=(0,))
 
 
 def table(graph: Graph, op: Operator) -> Layer:

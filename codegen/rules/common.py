@@ -53,10 +53,12 @@ def is_int8(graph: Graph, op: Operator) -> str | None:
 
 
 def activation_known(graph: Graph, op: Operator) -> str | None:
-    """A fused activation is none, relu, relu6 or relu_n1_to_1 (none for concatenation)."""
+    """A fused activation is none, relu, relu6 or relu_n1_to_1 (none for concatenation and
+    l2_normalization)."""
     if op.name not in ACTIVATION_RULES_APPLY:
         return None
-    allowed = ("none",) if op.name == "concatenation" else ("none", "relu", "relu6", "relu_n1_to_1")
+    alone = op.name in ("concatenation", "l2_normalization")
+    allowed = ("none",) if alone else ("none", "relu", "relu6", "relu_n1_to_1")
     name = activation_of(op)
     if name not in allowed:
         return f"the fused activation {name} is not supported"

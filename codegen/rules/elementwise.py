@@ -20,6 +20,7 @@ from codegen.lookups import (
 from codegen.rules import common
 
 MAX_SOFTMAX_DEPTH = 511
+MAX_NORM_DEPTH = 1 << 15
 
 
 def broadcasts(graph: Graph, op: Operator) -> str | None:
@@ -105,6 +106,20 @@ def log_softmax_scales(graph: Graph, op: Operator) -> str | None:
     if output.scale != 1 / 16 or output.zero_point != 127:
         return f"the output has scale {output.scale:g} and zero point {output.zero_point}"
     return None if source.scale > 2.0**-26 else f"the input's scale is {source.scale:g}"
+
+
+def norm_scale(graph: Graph, op: Operator) -> str | None:
+    """The output has scale 1/128 and zero point 0."""
+    q = graph.output(op).q
+    fits = (q.scale, q.zero_point) == (1 / 128, 0)
+    return None if fits else f"the output has scale {q.scale:g} and zero point {q.zero_point}"
+
+
+def norm_depth(graph: Graph, op: Operator) -> str | None:
+    """It runs over a last dimension of at most 32768, whose squares add up within 31 bits."""
+    shape = graph.input(op, 0).shape
+    fits = shape and shape[-1] <= MAX_NORM_DEPTH
+    return None if fits else f"the input is {graph.input(op, 0).dimensions}"
 
 
 def softmax_depth(graph: Graph, op: Operator) -> str | None:

@@ -11,7 +11,7 @@
  * its place in board builds under the same function name.
  *
  * A layer's output may be the same memory as one of its inputs for: copy, requantize, table, softmax,
- * log_softmax, quantize, add, sub, squared_difference, mul and div (for an input of the output's own shape). Never
+ * log_softmax, l2_normalization, quantize, add, sub, squared_difference, mul and div (for an input of the output's own shape). Never
  * otherwise.
  *
  * Quantized multipliers: x -> round(x * multiplier * 2^(shift - 31)) rounded as nn_requantize in
@@ -237,6 +237,12 @@ typedef struct nn_log_softmax_options {
     int32_t table_entries;
     const int32_t *exp_table;
 } nn_log_softmax_options_t;
+
+/* ---- l2_normalization over the last dimension, output scale 1/128 and zero point 0 */
+typedef struct nn_l2_normalization_options {
+    int32_t rows, depth;
+    int32_t zero_point;
+} nn_l2_normalization_options_t;
 
 /* ---- quantize: float -> int8; dequantize: int8 -> float (4-byte aligned) */
 typedef struct nn_quantize_options {

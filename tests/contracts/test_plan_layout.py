@@ -150,6 +150,7 @@ OPTION_TABLES = {
     "batch_matmul": "BatchMatMulOptions", "sum": "ReducerOptions", "leaky_relu": "LeakyReluOptions",
     "strided_slice": "StridedSliceOptions", "gelu": "GeluOptions", "pack": "PackOptions",
     "unpack": "UnpackOptions", "reduce_min": "ReducerOptions", "gather": "GatherOptions",
+    "l2_normalization": "L2NormOptions",
 }  # fmt: skip
 ALIASES = {
     "stride_width": "stride_w", "stride_height": "stride_h", "activation": "fused_activation_function",

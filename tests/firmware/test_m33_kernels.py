@@ -13,6 +13,7 @@ from codegen.pipeline import compile_model
 from host.runtime import Model
 from tests.firmware import m33_rig
 from tests.golden import test_single_expansions as expansions
+from tests.golden import test_single_l2_normalization as l2_normalization
 from tests.golden import test_single_log_softmax as log_softmax
 from tests.golden import test_single_movers as movers
 from tests.golden import test_single_pairs as pairs
@@ -96,6 +97,7 @@ def test_every_layer_is_the_vendors_reference_when_rounding_once(path):
         expansions.test_limits_of_two_tensors,
         repeats.test_broadcast_to,
         log_softmax.test_log_softmax,
+        l2_normalization.test_l2_normalization,
     ],
     ids=lambda test: test.__name__.removeprefix("test_"),
 )

@@ -129,8 +129,9 @@ def expanding_model() -> bytes:
     n.operator("SQUARE", floats[:1], floats[1:2])
     n.operator("NEG", floats[1:2], floats[2:])
     n.operator("QUANTIZE", floats[2:], [y])
-    z = n.tensor((1, 8, 33), scale=1 / 16, zero_point=127)
-    n.operator("LOG_SOFTMAX", [y], [z], "LogSoftmaxOptions")
+    norm, z = n.tensor((1, 8, 33), scale=1 / 128), n.tensor((1, 8, 33), scale=1 / 16, zero_point=127)
+    n.operator("L2_NORMALIZATION", [y], [norm], "L2NormOptions")
+    n.operator("LOG_SOFTMAX", [norm], [z], "LogSoftmaxOptions")
     return n.build([x], [z])
 
 

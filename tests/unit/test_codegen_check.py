@@ -201,6 +201,8 @@ def test_order_and_connections():
         ("LOG_SOFTMAX", (0.1, 0), (1 / 256, 127), "the output has scale 0.00390625 and zero point 127"),
         ("LOG_SOFTMAX", (0.1, 0), (1 / 16, 0), "the output has scale 0.0625 and zero point 0"),
         ("LOG_SOFTMAX", (2.0**-26, 0), (1 / 16, 127), "the input's scale is 1.49012e-08"),
+        ("L2_NORMALIZATION", (0.1, 0), (1 / 64, 0), "the output has scale 0.015625 and zero point 0"),
+        ("L2_NORMALIZATION", (0.1, 0), (1 / 128, 3), "the output has scale 0.0078125 and zero point 3"),
         ("LOGISTIC", (0.1, 0), (1 / 128, -128), "scale 0.0078125"),
         ("RELU6", (0.1, 0), (0.2, 0), "the output 0.2"),
         ("LEAKY_RELU", (1e9, 0), (1e-9, 0), "rescaled"),
@@ -340,6 +342,16 @@ def test_a_padding_value_in_another_scale_is_refused(scale, zero_point, message)
     value = n.tensor((), scale=scale, zero_point=zero_point, data=np.array(7))
     text = refused(single("PADV2", [x, pairs, value], y, n, "PadV2Options"))
     assert f"operator 0 (PADV2): {message}" in text
+
+
+def test_norms_that_cannot_be():
+    n = NetworkBuilder()
+    x, y = n.tensor((1, 32769), scale=0.1), n.tensor((1, 32769), scale=1 / 128)
+    assert "the input is 1x32769" in refused(single("L2_NORMALIZATION", [x], y, n, "L2NormOptions"))
+    n = NetworkBuilder()
+    x, y = n.tensor((1, 4), scale=0.1), n.tensor((1, 4), scale=1 / 128)
+    text = refused(single("L2_NORMALIZATION", [x], y, n, "L2NormOptions", fusedActivationFunction=1))
+    assert "the fused activation relu is not supported" in text
 
 
 @pytest.mark.parametrize("name", ["MINIMUM", "REDUCE_MIN"])
