@@ -86,6 +86,16 @@ def check_types(graph: Graph, name: str) -> None:
             )
 
 
+def scores_misfit(graph: Graph) -> str | None:
+    """Why the outputs of a network that `check_types` takes are no probabilities to the detector; None where
+    they are, as softmax and sigmoid give them."""
+    q = graph.tensors[graph.outputs[0]].q
+    if (q.scale, q.zero_point) == (1 / 256, -128):
+        return None
+    kind = f"int8 of scale {q.scale:g} and zero point {q.zero_point}"
+    return f"the network's outputs are no scores from 0 to 1, but {kind}"
+
+
 def check_features(graph: Graph, settings: FrontendSettings, parameters: Mapping[str, Any]) -> None:
     """Raises TokayError unless the network takes the features that the front end makes, as they are."""
     source = graph.tensors[graph.inputs[0]]

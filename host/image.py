@@ -234,6 +234,7 @@ def generate(
 def _described(generated: Any, misfit: TokayError | None, board: boards.Board) -> dict[str, Any]:
     """The summary of a model in an image: what it is, whether it listens there, and what it leaves unused.
     ``misfit`` is what `generate` gave beside it."""
+    from codegen import application
     from codegen.frontend import FrontendSettings, has_frontend
     from host.summary import summary
 
@@ -247,6 +248,7 @@ def _described(generated: Any, misfit: TokayError | None, board: boards.Board) -
         "listens": misfit is None,
         "unused_frontend": str(misfit) if unused else None,
         "unused_microphone": microphone,
+        "unlike_scores": None if misfit else application.scores_misfit(generated.plan.graph),
     }
 
 
@@ -302,10 +304,12 @@ def _ram_symbols(elf: Any) -> dict[str, int]:
 
 
 def warn(image: Image) -> None:
-    """Says on stderr what the image will not do."""
-    reason = image.summary and image.summary["unused_microphone"]
-    if reason:
+    """Says on stderr what the image will not do, or not as one may think."""
+    known = image.summary or {}
+    if reason := known.get("unused_microphone"):
         print(f"warning: {reason}; it hears only audio that comes over the link", file=sys.stderr)
+    if reason := known.get("unlike_scores"):
+        print(f"warning: {reason}; thresholds count its steps from -128", file=sys.stderr)
 
 
 def describe(image: Image) -> str:

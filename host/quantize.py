@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from codegen.application import scores_misfit
 from host import cli, model_files, specification
 from host.dataset import find
 from host.errors import TokayError
@@ -61,11 +62,11 @@ def _require_runs(tflite: bytes, weights: Path) -> None:
     from host.runtime import Model
 
     try:
-        output = Model(tflite).output
+        misfit = scores_misfit(Model(tflite).plan.graph)
     except TokayError as error:
         what = f"{weights}: quantized, the device cannot run it: {error.message}"
         raise TokayError(what, hint=error.hint) from error
-    if (output.scale, output.zero_point) != (1 / 256, -128):
+    if misfit:
         raise TokayError(f"{weights}: its outputs are no scores from 0 to 1", hint="end with softmax")
 
 
