@@ -1,4 +1,5 @@
-/* What softmax, log_softmax and l2_normalization share: fixed-point inverses, by Newton's method as the reference has them. */
+/* What softmax, log_softmax and l2_normalization share: fixed-point inverses, by Newton's method as the
+ * reference has them. */
 #ifndef TOKAY_NN_INVERSE_H
 #define TOKAY_NN_INVERSE_H
 

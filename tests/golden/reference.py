@@ -6,6 +6,7 @@ import os
 
 import numpy as np
 import pytest
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
@@ -29,6 +30,15 @@ SHAPES = st.lists(st.integers(1, 6), min_size=1, max_size=4).map(tuple)
 
 def reference(model: bytes) -> tflite_micro.runtime.Interpreter:
     return tflite_micro.runtime.Interpreter.from_bytes(model, arena_size=1 << 19)
+
+
+def of_tensorflow_lite(model: bytes, x: np.ndarray) -> np.ndarray:
+    """The output of TensorFlow Lite's reference kernels."""
+    theirs = Interpreter(model_content=model, experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
+    theirs.allocate_tensors()
+    theirs.set_tensor(theirs.get_input_details()[0]["index"], x)
+    theirs.invoke()
+    return theirs.get_tensor(theirs.get_output_details()[0]["index"])
 
 
 def assert_exact(model: bytes, seed: int, inputs: int = 3) -> None:

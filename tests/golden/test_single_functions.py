@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
@@ -18,6 +17,7 @@ from tests.golden.reference import (
     SHAPES,
     ZERO_POINTS,
     assert_exact,
+    of_tensorflow_lite,
     random_models,
     reference,
 )
@@ -88,15 +88,6 @@ def assert_every_value(model: bytes, but: np.ndarray | None = None) -> None:
     theirs.invoke()
     considered = slice(None) if but is None else ~but
     np.testing.assert_array_equal(Model(model).invoke(every)[considered], theirs.get_output(0)[considered])
-
-
-def of_tensorflow_lite(model: bytes, x: np.ndarray) -> np.ndarray:
-    """The output of its reference kernels."""
-    theirs = Interpreter(model_content=model, experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
-    theirs.allocate_tensors()
-    theirs.set_tensor(theirs.get_input_details()[0]["index"], x)
-    theirs.invoke()
-    return theirs.get_tensor(theirs.get_output_details()[0]["index"])
 
 
 def nearly_half_way(name: str, source: tuple, output: tuple, options: dict) -> np.ndarray:

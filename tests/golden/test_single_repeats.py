@@ -6,22 +6,12 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from host.runtime import Model
-from tests.golden.reference import SEEDS, SHAPES, assert_exact, random_models
+from tests.golden.reference import SEEDS, SHAPES, assert_exact, of_tensorflow_lite, random_models
 from tests.tflite_builder import NetworkBuilder, single
-
-
-def of_tensorflow_lite(model: bytes, x: np.ndarray) -> np.ndarray:
-    """The output of its reference kernels."""
-    theirs = Interpreter(model_content=model, experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
-    theirs.allocate_tensors()
-    theirs.set_tensor(theirs.get_input_details()[0]["index"], x)
-    theirs.invoke()
-    return theirs.get_tensor(theirs.get_output_details()[0]["index"])
 
 
 def joined(sizes: tuple[int, ...], repeats: tuple[int, ...]) -> int:
