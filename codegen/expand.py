@@ -1,4 +1,4 @@
-"""Between checking and lowering: operators without a kernel of their own become several that have one.
+"""Between checking and lowering: operators without a kernel of their own become others that have one.
 
 Each gives what the operator's reference gives, to the bit.
 """
@@ -15,6 +15,7 @@ from codegen.graph import Graph, Operator, Tensor
 from codegen.lookups import MAX_TABLES, constant_indices, has_one_limit, repeated_beforehand
 from codegen.separate import check_count
 from codegen.steps import Steps
+from codegen.ungroup import ungroup
 
 
 def expand(graph: Graph) -> Graph:
@@ -37,7 +38,7 @@ def _prelu(graph: Graph, op: Operator, steps: Steps) -> bool:
     source, slopes, output = graph.input(op, 0), graph.input(op, 1), graph.output(op)
     if slopes.elements <= MAX_TABLES:
         return False
-    zero = steps.constant(source, [source.q.zero_point])
+    zero = steps.constant(source, np.array([source.q.zero_point], np.int8))
     negative = steps.step("minimum", [source.index, zero], steps.value(source))
     products = steps.step("mul", [negative, slopes.index], steps.value(output), activation=0)
     others = steps.step("leaky_relu", [source.index], steps.value(output), alpha=0.0)
@@ -135,6 +136,7 @@ def _slice(steps: Steps, source: Tensor, axis: int, run: tuple[int, int, int], o
 
 
 _EXPANSIONS: dict[str, Callable[[Graph, Operator, Steps], bool]] = {
+    "conv_2d": ungroup,
     "prelu": _prelu,
     "reduce_min": _reduce_min,
     "maximum": _of_pairs,

@@ -108,8 +108,8 @@ class Part:
 @dataclass(frozen=True)
 class Operator:
     """An operator: tensors by index, -1 where an optional input is left out. One with ``part`` makes that
-    output of several (:mod:`codegen.separate`), or is a step of several (:mod:`codegen.ungroup`,
-    :mod:`codegen.expand`)."""
+    output of several (:mod:`codegen.separate`), or is a step of several
+    (:mod:`codegen.expand`)."""
 
     index: int
     opcode: int

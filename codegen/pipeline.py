@@ -23,7 +23,6 @@ from codegen.plan_memory import plan_memory
 from codegen.prune import prune
 from codegen.read import read_model
 from codegen.separate import separate
-from codegen.ungroup import ungroup
 
 ACCELERATORS = ("none", "mvp")
 
@@ -48,7 +47,7 @@ def compile_model(
     try:
         graph = prune(fold(separate(read_model(tflite))))
         check_graph(graph)
-        graph = expand(ungroup(graph))
+        graph = expand(graph)
         layers = lower(graph, rounding)
     except TokayError as error:
         raise TokayError(f"{name}: {error.message}", hint=error.hint) from error

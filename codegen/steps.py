@@ -1,4 +1,4 @@
-"""What the passes share that have several operators take the place of one."""
+"""What an operator becomes that others take the place of (:mod:`codegen.expand`)."""
 
 from __future__ import annotations
 
@@ -11,20 +11,11 @@ import numpy as np
 from codegen import schema
 from codegen.graph import Operator, Part, Tensor
 
-CODES = {name: code for code, (name, _) in schema.OPERATORS.items()}
+_CODES = {name: code for code, (name, _) in schema.OPERATORS.items()}
 """The BuiltinOperator of an operator's name."""
 
-LIST = Tensor(0, "", (0,), "int32", 4, None, None)
+_LIST = Tensor(0, "", (0,), "int32", 4, None, None)
 """What the constants of a slice and the like are, but for their values."""
-
-
-def added(tensors: list[Tensor], like: Tensor, *, data: np.ndarray | None = None, **changes) -> int:
-    """Adds a tensor, constant if it has ``data`` (whether ``like`` has or not), and returns its index."""
-    if data is not None:
-        data = np.ascontiguousarray(data)
-        changes["shape"] = data.shape
-    tensors.append(replace(like, index=len(tensors), data=data, **changes))
-    return len(tensors) - 1
 
 
 class Steps:
@@ -37,19 +28,20 @@ class Steps:
 
     def value(self, like: Tensor, **changes: Any) -> int:
         """A tensor that a step makes."""
-        return added(self.tensors, like, **changes)
+        return self._added(like, data=None, **changes)
 
-    def constant(self, like: Tensor, data: Any) -> int:
-        """A constant int8 that is quantized as a tensor is."""
-        return added(self.tensors, like, data=np.asarray(data, np.int8))
+    def constant(self, like: Tensor, data: np.ndarray, **changes: Any) -> int:
+        """A constant of a tensor's type, quantized as that is if ``changes`` do not say otherwise."""
+        data = np.ascontiguousarray(data)
+        return self._added(like, data=data, shape=data.shape, **changes)
 
     def numbers(self, values: Sequence[int]) -> int:
         """A constant list of int32."""
-        return added(self.tensors, LIST, data=np.array(values, np.int32))
+        return self.constant(_LIST, np.array(values, np.int32))
 
     def step(self, name: str, inputs: list[int], output: int, **options: Any) -> int:
         """The next operator; its output's index."""
-        step = replace(self._op, name=name, opcode=CODES[name], options=options)
+        step = replace(self._op, name=name, opcode=_CODES[name], options=options)
         self._steps.append(replace(step, inputs=tuple(inputs), outputs=(output,)))
         return output
 
@@ -59,3 +51,7 @@ class Steps:
         if count == 1:
             return self._steps
         return [replace(step, part=Part(k, count, "step")) for k, step in enumerate(self._steps)]
+
+    def _added(self, like: Tensor, **changes: Any) -> int:
+        self.tensors.append(replace(like, index=len(self.tensors), **changes))
+        return len(self.tensors) - 1
