@@ -12,7 +12,6 @@ from dataclasses import replace
 import numpy as np
 
 from codegen.costs import macs_and_ops
-from codegen.fixed_point import softmax_table
 from codegen.float_tables import BEFORE
 from codegen.graph import Graph, Operator
 from codegen.layers import Layer
@@ -33,11 +32,8 @@ def lower(graph: Graph, rounding: str = "double") -> tuple[Layer, ...]:
 def _rounded_once(graph: Graph, op: Operator, layer: Layer) -> Layer:
     """The layer for kernels that round once (NN_SINGLE_ROUNDING), as the vendor's build of the reference:
     tables hold rounded values too."""
-    if op.name == "softmax":
-        table = softmax_table(graph.input(op, 0).q.scale, float(op.options["beta"]), "single")
-        options = replace(layer.options, table_entries=len(table), exp_table=table)
-    elif op.name == "log_softmax":
-        options = elementwise.log_softmax(graph, op, "single").options
+    if op.name in ("softmax", "log_softmax"):
+        options = LOWERINGS[op.name](graph, op, "single").options
     elif op.name in TABLE_MAKERS:
         options = replace(layer.options, table=TABLE_MAKERS[op.name](graph, op, "single"))
     elif op.name == "fully_connected" and not graph.input(op, 1).q.per_channel:
@@ -63,7 +59,7 @@ def lower_operator(graph: Graph, op: Operator) -> Layer:
     )
 
 
-LOWERINGS: dict[str, Callable[[Graph, Operator], Layer]] = {
+LOWERINGS: dict[str, Callable[..., Layer]] = {
     "conv_2d": windowed.conv_2d,
     "depthwise_conv_2d": windowed.depthwise_conv_2d,
     "fully_connected": windowed.fully_connected,
@@ -88,12 +84,11 @@ LOWERINGS: dict[str, Callable[[Graph, Operator], Layer]] = {
     "l2_normalization": elementwise.l2_normalization,
     "quantize": elementwise.quantize_layer,
     "dequantize": elementwise.dequantize,
-    "concatenation": movers.concatenation,
+    **dict.fromkeys(("concatenation", "pack"), movers.concatenation),
     "relu": elementwise.relu,
     "relu6": elementwise.relu6,
     **dict.fromkeys((*TABLES, "prelu"), elementwise.table),
     **dict.fromkeys(("strided_slice", "slice", "transpose", *DIVIDERS, *REPEATERS), movers.picked),
-    "pack": movers.pack,
 }
 
 

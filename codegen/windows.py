@@ -22,8 +22,9 @@ def pad_before(padding: str, size: int, output: int, kernel: int, stride: int, d
 def reduction_window(
     shape: tuple[int, ...], reduced: set[int]
 ) -> tuple[tuple[int, int, int], tuple[int, int]]:
-    """A reduction of up to four dimensions as one of pooling: the input as (rows, columns, channels) and the
-    window, which is its own stride. Dimensions that are kept are, as far as they can be, the channels."""
+    """A reduction, of at most four dimensions where alike ones are joined, as one of pooling: the input as
+    (rows, columns, channels) and the window, which is its own stride. Dimensions that are kept are, as far as
+    they can be, the channels."""
     groups = [1] * 5  # rows kept and reduced, columns kept and reduced, channels
     place = 4
     for d in reversed(range(len(shape))):

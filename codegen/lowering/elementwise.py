@@ -72,26 +72,26 @@ def add(graph: Graph, op: Operator) -> Layer:
     return common.layer_of(op, op.name, options, in_place=_in_place(graph, op))
 
 
+def _rescaled(graph: Graph, op: Operator, factor: float) -> dict[str, int | Quad]:
+    """What products and quotients share, which are rescaled by a factor."""
+    a, b, output = graph.input(op, 0).q, graph.input(op, 1).q, graph.output(op).q
+    multiplier, shift = quantize_multiplier(factor)
+    return {
+        **_broadcast(graph, op), **common.clamp(graph, op),
+        "zero_point_1": a.zero_point, "zero_point_2": b.zero_point,
+        "output_zero_point": output.zero_point, "output_multiplier": multiplier, "output_shift": shift,
+    }  # fmt: skip
+
+
 def mul(graph: Graph, op: Operator) -> Layer:
     a, b, output = graph.input(op, 0).q, graph.input(op, 1).q, graph.output(op).q
-    multiplier, shift = quantize_multiplier(a.scale * b.scale / output.scale)
-    options = MulOptions(
-        **_broadcast(graph, op), **common.clamp(graph, op),
-        zero_point_1=a.zero_point, zero_point_2=b.zero_point,
-        output_zero_point=output.zero_point, output_multiplier=multiplier, output_shift=shift,
-    )  # fmt: skip
+    options = MulOptions(**_rescaled(graph, op, a.scale * b.scale / output.scale))
     return common.layer_of(op, "mul", options, in_place=_in_place(graph, op))
 
 
 def div(graph: Graph, op: Operator) -> Layer:
     a, b, output = graph.input(op, 0).q, graph.input(op, 1).q, graph.output(op).q
-    multiplier, shift = quantize_multiplier(a.scale / (b.scale * output.scale))
-    options = DivOptions(
-        **_broadcast(graph, op), **common.clamp(graph, op),
-        zero_point_1=a.zero_point, zero_point_2=b.zero_point,
-        output_zero_point=output.zero_point, output_multiplier=multiplier, output_shift=shift,
-        inverses=inverses(),
-    )  # fmt: skip
+    options = DivOptions(**_rescaled(graph, op, a.scale / (b.scale * output.scale)), inverses=inverses())
     return common.layer_of(op, "div", options, in_place=_in_place(graph, op))
 
 
@@ -137,9 +137,9 @@ def dequantize(graph: Graph, op: Operator) -> Layer:
     return common.layer_of(op, "dequantize", options)
 
 
-def softmax(graph: Graph, op: Operator) -> Layer:
+def softmax(graph: Graph, op: Operator, rounding: str = "double") -> Layer:
     source = graph.input(op, 0)
-    table = softmax_table(source.q.scale, float(op.options["beta"]))
+    table = softmax_table(source.q.scale, float(op.options["beta"]), rounding)
     depth = source.shape[-1]
     options = SoftmaxOptions(source.elements // depth, depth, len(table), table)
     return common.layer_of(op, "softmax", options, in_place=(0,))

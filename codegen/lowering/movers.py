@@ -9,7 +9,7 @@ import numpy as np
 from codegen.fixed_point import quantize_multiplier
 from codegen.graph import Graph, Operator
 from codegen.layers import Layer
-from codegen.lookups import constant_ints, picked_elements, reduction, source_of, strides_of
+from codegen.lookups import constant_ints, picked_elements, reduced_axes, reduction, source_of, strides_of
 from codegen.lowering import common
 from codegen.options import (
     ConcatenationOptions,
@@ -28,19 +28,11 @@ def copy(graph: Graph, op: Operator) -> Layer:
 
 
 def concatenation(graph: Graph, op: Operator) -> Layer:
+    """Blocks of each input in turn; the inputs of a pack are as if 1 long along a dimension they lack."""
     shape = graph.output(op).shape
-    axis = int(op.options["axis"]) % len(shape)
-    blocks = [math.prod(graph.input(op, k).shape[axis:]) for k in range(len(op.inputs))]
-    options = ConcatenationOptions(math.prod(shape[:axis]), np.array(blocks, np.int32))
-    return common.layer_of(op, "concatenation", options)
-
-
-def pack(graph: Graph, op: Operator) -> Layer:
-    """A concatenation of inputs that are 1 long along a dimension which they do not have."""
-    shape = graph.output(op).shape
-    axis = int(op.options["axis"]) % len(shape)
-    blocks = [math.prod(shape[axis + 1 :])] * len(op.inputs)
-    options = ConcatenationOptions(math.prod(shape[:axis]), np.array(blocks, np.int32))
+    outer = math.prod(shape[: int(op.options["axis"]) % len(shape)])
+    blocks = [graph.input(op, k).elements // outer for k in range(len(op.inputs))]
+    options = ConcatenationOptions(outer, np.array(blocks, np.int32))
     return common.layer_of(op, "concatenation", options)
 
 
@@ -85,7 +77,8 @@ def mean(graph: Graph, op: Operator) -> Layer:
 
 def reduce_max(graph: Graph, op: Operator) -> Layer:
     """A maximum over any dimensions is max pooling of the same bytes seen as another shape."""
-    (height, width, channels), (rows, columns) = reduction_window(*reduction(graph, op))
+    shape, window = reduction_window(graph.input(op, 0).shape, reduced_axes(graph, op))
+    (height, width, channels), (rows, columns) = shape, window
     options = Pool2DOptions(
         input_height=height, input_width=width, channels=channels,
         output_height=height // rows, output_width=width // columns,

@@ -86,45 +86,37 @@ def _conv_fields(graph: Graph, op: Operator) -> dict[str, int]:
 
 
 def conv_2d(graph: Graph, op: Operator) -> Layer:
+    return _conv(graph, op, _conv_fields(graph, op))
+
+
+def _conv(graph: Graph, op: Operator, fields: dict[str, int]) -> Layer:
+    """Whatever an operator is called, the convolution of this geometry, with its weights."""
     weights = weights_matrix(op, graph.input(op, 1))
     taps = weights.shape[1]
-    row_taps = taps // graph.input(op, 1).shape[1]
+    row_taps = taps // fields["kernel_height"]
     options = Conv2DOptions(
-        **_conv_fields(graph, op),
+        **fields,
         taps=taps,
         **pack_weights(weights, row_taps),
         channels=packed_channels(graph, op, pad=True),
     )
-    scratch = conv_scratch_bytes(taps, len(weights), row_taps, options.input_width)
+    scratch = conv_scratch_bytes(taps, len(weights), row_taps, fields["input_width"])
     return common.layer_of(op, "conv_2d", options, scratch_bytes=scratch)
 
 
 def depthwise_conv_2d(graph: Graph, op: Operator) -> Layer:
-    weights = weights_matrix(op, graph.input(op, 1))
+    """That of a single channel is an ordinary convolution, whose kernel is faster."""
     fields = _conv_fields(graph, op)
     if fields["input_channels"] == 1:
-        return _conv_of_one_channel(graph, op, weights, fields)
+        return _conv(graph, op, fields)
     options = DepthwiseConv2DOptions(
         **fields,
         depth_multiplier=int(op.options["depth_multiplier"]),
-        weights=pack_depthwise(weights),
+        weights=pack_depthwise(weights_matrix(op, graph.input(op, 1))),
         channels=packed_channels(graph, op, pad=False),
     )
     scratch = depthwise_scratch_bytes(fields)
     return common.layer_of(op, "depthwise_conv_2d", options, scratch_bytes=scratch)
-
-
-def _conv_of_one_channel(graph: Graph, op: Operator, weights: np.ndarray, fields: dict[str, int]) -> Layer:
-    """A depthwise convolution of a single channel is an ordinary one, whose kernel is faster."""
-    taps = weights.shape[1]
-    options = Conv2DOptions(
-        **fields,
-        taps=taps,
-        **pack_weights(weights, fields["kernel_width"]),
-        channels=packed_channels(graph, op, pad=True),
-    )
-    scratch = conv_scratch_bytes(taps, len(weights), fields["kernel_width"], fields["input_width"])
-    return common.layer_of(op, "conv_2d", options, scratch_bytes=scratch)
 
 
 def fully_connected(graph: Graph, op: Operator) -> Layer:
@@ -143,7 +135,7 @@ def fully_connected(graph: Graph, op: Operator) -> Layer:
     dense = common.layer_of(op, "fully_connected", options)
     if rows < MANY_ROWS or common.clamp(graph, op) != UNBOUNDED:
         return dense
-    pixels = _conv_of_rows(graph, op, weights, rows)
+    pixels = _conv(graph, op, _pixel_fields(graph, op, options))
     possible = pixels.options.joined and pixels.scratch_bytes <= SCRATCH_LIMIT
     return pixels if possible and _takes_less(pixels, dense, rows * taps) else dense
 
@@ -153,21 +145,16 @@ def _takes_less(layer: Layer, other: Layer, inputs: int) -> bool:
     return cortex_m33_cycles(layer, inputs) < cortex_m33_cycles(other, inputs)
 
 
-def _conv_of_rows(graph: Graph, op: Operator, weights: np.ndarray, rows: int) -> Layer:
-    """A dense layer as a convolution of a pixel for each row."""
-    channels, taps = weights.shape
-    options = Conv2DOptions(
+def _pixel_fields(graph: Graph, op: Operator, dense: FullyConnectedOptions) -> dict[str, int]:
+    """The geometry of a dense layer as a convolution of a pixel for each row."""
+    return {
         **common.clamp(graph, op),
-        input_height=rows, input_width=1, input_channels=taps,
-        output_height=rows, output_width=1, output_channels=channels,
-        kernel_height=1, kernel_width=1, stride_height=1, stride_width=1, dilation_height=1, dilation_width=1,
-        pad_top=0, pad_left=0, pad_value=graph.input(op, 0).q.zero_point, taps=taps,
-        output_zero_point=graph.output(op).q.zero_point,
-        **pack_weights(weights, taps),
-        channels=packed_channels(graph, op, pad=True),
-    )  # fmt: skip
-    scratch = conv_scratch_bytes(taps, channels, taps, 1)
-    return common.layer_of(op, "conv_2d", options, scratch_bytes=scratch)
+        "input_height": dense.rows, "input_width": 1, "input_channels": dense.taps,
+        "output_height": dense.rows, "output_width": 1, "output_channels": dense.output_channels,
+        "kernel_height": 1, "kernel_width": 1, "stride_height": 1, "stride_width": 1,
+        "dilation_height": 1, "dilation_width": 1, "pad_top": 0, "pad_left": 0,
+        "pad_value": graph.input(op, 0).q.zero_point, "output_zero_point": dense.output_zero_point,
+    }  # fmt: skip
 
 
 def batch_matmul(graph: Graph, op: Operator) -> Layer:

@@ -9,7 +9,7 @@ import numpy as np
 
 from codegen.fixed_point import activation_range
 from codegen.graph import Graph, Operator
-from codegen.lookups import activation_of, bias_of, channel_scales, padding_of, reduction
+from codegen.lookups import activation_of, bias_of, channel_scales, padding_of, reduced_axes
 from codegen.mvp.kernels.conv_2d_layer import Conv2D
 from codegen.mvp.kernels.elementwise import Dimension, Elementwise
 from codegen.mvp.kernels.pool import Pool
@@ -117,7 +117,7 @@ def reduce_max(graph: Graph, op: Operator) -> Pool:
 
 
 def _reduction(graph: Graph, op: Operator, operation: str) -> Pool:
-    shape, window = reduction_window(*reduction(graph, op))
+    shape, window = reduction_window(graph.input(op, 0).shape, reduced_axes(graph, op))
     height, width, channels = shape
     return Pool(
         operation=operation,

@@ -9,6 +9,7 @@ from codegen.graph import Graph, Operator, Tensor
 from codegen.lookups import (
     ACTIVATION_RULES_APPLY,
     DATA_INPUTS,
+    KERNEL_RANK,
     RESHAPERS,
     activation_of,
     data_positions,
@@ -71,9 +72,21 @@ GENERIC: tuple[Constraint, ...] = (has_operands, has_elements, is_int8, activati
 def rank_at_most_4(graph: Graph, op: Operator) -> str | None:
     """Tensors have at most four dimensions."""
     for tensor in data_tensors(graph, op):
-        if len(tensor.shape) > 4:
+        if len(tensor.shape) > KERNEL_RANK:
             return f"tensor {tensor.index} has the shape {tensor.dimensions}"
     return None
+
+
+def four_left(left: tuple[int, ...], tensor: Tensor) -> str | None:
+    """Whether kernels go through what is left of a tensor's dimensions; no rule by itself."""
+    return f"{len(left)} dimensions are left of {tensor.dimensions}" if len(left) > KERNEL_RANK else None
+
+
+def output_is(graph: Graph, op: Operator, scale: float, zero_point: int) -> str | None:
+    """Whether the output is quantized so; no rule by itself."""
+    q = graph.output(op).q
+    fits = (q.scale, q.zero_point) == (scale, zero_point)
+    return None if fits else f"the output has scale {q.scale:g} and zero point {q.zero_point}"
 
 
 def same_elements(graph: Graph, op: Operator) -> str | None:

@@ -10,7 +10,6 @@ from codegen.fixed_point import rsqrt_factor
 from codegen.float_tables import FOLDED, steps_from_zero
 from codegen.graph import Graph, Operator
 from codegen.lookups import (
-    KERNEL_RANK,
     MAX_TABLES,
     has_one_limit,
     pair_shapes,
@@ -39,9 +38,7 @@ def broadcasts(graph: Graph, op: Operator) -> str | None:
 def four_repeated_alike(graph: Graph, op: Operator) -> str | None:
     """At most four dimensions are left where those are joined that follow each other and along which the same
     inputs are repeated."""
-    left = pair_shapes(graph, op)[2]
-    fits = len(left) <= KERNEL_RANK
-    return None if fits else f"{len(left)} dimensions are left of {graph.output(op).dimensions}"
+    return common.four_left(pair_shapes(graph, op)[2], graph.output(op))
 
 
 def add_scales(graph: Graph, op: Operator) -> str | None:
@@ -75,12 +72,12 @@ def squares_scale(graph: Graph, op: Operator) -> str | None:
 def four_of_each_are_left(graph: Graph, op: Operator) -> str | None:
     """At most four dimensions are left of an input that is repeated to the output's shape, where those are
     joined that follow each other and are repeated, or are not."""
-    for tensor in (graph.input(op, k) for k in (0, 1)):
-        if not (has_one_limit(graph, op) or repeated_beforehand(tensor, graph.output(op))):
-            left = repeated_elements(tensor, graph.output(op)).shape
-            if len(left) > KERNEL_RANK:
-                return f"{len(left)} dimensions are left of {tensor.dimensions}"
-    return None
+    if has_one_limit(graph, op):
+        return None
+    output = graph.output(op)
+    repeated = (t for t in (graph.input(op, k) for k in (0, 1)) if not repeated_beforehand(t, output))
+    reasons = (common.four_left(repeated_elements(t, output).shape, t) for t in repeated)
+    return next(filter(None, reasons), None)
 
 
 def negates(graph: Graph, op: Operator) -> str | None:
@@ -91,10 +88,9 @@ def negates(graph: Graph, op: Operator) -> str | None:
 
 def softmax_scales(graph: Graph, op: Operator) -> str | None:
     """The output has scale 1/256 and zero point -128; the input's scale times beta exceeds 2^-26."""
-    source, output = graph.input(op, 0).q, graph.output(op).q
-    if output.scale != 1 / 256 or output.zero_point != -128:
-        return f"the output has scale {output.scale:g} and zero point {output.zero_point}"
-    beta = op.options["beta"]
+    if reason := common.output_is(graph, op, 1 / 256, -128):
+        return reason
+    source, beta = graph.input(op, 0).q, op.options["beta"]
     if not (math.isfinite(beta) and beta * source.scale * (1 << 26) > 1):
         return f"beta {beta:g} times the input's scale {source.scale:g}"
     return None
@@ -102,17 +98,15 @@ def softmax_scales(graph: Graph, op: Operator) -> str | None:
 
 def log_softmax_scales(graph: Graph, op: Operator) -> str | None:
     """The output has scale 1/16 and zero point 127; the input's scale exceeds 2^-26."""
-    source, output = graph.input(op, 0).q, graph.output(op).q
-    if output.scale != 1 / 16 or output.zero_point != 127:
-        return f"the output has scale {output.scale:g} and zero point {output.zero_point}"
+    if reason := common.output_is(graph, op, 1 / 16, 127):
+        return reason
+    source = graph.input(op, 0).q
     return None if source.scale > 2.0**-26 else f"the input's scale is {source.scale:g}"
 
 
 def norm_scale(graph: Graph, op: Operator) -> str | None:
     """The output has scale 1/128 and zero point 0."""
-    q = graph.output(op).q
-    fits = (q.scale, q.zero_point) == (1 / 128, 0)
-    return None if fits else f"the output has scale {q.scale:g} and zero point {q.zero_point}"
+    return common.output_is(graph, op, 1 / 128, 0)
 
 
 def norm_depth(graph: Graph, op: Operator) -> str | None:
@@ -140,9 +134,9 @@ def tanh_scales(graph: Graph, op: Operator) -> str | None:
 
 
 def _sigmoid_scales(graph: Graph, op: Operator, scale: float, zero_point: int) -> str | None:
-    source, output = graph.input(op, 0).q, graph.output(op).q
-    if output.scale != scale or output.zero_point != zero_point:
-        return f"the output has scale {output.scale:g} and zero point {output.zero_point}"
+    if reason := common.output_is(graph, op, scale, zero_point):
+        return reason
+    source = graph.input(op, 0).q
     return None if 2.0**-27 <= source.scale <= 2.0**16 else f"the input's scale is {source.scale:g}"
 
 

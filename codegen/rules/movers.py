@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from codegen.graph import Graph, Operator
 from codegen.lookups import (
-    KERNEL_RANK,
     constant_indices,
     constant_ints,
     division_axis,
@@ -16,6 +15,7 @@ from codegen.lookups import (
     slice_axes,
     source_of,
 )
+from codegen.rules import common
 
 
 def sums_fit(graph: Graph, op: Operator) -> str | None:
@@ -95,9 +95,7 @@ def reduces(graph: Graph, op: Operator) -> str | None:
 def four_reduced_alike(graph: Graph, op: Operator) -> str | None:
     """At most four dimensions are left where those are joined that follow each other and are all reduced, or
     all not."""
-    left = reduction(graph, op)[0]
-    fits = len(left) <= KERNEL_RANK
-    return None if fits else f"{len(left)} dimensions are left of {graph.input(op, 0).dimensions}"
+    return common.four_left(reduction(graph, op)[0], graph.input(op, 0))
 
 
 def slices(graph: Graph, op: Operator) -> str | None:
@@ -199,5 +197,4 @@ def transposes(graph: Graph, op: Operator) -> str | None:
 
 def four_are_left(graph: Graph, op: Operator) -> str | None:
     """At most four dimensions are left where those are joined that follow each other in the input too."""
-    left = picked_elements(graph, op).shape
-    return f"{len(left)} dimensions are left of {source_of(graph, op).dimensions}" if len(left) > 4 else None
+    return common.four_left(picked_elements(graph, op).shape, source_of(graph, op))
