@@ -10,8 +10,8 @@ import pytest
 from host import native
 from host.device import framing, generate, messages
 from host.device.codec import Array
-from host.device.native import MAX_FRAME, _Link
 from host.errors import TokayError
+from tests.native_link import MAX_FRAME, _Link
 
 SCHEMA = generate.load()
 DOCUMENT = (generate.ROOT / "firmware/link/PROTOCOL.md").read_text(encoding="utf-8")

@@ -14,7 +14,7 @@ import pytest
 from host import native
 from host.device import generate, messages
 from host.device.framing import Damaged, Decoder, Encoder, Frame, Mismatch, TextLine
-from host.device.native import NativeLink
+from tests.native_link import NativeLink
 
 VECTORS = json.loads((Path(__file__).parent / "vectors" / "link.json").read_text(encoding="utf-8"))
 SCHEMA = generate.load()

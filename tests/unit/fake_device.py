@@ -14,8 +14,8 @@ from host.device import messages as m
 from host.device.codec import Message
 from host.device.device import Device
 from host.device.framing import Frame
-from host.device.native import NativeLink
 from host.device.simulator import SimulatorTransport
+from tests.native_link import NativeLink
 
 HELLO = m.Hello(
     protocol=m.VERSION, part="EFR32MG24B310F1536IM48", board="brd2601b", firmware="0.1", model="on_off",

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from host import native
 from host.device import messages
-from host.device import native as wrapper
 from host.device.codec import Array, Boolean, Message, Scalar, Text
 from host.device.framing import (
     HEADER,
@@ -29,7 +28,8 @@ from host.device.framing import (
     cobs_decode,
     cobs_encode,
 )
-from host.device.native import NativeLink
+from tests import native_link as wrapper
+from tests.native_link import NativeLink
 from tests.used_memory import used
 
 COUNTERS = ("received", "lost", "corrupt", "oversize", "duplicates", "mismatches", "restarts", "lines")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from host.device.framing import Damage, Damaged, Decoder, Encoder, Frame, TextLine
-from host.device.native import NativeLink
+from tests.native_link import NativeLink
 
 FAST, FULL = 2_000, 100_000
 HIT = 0.2  # share of frames that the fault meets

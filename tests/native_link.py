@@ -1,4 +1,4 @@
-"""The firmware's own link, in C, by ctypes: the other end of the line in tests and rehearsals."""
+"""The firmware's own link, in C, by ctypes: the other end of the line."""
 
 from __future__ import annotations
 
