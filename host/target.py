@@ -14,7 +14,7 @@ import numpy as np
 from host import board as boards
 from host import cli
 from host import image as images
-from host.device import messages as m
+from host.device.codec import value_name
 from host.device.device import Device
 from host.device.recording import Recorder, Replay, recorded_transport
 from host.device.serial_port import SerialTransport, baud_rate, choose_port
@@ -199,8 +199,7 @@ def _of_model(device: Device, kind: str, model_sha256: str, board: str) -> Targe
 def accelerator(device: Device) -> str:
     """What runs a connected device's layers: "none" or "mvp"."""
     assert device.hello is not None
-    runs = device.hello.accelerator
-    return runs.name.lower() if isinstance(runs, m.Accelerator) else str(runs)
+    return value_name(device.hello.accelerator)
 
 
 def require_accelerator(device: Device, wanted: str) -> None:

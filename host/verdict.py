@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from codegen.plan import KERNELS
 from host.device import messages as m
+from host.device.codec import value_name
 from host.device.commands import Profile
 
 VALID, DEGRADED, INVALID = "valid", "degraded", "invalid"
@@ -76,10 +77,9 @@ def _identity(profile: Profile, asked: Conditions) -> Findings:
                 f"the core runs at {begin.core_clock_hz / 1e6:g} MHz, not {asked.core_clock_hz / 1e6:g} MHz",
             )
         )
-    wanted = m.Accelerator[asked.accelerator.upper()]
-    if begin.accelerator != wanted:
-        name = getattr(begin.accelerator, "name", str(begin.accelerator)).lower()
-        found.append((INVALID, f"the layers ran on accelerator {name}, not {asked.accelerator}"))
+    ran_on = value_name(begin.accelerator)
+    if ran_on != asked.accelerator:
+        found.append((INVALID, f"the layers ran on accelerator {ran_on}, not {asked.accelerator}"))
     return found
 
 

@@ -11,6 +11,7 @@ from host import board as boards
 from host.cli import add_json, check_seconds, emit_json, parser, run
 from host.device import messages as m
 from host.device import recording
+from host.device.codec import value_name
 from host.device.device import Device, DeviceError
 from host.device.serial_port import BAUD_RATE, SerialTransport, baud_rate, choose_port, find_boards
 from host.device.transport import Transport
@@ -62,7 +63,7 @@ def _info(options: Namespace) -> int:
         fault = _last_fault(device)
     values = {name: value for name, value in asdict(hello).items() if name != "request"}
     values["model_hash"] = hello.model_hash.hex()
-    values["accelerator"] = getattr(hello.accelerator, "name", str(hello.accelerator)).lower()
+    values["accelerator"] = value_name(hello.accelerator)
     emit_json(options.json, {**values, "fault": fault})
     if options.json != "-":
         values["fault"] = "none" if fault is None else " ".join(f"{k}={v}" for k, v in fault.items())
@@ -81,8 +82,7 @@ def _last_fault(device: Device) -> dict[str, object] | None:
     assert isinstance(report, m.Fault)
     if report.kind == m.FaultKind.NONE:
         return None
-    values: dict[str, object] = {"kind": getattr(report.kind, "name", str(report.kind)).lower()}
-    values["uptime_ms"] = report.uptime_ms
+    values: dict[str, object] = {"kind": value_name(report.kind), "uptime_ms": report.uptime_ms}
     for name in ("pc", "lr", "sp", "xpsr", "cfsr", "hfsr", "mmfar", "bfar", "detail"):
         values[name] = f"0x{getattr(report, name):08x}"
     return values | ({"text": report.text} if report.text else {})

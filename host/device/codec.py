@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntFlag
+from enum import IntEnum, IntFlag
 from typing import Any, ClassVar, Protocol, TypeVar
 
 
@@ -130,12 +130,17 @@ class Text:
         return raw.decode("utf-8", "surrogateescape"), end
 
 
+def value_name(value: int) -> str:
+    """A value of an enumeration by its name, in lower case; one that this version does not know, by its
+    number."""
+    return value.name.lower() if isinstance(value, IntEnum) else str(value)
+
+
 class Message:
     """What all generated messages share."""
 
     TYPE: ClassVar[int]
     NAME: ClassVar[str]
-    KIND: ClassVar[str]  # event, request or answer
     ANSWER: ClassVar[int | None] = None
     REPEATABLE: ClassVar[bool] = True
     LAYOUT: ClassVar[Layout]

@@ -71,7 +71,6 @@ class Device:
     def __init__(self, transport: Transport, *, session_id: int | None = None) -> None:
         self.transport = transport
         self.hello: m.Hello | None = None
-        self.unreadable = 0  # frames given out as Unknown
         self.bytes_received = 0
         self._encoder = Encoder(secrets.randbelow(0x10000) if session_id is None else session_id)
         self._decoder = Decoder()
@@ -269,7 +268,4 @@ class Device:
             message = m.decode(frame.type, frame.payload)
         except ValueError:
             message = None
-        if message is None:
-            self.unreadable += 1
-            return Unknown(frame.type, frame.payload)
-        return message
+        return Unknown(frame.type, frame.payload) if message is None else message

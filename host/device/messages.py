@@ -101,7 +101,6 @@ class Detection(Message):
 
     TYPE: ClassVar[int] = 0x01
     NAME: ClassVar[str] = "detection"
-    KIND: ClassVar[str] = "event"
     LAYOUT: ClassVar[Layout] = (
         Scalar("time_ms", "I"),
         Scalar("class_index", "B"),
@@ -120,7 +119,6 @@ class Scores(Message):
 
     TYPE: ClassVar[int] = 0x02
     NAME: ClassVar[str] = "scores"
-    KIND: ClassVar[str] = "answer"
     LAYOUT: ClassVar[Layout] = (
         Scalar("request", "H"),
         Scalar("time_ms", "I"),
@@ -139,7 +137,6 @@ class Level(Message):
 
     TYPE: ClassVar[int] = 0x03
     NAME: ClassVar[str] = "level"
-    KIND: ClassVar[str] = "event"
     LAYOUT: ClassVar[Layout] = (
         Scalar("time_ms", "I"),
         Scalar("peak", "H"),
@@ -156,7 +153,6 @@ class Audio(Message):
 
     TYPE: ClassVar[int] = 0x04
     NAME: ClassVar[str] = "audio"
-    KIND: ClassVar[str] = "event"
     LAYOUT: ClassVar[Layout] = (
         Scalar("index", "I"),
         Array("samples", "h", 224),
@@ -171,7 +167,6 @@ class Spectrogram(Message):
 
     TYPE: ClassVar[int] = 0x05
     NAME: ClassVar[str] = "spectrogram"
-    KIND: ClassVar[str] = "event"
     LAYOUT: ClassVar[Layout] = (
         Scalar("column", "I"),
         Array("values", "H", 224),
@@ -186,7 +181,6 @@ class Features(Message):
 
     TYPE: ClassVar[int] = 0x06
     NAME: ClassVar[str] = "features"
-    KIND: ClassVar[str] = "event"
     LAYOUT: ClassVar[Layout] = (
         Scalar("column", "I"),
         Array("values", "b", 448),
@@ -201,7 +195,6 @@ class Log(Message):
 
     TYPE: ClassVar[int] = 0x07
     NAME: ClassVar[str] = "log"
-    KIND: ClassVar[str] = "event"
     LAYOUT: ClassVar[Layout] = (
         Scalar("time_ms", "I"),
         Scalar("level", "B", LogLevel),
@@ -218,7 +211,6 @@ class Ack(Message):
 
     TYPE: ClassVar[int] = 0x40
     NAME: ClassVar[str] = "ack"
-    KIND: ClassVar[str] = "answer"
     LAYOUT: ClassVar[Layout] = (
         Scalar("request", "H"),
         Scalar("code", "B", Result),
@@ -235,7 +227,6 @@ class Hello(Message):
 
     TYPE: ClassVar[int] = 0x41
     NAME: ClassVar[str] = "hello"
-    KIND: ClassVar[str] = "answer"
     LAYOUT: ClassVar[Layout] = (
         Scalar("request", "H"),
         Scalar("protocol", "B"),
@@ -280,7 +271,6 @@ class Statistics(Message):
 
     TYPE: ClassVar[int] = 0x42
     NAME: ClassVar[str] = "statistics"
-    KIND: ClassVar[str] = "answer"
     LAYOUT: ClassVar[Layout] = (
         Scalar("request", "H"),
         Scalar("uptime_ms", "I"),
@@ -329,7 +319,6 @@ class Parameter(Message):
 
     TYPE: ClassVar[int] = 0x43
     NAME: ClassVar[str] = "parameter"
-    KIND: ClassVar[str] = "answer"
     LAYOUT: ClassVar[Layout] = (
         Scalar("request", "H"),
         Scalar("index", "H"),
@@ -358,7 +347,6 @@ class ProfileBegin(Message):
 
     TYPE: ClassVar[int] = 0x44
     NAME: ClassVar[str] = "profile_begin"
-    KIND: ClassVar[str] = "answer"
     LAYOUT: ClassVar[Layout] = (
         Scalar("request", "H"),
         Scalar("first", "H"),
@@ -381,7 +369,6 @@ class ProfileLayer(Message):
 
     TYPE: ClassVar[int] = 0x45
     NAME: ClassVar[str] = "profile_layer"
-    KIND: ClassVar[str] = "answer"
     LAYOUT: ClassVar[Layout] = (
         Scalar("request", "H"),
         Scalar("index", "H"),
@@ -422,7 +409,6 @@ class ProfileEnd(Message):
 
     TYPE: ClassVar[int] = 0x46
     NAME: ClassVar[str] = "profile_end"
-    KIND: ClassVar[str] = "answer"
     LAYOUT: ClassVar[Layout] = (
         Scalar("request", "H"),
         Scalar("code", "B", Result),
@@ -451,7 +437,6 @@ class TensorData(Message):
 
     TYPE: ClassVar[int] = 0x47
     NAME: ClassVar[str] = "tensor_data"
-    KIND: ClassVar[str] = "answer"
     LAYOUT: ClassVar[Layout] = (
         Scalar("request", "H"),
         Scalar("tensor", "H"),
@@ -472,7 +457,6 @@ class Fault(Message):
 
     TYPE: ClassVar[int] = 0x48
     NAME: ClassVar[str] = "fault"
-    KIND: ClassVar[str] = "answer"
     LAYOUT: ClassVar[Layout] = (
         Scalar("request", "H"),
         Scalar("kind", "B", FaultKind),
@@ -509,7 +493,6 @@ class HelloGet(Message):
 
     TYPE: ClassVar[int] = 0x80
     NAME: ClassVar[str] = "hello_get"
-    KIND: ClassVar[str] = "request"
     ANSWER: ClassVar[int | None] = 0x41
     REPEATABLE: ClassVar[bool] = True
     LAYOUT: ClassVar[Layout] = (
@@ -524,7 +507,6 @@ class StatisticsGet(Message):
 
     TYPE: ClassVar[int] = 0x81
     NAME: ClassVar[str] = "statistics_get"
-    KIND: ClassVar[str] = "request"
     ANSWER: ClassVar[int | None] = 0x42
     REPEATABLE: ClassVar[bool] = True
     LAYOUT: ClassVar[Layout] = (
@@ -539,7 +521,6 @@ class StreamSet(Message):
 
     TYPE: ClassVar[int] = 0x82
     NAME: ClassVar[str] = "stream_set"
-    KIND: ClassVar[str] = "request"
     ANSWER: ClassVar[int | None] = 0x40
     REPEATABLE: ClassVar[bool] = True
     LAYOUT: ClassVar[Layout] = (
@@ -558,7 +539,6 @@ class ParameterGet(Message):
 
     TYPE: ClassVar[int] = 0x83
     NAME: ClassVar[str] = "parameter_get"
-    KIND: ClassVar[str] = "request"
     ANSWER: ClassVar[int | None] = 0x43
     REPEATABLE: ClassVar[bool] = True
     LAYOUT: ClassVar[Layout] = (
@@ -577,7 +557,6 @@ class ParameterSet(Message):
 
     TYPE: ClassVar[int] = 0x84
     NAME: ClassVar[str] = "parameter_set"
-    KIND: ClassVar[str] = "request"
     ANSWER: ClassVar[int | None] = 0x43
     REPEATABLE: ClassVar[bool] = True
     LAYOUT: ClassVar[Layout] = (
@@ -602,7 +581,6 @@ class SourceSet(Message):
 
     TYPE: ClassVar[int] = 0x85
     NAME: ClassVar[str] = "source_set"
-    KIND: ClassVar[str] = "request"
     ANSWER: ClassVar[int | None] = 0x40
     REPEATABLE: ClassVar[bool] = False
     LAYOUT: ClassVar[Layout] = (
@@ -619,7 +597,6 @@ class InjectAudio(Message):
 
     TYPE: ClassVar[int] = 0x86
     NAME: ClassVar[str] = "inject_audio"
-    KIND: ClassVar[str] = "request"
     ANSWER: ClassVar[int | None] = 0x40
     REPEATABLE: ClassVar[bool] = True
     LAYOUT: ClassVar[Layout] = (
@@ -640,7 +617,6 @@ class InjectFeatures(Message):
 
     TYPE: ClassVar[int] = 0x87
     NAME: ClassVar[str] = "inject_features"
-    KIND: ClassVar[str] = "request"
     ANSWER: ClassVar[int | None] = 0x40
     REPEATABLE: ClassVar[bool] = True
     LAYOUT: ClassVar[Layout] = (
@@ -659,7 +635,6 @@ class RunNetwork(Message):
 
     TYPE: ClassVar[int] = 0x88
     NAME: ClassVar[str] = "run_network"
-    KIND: ClassVar[str] = "request"
     ANSWER: ClassVar[int | None] = 0x02
     REPEATABLE: ClassVar[bool] = False
     LAYOUT: ClassVar[Layout] = (
@@ -674,7 +649,6 @@ class RunLayer(Message):
 
     TYPE: ClassVar[int] = 0x89
     NAME: ClassVar[str] = "run_layer"
-    KIND: ClassVar[str] = "request"
     ANSWER: ClassVar[int | None] = 0x40
     REPEATABLE: ClassVar[bool] = False
     LAYOUT: ClassVar[Layout] = (
@@ -691,7 +665,6 @@ class TensorRead(Message):
 
     TYPE: ClassVar[int] = 0x8A
     NAME: ClassVar[str] = "tensor_read"
-    KIND: ClassVar[str] = "request"
     ANSWER: ClassVar[int | None] = 0x47
     REPEATABLE: ClassVar[bool] = True
     LAYOUT: ClassVar[Layout] = (
@@ -712,7 +685,6 @@ class TensorWrite(Message):
 
     TYPE: ClassVar[int] = 0x8B
     NAME: ClassVar[str] = "tensor_write"
-    KIND: ClassVar[str] = "request"
     ANSWER: ClassVar[int | None] = 0x40
     REPEATABLE: ClassVar[bool] = True
     LAYOUT: ClassVar[Layout] = (
@@ -733,7 +705,6 @@ class ProfileRun(Message):
 
     TYPE: ClassVar[int] = 0x8C
     NAME: ClassVar[str] = "profile_run"
-    KIND: ClassVar[str] = "request"
     ANSWER: ClassVar[int | None] = 0x44
     REPEATABLE: ClassVar[bool] = False
     LAYOUT: ClassVar[Layout] = (
@@ -754,7 +725,6 @@ class FaultGet(Message):
 
     TYPE: ClassVar[int] = 0x8D
     NAME: ClassVar[str] = "fault_get"
-    KIND: ClassVar[str] = "request"
     ANSWER: ClassVar[int | None] = 0x48
     REPEATABLE: ClassVar[bool] = True
     LAYOUT: ClassVar[Layout] = (
@@ -771,7 +741,6 @@ class Reset(Message):
 
     TYPE: ClassVar[int] = 0x8E
     NAME: ClassVar[str] = "reset"
-    KIND: ClassVar[str] = "request"
     ANSWER: ClassVar[int | None] = 0x40
     REPEATABLE: ClassVar[bool] = True
     LAYOUT: ClassVar[Layout] = (
