@@ -83,8 +83,9 @@ def build(
 
     Nothing is done where the folder holds an image made of these very inputs. With `listens` a network
     that no front end feeds is refused; without, its image says so at start and can still be profiled. The
-    image's summary is that of host.summary and three more: `listens`, `unused_frontend` (why a front end
-    that the model describes does not feed it) and `unused_microphone` (why the board's cannot feed that).
+    image's summary is that of host.summary and four more: `listens`, `unused_frontend` (why a front end
+    that the model describes does not feed it), `unused_microphone` (why the board's cannot feed that) and
+    `unlike_scores` (what the network's outputs are that the detector takes for scores from 0 to 1).
     With `swappable` the image has all kernels and takes models from the flash behind it.
     """
     board.require(accelerator)

@@ -115,7 +115,7 @@ def connect(args: Any, model_sha256: str, image: Path | None = None, timing: str
     boot = in_renode if args.target == "renode" else simulate
     where = boot(elf, args.board, args.record, timing)
     try:
-        _check(where.device, model_sha256, board)
+        require_model(where, model_sha256, board)
     except BaseException:
         where.close()
         raise
@@ -187,13 +187,14 @@ def _recorded(transport: Transport, path: str | None) -> Transport:
 
 
 def _of_model(device: Device, kind: str, model_sha256: str, board: str) -> Target:
+    where = Target(kind, device)
     try:
         device.connect()
-        _check(device, model_sha256, board)
+        require_model(where, model_sha256, board)
     except BaseException:
-        device.close()
+        where.close()
         raise
-    return Target(kind, device)
+    return where
 
 
 def accelerator(device: Device) -> str:
@@ -213,17 +214,27 @@ def require_accelerator(device: Device, wanted: str) -> None:
     )
 
 
-def _check(device: Device, model_sha256: str, board: str) -> None:
-    hello = device.hello
+def require_model(where: Target, model_sha256: str, board: str) -> None:
+    """Refuses a target whose firmware is for another board, by its key, or runs another model."""
+    hello, name = where.device.hello, where.device.transport.name
     assert hello is not None
     if hello.board != board:
         raise TokayError(
-            f"{device.transport.name} runs firmware for board {hello.board!r}, not for {board!r}",
+            f"{name} runs firmware for board {hello.board!r}, not for {board!r}",
             hint=f"--board {hello.board}, or flash the image that host.build --board {board} makes",
         )
     if not model_sha256.startswith(hello.model_hash.hex()):
         raise TokayError(
-            f"{device.transport.name} runs {hello.model!r} (model {hello.model_hash.hex()[:12]}), not "
-            f"this model ({model_sha256[:12]})",
-            hint="flash the image that host.build makes of it",
+            f"{name} runs {hello.model!r} (model {hello.model_hash.hex()[:12]}), not this model "
+            f"({model_sha256[:12]})",
+            hint=_how_to_run_it(where),
         )
+
+
+def _how_to_run_it(where: Target) -> str:
+    """What to do about a target that runs another model than wanted."""
+    if isinstance(where.device.transport, Replay):
+        return "give the model that was recorded"
+    if where.kind == "device":
+        return "flash the image that host.build makes of it"
+    return "build its image again: one of another model of this name may have taken its place"

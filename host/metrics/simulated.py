@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from host import board as boards
 from host import listening, target
 from host.device import commands
 from host.device import messages as m
@@ -37,11 +38,7 @@ def booted(model: str, board: str, accelerator: str) -> Iterator[target.Target]:
     """The model's image in the simulator, silent and without a source."""
     elf = target.build_image(model, board, accelerator)
     with target.simulate(elf, board) as where:
-        hello = where.device.hello
-        assert hello is not None
-        expected = Model(model, accelerator).plan.sha256
-        if not expected.startswith(hello.model_hash.hex()):
-            raise TokayError(f"{elf} holds another model than {model}", hint="make clean, and again")
+        target.require_model(where, Model(model, accelerator).plan.sha256, boards.load(board).key)
         yield where
 
 

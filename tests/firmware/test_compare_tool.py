@@ -105,7 +105,7 @@ def test_compare_refuses_what_it_cannot_compare(tmp_path, built, capsys):
     parameters = ["detection_threshold=100", "--output", str(other)]
     assert cli.run(update_params.main, [MODEL, *parameters]) == 0
     capsys.readouterr()
-    for model, said in ((MODEL, "samples"), (str(other), "not this model")):
+    for model, said in ((MODEL, "samples"), (str(other), "(build its image again")):
         arguments = [model, "--audio", str(short), "--image", str(built.elf)]
         assert cli.run(compare.main, arguments) == 2
         error = capsys.readouterr().err

@@ -69,6 +69,12 @@ def test_another_board_than_the_one_that_answers_is_refused(command, options, ca
     assert "runs firmware for board 'brd2601b', not for 'brd2703a' (--board brd2601b, or flash" in output.err
 
 
+def test_another_model_than_the_recorded_one(capsys):
+    recording = str(FOLDER / "profile.jsonl")
+    assert cli.run(profile.main, ["keyword_spotting_yes_no", "--replay", recording]) == 2
+    assert "not this model" in (said := capsys.readouterr().err) and "(give the model that was rec" in said
+
+
 def test_other_questions_than_the_recorded_ones(tmp_path, capsys):
     arguments = [MODEL, "--replay", str(FOLDER / "profile.jsonl"), "-n", "4"]
     assert cli.run(profile.main, arguments) == 2

@@ -129,7 +129,7 @@ def test_another_model_than_the_boards_is_refused(port, tmp_path, capsys):
     capsys.readouterr()
     assert cli.run(profile.main, [str(other), "--device", "--port", port]) == 2
     error = capsys.readouterr().err
-    assert "not this model" in error and error.count("\n") == 1
+    assert "not this model" in error and "(flash the image that" in error and error.count("\n") == 1
 
 
 def test_info_tells_the_fault_that_restarted_the_board(port, capsys):
