@@ -1,4 +1,4 @@
-"""What every command shares: parsing, the one-line error, JSON output, atomic files."""
+"""What every command shares: parsing, the one-line error, JSON output."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from host import vendor_options
 from host.errors import TokayError
+from host.files import require_writable, write_atomic
 
 _HIGHEST_SEED = 4_000_000_000  # and some above it, of teachers
 _LONGEST_S = 4_000_000  # a device's milliseconds have 32 bits
@@ -65,21 +66,6 @@ def _writable(target: str) -> str:
     if target != "-":
         require_writable(Path(target))
     return target
-
-
-def require_writable(path: Path) -> None:
-    """Refuses a result's file that cannot be written, before there is work to be lost."""
-    reason = None
-    if path.is_dir():
-        reason = errno.EISDIR
-    elif not path.exists() or path.is_file():  # else a pipe or a device
-        folder = next(parent for parent in Path(os.path.realpath(path)).parents if parent.exists())
-        if not folder.is_dir():
-            reason = errno.ENOTDIR
-        elif not os.access(folder, os.W_OK | os.X_OK):
-            reason = errno.EACCES
-    if reason is not None:
-        raise TokayError(f"cannot write {path}: {os.strerror(reason)}")
 
 
 def add_accelerator(p: argparse.ArgumentParser, what: str = "what runs the layers") -> None:
@@ -213,59 +199,6 @@ def _print_all_characters() -> None:
 def _drop_output() -> None:
     """What was printed and cannot be written must not fail once more when Python ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def write_atomic(path: Path | str, data: bytes | str) -> None:
-    """Writes a file whole or not at all: to a temporary file beside it, then renamed. A link is followed,
-    and what is no file (/dev/stdout, a pipe) is written to and not replaced."""
-    write_all({Path(path): data})
-
-
-def write_all(files: Mapping[Path, bytes | str]) -> None:
-    """Writes files that belong together: all of them are on the disk before the first gets its name."""
-    umask = os.umask(0)
-    os.umask(umask)
-    temporaries: dict[Path, str] = {}
-    path = Path()
-    try:
-        try:
-            for path, data in files.items():
-                content = _content(data)
-                if path.exists() and not path.is_file() and not path.is_dir():
-                    path.write_bytes(content)
-                    continue
-                place = Path(os.path.realpath(path))
-                place.parent.mkdir(parents=True, exist_ok=True)
-                fd, temporaries[path] = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
-                with os.fdopen(fd, "wb") as stream:
-                    stream.write(content)
-                os.chmod(temporaries[path], 0o666 & ~umask)
-            for path, temporary in temporaries.items():
-                os.replace(temporary, os.path.realpath(path))
-        except BaseException:
-            for temporary in temporaries.values():
-                Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise TokayError(f"cannot write {path}: {error.strerror}") from error
-
-
-def write_changed(files: Mapping[Path, str]) -> None:
-    """As ``write_all``; a file that would not change keeps its time, so that nothing is compiled again."""
-    contents = {path: _content(text) for path, text in files.items()}
-    write_all({path: data for path, data in contents.items() if not _holds(path, data)})
-
-
-def _holds(path: Path, data: bytes) -> bool:
-    try:
-        return path.read_bytes() == data
-    except OSError:  # it is not there, or is no file that can be read
-        return False
-
-
-def _content(data: bytes | str) -> bytes:
-    """What is written of a text; a file's name that is not UTF-8, as the bytes that it is."""
-    return data.encode(errors="surrogateescape") if isinstance(data, str) else data
 
 
 def emit_json(target: str | None, value: Any) -> None:

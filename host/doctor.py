@@ -17,6 +17,7 @@ from host import cli, native, renode, toolchain
 from host.dataset.download import SPEECH_COMMANDS
 from host.device.serial_port import find_boards
 from host.errors import TokayError
+from host.files import require_writable
 from host.places import cache_folder, package_version
 from host.tables import text_table
 
@@ -84,7 +85,7 @@ def _module(name: str, hint: str) -> Callable[[], str]:
 
 def _cache() -> str:
     place = cache_folder()
-    cli.require_writable(place / "any")
+    require_writable(place / "any")
     return str(place)
 
 

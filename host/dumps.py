@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from host.cli import write_atomic
 from host.device import messages as m
 from host.errors import TokayError
+from host.files import write_atomic
 from host.listening import Heard
 from host.media import png, wav
 

@@ -31,6 +31,7 @@ from host.detector import detector_settings
 from host.errors import TokayError
 from host.evaluation import clips, operating_point, subject, tables
 from host.evaluation.subject import Subject
+from host.files import require_writable, write_atomic
 from host.metrics import recordings, simulated, streams, trials
 from host.metrics.streams import KeywordStream, Stream
 from host.metrics.sweep import Limits, Suggestion, keywords_of, suggest
@@ -60,7 +61,7 @@ def main(argv: Sequence[str]) -> int:
     if args.report:
         from host.report import page
 
-        cli.write_atomic(args.report, page.html(result))
+        write_atomic(args.report, page.html(result))
         print(f"wrote {args.report}", file=sys.stderr)
     if args.write and suggestion is not None:
         operating_point.write(model, suggestion, Limits(background=args.false_accepts))
@@ -136,7 +137,7 @@ def _check(args: Any) -> None:
     require(not args.labels or counts[0] == counts[1], f"{counts[0]} recordings and {counts[1]} label files")
     for path in (args.report, args.output_dir and args.output_dir / _ERRORS):
         if path:
-            cli.require_writable(path)
+            require_writable(path)
 
 
 def _subject(args: Any) -> Subject:
@@ -190,7 +191,7 @@ def _clips(model: Subject, where: Target | None, store: Store, args: Any) -> dic
         value["gap"] = clips.gap(chosen, subject.arithmetics(model), model.spec.classes)
     if args.output_dir:
         path = args.output_dir / _ERRORS
-        cli.write_atomic(path, clips.errors_csv(chosen, scores, model.spec.classes))
+        write_atomic(path, clips.errors_csv(chosen, scores, model.spec.classes))
         value["errors"] = str(path)
     return value
 

@@ -12,8 +12,8 @@ from codegen.errors import TokayError
 from codegen.frontend import FrontendSettings, has_frontend
 from codegen.parameters import Parameters, read_parameters
 from codegen.plan import Plan
-from host import cli
 from host.compiled import compiled
+from host.files import write_changed
 
 FILES = (
     "model_plan.h", "model_plan.c", "frontend_settings.h", "frontend_settings.c",
@@ -74,7 +74,7 @@ def write(files: dict[str, str], directory: Path | str) -> None:
     directory = Path(directory)
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        cli.write_changed({directory / name: text for name, text in files.items()})
+        write_changed({directory / name: text for name, text in files.items()})
         for name in set(FILES) - set(files):
             (directory / name).unlink(missing_ok=True)
     except OSError as error:

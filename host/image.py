@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from host import board as boards
-from host import cli, model_files, model_layout, stack, toolchain
+from host import model_files, model_layout, stack, toolchain
 from host.errors import TokayError
+from host.files import write_atomic, write_changed
 from host.lock import locked
 from host.places import PACKAGES, SOURCES, builds, package_version
 
@@ -103,13 +104,13 @@ def build(
         described = None
         if model is not None:
             described = _write_model(folder, model, board, accelerator, mvp_weights, listens)
-        cli.write_changed({folder / "board" / "board_config.h": boards.header(board)})
+        write_changed({folder / "board" / "board_config.h": boards.header(board)})
         more = [f"-DTOKAY_SWAPPABLE={int(swappable)}", f"-DTOKAY_VERSION={package_version()}"]
         more.append("-DTOKAY_MODEL_SLOTS=")  # CMake keeps that of a model image, whose folder this may be
         cmake(folder, board, None if model is None else folder / "model", accelerator, verbose, more)
         made = _measure(folder, board, None if model is None else name, accelerator, described)
         record = {"inputs": inputs, "files": _digests(made.elf), "image": made.as_json()}
-        cli.write_atomic(folder / _RECORD, json.dumps(record))
+        write_atomic(folder / _RECORD, json.dumps(record))
         return made
 
 

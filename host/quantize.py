@@ -13,6 +13,7 @@ from codegen.application import scores_misfit
 from host import cli, model_files, specification
 from host.dataset import find
 from host.errors import TokayError
+from host.files import require_writable, write_atomic
 
 
 def main(argv: Sequence[str]) -> int:
@@ -31,7 +32,7 @@ def main(argv: Sequence[str]) -> int:
     model_files.require_output(output)
     if args.build and not args.output:
         raise TokayError("--build would overwrite the trained model", hint="-o FILE.tflite")
-    cli.require_writable(output)
+    require_writable(output)
     weights = Path(args.weights) if args.weights else loaded.made(".keras")
     if not args.build and not weights.is_file():
         raise TokayError(f"{weights}: no such Keras model", hint=f"run: python -m host.train {args.model}")
@@ -51,7 +52,7 @@ def main(argv: Sequence[str]) -> int:
     if not args.build:  # untrained weights may be zeros, of which no ranges can be taken
         _require_runs(tflite, weights)
     tflite = convert.with_parameters(tflite, spec)
-    cli.write_atomic(output, tflite)
+    write_atomic(output, tflite)
     print(f"wrote {output}: {len(tflite)} bytes", file=sys.stderr)
     cli.emit_json(args.json, {"name": spec.name, "output": str(output), "model_bytes": len(tflite)})
     return 0

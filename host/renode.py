@@ -22,9 +22,9 @@ from pathlib import Path
 import numpy as np
 
 from host import board as boards
-from host.cli import write_atomic
 from host.device.transport import SocketTransport, TransportClosed
 from host.errors import TokayError
+from host.files import write_atomic
 from host.native import library_path
 from host.simulator.mvp import SILICON, timing_number
 

@@ -11,8 +11,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from host import cli
 from host.errors import TokayError
+from host.files import write_atomic
 from host.places import SOURCES
 
 COMPILER = "arm-none-eabi-gcc"
@@ -108,7 +108,7 @@ def _forget_other_build(folder: Path) -> None:
     if not same:
         cache.unlink(missing_ok=True)
         shutil.rmtree(folder / "CMakeFiles", ignore_errors=True)
-        cli.write_atomic(known, compiler)
+        write_atomic(known, compiler)
 
 
 def _tool(name: str) -> str:

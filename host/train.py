@@ -19,6 +19,7 @@ from host import cli, model_files, specification
 from host.dataset import find, synthetic
 from host.dataset.store import Store
 from host.errors import TokayError
+from host.files import require_writable, write_all
 from host.specification import LoadedModel, Specification
 from host.training import work
 from host.training.work import Work
@@ -43,7 +44,7 @@ def main(argv: Sequence[str]) -> int:
     output = Path(args.output) if args.output else loaded.trained(".tflite")
     model_files.require_output(output)
     for path in _files(output):
-        cli.require_writable(path)
+        require_writable(path)
     store = find.load(args.dataset, loaded.spec)
     folder = work.folder_of(loaded, store.key, args.seed, args.work)
     with work.Work(folder, args.fresh) as state:
@@ -79,7 +80,7 @@ def train(
     accuracy = _accuracy(spec, store, chosen.model, tflite)
     about = card.card(spec, store, seed, len(source), trained, chosen, tflite, accuracy)
     files = convert.keras_bytes(chosen.model), json.dumps(about, indent=2) + "\n", tflite
-    cli.write_all(dict(zip(_files(output), files, strict=True)))
+    write_all(dict(zip(_files(output), files, strict=True)))
     print(f"wrote {output}", file=sys.stderr)
     return about
 

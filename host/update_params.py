@@ -21,6 +21,7 @@ from codegen.read import read_model
 from host import cli, model_files
 from host.detector import never_detects
 from host.errors import TokayError
+from host.files import write_atomic
 from host.specification import Detector
 
 _FFT_LENGTH = "fe.fft_length"
@@ -54,7 +55,7 @@ def main(argv: Sequence[str]) -> int:
     followed = _follow_frontend(changed, given)
     _require_usable(model.tflite, params, changed)
     tflite = write_parameters(model.tflite, changed, description=args.description)
-    cli.write_atomic(output, tflite)
+    write_atomic(output, tflite)
     cli.emit_json(args.json, _jsonable(changed))
     for key in (*given, *followed):
         print(f"{key}={changed[key]!r} ({changed.types[key]})", file=sys.stderr)

@@ -26,6 +26,7 @@ from host.dataset import find
 from host.dataset.store import fit_length
 from host.errors import TokayError
 from host.features import Frontend
+from host.files import require_writable, write_atomic
 from host.media import png, wav
 from host.specification import SILENCE, Specification
 
@@ -73,7 +74,7 @@ def main(argv: Sequence[str]) -> int:
     output = Path(args.output)
     if output.suffix not in (".html", ".png"):
         raise TokayError(f"{output}: the output is a .html or a .png", hint="-o page.html")
-    cli.require_writable(output)
+    require_writable(output)
     if not 1 <= args.count <= 100 or args.seed < 0:
         raise TokayError("--count is 1 to 100, --seed 0 or more")
     of_file = args.source.lower().endswith(_SUFFIXES)
@@ -86,7 +87,7 @@ def main(argv: Sequence[str]) -> int:
     what = f"{Path(args.source).name} as {clips.word}" if of_file else clips.word
     title = f"{spec.name}: {what}, seed {args.seed}"
     write = page if output.suffix == ".html" else image
-    cli.write_atomic(output, write(title, shown, spec))
+    write_atomic(output, write(title, shown, spec))
     if args.json != "-":
         print(f"{output}: {args.count} draws of {what}")
     fields = [name for name, _ in Draw._fields_]

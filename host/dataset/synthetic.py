@@ -19,10 +19,10 @@ from pathlib import Path
 
 import numpy as np
 
-from host.cli import write_atomic
 from host.dataset.store import fit_length
 from host.dataset.synthesizers import ENGINES, Voice, espeak
 from host.errors import TokayError
+from host.files import write_atomic
 from host.places import cache_folder
 
 ESPEAK = "espeak-ng"

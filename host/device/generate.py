@@ -22,8 +22,9 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-from host.cli import parser, run, write_atomic
+from host.cli import parser, run
 from host.errors import TokayError
+from host.files import write_atomic
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = ROOT / "firmware" / "link" / "schema.toml"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from codegen.parameters import read_parameters, write_parameters
-from host import cli
+from host import files
 from host.detector import DetectorSettings
 from host.errors import TokayError
 from host.evaluation.subject import Subject
@@ -43,7 +43,7 @@ def require_writable(subject: Subject) -> None:
     if subject.tflite is None or subject.path.suffix != ".tflite":
         hint = f"host.update_params {subject.path} --output FILE.tflite takes the model out"
         raise TokayError(f"{subject.path} is no .tflite: nothing was written", hint=hint)
-    cli.require_writable(subject.path)
+    files.require_writable(subject.path)
 
 
 def write(subject: Subject, suggestion: Suggestion, limits: Limits) -> None:
@@ -61,7 +61,7 @@ def write(subject: Subject, suggestion: Suggestion, limits: Limits) -> None:
             hint=f"a better model{', or a higher --false-accepts' if _may_hear(suggestion, limits) else ''}",
         )
     changed = read_parameters(subject.tflite).updated(parameters(suggestion.best.settings))
-    cli.write_atomic(subject.path, write_parameters(subject.tflite, changed))
+    files.write_atomic(subject.path, write_parameters(subject.tflite, changed))
 
 
 def _may_hear(suggestion: Suggestion, limits: Limits) -> bool:

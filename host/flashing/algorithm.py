@@ -20,6 +20,7 @@ from elftools.elf.elffile import ELFFile
 
 from host import cli
 from host.errors import TokayError
+from host.files import write_atomic
 from host.places import SOURCES
 
 COMPILER = "arm-none-eabi-gcc"
@@ -128,7 +129,7 @@ def main(argv: Sequence[str]) -> int:
     """Compiles the algorithm and stores it."""
     cli.parser("flashing.algorithm", __doc__.splitlines()[0], json_output=False).parse_args(argv)
     algorithm = build()
-    cli.write_atomic(STORED, algorithm.as_json())
+    write_atomic(STORED, algorithm.as_json())
     print(f"{STORED}: {len(algorithm.code)} bytes of code")
     return 0
 

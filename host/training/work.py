@@ -20,9 +20,9 @@ import numpy as np
 
 from codegen.parameters import ARCHIVE_DAMAGE
 from host import native, specification
-from host.cli import write_atomic
 from host.dataset import synthetic
 from host.errors import TokayError
+from host.files import write_atomic
 from host.lock import locked
 from host.places import cache_folder
 from host.specification import LoadedModel

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from codegen.parameters import read_parameters, write_parameters
-from host import board, classify, cli, image
+from host import board, classify, image
+from host.files import write_atomic, write_changed
 from host.pipeline import Event
 from tests.places import MODEL, ROOT
 
@@ -97,7 +98,7 @@ def test_names_of_files_that_are_not_utf8(tmp_path: Path, monkeypatch):
     assert "on" in json.loads((folder / "check.json").read_text())["words"]
     with image.alone_in(folder):  # to which the name of a model belongs that is built
         assert "\udcf6" not in str(image.build_folder(None, board.load("brd2601b"), model.stem))
-    cli.write_atomic(folder / "names.csv", f"{audio.name}\n")
+    write_atomic(folder / "names.csv", f"{audio.name}\n")
     assert (folder / "names.csv").read_bytes() == b"m\xf6.wav\n"
 
 
@@ -144,12 +145,12 @@ def test_what_is_no_file_is_written_to_and_not_replaced(tmp_path):
     pipe, link = tmp_path / "pipe", tmp_path / "link"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    cli.write_atomic(pipe, "result")
+    write_atomic(pipe, "result")
     assert os.read(reader, 100) == b"result" and pipe.is_fifo()
     os.close(reader)
     (tmp_path / "file").write_text("old")
     link.symlink_to("file")
-    cli.write_atomic(link, "new")
+    write_atomic(link, "new")
     assert link.is_symlink() and (tmp_path / "file").read_text() == "new"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link", "pipe"]
 
@@ -159,7 +160,7 @@ def test_a_file_that_would_not_change_keeps_its_time_and_damage_is_mended(tmp_pa
     same.write_text("text")
     damaged.write_bytes(b"\xff\xfe")
     before = same.stat()
-    cli.write_changed({same: "text", damaged: "text"})
+    write_changed({same: "text", damaged: "text"})
     assert (same.stat().st_mtime_ns, same.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
     assert damaged.read_text() == "text"
 
