@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from host.errors import TokayError
@@ -33,32 +34,42 @@ def write_atomic(path: Path | str, data: bytes | str) -> None:
 
 
 def write_all(files: Mapping[Path, bytes | str]) -> None:
-    """Writes files that belong together: all of them are on the disk before the first gets its name."""
+    """Writes files that belong together: all of them are on the disk before the first gets its name. Folders
+    are made as needed; those of files that could not be written are removed again."""
     umask = os.umask(0)
     os.umask(umask)
     temporaries: dict[Path, str] = {}
+    made: set[Path] = set()
     path = Path()
     try:
-        try:
-            for path, data in files.items():
-                content = _content(data)
-                if path.exists() and not path.is_file() and not path.is_dir():
-                    path.write_bytes(content)
-                    continue
-                place = Path(os.path.realpath(path))
-                place.parent.mkdir(parents=True, exist_ok=True)
-                fd, temporaries[path] = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
-                with os.fdopen(fd, "wb") as stream:
-                    stream.write(content)
-                os.chmod(temporaries[path], 0o666 & ~umask)
-            for path, temporary in temporaries.items():
-                os.replace(temporary, os.path.realpath(path))
-        except BaseException:
-            for temporary in temporaries.values():
-                Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise TokayError(f"cannot write {path}: {error.strerror}") from error
+        for path, data in files.items():
+            content = _content(data)
+            if path.exists() and not path.is_file() and not path.is_dir():
+                path.write_bytes(content)
+                continue
+            place = Path(os.path.realpath(path))
+            made |= {folder for folder in place.parents if not folder.exists()}
+            place.parent.mkdir(parents=True, exist_ok=True)
+            fd, temporaries[path] = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
+            with os.fdopen(fd, "wb") as stream:
+                stream.write(content)
+            os.chmod(temporaries[path], 0o666 & ~umask)
+        for path, temporary in temporaries.items():
+            os.replace(temporary, os.path.realpath(path))
+    except BaseException as error:
+        _remove(temporaries.values(), made)
+        if isinstance(error, OSError):
+            raise TokayError(f"cannot write {path}: {error.strerror}") from error
+        raise
+
+
+def _remove(temporaries: Iterable[str], folders: Iterable[Path]) -> None:
+    """Removes files, and of the folders those that are empty then."""
+    for temporary in temporaries:
+        Path(temporary).unlink(missing_ok=True)
+    for folder in sorted(folders, reverse=True):  # what is inside before what it is in
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def write_changed(files: Mapping[Path, str]) -> None:

@@ -72,9 +72,8 @@ def write(files: dict[str, str], directory: Path | str) -> None:
     """Writes the files to ``directory``: all of them, or none. Generated files of an earlier model that this
     one does not have are removed."""
     directory = Path(directory)
+    write_changed({directory / name: text for name, text in files.items()})
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        write_changed({directory / name: text for name, text in files.items()})
         for name in set(FILES) - set(files):
             (directory / name).unlink(missing_ok=True)
     except OSError as error:

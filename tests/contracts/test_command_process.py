@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import importlib.metadata
 import json
@@ -10,13 +11,15 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from codegen.parameters import read_parameters, write_parameters
 from host import board, classify, image
-from host.files import write_atomic, write_changed
+from host.errors import TokayError
+from host.files import write_all, write_atomic, write_changed
 from host.pipeline import Event
 from tests.places import MODEL, ROOT
 
@@ -153,6 +156,23 @@ def test_what_is_no_file_is_written_to_and_not_replaced(tmp_path):
     write_atomic(link, "new")
     assert link.is_symlink() and (tmp_path / "file").read_text() == "new"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link", "pipe"]
+
+
+def test_a_full_disk_leaves_nothing(tmp_path, refused, monkeypatch):
+    def full(dir, **_):
+        if Path(dir).name == "c":  # the second folder
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return mkstemp(dir=dir)
+
+    mkstemp = tempfile.mkstemp
+    monkeypatch.setattr(tempfile, "mkstemp", full)
+    with pytest.raises(TokayError, match=r"cannot write .*/a/c/y: No space left"):
+        write_all({tmp_path / "a" / "b" / "x": "1", tmp_path / "a" / "c" / "y": "2"})
+    assert "No space left" in refused("host.compile", MODEL, "-o", tmp_path / "new" / "c")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "c").mkdir()
+    assert "No space left" in refused("host.compile", MODEL, "-o", tmp_path / "c")
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]
 
 
 def test_a_file_that_would_not_change_keeps_its_time_and_damage_is_mended(tmp_path):
