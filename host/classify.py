@@ -12,8 +12,7 @@ from __future__ import annotations
 import argparse
 import functools
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +26,9 @@ from host.device import messages as m
 from host.display import Display
 from host.dumps import Folders, Recording
 from host.errors import TokayError
-from host.features import Frontend
+from host.hearing import gather, statistics
 from host.listening import Heard, on_pc
-from host.pipeline import Event, Pipeline
+from host.pipeline import Pipeline
 
 _CHUNK_MS = 20
 
@@ -260,7 +259,7 @@ class _Session:
         name = "microphone" if path is None else path.stem
         recording = Recording(self.folders, name, self.pipeline.sample_rate_hz)
         try:
-            found = _gather(events, (display.show, recording.take))
+            found = gather(events, (display.show, recording.take))
         finally:
             display.end()
             dumped = recording.write()
@@ -302,51 +301,6 @@ class _Session:
             )
 
 
-def statistics(where: target.Target) -> dict[str, Any]:
-    """What the device counted while it listened, and what its simulation took."""
-    answer = where.device.request(m.StatisticsGet(), timeout_s=2.0)
-    value: dict[str, Any] = {
-        "statistics": {k: v for k, v in asdict(answer).items() if k != "request"},  # type: ignore[call-overload]
-        "frames_lost": where.device.counters.lost,
-    }
-    if where.machine is not None:
-        names = ("instructions", "cycles", "sleep_cycles")
-        value["simulator"] = {"seconds": where.machine.time_s} | {
-            name: getattr(where.machine, name) for name in names
-        }
-    return value
-
-
-def collect(events: Iterator[Heard], say: Callable[[str], None] = print) -> dict[str, Any]:
-    """Prints detections as they come, in the vendor's format, and gathers them and the inferences. Ctrl-C is
-    the caller's: part of what was said is not what was heard."""
-    heard = _gather(events, (Display((), say).show,))
-    if heard.get("interrupted"):
-        raise KeyboardInterrupt
-    return heard
-
-
-def _gather(events: Iterator[Heard], sinks: Iterable[Callable[[Heard], None]]) -> dict[str, Any]:
-    """Hands each event to the sinks; the inferences and detections. Ctrl-C ends the listening."""
-    detections, inferences = [], []
-    try:
-        for event in events:
-            for sink in sinks:
-                sink(event)
-            if not isinstance(event, Event):
-                continue
-            if event.scores:
-                inferences.append({"time_ms": event.time_ms, "scores": list(event.scores)})
-            d = event.detection
-            if d is not None:
-                detections.append(
-                    {"class": d.class_index, "label": d.label, "score": d.score, "time_ms": d.time_ms}
-                )
-    except KeyboardInterrupt:
-        return {"detections": detections, "inferences": inferences, "interrupted": True}
-    return {"detections": detections, "inferences": inferences}
-
-
 def _microphone(pipeline: Pipeline, args: Any, streams: m.Stream) -> Iterator[Heard]:
     try:
         import sounddevice
@@ -376,25 +330,6 @@ def _microphone(pipeline: Pipeline, args: Any, streams: m.Stream) -> Iterator[He
                 print("warning: the microphone lost samples", file=sys.stderr)
             yield from observer.process(np.ascontiguousarray(block[:, 0]))
             heard += step
-
-
-def hear_simulated(
-    elf: Path,
-    board: str,
-    samples: np.ndarray,
-    frontend: Frontend,
-    say: Callable[[str], None] = print,
-    *,
-    labels: Sequence[str] = (),
-) -> dict[str, Any]:
-    """Plays int16 samples to an image in the simulator until it has heard all of them. ``frontend`` is its
-    model's, ``labels`` as for :func:`host.listening.microphone`."""
-    with target.simulate(elf, board) as where:
-        play = target.player(where, board, samples)
-        heard = listening.played(
-            where.device, samples.size, frontend, listening.RESULTS, play, labels=labels
-        )
-        return {**collect(heard, say), **statistics(where)}
 
 
 if __name__ == "__main__":

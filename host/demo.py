@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from host import board as boards
-from host import classify, cli, listening, profile
+from host import cli, hearing, listening, profile
 from host import image as images
 from host.audio import read_audio
 from host.errors import TokayError
@@ -53,11 +53,11 @@ def main(argv: Sequence[str]) -> int:
     say(f"\n2. Boot it in the simulator and play {DEMO.name}.wav to its microphone\n")
     started = time.perf_counter()
     frontend, labels = pipeline.frontend, pipeline.labels
-    heard = classify.hear_simulated(image.elf, args.board, samples, frontend, say, labels=labels)
+    heard = hearing.hear_simulated(image.elf, args.board, samples, frontend, say, labels=labels)
     wall = time.perf_counter() - started
     rows, wrong = compare(expected["keywords"], heard["detections"])
     say("\n" + text_table(("word", "said at ms", "heard at ms", "label", "score", ""), rows))
-    on_pc = classify.collect(listening.on_pc(pipeline, samples), lambda _: None)
+    on_pc = hearing.collect(listening.on_pc(pipeline, samples), lambda _: None)
     same = on_pc["detections"] == heard["detections"] and on_pc["inferences"] == heard["inferences"]
     counts, simulator = heard["statistics"], heard["simulator"]
     say(

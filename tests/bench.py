@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from codegen.frontend import FrontendSettings
-from host import audio, board, classify, demo, image, renode
+from host import audio, board, demo, hearing, image, renode
 from host.augmentation import Augmenter
 from host.errors import TokayError
 from host.features import Frontend
@@ -89,7 +89,7 @@ def simulator_speed() -> None:
     frontend = Pipeline(MODEL).frontend
 
     def hear() -> None:
-        classify.hear_simulated(built.elf, "brd2601b", samples, frontend, lambda text: None)
+        hearing.hear_simulated(built.elf, "brd2601b", samples, frontend, lambda text: None)
 
     print(f"simulator: {samples.size / 8000 / seconds(hear):.0f} times real time on the demonstration's clip")
 

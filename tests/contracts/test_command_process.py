@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from codegen.parameters import read_parameters, write_parameters
-from host import board, classify, image
+from host import board, hearing, image
 from host.errors import TokayError
 from host.files import write_all, write_atomic, write_changed
 from host.pipeline import Event
@@ -42,7 +42,7 @@ def test_ctrl_c_while_the_demonstration_listens_is_no_word_missed():
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        classify.collect(cut_off(), lambda text: None)
+        hearing.collect(cut_off(), lambda text: None)
 
 
 @pytest.mark.parametrize("command", [["host.doctor"], ["host", "--version"]])

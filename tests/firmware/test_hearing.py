@@ -12,7 +12,7 @@ import pytest
 
 from codegen.frontend import FrontendSettings
 from codegen.parameters import write_parameters
-from host import board, classify, cli, compare, demo, image, listening, target
+from host import board, classify, cli, compare, demo, hearing, image, listening, target
 from host.audio import read_audio
 from host.device import messages as m
 from host.media import wav
@@ -31,8 +31,8 @@ pytestmark = pytest.mark.skipif(
 def heard_alike(elf: Path, model: str | Path, samples: np.ndarray) -> list[dict]:
     """Plays the samples to both; the detections, which must not differ in anything."""
     pipeline = Pipeline(model)
-    on_chip = classify.hear_simulated(elf, "brd2601b", samples, pipeline.frontend, lambda text: None)
-    on_pc = classify.collect(listening.on_pc(pipeline, samples), lambda text: None)
+    on_chip = hearing.hear_simulated(elf, "brd2601b", samples, pipeline.frontend, lambda text: None)
+    on_pc = hearing.collect(listening.on_pc(pipeline, samples), lambda text: None)
     assert on_chip["inferences"] == on_pc["inferences"]
     assert on_chip["detections"] == on_pc["detections"]
     counts = on_chip["statistics"]

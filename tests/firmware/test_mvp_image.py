@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from host import board, classify, demo, image, listening, profile, target
+from host import board, demo, hearing, image, listening, profile, target
 from host.audio import read_audio
 from host.device import commands
 from host.device import messages as m
@@ -215,8 +215,8 @@ def test_the_dialogue_is_heard_as_on_the_pc(built):
     """The audio loop around it: microphone, serial port and clock interrupt while programs run."""
     pipeline = Pipeline(MODEL, accelerator="mvp")
     samples = read_audio(demo.DEMO.with_suffix(".wav"), pipeline.sample_rate_hz)
-    on_chip = classify.hear_simulated(built.elf, "brd2601b", samples, pipeline.frontend, lambda text: None)
-    on_pc = classify.collect(listening.on_pc(pipeline, samples), lambda text: None)
+    on_chip = hearing.hear_simulated(built.elf, "brd2601b", samples, pipeline.frontend, lambda text: None)
+    on_pc = hearing.collect(listening.on_pc(pipeline, samples), lambda text: None)
     assert on_chip["inferences"] == on_pc["inferences"]
     assert on_chip["detections"] == on_pc["detections"] != []
     counts = on_chip["statistics"]
