@@ -35,7 +35,6 @@ Heard = Event | m.Level | m.Audio | m.Spectrogram | m.Features | m.Log | Gap
 RESULTS = m.Stream.DETECTIONS | m.Stream.SCORES | m.Stream.LEVEL
 _CHUNK_MS = 20
 _LEVEL_MS = 100
-_INJECTED = m.InjectAudio.room("samples")  # between two looks at what the device has reported
 _SILENT_S = 5.0
 _CUT_BYTES = 28  # a label of more may have been cut to the message's 32, by a character of 4 at most
 
@@ -166,9 +165,7 @@ def injected(
 
 
 def _fed(device: Device, samples: np.ndarray) -> Iterator[DeviceEvent]:
-    for at in range(0, samples.size, _INJECTED):
-        piece = samples[at : at + _INJECTED]
-        commands.inject_audio(device, piece, start=at, last=at + _INJECTED >= samples.size)
+    for _ in commands.audio_pieces(device, samples):
         yield from device.events(timeout_s=0.0)
     heard, end = -1, device.transport.now() + _SILENT_S
     while heard < samples.size:

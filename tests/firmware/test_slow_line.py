@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -59,17 +59,27 @@ def test_a_host_connects_in_the_middle_of_too_many_lines(device: Device):
     assert device.connect().board == "slow"
 
 
+def inject(device: Device, samples: np.ndarray) -> None:
+    device.request(m.SourceSet(source=m.Source.AUDIO), timeout_s=2.0)
+    assert commands.inject_audio(device, samples) == samples.size
+
+
+def hear(device: Device, samples: np.ndarray) -> None:
+    for _ in listening.injected(device, samples, m.Stream.DETECTIONS):
+        pass
+
+
+@pytest.mark.parametrize("feed", [inject, hear])
 def test_audio_is_sent_once_though_the_line_takes_half_a_second_to_carry_it(
-    device: Device, monkeypatch: pytest.MonkeyPatch
+    feed: Callable[[Device, np.ndarray], None], device: Device, monkeypatch: pytest.MonkeyPatch
 ):
     device.connect()
-    device.request(m.SourceSet(source=m.Source.AUDIO), timeout_s=2.0)
     device._wait(5.0)
-    samples, frames, write = np.zeros(4800, np.int16), [], device.transport.write
-    monkeypatch.setattr(device.transport, "write", lambda data: frames.append(data) or write(data))
-    assert commands.inject_audio(device, samples) == 4800
+    sent, post = [], device.post
+    monkeypatch.setattr(device, "post", lambda message: sent.append(message) or post(message))
+    feed(device, np.zeros(4800, np.int16))
     pieces = -(-4800 // m.InjectAudio.room("samples"))
-    assert pieces <= len(frames) <= pieces + 2
+    assert pieces <= sum(isinstance(message, m.InjectAudio) for message in sent) <= pieces + 2
 
 
 def test_a_host_ends_more_events_than_the_line_carries(device: Device):
