@@ -23,6 +23,8 @@ from host import cli, listening, model_files, target
 from host.audio import read_audio
 from host.detector import never_detects, period_samples
 from host.device import messages as m
+from host.device.codec import Message
+from host.device.framing import Encoder
 from host.display import Display
 from host.dumps import Folders, Recording
 from host.errors import TokayError
@@ -31,6 +33,7 @@ from host.listening import Heard, on_pc
 from host.pipeline import Pipeline
 
 _CHUNK_MS = 20
+_LEVELS_A_SECOND, _AUDIO_PIECE = 10, 128  # as firmware/app/events.c and application.c send them
 
 
 def main(argv: Sequence[str]) -> int:
@@ -277,16 +280,21 @@ class _Session:
         return 1000 * samples.size // self.pipeline.sample_rate_hz
 
     def _bytes_a_second(self) -> float:
-        """What a target sends at most, frames included."""
-        s, streams = self.pipeline.frontend.settings, self.folders.streams
+        """What a target sends at most: every inference a detection."""
+        s, streams, labels = self.pipeline.frontend.settings, self.folders.streams, self.pipeline.labels
         columns = 1000 / s.window_step_ms
-        labels = self.pipeline.labels
-        inference = (len(labels) + 22) + (max(len(label.encode()) for label in labels) + 20)
         inferences = s.sample_rate_hz / period_samples(s, self.pipeline.settings.latency_ms)
-        total = 250.0 + inferences * inference  # levels; scores and detections
-        total += 2.25 * s.sample_rate_hz if streams & m.Stream.AUDIO else 0
-        total += columns * (2 * s.channels + 22) if streams & m.Stream.SPECTROGRAM else 0
-        total += columns * (s.channels + 22) if streams & m.Stream.FEATURES else 0
+        longest = "y" * min(max(len(label.encode()) for label in labels), m.Detection.room("label"))
+        total = _LEVELS_A_SECOND * _frame_bytes(m.Level())
+        total += inferences * _frame_bytes(m.Scores(values=bytes(len(labels))))
+        total += inferences * _frame_bytes(m.Detection(label=longest))
+        if streams & m.Stream.AUDIO:
+            piece = _frame_bytes(m.Audio(samples=(0,) * _AUDIO_PIECE))
+            total += piece * s.sample_rate_hz / _AUDIO_PIECE
+        if streams & m.Stream.SPECTROGRAM:
+            total += columns * _frame_bytes(m.Spectrogram(values=(0,) * s.channels))
+        if streams & m.Stream.FEATURES:
+            total += columns * _frame_bytes(m.Features(values=(0,) * s.channels))
         return total
 
     def _fits_line(self) -> bool:
@@ -299,6 +307,11 @@ class _Session:
                 "serial line carries: parts will be lost (not with --audio FILE)",
                 file=sys.stderr,
             )
+
+
+def _frame_bytes(message: Message) -> int:
+    """What a message takes on the serial line."""
+    return len(Encoder(0).encode(message.TYPE, message.encode()))
 
 
 def _microphone(pipeline: Pipeline, args: Any, streams: m.Stream) -> Iterator[Heard]:
