@@ -303,14 +303,13 @@ def main(argv: Sequence[str]) -> int:
     arguments = parser("device.generate", __doc__.splitlines()[0], json_output=False)
     arguments.add_argument("--check", action="store_true", help="only say whether the files are up to date")
     options = arguments.parse_args(argv)
-    stale = [p for p, text in render(load()).items() if not p.is_file() or p.read_text() != text]
+    stale = {p: text for p, text in render(load()).items() if not p.is_file() or p.read_text() != text}
     if options.check and stale:
         names = ", ".join(str(p.relative_to(ROOT)) for p in stale)
         raise TokayError(f"out of date: {names}", hint="run: python -m host.device.generate")
-    for path, text in render(load()).items():
-        if path in stale:
-            write_atomic(path, text)
-            print(f"wrote {path.relative_to(ROOT)}")
+    for path, text in stale.items():
+        write_atomic(path, text)
+        print(f"wrote {path.relative_to(ROOT)}")
     return 0
 
 

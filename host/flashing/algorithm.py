@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,8 +21,8 @@ from host import cli
 from host.errors import TokayError
 from host.files import write_atomic
 from host.places import SOURCES
+from host.toolchain import COMPILER, require_compiler
 
-COMPILER = "arm-none-eabi-gcc"
 STORED = Path(__file__).resolve().parent / "efr32mg24_algorithm.json"
 _CHIP = SOURCES / "firmware" / "chips" / "efr32mg24"
 _SOURCES = (
@@ -87,19 +86,15 @@ def sources_sha256() -> str:
     return digest.hexdigest()
 
 
-def compiler_version() -> str | None:
-    """First line of what the compiler says about itself; None where there is none."""
-    if shutil.which(COMPILER) is None:
-        return None
+def compiler_version() -> str:
+    """First line of what the compiler says about itself."""
     done = subprocess.run([COMPILER, "--version"], capture_output=True, text=True, check=True)
     return done.stdout.splitlines()[0]
 
 
 def build() -> Algorithm:
     """Compiles the algorithm."""
-    version = compiler_version()
-    if version is None:
-        raise TokayError(f"{COMPILER} is not installed", hint="Debian: apt-get install gcc-arm-none-eabi")
+    require_compiler()
     source, script, _ = _SOURCES
     with tempfile.TemporaryDirectory() as folder:
         elf_path = Path(folder) / "algorithm.elf"
@@ -114,7 +109,7 @@ def build() -> Algorithm:
             elf = ELFFile(stream)
             symbols = {s.name: s["st_value"] & ~1 for s in elf.get_section_by_name(".symtab").iter_symbols()}
             code = elf.get_section_by_name(".code").data()
-    return Algorithm(version, sources_sha256(), {name: symbols[name] for name in _ENTRIES}, code)
+    return Algorithm(compiler_version(), sources_sha256(), {name: symbols[name] for name in _ENTRIES}, code)
 
 
 def stored() -> Algorithm:
