@@ -73,8 +73,9 @@ def add_accelerator(p: argparse.ArgumentParser, what: str = "what runs the layer
     from codegen.pipeline import ACCELERATORS  # here: commands without it start sooner
 
     p.add_argument(
-        "-a", "--accelerator", type=str.lower, choices=ACCELERATORS, default=ACCELERATORS[0], help=what
-    )
+        "-a", "--accelerator", type=str.lower, choices=ACCELERATORS, default=ACCELERATORS[0],
+        help=f"{what} (default: %(default)s)",
+    )  # fmt: skip
 
 
 def add_mvp_weights(p: argparse.ArgumentParser) -> None:

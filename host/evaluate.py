@@ -77,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("--float", action="store_true", help="the Keras model it was made from")
     what.add_argument("--gap", action="store_true", help="compare float, int8 and the accelerator too")
     what.add_argument("--simulate", action="store_true", help="in the shipped image, in the simulator")
-    cli.add_accelerator(p, "default none")
+    cli.add_accelerator(p)
     boards.add_option(p, "with --simulate")
     p.add_argument("--dataset", metavar="DIR", help="folder of word folders with the official lists")
     p.add_argument("--split", choices=(*SPLITS, "all"), default="testing", help="default testing")
