@@ -41,7 +41,7 @@ def main(argv: Sequence[str]) -> int:
         args.model, board.load(args.board), args.output, accelerator=args.accelerator,
         mvp_weights=args.mvp_weights, swappable=args.swappable, verbose=args.verbose,
     )  # fmt: skip
-    image.warn(result)
+    image.warn(result.summary)
     if args.json != "-":
         print(image.describe(result))
     cli.emit_json(args.json, result.as_json())

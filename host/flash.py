@@ -138,7 +138,7 @@ def _image_path(args: Any) -> Path:
         args.image, board, accelerator=args.accelerator, mvp_weights=args.mvp_weights,
         swappable=args.swappable, verbose=args.verbose,
     )  # fmt: skip
-    builder.warn(made)
+    builder.warn(made.summary)
     return made.elf
 
 

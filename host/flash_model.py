@@ -23,6 +23,7 @@ def run(args: Any, board: boards.Board) -> int:
     model = model_image.build(
         args.image, board, accelerator=args.accelerator, mvp_weights=args.mvp_weights, verbose=args.verbose
     )
+    image.warn(model.summary)
     part = args.part or board.part
     if args.simulate:
         result = _simulated(model, board, part, args)

@@ -210,7 +210,7 @@ def _write_model(
 
     generated, misfit = generate(model, accelerator, mvp_weights, listens)
     generation.write(generated.files, folder / "model")
-    return _described(generated, misfit, board)
+    return described(generated, misfit, board)
 
 
 def generate(
@@ -233,7 +233,7 @@ def generate(
         return generation.with_stand_in(generated), error
 
 
-def _described(generated: Any, misfit: TokayError | None, board: boards.Board) -> dict[str, Any]:
+def described(generated: Any, misfit: TokayError | None, board: boards.Board) -> dict[str, Any]:
     """The summary of a model in an image: what it is, whether it listens there, and what it leaves unused.
     ``misfit`` is what `generate` gave beside it."""
     from codegen import application
@@ -305,9 +305,10 @@ def _ram_symbols(elf: Any) -> dict[str, int]:
     return {s.name: s["st_size"] for s in symbols if s["st_value"] >= RAM_START and s["st_size"]}
 
 
-def warn(image: Image) -> None:
-    """Says on stderr what the image will not do, or not as one may think."""
-    known = image.summary or {}
+def warn(summary: dict[str, Any] | None) -> None:
+    """Says on stderr what an image with the model of this summary (that of `described`; None: without one)
+    will not do, or not as one may think."""
+    known = summary or {}
     if reason := known.get("unused_microphone"):
         print(f"warning: {reason}; it hears only audio that comes over the link", file=sys.stderr)
     if reason := known.get("unlike_scores"):

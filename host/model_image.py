@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from codegen.application import frontend_parameters
 from codegen.frontend import FrontendSettings
@@ -31,6 +32,7 @@ class ModelImage:
     linked: dict[int, Linked]
     kernels: tuple[str, ...]
     memory_bytes: int
+    summary: dict[str, Any]  # of host.image.described
 
     def sealed(self, slot: int, sequence: int) -> bytes:
         """What is to be in flash at `slot`."""
@@ -52,7 +54,7 @@ def build(
     toolchain.require_compiler()
     name = model_files.read(model).name
     folder = image.build_folder(output, board, f"{image.variant(name, accelerator, mvp_weights)}-model")
-    generated, _ = image.generate(model, accelerator, mvp_weights, True)
+    generated, misfit = image.generate(model, accelerator, mvp_weights, listens=True)
     settings = FrontendSettings.from_parameters(frontend_parameters(generated.parameters, name))
     with image.alone_in(folder):
         linked = _link(generated, board, folder, accelerator, verbose)
@@ -62,6 +64,7 @@ def build(
         linked=linked,
         kernels=generated.plan.kernels,
         memory_bytes=_round_up(generated.plan.memory.arena_bytes) + _loop_bytes(settings),
+        summary=image.described(generated, misfit, board),
     )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 
 from codegen import application
@@ -23,8 +21,8 @@ def test_outputs_that_are_no_scores_are_told(scale, zero_point, scores):
 
 
 def test_a_build_warns_of_them(capsys):
-    image.warn(SimpleNamespace(summary={"unlike_scores": "they are logarithms"}))
+    image.warn({"unlike_scores": "they are logarithms"})
     assert "warning: they are logarithms; thresholds count" in capsys.readouterr().err
     for known in (None, {}, {"unlike_scores": None}):
-        image.warn(SimpleNamespace(summary=known))
+        image.warn(known)
     assert capsys.readouterr().err == ""
