@@ -272,8 +272,7 @@ def _layers(
 ) -> Stage:
     """Each layer on the PC's input of it, so that one wrong layer does not make all later ones look so.
     ``name`` and ``place`` tell which ``values`` the network was given."""
-    device.request(m.StreamSet(events=m.Stream(0)))
-    device.request(m.SourceSet(source=m.Source.NONE), timeout_s=2.0)
+    commands.take_over(device)
     commands.write_tensor(device, plan.input, values.tobytes())
     first: dict[str, Any] | None = None
     text, different = "", 0

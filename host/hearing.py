@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from host import listening, target
-from host.device import messages as m
+from host.device import commands
 from host.display import Display
 from host.features import Frontend
 from host.listening import Heard
@@ -68,9 +68,9 @@ def hear_simulated(
 
 def statistics(where: target.Target) -> dict[str, Any]:
     """What the device counted while it listened, and what its simulation took."""
-    answer = where.device.request(m.StatisticsGet(), timeout_s=2.0)
+    counted = asdict(commands.statistics(where.device))
     value: dict[str, Any] = {
-        "statistics": {k: v for k, v in asdict(answer).items() if k != "request"},  # type: ignore[call-overload]
+        "statistics": {k: v for k, v in counted.items() if k != "request"},
         "frames_lost": where.device.counters.lost,
     }
     if where.machine is not None:

@@ -78,13 +78,13 @@ def _start(
 ) -> None:
     """Starts from silence at time 0, after ``idle`` was called on the way; what was on its way before is not
     given out."""
-    device.request(m.SourceSet(source=m.Source.NONE), timeout_s=2.0)
+    commands.set_source(device, m.Source.NONE)
     for _ in device.events(timeout_s=0.0):
         pass
-    device.request(m.StreamSet(events=streams), timeout_s=2.0)
+    commands.set_streams(device, streams)
     if idle is not None:
         idle()
-    device.request(m.SourceSet(source=source), timeout_s=2.0)
+    commands.set_source(device, source)
 
 
 def reported(streams: m.Stream, channels: int) -> m.Stream:
@@ -99,7 +99,7 @@ def stop(device: Device) -> None:
     """Back to what a board does by itself: it listens with its microphone and reports in plain lines."""
     with suppress(TokayError):
         device.request(m.StreamSet(events=m.Stream(0)))
-        device.request(m.SourceSet(source=m.Source.MICROPHONE), timeout_s=2.0)
+        commands.set_source(device, m.Source.MICROPHONE)
 
 
 @contextmanager
@@ -169,10 +169,9 @@ def _fed(device: Device, samples: np.ndarray) -> Iterator[DeviceEvent]:
         yield from device.events(timeout_s=0.0)
     heard, end = -1, device.transport.now() + _SILENT_S
     while heard < samples.size:
-        statistics = device.request(m.StatisticsGet(), timeout_s=2.0)
-        assert isinstance(statistics, m.Statistics)
-        if statistics.audio_samples > heard:
-            heard, end = statistics.audio_samples, device.transport.now() + _SILENT_S
+        taken = commands.statistics(device).audio_samples
+        if taken > heard:
+            heard, end = taken, device.transport.now() + _SILENT_S
         elif device.transport.now() > end:
             raise TokayError(f"{device.transport.name} stopped after {heard} of {samples.size} samples")
         yield from device.events(timeout_s=0.0)

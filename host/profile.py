@@ -66,7 +66,8 @@ def profile(args: argparse.Namespace) -> dict[str, Any]:
     static, elf = _static(args)
     with target.connect(args, static["sha256"], elf, args.timing) as where:
         target.require_accelerator(where.device, args.accelerator)
-        measured, asked = measure(where, args, max(1.0, static["macs"] * _MOST_CYCLES_A_MAC / _CLOCK_HZ))
+        run_s = max(1.0, static["macs"] * _MOST_CYCLES_A_MAC / _CLOCK_HZ)
+        measured, asked = measure(where, boards.load(args.board), args.accelerator, args.repetitions, run_s)
     if len(measured.layers) != len(static["layers"]):
         raise TokayError(
             f"{where.device.transport.name} has {len(measured.layers)} layers, the model "
@@ -100,22 +101,22 @@ def _static(args: argparse.Namespace) -> tuple[dict[str, Any], Path | None]:
     return summary(plan, read_parameters(file.tflite), len(file.tflite)), None
 
 
-def measure(where: target.Target, args: Any, run_s: float = 1.0) -> tuple[commands.Profile, Conditions]:
-    """Asks a device for the profile of all layers; what it gave, and how that went. ``run_s`` is what the
-    network takes at most, run as a whole."""
+def measure(
+    where: target.Target, board: boards.Board, accelerator: str, repetitions: int, run_s: float = 1.0
+) -> tuple[commands.Profile, Conditions]:
+    """Asks a device for the profile of all layers, each run ``repetitions`` times; what it gave, and how that
+    went. ``run_s`` is what the network takes at most, run as a whole."""
     device = where.device
-    before, counted = device.request(m.StatisticsGet(), timeout_s=2.0), replace(device.counters)
-    assert isinstance(before, m.Statistics)
+    before, counted = commands.statistics(device), replace(device.counters)
     # Renode may be many times slower than the chip, in real time.
     patience_s = 20.0 if where.kind == "renode" else 5.0
-    measured = commands.profile(device, repetitions=args.repetitions, run_s=run_s, timeout_s=patience_s)
-    after = device.request(m.StatisticsGet(), timeout_s=2.0)
-    assert isinstance(after, m.Statistics)
+    measured = commands.profile(device, repetitions=repetitions, run_s=run_s, timeout_s=patience_s)
+    after = commands.statistics(device)
     now = device.counters
     return measured, Conditions(
-        repetitions=args.repetitions,
-        core_clock_hz=int(boards.load(args.board).sections["clocks"]["core_hz"]),
-        accelerator=args.accelerator,
+        repetitions=repetitions,
+        core_clock_hz=int(board.sections["clocks"]["core_hz"]),
+        accelerator=accelerator,
         on_board=where.kind == "device",
         frames_lost=now.lost - counted.lost + after.frames_lost - before.frames_lost,
         frames_damaged=now.corrupt - counted.corrupt + after.frames_corrupt - before.frames_corrupt,

@@ -17,6 +17,7 @@ from host.errors import TokayError
 
 A = TypeVar("A", bound=Message)
 Value = bool | int | float | str | tuple[int, ...]
+_AT_WORK_S = 2.0  # for a device that answers after the inference that it is at
 _BEGIN_S = 2.0  # after which a profile that has not begun is asked for again
 # After which audio without an answer is sent again; the longer one where a line takes that long to carry it.
 _AGAIN_S, _AGAIN_AT_MOST_S = 0.5, 1.2
@@ -77,6 +78,27 @@ def set_parameter(device: Device, name: str, value: Value) -> Value:
     except (ValueError, TypeError) as error:
         raise TokayError(f"{name}={value!r} does not fit a message: {error}") from error
     return parameter_value(_expect(device.request(message), m.Parameter))
+
+
+def statistics(device: Device) -> m.Statistics:
+    """How the audio loop and the link are doing."""
+    return _expect(device.request(m.StatisticsGet(), timeout_s=_AT_WORK_S), m.Statistics)
+
+
+def set_source(device: Device, source: m.Source) -> None:
+    """Where the audio loop's input comes from; it begins anew, from silence at time 0."""
+    device.request(m.SourceSet(source=source), timeout_s=_AT_WORK_S)
+
+
+def set_streams(device: Device, streams: m.Stream) -> None:
+    """Which events the device sends from now on."""
+    device.request(m.StreamSet(events=streams), timeout_s=_AT_WORK_S)
+
+
+def take_over(device: Device) -> None:
+    """The device reports nothing and hears nothing: its memory is the host's (source ``none``)."""
+    set_streams(device, m.Stream(0))
+    set_source(device, m.Source.NONE)
 
 
 def read_tensor(device: Device, tensor: int) -> bytes:

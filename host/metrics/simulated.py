@@ -47,8 +47,7 @@ def network(where: target.Target, progress: Any = None) -> Network:
     device = where.device
 
     def invoke(features: np.ndarray) -> np.ndarray:
-        device.request(m.StreamSet(events=m.Stream(0)), timeout_s=2.0)
-        device.request(m.SourceSet(source=m.Source.NONE), timeout_s=2.0)
+        commands.take_over(device)
         outputs = []
         for x in features:
             commands.inject_features(device, x)

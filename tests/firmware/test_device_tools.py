@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from host import classify, cli, compare, listening, profile, target
+from host import board, classify, cli, compare, listening, profile, target
 from host.device import commands
 from host.device import messages as m
 from host.device.device import Device, Gap
@@ -254,10 +254,10 @@ class Chatter:
 )
 def test_interrupts_in_a_profile_are_noticed(count, verdict, said, where):
     """Runs that an interrupt falls into are repeated; where that does not help, the profile is invalid."""
-    args = Namespace(repetitions=4, board="brd2601b", accelerator="none")
-    quiet, _ = profile.measure(where, args)
+    asked = (board.load("brd2601b"), "none", 4)
+    quiet, _ = profile.measure(where, *asked)
     where.device.transport = Chatter(where.device.transport, count)
-    measured, conditions = profile.measure(where, args)
+    measured, conditions = profile.measure(where, *asked)
     judged = judge(measured, conditions)
     assert judged.verdict == verdict, judged
     assert said is None or any(said in reason for reason in judged.reasons), judged

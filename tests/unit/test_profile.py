@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from codegen.parameters import read_parameters
-from host import profile, target
+from host import board, profile, target
 from host.compiled import compiled
 from host.device import commands
 from host.device import messages as m
@@ -123,8 +122,8 @@ def test_only_what_is_lost_meanwhile_counts_against_a_profile(steps, conditions)
     machine = Counting(**steps)
     device = connected(machine)
     device.counters.lost, device.counters.corrupt = 7, 9  # by an earlier command, say
-    options = Namespace(repetitions=2, board="brd2601b", accelerator="mvp")
-    measured, asked = profile.measure(target.Target("device", device), options)
+    where = target.Target("device", device)
+    measured, asked = profile.measure(where, board.load("brd2601b"), "mvp", repetitions=2)
     assert len(measured.layers) == 3 and measured.begin.repetitions == 2
     none = {"frames_lost": 0, "frames_damaged": 0, "dropped": 0, "overruns": 3}
     assert asked == Conditions(2, CLOCK, "mvp", on_board=True, **{**none, **conditions})
