@@ -283,7 +283,7 @@ def _measure(
     with elf_path.open("rb") as stream:
         sections = [s for s in ELFFile(stream).iter_sections() if s["sh_flags"] & _ALLOCATED]
         symbols = _ram_symbols(ELFFile(stream))
-    flash = sum(s["sh_size"] for s in sections if s["sh_type"] == "SHT_PROGBITS")
+    flash = sum(s["sh_size"] for s in sections if s["sh_type"] != "SHT_NOBITS")
     ram = sum(s["sh_size"] for s in sections if s["sh_addr"] >= RAM_START)
     parts = {name: symbols[symbol] for name, symbol in _PARTS.items() if symbol in symbols}
     parts["stack"] = board.stack_bytes

@@ -27,7 +27,7 @@ needs_compiler = pytest.mark.skipif(
 
 
 # Flash, RAM, arena and worst-case stack in bytes, by GCC 12.2.1. Know why before changing them.
-SIZES = {"none": (54_872, 33_902, 5_800, 1_272), "mvp": (49_216, 37_438, 9_288, 1_272)}
+SIZES = {"none": (54_880, 33_902, 5_800, 1_272), "mvp": (49_224, 37_438, 9_288, 1_272)}
 
 
 @needs_compiler
@@ -42,8 +42,8 @@ def test_sizes(built, accelerator, tmp_path):
         assert sizes == SIZES[accelerator]
     assert all(size <= 1.1 * pinned for size, pinned in zip(sizes, SIZES[accelerator], strict=True))
     assert sum(made.ram_parts.values()) == made.ram_bytes
-    for suffix in ("bin", "hex"):
-        assert (made.elf.parent / f"tokay.{suffix}").stat().st_size >= made.flash_bytes
+    assert 0 <= made.elf.with_suffix(".bin").stat().st_size - made.flash_bytes < 8  # for alignment
+    assert made.elf.with_suffix(".hex").stat().st_size > 2 * made.flash_bytes
 
 
 @needs_compiler

@@ -45,7 +45,7 @@ def test_hello(device, machine, built, pipeline):
     assert hello.layer_count == len(pipeline.model.layers)
     assert hello.class_count == len(pipeline.labels)
     assert (hello.core_clock_hz, hello.sample_rate_hz) == (78_000_000, 8018)
-    assert abs(hello.image_bytes - built.flash_bytes) < 64
+    assert 0 <= hello.image_bytes - built.flash_bytes < 8  # for alignment
     assert (hello.flash_bytes, hello.ram_bytes) == (1536 << 10, 256 << 10)
     machine.run(0.5)
     again = device.request(m.HelloGet())
