@@ -319,7 +319,8 @@ def _microphone(pipeline: Pipeline, args: Any, streams: m.Stream) -> Iterator[He
         import sounddevice
     except (ImportError, OSError) as error:
         raise TokayError(
-            "no way to listen to a microphone", hint="pip install tokay[mic], apt-get install libportaudio2"
+            "no way to listen to a microphone",
+            hint="pip install 'tokay[mic]'; Debian and Ubuntu: apt-get install libportaudio2",
         ) from error
     rate, seconds = pipeline.sample_rate_hz, args.seconds
     step = rate * _CHUNK_MS // 1000

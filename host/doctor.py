@@ -109,7 +109,7 @@ _CHECKS: tuple[tuple[str, str, Callable[[], str], bool], ...] = (
     ("build, simulate", "compiler and C library for the chip", _compiler, True),
     ("train, quantize", "TensorFlow", _tensorflow, False),
     ("train, evaluate", "dataset", _dataset, False),
-    ("classify", "microphone", _module("sounddevice", "pip install 'tokay[mic]', libportaudio2"), False),
+    ("classify", "microphone", _module("sounddevice", "pip install 'tokay[mic]'; libportaudio2"), False),
     ("flash", "pyOCD", _module("pyocd", "pip install 'tokay[flash]'"), False),
     ("--device", "board on a serial port", _board, False),
     ("--renode", "Renode", lambda: str(renode.find()), False),

@@ -228,7 +228,7 @@ def test_a_microphone_that_is_unplugged_is_an_error_and_what_it_heard_is_kept(so
 
 def test_without_the_library_for_microphones(monkeypatch, refused):
     monkeypatch.setitem(sys.modules, "sounddevice", None)
-    assert "no way to listen to a microphone (pip install tokay[mic]" in refused()
+    assert "no way to listen to a microphone (pip install 'tokay[mic]'" in refused()
 
 
 @pytest.mark.parametrize("where", ["--simulate", "--renode", "--device", "--replay x", "--audio x"])
