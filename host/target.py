@@ -16,7 +16,7 @@ from host import cli
 from host import image as images
 from host.device.codec import value_name
 from host.device.device import Device
-from host.device.recording import Recorder, Replay, recorded_transport
+from host.device.recording import Recorder, Replay
 from host.device.serial_port import SerialTransport, baud_rate, choose_port
 from host.device.simulator import SimulatorTransport
 from host.device.transport import Transport, TransportClosed
@@ -177,9 +177,9 @@ def attach(port: str | None, baud: int, model_sha256: str, board: str, record: s
 
 def replay(path: str, model_sha256: str, board: str) -> Target:
     """Plays back what a target said in a recorded conversation about this very model on this board."""
-    recorded = recorded_transport(path)
-    kind = recorded if recorded in ("simulator", "renode") else "device"
-    return _of_model(Device(Replay(path)), kind, model_sha256, board)
+    recording = Replay(path)
+    kind = recording.recorded if recording.recorded in ("simulator", "renode") else "device"
+    return _of_model(Device(recording), kind, model_sha256, board)
 
 
 def _recorded(transport: Transport, path: str | None) -> Transport:

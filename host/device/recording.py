@@ -95,20 +95,18 @@ class Recorder:
             raise TokayError(f"cannot write {self._path}: {error.strerror}") from error
 
 
-def recorded_transport(path: Path | str) -> str:
-    """The name of what was recorded: "simulator", "renode" or a port."""
-    load(path)
-    with Path(path).open(encoding="utf-8") as stream:
-        return str(json.loads(stream.readline()).get("transport", ""))
-
-
 def load(path: Path | str) -> list[Record]:
     """The records of a recording; an incomplete last line is left out."""
+    return _read(path)[1]
+
+
+def _read(path: Path | str) -> tuple[str, list[Record]]:
+    """The name of the transport that was recorded, and the records."""
     try:
         lines = Path(path).read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise TokayError(f"cannot read {path}: {getattr(error, 'strerror', None) or 'not text'}") from error
-    records = []
+    recorded, records = "", []
     for number, line in enumerate(lines[:-1], 1):  # what follows the last line end is incomplete
         try:
             value = json.loads(line)
@@ -120,6 +118,7 @@ def load(path: Path | str) -> list[Record]:
                         f"{path} is a recording of version {value['version']}, this tool reads {VERSION}",
                         hint="record the conversation again, or use the tool that recorded it",
                     )
+                recorded = str(value.get("transport", ""))
                 continue
             direction = next(key for key in ("tx", "rx", "closed") if key in value)
             data = value[direction].encode() if direction == "closed" else bytes.fromhex(value[direction])
@@ -130,15 +129,16 @@ def load(path: Path | str) -> list[Record]:
             raise TokayError(f"{path}:{number}: not a line of a recorded conversation") from error
     if len(lines) < 2:
         raise TokayError(f"{path}: not a recorded conversation")
-    return records
+    return recorded, records
 
 
 class Replay:
-    """A transport that plays a recording back, without waiting."""
+    """A transport that plays a recording back, without waiting. ``recorded`` is the name of the transport
+    that it was recorded from: "simulator", "renode" or a port."""
 
     def __init__(self, path: Path | str) -> None:
         self.name = str(path)
-        self._records = load(path)
+        self.recorded, self._records = _read(path)
         self._at = 0
         self._now = 0.0
         self._sent = Decoder()

@@ -24,7 +24,7 @@ from host.device.__main__ import main as device_command
 from host.device.device import Device
 from host.device.framing import Damaged, Decoder, Encoder, Frame
 from host.device.pty import PtyBridge
-from host.device.recording import Recorder, Replay, describe, load, recorded_transport
+from host.device.recording import Recorder, Replay, describe, load
 from host.device.serial_port import Board, SerialTransport, choose_port, find_boards
 from host.device.simulator import SimulatorTransport
 from host.device.transport import SocketTransport, TransportClosed
@@ -97,7 +97,7 @@ def test_recording_that_was_cut_off_is_good_to_its_last_line(tmp_path: Path) -> 
         with pytest.raises(TokayError, match=error):
             load(path)
         with pytest.raises(TokayError, match=error):
-            recorded_transport(path)
+            Replay(path)
     with pytest.raises(TokayError, match="cannot read"):
         load(tmp_path / "absent")
     path.write_text('{"format": "tokay-conversation", "version": 1}\n{"t": 0, "rx"')
