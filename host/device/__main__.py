@@ -13,7 +13,14 @@ from host.device import messages as m
 from host.device import recording
 from host.device.codec import value_name
 from host.device.device import Device, DeviceError
-from host.device.serial_port import BAUD_RATE, SerialTransport, baud_rate, choose_port, find_boards
+from host.device.serial_port import (
+    BAUD_RATE,
+    NO_BOARD,
+    SerialTransport,
+    baud_rate,
+    choose_port,
+    find_boards,
+)
 from host.device.transport import Transport
 from host.errors import TokayError
 
@@ -46,7 +53,7 @@ def _list(options: Namespace) -> int:
     found = find_boards()
     emit_json(options.json, [asdict(board) for board in found])
     if not found:
-        raise TokayError("no board found (J-Link or CMSIS-DAP port)", hint="plug one in, check its driver")
+        raise TokayError(NO_BOARD, hint="plug one in, check its driver")
     if options.json != "-":
         for b in found:
             print(f"{b.port}  {b.probe}  {b.usb_id}  {b.serial_number or '-'}  {b.product}")

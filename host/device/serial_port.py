@@ -16,6 +16,7 @@ from host.device.transport import TransportClosed
 from host.errors import TokayError
 
 BAUD_RATE = 115200
+NO_BOARD = "no board found: no serial port is that of a J-Link or CMSIS-DAP probe"
 _HIGHEST_BAUD = 2**31 - 1  # a C int
 _POLL_S = 0.02
 _JLINK_VENDOR = 0x1366
@@ -65,7 +66,7 @@ def choose_port(port: str | None = None, boards: list[Board] | None = None) -> s
     if port:
         return next((board.port for board in boards if board.serial_number == port), port)
     if not boards:
-        raise TokayError("no board found (J-Link or CMSIS-DAP port)", hint="plug it in, or give --port")
+        raise TokayError(NO_BOARD, hint="plug it in, or give --port")
     if len(boards) > 1:
         names = ", ".join(f"{board.port} ({board.serial_number or board.probe})" for board in boards)
         raise TokayError(f"{len(boards)} boards found: {names}", hint="choose one with --port")

@@ -32,8 +32,8 @@ _SILENT_HINT = (
     "RESET, start the command again, let go after a second"
 )
 _NO_PROBE_HINT = (
-    "plug the board in; J-Link probes (the kits have one on board) also need SEGGER's J-Link software, "
-    "CMSIS-DAP probes on Linux a udev rule"
+    "plug the board in; a J-Link, as the kits have on board, also needs SEGGER's J-Link software, a "
+    "CMSIS-DAP probe on Linux a udev rule"
 )
 
 
