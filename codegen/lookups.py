@@ -158,12 +158,10 @@ def reduction(graph: Graph, op: Operator) -> tuple[tuple[int, ...], set[int]]:
 
 
 def pair_shapes(graph: Graph, op: Operator) -> tuple[tuple[int, ...], ...]:
-    """The shapes of two inputs that broadcast and of the output. Where there are more than four dimensions,
-    those that follow each other and are repeated for the same inputs are one."""
+    """The shapes of two inputs that broadcast and of the output. Dimensions that follow each other and are
+    repeated for the same inputs are one."""
     shapes = [graph.input(op, 0).shape, graph.input(op, 1).shape, graph.output(op).shape]
     rank = len(shapes[2])
-    if rank <= KERNEL_RANK:
-        return tuple(shapes)
     repeated = [[size == 1 for size in (1,) * (rank - len(shape)) + shape] for shape in shapes[:2]]
     joined = _joined_by_kind(shapes[2], list(zip(*repeated, strict=True)))
     inputs = (tuple(1 if kind[k] else size for size, kind in joined) for k in (0, 1))

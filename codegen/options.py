@@ -134,8 +134,6 @@ class Pool2DOptions(Options):
 @dataclass(frozen=True, eq=False)
 class AddOptions(Options):
     c_type = "nn_add_options_t"
-    elements: int
-    broadcast: int
     shape: Quad
     strides_1: Quad
     strides_2: Quad
@@ -156,8 +154,6 @@ class AddOptions(Options):
 @dataclass(frozen=True, eq=False)
 class MulOptions(Options):
     c_type = "nn_mul_options_t"
-    elements: int
-    broadcast: int
     shape: Quad
     strides_1: Quad
     strides_2: Quad

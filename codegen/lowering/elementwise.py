@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -34,17 +33,11 @@ from codegen.options import (
 )
 
 
-def _broadcast(graph: Graph, op: Operator) -> dict[str, int | Quad]:
+def _broadcast(graph: Graph, op: Operator) -> dict[str, Quad]:
     """Shape and strides of both inputs in four dimensions, strides 0 where one is broadcast."""
     *shapes, output = map(common.quad, pair_shapes(graph, op))
     first, second = map(common.strides_in_elements, shapes)
-    return {
-        "elements": math.prod(output),
-        "broadcast": int(any(shape != output for shape in shapes)),
-        "shape": output,
-        "strides_1": first,
-        "strides_2": second,
-    }
+    return {"shape": output, "strides_1": first, "strides_2": second}
 
 
 def _in_place(graph: Graph, op: Operator) -> tuple[int, ...]:

@@ -102,11 +102,11 @@ def _mean(o: MeanOptions, inputs: int) -> float:
 
 
 def _elementwise(o: AddOptions | MulOptions, kernel: str) -> float:
-    """For each output and, where they are gone through, each row of them."""
+    """For each output and each row of them but the first."""
     if kernel == "mul":
-        each, row = (17, 66 * o.broadcast) if _plain(o) else (49, 48)
+        each, row = (17, 66) if _plain(o) else (49, 48)
     elif kernel == "add" and _plain(o):
-        each, row = 20, 80 * o.broadcast
+        each, row = 20, 80
     else:
         each, row = 104, 55
-    return each * o.elements + row * o.elements // o.shape[3] + 250
+    return each * math.prod(o.shape) + row * (math.prod(o.shape[:3]) - 1) + 250

@@ -12,12 +12,15 @@ typedef int8_t elementwise_t(const void *options, int32_t a, int32_t b);
 typedef void elementwise_row_t(const void *context, const int8_t *a, int32_t step_1, const int8_t *b,
                                int32_t step_2, int8_t *output, int32_t count);
 
-/* Walks through the rows of an output of `shape`, outermost first; strides are 0 along a dimension that an
- * input does not have. Always inline, so that `row`, of which the compiler then knows the code, is no call. */
+/* Walks through the rows of a layer's output, by the shape and strides of its options. Always inline, so that
+ * `row`, of which the compiler then knows the code, is no call. */
 static inline __attribute__((always_inline)) void elementwise_rows(
-    elementwise_row_t *row, const void *context, const int32_t shape[4], const int32_t strides_1[4],
-    const int32_t strides_2[4], const int8_t *a, const int8_t *b, int8_t *output)
+    elementwise_row_t *row, const void *context, const nn_call_t *call, const int32_t shape[4],
+    const int32_t strides_1[4], const int32_t strides_2[4])
 {
+    const int8_t *const a = nn_call_input(call, 0);
+    const int8_t *const b = nn_call_input(call, 1);
+    int8_t *output = nn_call_output(call);
     for (int32_t i = 0; i < shape[0]; i++) {
         for (int32_t j = 0; j < shape[1]; j++) {
             for (int32_t k = 0; k < shape[2]; k++, output += shape[3]) {
@@ -44,12 +47,12 @@ static inline __attribute__((always_inline)) void elementwise_row_of_one(
 }
 
 /* Ditto, element by element. */
-static inline __attribute__((always_inline)) void elementwise_broadcast(
-    elementwise_t *one, const void *options, const int32_t shape[4], const int32_t strides_1[4],
-    const int32_t strides_2[4], const int8_t *a, const int8_t *b, int8_t *output)
+static inline __attribute__((always_inline)) void elementwise_ones(
+    elementwise_t *one, const nn_call_t *call, const int32_t shape[4], const int32_t strides_1[4],
+    const int32_t strides_2[4])
 {
-    const elementwise_one_t each = {one, options};
-    elementwise_rows(elementwise_row_of_one, &each, shape, strides_1, strides_2, a, b, output);
+    const elementwise_one_t each = {one, call->layer->options};
+    elementwise_rows(elementwise_row_of_one, &each, call, shape, strides_1, strides_2);
 }
 
 /* add and sub: both inputs are brought to a common scale with more bits, the second is added `sign` times,

@@ -11,8 +11,8 @@
  * its place in board builds under the same function name.
  *
  * A layer's output may be the same memory as one of its inputs for: copy, requantize, table, softmax,
- * log_softmax, l2_normalization, quantize, add, sub, squared_difference, mul and div (for an input of the output's own shape). Never
- * otherwise.
+ * log_softmax, l2_normalization, quantize, and, for an input of the output's own shape, add, sub,
+ * squared_difference, mul and div. Never otherwise.
  *
  * Quantized multipliers: x -> round(x * multiplier * 2^(shift - 31)) rounded as nn_requantize in
  * quantization.h does; multiplier is 0 or in [2^30, 2^31), shift in [-31, 30], positive is left.
@@ -153,11 +153,8 @@ typedef struct nn_pool_2d_options {
 /* ---- add, sub, squared_difference, mul, div: element by element, either input broadcast
  *
  * `shape` is the output's, outermost first; a stride is in elements and 0 along a broadcast dimension.
- * If `broadcast` is 0 both inputs have the output's shape, and `elements` is all that add and mul need; the
- * others go by shape and strides always. */
+ * Dimensions that can be walked as one are one: two inputs of the output's shape are a single row. */
 typedef struct nn_add_options { /* and of sub and squared_difference */
-    int32_t elements;
-    int32_t broadcast;
     int32_t shape[4];
     int32_t strides_1[4];
     int32_t strides_2[4];
@@ -169,8 +166,6 @@ typedef struct nn_add_options { /* and of sub and squared_difference */
 } nn_add_options_t;
 
 typedef struct nn_mul_options {
-    int32_t elements;
-    int32_t broadcast;
     int32_t shape[4];
     int32_t strides_1[4];
     int32_t strides_2[4];
@@ -182,8 +177,6 @@ typedef struct nn_mul_options {
 /* inverses[d]: 2^n / d with 31 fraction bits for the divisor d = 0..255, less its zero point and without its
  * sign; 2^n is the largest power of two that is not above d. That of 0 is that of 1. */
 typedef struct nn_div_options {
-    int32_t elements;
-    int32_t broadcast;
     int32_t shape[4];
     int32_t strides_1[4];
     int32_t strides_2[4];

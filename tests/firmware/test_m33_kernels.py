@@ -369,6 +369,24 @@ def test_estimates_of_repeated_operands(bench, name, activation, axes):
         assert run.cycles < 40 * np.prod(shape)
 
 
+@pytest.mark.parametrize(
+    "second, shape",
+    [
+        ((1, 15, 12, 8), (1, 1, 1, 1440)),
+        ((1, 1, 1, 8), (1, 1, 180, 8)),
+        ((15, 1, 1), (1, 1, 15, 96)),
+        ((1, 15, 1, 8), (1, 15, 12, 8)),
+        ((1,), (1, 1, 1, 1440)),
+    ],
+)
+def test_dimensions_that_are_walked_alike_are_one(second, shape):
+    """So that a row, which costs as much as several values to begin, is as long as it can be."""
+    n = NetworkBuilder()
+    x, y = n.tensor((1, 15, 12, 8), scale=0.05), n.tensor((1, 15, 12, 8), scale=0.1)
+    other = n.tensor(second, scale=0.04, data=np.ones(second))
+    assert Model(single("ADD", [x, other], y, n, "AddOptions")).layers[0].options.shape == shape
+
+
 @pytest.mark.parametrize("rows, kernel", [(1, "fully_connected"), (2, "fully_connected"), (12, "conv_2d")])
 def test_a_dense_layer_of_many_rows_is_a_convolution(bench, rows, kernel):
     """Where each product then takes half the time, unless outputs have bounds of their own, or the RAM for

@@ -60,28 +60,15 @@ static inline __attribute__((always_inline)) void add_all(scaled_add_t s, const 
     }
 }
 
-static __attribute__((noinline)) void add_rounded(const scaled_add_t *s, const int8_t *half,
-                                                  const int8_t *other, int8_t *output, int32_t count)
-{
-    add_all(*s, half, 1, other, 1, output, count, true);
-}
-
-static __attribute__((noinline)) void add_exact(const scaled_add_t *s, const int8_t *half,
-                                                const int8_t *other, int8_t *output, int32_t count)
-{
-    add_all(*s, half, 1, other, 1, output, count, false);
-}
-
-/* A row of a broadcast. */
 typedef struct add_row {
     scaled_add_t scaled;
     bool swapped;
 } add_row_t;
 
-static __attribute__((noinline)) void add_row(const void *context, const int8_t *a, int32_t step_1,
-                                              const int8_t *b, int32_t step_2, int8_t *output, int32_t count)
+static inline __attribute__((always_inline)) void add_in_steps(const add_row_t *row, const int8_t *a,
+                                                               int32_t step_1, const int8_t *b,
+                                                               int32_t step_2, int8_t *output, int32_t count)
 {
-    const add_row_t *const row = context;
     const int8_t *const half = row->swapped ? b : a;
     const int8_t *const other = row->swapped ? a : b;
     const int32_t half_step = row->swapped ? step_2 : step_1;
@@ -93,25 +80,32 @@ static __attribute__((noinline)) void add_row(const void *context, const int8_t 
     }
 }
 
+static __attribute__((noinline)) void add_row(const void *context, const int8_t *a, int32_t step_1,
+                                              const int8_t *b, int32_t step_2, int8_t *output, int32_t count)
+{
+    add_in_steps(context, a, step_1, b, step_2, output, count);
+}
+
+/* Where neither input is repeated along a row; for steps that it knows, the compiler has shorter loops. */
+static __attribute__((noinline)) void add_alike(const void *context, const int8_t *a, int32_t step_1,
+                                                const int8_t *b, int32_t step_2, int8_t *output, int32_t count)
+{
+    (void)step_1;
+    (void)step_2;
+    add_in_steps(context, a, 1, b, 1, output, count);
+}
+
 nn_status_t nn_kernel_add(const nn_call_t *call)
 {
     const nn_add_options_t *const o = call->layer->options;
-    const int8_t *const a = nn_call_input(call, 0);
-    const int8_t *const b = nn_call_input(call, 1);
-    int8_t *const output = nn_call_output(call);
     const bool swapped = !is_half(o->multiplier_1, o->shift_1);
     const bool half = !swapped || is_half(o->multiplier_2, o->shift_2);
     add_row_t row = {.swapped = swapped};
-    const scaled_add_t *const scaled = &row.scaled;
     if (!half || !prepare(&row.scaled, o, swapped)) {
-        /* also where the shapes are equal: the strides are those of the shape then */
-        elementwise_broadcast(elementwise_add, o, o->shape, o->strides_1, o->strides_2, a, b, output);
-    } else if (o->broadcast) {
-        elementwise_rows(add_row, &row, o->shape, o->strides_1, o->strides_2, a, b, output);
-    } else if (scaled->bits > 0) {
-        add_rounded(scaled, swapped ? b : a, swapped ? a : b, output, o->elements);
+        elementwise_ones(elementwise_add, call, o->shape, o->strides_1, o->strides_2);
     } else {
-        add_exact(scaled, swapped ? b : a, swapped ? a : b, output, o->elements);
+        const bool alike = o->strides_1[3] == 1 && o->strides_2[3] == 1;
+        elementwise_rows(alike ? add_alike : add_row, &row, call, o->shape, o->strides_1, o->strides_2);
     }
     return NN_OK;
 }

@@ -31,17 +31,11 @@ static __attribute__((noinline)) void multiply_row(const void *context, const in
 nn_status_t nn_kernel_mul(const nn_call_t *call)
 {
     const nn_mul_options_t *const o = call->layer->options;
-    const int8_t *const a = nn_call_input(call, 0);
-    const int8_t *const b = nn_call_input(call, 1);
-    int8_t *const output = nn_call_output(call);
     scaled_mul_t scaled;
-    if (!prepare(&scaled, o)) {
-        /* also where the shapes are equal: the strides are those of the shape then */
-        elementwise_broadcast(elementwise_mul, o, o->shape, o->strides_1, o->strides_2, a, b, output);
-    } else if (o->broadcast) {
-        elementwise_rows(multiply_row, &scaled, o->shape, o->strides_1, o->strides_2, a, b, output);
+    if (prepare(&scaled, o)) {
+        elementwise_rows(multiply_row, &scaled, call, o->shape, o->strides_1, o->strides_2);
     } else {
-        multiply_row(&scaled, a, 1, b, 1, output, o->elements);
+        elementwise_ones(elementwise_mul, call, o->shape, o->strides_1, o->strides_2);
     }
     return NN_OK;
 }

@@ -33,7 +33,6 @@ static __attribute__((noinline)) void square_row(const void *context, const int8
 nn_status_t nn_kernel_squared_difference(const nn_call_t *call)
 {
     const nn_add_options_t *o = call->layer->options;
-    elementwise_rows(square_row, o, o->shape, o->strides_1, o->strides_2, nn_call_input(call, 0),
-                     nn_call_input(call, 1), nn_call_output(call));
+    elementwise_rows(square_row, o, call, o->shape, o->strides_1, o->strides_2);
     return NN_OK;
 }
