@@ -146,7 +146,7 @@ class FrontendSettings:
     @property
     def state_bytes(self) -> int:
         """Memory of one audio stream: see frontend_state_bytes in frontend.c."""
-        buffers = [2 * (self.window_samples + 1), 2 * self.fft_length, 2 * self.fft_length, 4 * self.channels]
+        buffers = [2 * self.window_samples, 2 * self.fft_length, 2 * self.fft_length, 4 * self.channels]
         if self.noise_reduction_enable:
             buffers.append(4 * self.channels)
         return STATE_HEADER_BYTES + sum((size + 7) // 8 * 8 for size in buffers)

@@ -73,8 +73,7 @@ def _library() -> ctypes.CDLL:
         "frontend_reset": (None, [pointer]),
         "frontend_stream": (size, [pointer, pointer, size, pointer, size]),
         "frontend_clips": (None, [pointer, pointer, size, size, size, pointer, pointer]),
-        "frontend_quantize": (None, [pointer, pointer, size, pointer]),
-        "frontend_quantize_dynamic": (None, [pointer, pointer, size, pointer]),
+        "frontend_quantize_clip": (None, [pointer, pointer, size, pointer]),
         "frontend_activity": (ctypes.c_bool, [pointer]),
     }
     for name, (result, arguments) in prototypes.items():
@@ -192,9 +191,7 @@ class Frontend:
         if array.dtype != np.uint16:
             raise TokayError(f"a spectrogram must be uint16, not {array.dtype}")
         out = np.empty(array.shape, np.int8)
-        dynamic = self._config.dynamic_range > 0
-        function = self._lib.frontend_quantize_dynamic if dynamic else self._lib.frontend_quantize
-        function(self.config_address, array.ctypes.data, array.size, out.ctypes.data)
+        self._lib.frontend_quantize_clip(self.config_address, array.ctypes.data, array.size, out.ctypes.data)
         return out
 
     def _clip(self, audio: Any, dimensions: int) -> npt.NDArray[np.int16]:

@@ -221,7 +221,7 @@ static void execute(application_t *app, const command_t *command) {
     case COMMAND_STALL: stall(command->argument); break;
     case COMMAND_PEEK: peek(app, command->argument); break;
     case COMMAND_RESET:
-        report_flush(&app->report);
+        hal_uart_flush();
         hal_reset();
         break;
     default: report_line(&app->report, command_help()); break;
@@ -315,7 +315,7 @@ static bool start_a_model(application_t *app) {
     return false;
 }
 
-bool application_init(hal_status_t clocks) {
+void application_init(hal_status_t clocks) {
     application_t *app = &s_app;
     report_init(&app->report);
     channel_init(&app->channel, hal_boot_id());
@@ -334,7 +334,6 @@ bool application_init(hal_status_t clocks) {
         report_settings(&app->report, &app->config, app->sample_rate_hz);
     }
     requests_greet(app);
-    return app->ready;
 }
 
 bool application_turn(void) {

@@ -4,8 +4,8 @@
 
 #include "hal.h"
 
-/* Starts everything and reports it. False if the model cannot run; then only commands are served. */
-bool application_init(hal_status_t clocks);
+/* Starts everything and reports it. If no model can run, only commands are served. */
+void application_init(hal_status_t clocks);
 
 /* One turn of the main loop; false if there was nothing to do, so that the core may sleep. */
 bool application_turn(void);

@@ -72,9 +72,10 @@ void requests_handle(application_t *app, const link_frame_t *frame);
 void requests_greet(application_t *app);
 void requests_stream_statistics(application_t *app);
 
-/* memory_requests.c and parameters.c: a request, already known to be of that kind. */
-void memory_request_handle(application_t *app, const link_frame_t *frame, uint16_t request);
-void parameter_request_handle(application_t *app, const link_frame_t *frame, uint16_t request);
+/* memory_requests.c and parameters.c: a request, already known to be of that kind. False, and no answer, if its
+ * payload is not what it should be. */
+bool memory_request_handle(application_t *app, const link_frame_t *frame, uint16_t request);
+bool parameter_request_handle(application_t *app, const link_frame_t *frame, uint16_t request);
 
 /* events.c: what the loop found, to whoever wants it, as messages or as text. */
 void events_inference(application_t *app, const audio_loop_result_t *result, uint32_t age_ms);

@@ -107,8 +107,7 @@ static void add_column(audio_loop_t *loop, const uint16_t *column) {
         memmove(window, window + channels, kept * sizeof window[0]);
         memcpy(window + kept, column, channels * sizeof window[0]);
     } else {
-        frontend_quantize(frontend, column, channels,
-                          (int8_t *)loop->features + loop->feature_column * channels);
+        frontend_quantize(column, channels, (int8_t *)loop->features + loop->feature_column * channels);
         loop->feature_column = (loop->feature_column + 1u) % frontend->frames;
     }
 }

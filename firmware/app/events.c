@@ -57,7 +57,7 @@ static void send_spectrogram(application_t *app, const uint16_t *column, uint32_
 static void send_features(application_t *app, const uint16_t *column, uint32_t channels, uint32_t number) {
     message_features_t message = {.column = number, .values_count = (uint16_t)channels};
     if (channels <= ROOM(message.values)) {
-        frontend_quantize(app->model->frontend, column, channels, message.values);
+        frontend_quantize(column, channels, message.values);
         channel_send(&app->channel, MESSAGE_FEATURES, &message_layout_features, &message);
     }
 }

@@ -3,7 +3,7 @@
 #include "hal.h"
 
 int main(void) {
-    (void)application_init(hal_init());
+    application_init(hal_init());
     for (;;) {
         if (!application_turn()) {
             hal_sleep();

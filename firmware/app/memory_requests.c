@@ -124,16 +124,12 @@ static bool run_layer(application_t *app, const link_frame_t *frame, uint16_t re
     return true;
 }
 
-void memory_request_handle(application_t *app, const link_frame_t *frame, uint16_t request) {
-    bool understood = true;
+bool memory_request_handle(application_t *app, const link_frame_t *frame, uint16_t request) {
     switch (frame->type) {
-    case MESSAGE_INJECT_FEATURES: understood = inject_features(app, frame, request); break;
-    case MESSAGE_TENSOR_WRITE: understood = write_tensor(app, frame, request); break;
-    case MESSAGE_TENSOR_READ: understood = read_tensor(app, frame, request); break;
-    case MESSAGE_RUN_LAYER: understood = run_layer(app, frame, request); break;
-    default: run_network(app, request); break;
-    }
-    if (!understood) {
-        channel_acknowledge(&app->channel, request, RESULT_BAD_PAYLOAD, NULL);
+    case MESSAGE_INJECT_FEATURES: return inject_features(app, frame, request);
+    case MESSAGE_TENSOR_WRITE: return write_tensor(app, frame, request);
+    case MESSAGE_TENSOR_READ: return read_tensor(app, frame, request);
+    case MESSAGE_RUN_LAYER: return run_layer(app, frame, request);
+    default: run_network(app, request); return true;
     }
 }

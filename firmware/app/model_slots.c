@@ -174,7 +174,7 @@ void model_source_inference(model_source_t *source, report_t *report) {
 void model_source_failed(model_source_t *source, report_t *report) {
     if (source->trial != NULL) {
         report_line(report, "Error: the model on trial has failed; going back to the one before");
-        report_flush(report);
+        hal_uart_flush();
         hal_reset();
     }
 }

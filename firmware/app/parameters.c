@@ -152,10 +152,6 @@ static bool set(application_t *app, const link_frame_t *frame, uint16_t request)
     return true;
 }
 
-void parameter_request_handle(application_t *app, const link_frame_t *frame, uint16_t request) {
-    bool understood =
-        frame->type == MESSAGE_PARAMETER_GET ? get(app, frame, request) : set(app, frame, request);
-    if (!understood) {
-        channel_acknowledge(&app->channel, request, RESULT_BAD_PAYLOAD, NULL);
-    }
+bool parameter_request_handle(application_t *app, const link_frame_t *frame, uint16_t request) {
+    return frame->type == MESSAGE_PARAMETER_GET ? get(app, frame, request) : set(app, frame, request);
 }

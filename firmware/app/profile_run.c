@@ -106,14 +106,14 @@ void profile_run(application_t *app, uint16_t request, uint32_t first, uint32_t 
     application_stop(app);
     send_begin(app, request, first, count, repetitions);
     while (done < count && status == NN_OK) {
-        report_flush(&app->report); /* so that the serial port's interrupts are not measured either */
+        hal_uart_flush(); /* so that the serial port's interrupts are not measured either */
         status = profiler_layer(&app->nn, first + done, repetitions, &k_meter, &layer);
         if (status == NN_OK) {
             send_layer(app, request, first + done, &layer);
             done++;
         }
     }
-    report_flush(&app->report);
+    hal_uart_flush();
     if (status == NN_OK) {
         status = profiler_network(&app->nn, repetitions, &k_meter, &totals.network);
     }

@@ -114,8 +114,7 @@ void profiler_frontend(frontend_t *frontend, const frontend_config_t *config, ui
             used += frontend_process(frontend, samples + used, SIGNAL_SAMPLES - used, &column);
             for (uint32_t done = 0; column != NULL && done < config->channels; done += SIGNAL_SAMPLES) {
                 uint32_t left = config->channels - done;
-                frontend_quantize(config, column + done, left < SIGNAL_SAMPLES ? left : SIGNAL_SAMPLES,
-                                  features);
+                frontend_quantize(column + done, left < SIGNAL_SAMPLES ? left : SIGNAL_SAMPLES, features);
             }
             column_cycles += meter->cycles() - start;
             if (column == NULL) {

@@ -75,11 +75,6 @@ void report_init(report_t *report) {
     report->framed = NULL;
 }
 
-void report_flush(report_t *report) {
-    (void)report;
-    hal_uart_flush();
-}
-
 void report_line(report_t *report, const char *text) {
     char line[LINE_BYTES];
     format_t out;

@@ -1,5 +1,5 @@
 /* Everything the application says to the host goes through here: readable lines, as a plain terminal
- * shows them. A line is queued whole or not at all; nothing waits, except report_flush. */
+ * shows them. A line is queued whole or not at all; nothing waits. */
 #ifndef TOKAY_REPORT_H
 #define TOKAY_REPORT_H
 
@@ -44,8 +44,5 @@ void report_profile_begin(report_t *report, uint32_t layers, uint32_t repetition
 void report_profile_layer(report_t *report, uint32_t index, const nn_layer_t *layer,
                           const profiler_record_t *record);
 void report_profile_total(report_t *report, const char *what, const profiler_record_t *record);
-
-/* Waits until everything said has been sent. */
-void report_flush(report_t *report);
 
 #endif

@@ -213,7 +213,7 @@ static bool reset(application_t *app, const link_frame_t *frame, uint16_t reques
         return true;
     }
     channel_acknowledge(&app->channel, request, RESULT_OK, NULL);
-    report_flush(&app->report);
+    hal_uart_flush();
     hal_reset();
     return true;
 }
@@ -240,14 +240,14 @@ void requests_handle(application_t *app, const link_frame_t *frame) {
     case MESSAGE_STATISTICS_GET: send_statistics(app, request); break;
     case MESSAGE_STREAM_SET: understood = set_streams(app, frame, request); break;
     case MESSAGE_PARAMETER_GET:
-    case MESSAGE_PARAMETER_SET: parameter_request_handle(app, frame, request); break;
+    case MESSAGE_PARAMETER_SET: understood = parameter_request_handle(app, frame, request); break;
     case MESSAGE_SOURCE_SET: understood = set_source(app, frame, request); break;
     case MESSAGE_INJECT_AUDIO: understood = inject_audio(app, frame, request); break;
     case MESSAGE_INJECT_FEATURES:
     case MESSAGE_RUN_NETWORK:
     case MESSAGE_RUN_LAYER:
     case MESSAGE_TENSOR_READ:
-    case MESSAGE_TENSOR_WRITE: memory_request_handle(app, frame, request); break;
+    case MESSAGE_TENSOR_WRITE: understood = memory_request_handle(app, frame, request); break;
     case MESSAGE_PROFILE_RUN: understood = run_profile(app, frame, request); break;
     case MESSAGE_FAULT_GET: understood = get_fault(app, frame, request); break;
     case MESSAGE_RESET: understood = reset(app, frame, request); break;

@@ -18,6 +18,15 @@ size_t frontend_stream(frontend_t *fe, const int16_t *samples, size_t count, uin
   return written;
 }
 
+void frontend_quantize_clip(const frontend_config_t *config, const uint16_t *spectrogram, size_t values,
+                            int8_t *features) {
+  if (config->dynamic_range) {
+    frontend_quantize_dynamic(config, spectrogram, values, features);
+  } else {
+    frontend_quantize(spectrogram, values, features);
+  }
+}
+
 void frontend_clips(frontend_t *fe, const int16_t *audio, size_t clips, size_t samples,
                     size_t frames, uint16_t *scratch, int8_t *features) {
   const frontend_config_t *config = frontend_config_of(fe);
@@ -25,11 +34,7 @@ void frontend_clips(frontend_t *fe, const int16_t *audio, size_t clips, size_t s
   for (size_t clip = 0; clip < clips; ++clip) {
     frontend_reset(fe);
     frontend_stream(fe, audio + clip * samples, samples, scratch, frames);
-    if (config->dynamic_range) {
-      frontend_quantize_dynamic(config, scratch, values, features + clip * values);
-    } else {
-      frontend_quantize(config, scratch, values, features + clip * values);
-    }
+    frontend_quantize_clip(config, scratch, values, features + clip * values);
   }
 }
 

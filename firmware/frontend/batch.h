@@ -13,6 +13,10 @@ extern "C" {
 size_t frontend_stream(frontend_t *fe, const int16_t *samples, size_t count, uint16_t *out,
                        size_t columns);
 
+/* int8 features of a whole spectrogram of `values` values, by the config's scale. */
+void frontend_quantize_clip(const frontend_config_t *config, const uint16_t *spectrogram, size_t values,
+                            int8_t *features);
+
 /* int8 features of `clips` independent clips of `samples` samples each: features is
  * [clips][frames][channels], frames as the samples give; `scratch` holds one spectrogram,
  * [frames][channels]. */

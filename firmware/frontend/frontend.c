@@ -27,10 +27,12 @@ typedef struct {
 static size_t rounded(size_t bytes) { return (bytes + 7u) & ~(size_t)7u; }
 
 static layout_t layout(const frontend_config_t *config) {
+  /* Rounded up, an odd last sample has a partner too: samples are windowed in pairs. */
+  size_t input_bytes = rounded(config->window_samples * sizeof(int16_t));
   size_t fft_bytes = rounded(config->fft_length * sizeof(int16_t));
   size_t channel_bytes = rounded(config->channels * sizeof(uint32_t));
   layout_t at = {.input = FRONTEND_STATE_HEADER_BYTES};
-  at.window = at.input + rounded((config->window_samples + 1u) * sizeof(int16_t));
+  at.window = at.input + input_bytes;
   at.bins = at.window + fft_bytes;
   at.channels = at.bins + fft_bytes;
   at.estimate = at.channels + channel_bytes;

@@ -44,10 +44,9 @@ size_t frontend_process(frontend_t *fe, const int16_t *samples, size_t count,
                         const uint16_t **column);
 
 /* Quantizes one column (or several: count = columns * channels) to the network's int8 input as the
- * vendor does, by the config's mode (static scale). The dynamic-scale mode works on a whole
- * spectrogram and is frontend_quantize_dynamic. */
-void frontend_quantize(const frontend_config_t *config, const uint16_t *values, size_t count,
-                       int8_t *features);
+ * vendor does, by a static scale. Where the config has a dynamic range, the scale is taken from a whole
+ * spectrogram, by frontend_quantize_dynamic. */
+void frontend_quantize(const uint16_t *values, size_t count, int8_t *features);
 void frontend_quantize_dynamic(const frontend_config_t *config, const uint16_t *spectrogram,
                                size_t count, int8_t *features);
 

@@ -7,9 +7,7 @@ static int8_t clamp(int32_t value) {
   return (int8_t)(value < INT8_MIN ? INT8_MIN : value > INT8_MAX ? INT8_MAX : value);
 }
 
-void frontend_quantize(const frontend_config_t *config, const uint16_t *values, size_t count,
-                       int8_t *features) {
-  (void)config;
+void frontend_quantize(const uint16_t *values, size_t count, int8_t *features) {
   for (size_t i = 0; i < count; ++i)
     features[i] = clamp((values[i] * 256 + STATIC_RANGE / 2) / STATIC_RANGE - 128);
 }

@@ -40,7 +40,8 @@ uint32_t hal_interrupts(void);
 void hal_sleep(void);
 
 /* Microphone: starts capture into the implementation's ring of buffers. The first samples after the
- * start, while the microphone settles, are dropped (the board's wake_up_frames). */
+ * start, while the microphone settles, are dropped (the board's wake_up_frames). On success *actual_rate_hz is
+ * the rate that the clocks give. */
 hal_status_t hal_microphone_start(uint32_t sample_rate_hz, uint32_t *actual_rate_hz);
 void hal_microphone_stop(void);
 /* Copies at most `count` samples that have been captured and not read; returns how many. */

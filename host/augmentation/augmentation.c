@@ -268,11 +268,6 @@ void augmentation_examples(const augmentation_source_t *source, const augmentati
     augmentation_render(source, jobs[i], &draw, scratch, pcm);
     size_t samples = augmentation_samples(source, &draw), heard = columns_of(config, samples);
     hear(fe, &draw, pcm, samples, columns, heard);
-    const uint16_t *last = columns + (heard - frames) * config->channels;
-    if (config->dynamic_range) {
-      frontend_quantize_dynamic(config, last, values, features);
-    } else {
-      frontend_quantize(config, last, values, features);
-    }
+    frontend_quantize_clip(config, columns + (heard - frames) * config->channels, values, features);
   }
 }

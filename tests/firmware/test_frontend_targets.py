@@ -143,10 +143,13 @@ def test_m33_gives_the_pcs_bits(name: str, build: str, link: Link) -> None:
     machine = link(s, build)
     spectrogram = columns(machine, s, audio)
     np.testing.assert_array_equal(spectrogram, Frontend(s).spectrogram(audio))
-    function = "frontend_quantize_dynamic" if s.dynamic_range else "frontend_quantize"
     machine.write(AUDIO, spectrogram.tobytes())
-    config = machine.symbol("model_frontend_config")
-    machine.call(function, config, AUDIO, spectrogram.size, FEATURES, stack=STACK)
+    values = (AUDIO, spectrogram.size, FEATURES)
+    if s.dynamic_range:
+        config = machine.symbol("model_frontend_config")
+        machine.call("frontend_quantize_dynamic", config, *values, stack=STACK)
+    else:
+        machine.call("frontend_quantize", *values, stack=STACK)
     features = words(machine, FEATURES, np.int8, spectrogram.size).reshape(spectrogram.shape)
     np.testing.assert_array_equal(features, Frontend(s).features(audio))
 

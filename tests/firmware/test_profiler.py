@@ -28,9 +28,7 @@ void frontend_reset(frontend_t *frontend) { (void)frontend; }
 size_t frontend_process(frontend_t *f, const int16_t *s, size_t count, const uint16_t **column) {
     return (void)f, (void)s, (void)column, count;
 }
-void frontend_quantize(const frontend_config_t *c, const uint16_t *s, size_t count, int8_t *out) {
-    (void)c, (void)s, (void)count, (void)out;
-}
+void frontend_quantize(const uint16_t *s, size_t count, int8_t *out) { (void)s, (void)count, (void)out; }
 """
 LONG = r"""
 static uint32_t cycles(void) { return now; }

@@ -136,9 +136,7 @@ hal_status_t hal_microphone_start(uint32_t sample_rate_hz, uint32_t *actual_rate
     uint32_t divider = (per_frame + sample_rate_hz / 2u) / sample_rate_hz;
     uint32_t actual = (per_frame + divider / 2u) / divider;
     uint32_t error = actual > sample_rate_hz ? actual - sample_rate_hz : sample_rate_hz - actual;
-    if (actual_rate_hz != NULL) {
-        *actual_rate_hz = actual;
-    }
+    *actual_rate_hz = actual;
     if (error * 100u > sample_rate_hz) {
         return HAL_ERROR_SAMPLE_RATE;
     }
