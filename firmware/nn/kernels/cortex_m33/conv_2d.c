@@ -72,21 +72,15 @@ static __attribute__((noinline)) void window_at_side(const conv_t *conv, int16_t
                                                      int32_t x)
 {
     const nn_conv_2d_options_t *const o = conv->options;
-    const int32_t width = o->kernel_width;
-    const int32_t quads = o->input_channels >> 2;
-    const int32_t before = x >= 0 ? 0 : -x < width ? -x : width;
-    const int32_t past = x + width - o->input_width;
-    const int32_t after = past <= 0 ? 0 : past < width ? past : width;
-    const int32_t inside = (width - before - after) * quads;
+    const m33_part_t part = m33_part(o, x, o->kernel_width);
     for (int32_t r = o->kernel_height; r > 0; r--, y += o->dilation_height) {
-        if (y < 0 || y >= o->input_height || inside <= 0) {
-            column = m33_column_quads(column, conv->pad_row, width * quads);
+        if (y < 0 || y >= o->input_height) {
+            column = m33_column_quads(column, conv->pad_row, conv->row_taps >> 2);
             continue;
         }
-        column = m33_column_quads(column, conv->pad_row, before * quads);
-        const int8_t *const from = conv->input + y * conv->pitch + (x + before) * o->input_channels;
-        column = m33_column_quads(column, from, inside);
-        column = m33_column_quads(column, conv->pad_row, after * quads);
+        column = m33_column_quads(column, conv->pad_row, part.before >> 2);
+        column = m33_column_quads(column, conv->input + y * conv->pitch + part.from, part.inside >> 2);
+        column = m33_column_quads(column, conv->pad_row, part.after >> 2);
     }
 }
 
@@ -330,8 +324,9 @@ nn_status_t nn_kernel_conv_2d(const nn_call_t *call)
 {
     const nn_conv_2d_options_t *const o = call->layer->options;
     const int32_t steps = (o->taps + 1) / 2;
+    const gather_t gather = choose_gather(o);
     int16_t *const columns = nn_call_scratch(call);
-    const int32_t blocks = choose_gather(o) == GATHER_3X3 ? SMALL_BLOCKS : 1;
+    const int32_t blocks = gather == GATHER_3X3 ? SMALL_BLOCKS : 1;
     m33_channel_t *const channels = (m33_channel_t *)(void *)(columns + M33_COLUMN_STRIDE * steps * blocks);
     const int32_t row_taps = o->kernel_width * o->input_channels;
     const int32_t pad_bytes = row_taps > o->input_width ? row_taps : o->input_width;
@@ -346,7 +341,7 @@ nn_status_t nn_kernel_conv_2d(const nn_call_t *call)
         .row_taps = row_taps,
         .pitch = o->input_width * o->input_channels,
         .x_end = o->output_width * o->stride_width - o->pad_left,
-        .gather = choose_gather(o),
+        .gather = gather,
     };
     memset(pad_row, o->pad_value, (size_t)pad_bytes);
     m33_tile_t tile = {

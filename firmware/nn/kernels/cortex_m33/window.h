@@ -8,9 +8,6 @@
 #include "../../nn_kernels.h"
 #include "m33.h"
 
-/* Bytes behind a window that m33_window may overwrite. */
-#define M33_WINDOW_SLACK 3
-
 /* Copies count bytes, or up to three more if they can be read, which words are faster with. */
 static inline void m33_copy(int8_t *to, const int8_t *from, int32_t count, const int8_t *readable_end)
 {
@@ -35,8 +32,7 @@ static inline void m33_fill(int8_t *to, uint32_t four_times, int32_t count)
 
 /* The rows of a window inside the input, as words; false if that would read behind the input. */
 static __attribute__((noinline)) bool m33_window_inside(const int8_t *from, int32_t pitch, int32_t rows,
-                                                        int32_t bytes,
-                                    const int8_t *readable_end, int8_t *to)
+                                                        int32_t bytes, const int8_t *readable_end, int8_t *to)
 {
     if (readable_end - (from + (rows - 1) * pitch) < ((bytes + 3) & ~3)) {
         return false;
@@ -73,7 +69,7 @@ static inline m33_part_t m33_part(const nn_conv_2d_options_t *o, int32_t x, int3
     return (m33_part_t){before * depth, inside * depth, after * depth, (x + before) * depth};
 }
 
-/* Writes the taps of the window at (y, x) to `to`, in order, and up to M33_WINDOW_SLACK bytes more. */
+/* Writes the taps of the window at (y, x) to `to`, in order, and up to three bytes more. */
 static __attribute__((noinline)) void m33_window(const nn_conv_2d_options_t *o, const int8_t *input,
                                                  int32_t y, int32_t x, int8_t *to)
 {

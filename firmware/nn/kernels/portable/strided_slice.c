@@ -1,4 +1,5 @@
-/* strided_slice: elements picked by strides, which may be negative; also a transposition or, by strides of 0, a repetition. */
+/* strided_slice: elements picked by strides, which may be negative; also a transposition or, by strides of 0, a
+ * repetition. */
 #include <string.h>
 
 #include "nn_kernels.h"

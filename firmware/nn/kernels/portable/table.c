@@ -1,4 +1,5 @@
-/* table: the 256 outcomes of a function of an int8: logistic, tanh, gelu and others; for prelu several that take turns. */
+/* table: the 256 outcomes of a function of an int8: logistic, tanh, gelu and others; for prelu several that take
+ * turns. */
 #include "nn_kernels.h"
 
 nn_status_t nn_kernel_table(const nn_call_t *call)
