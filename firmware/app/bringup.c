@@ -4,16 +4,11 @@
 #include "hal.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define SAMPLE_RATE_HZ 8000u
 
-static void print(const char *text) {
-    size_t length = 0;
-    while (text[length] != '\0') {
-        length++;
-    }
-    (void)hal_uart_write((const uint8_t *)text, length);
-}
+static void print(const char *text) { (void)hal_uart_write((const uint8_t *)text, strlen(text)); }
 
 int main(void) {
     char line[96];

@@ -96,7 +96,8 @@ static bool parse_argument(const entry_t *entry, const char *text, uint32_t *val
     }
 }
 
-command_t command_parse(const char *line) {
+/* What a line (without its end) says. */
+static command_t parse(const char *line) {
     command_t command = {COMMAND_UNKNOWN, 0};
     const char *rest;
     while (*line == ' ') {
@@ -126,7 +127,7 @@ bool command_receive(command_line_t *line, uint8_t byte, command_t *command) {
     }
     bool fits = line->length < COMMAND_LINE_BYTES;
     line->text[fits ? line->length : 0u] = '\0';
-    *command = command_parse(line->text);
+    *command = parse(line->text);
     if (!fits) {
         command->kind = COMMAND_UNKNOWN;
     }

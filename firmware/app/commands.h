@@ -38,9 +38,6 @@ typedef struct command_line {
 /* Takes a received byte; true when it ended a line, with what the line says in *command. */
 bool command_receive(command_line_t *line, uint8_t byte, command_t *command);
 
-/* What a line (without its end) says. */
-command_t command_parse(const char *line);
-
 /* One line that lists the commands. */
 const char *command_help(void);
 

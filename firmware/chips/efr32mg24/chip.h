@@ -13,7 +13,6 @@ uint32_t clocks_serial_hz(void);     /* EM01GRPCCLK: EUSART0 */
 
 typedef enum { PIN_DISABLED = 0, PIN_INPUT = 1, PIN_OUTPUT = 4 } pin_mode_t;
 void pin_mode(uint32_t port, uint32_t pin, pin_mode_t mode, bool level);
-void pin_write(uint32_t port, uint32_t pin, bool level);
 
 void leds_init(void);
 

@@ -3,19 +3,19 @@
 #include "chip.h"
 #include "registers.h"
 
-void pin_mode(uint32_t port, uint32_t pin, pin_mode_t mode, bool level) {
-    pin_write(port, pin, level);
-    volatile uint32_t *reg = pin < 8u ? &GPIO_MODEL(port) : &GPIO_MODEH(port);
-    uint32_t shift = 4u * (pin % 8u);
-    *reg = (*reg & ~(0xFu << shift)) | ((uint32_t)mode << shift);
-}
-
-void pin_write(uint32_t port, uint32_t pin, bool level) {
+static void pin_write(uint32_t port, uint32_t pin, bool level) {
     if (level) {
         REG_SET(GPIO_DOUT(port)) = BIT(pin);
     } else {
         REG_CLR(GPIO_DOUT(port)) = BIT(pin);
     }
+}
+
+void pin_mode(uint32_t port, uint32_t pin, pin_mode_t mode, bool level) {
+    pin_write(port, pin, level);
+    volatile uint32_t *reg = pin < 8u ? &GPIO_MODEL(port) : &GPIO_MODEH(port);
+    uint32_t shift = 4u * (pin % 8u);
+    *reg = (*reg & ~(0xFu << shift)) | ((uint32_t)mode << shift);
 }
 
 typedef struct led {
