@@ -87,17 +87,17 @@ bool bus_create(struct machine *m) {
         if (slot != NULL) {
             *slot = p;
         }
+        if (p->class->state_bytes != 0 && (p->state = calloc(1, p->class->state_bytes)) == NULL) {
+            return false;
+        }
     }
-    mvp_adapter_create(m, m->mvp);
     return true;
 }
 
 void bus_destroy(struct machine *m) {
     for (uint32_t i = 0; i < m->peripheral_count; i++) {
         struct peripheral *p = &m->peripherals[i];
-        if (p->class == &eusart_class) {
-            eusart_free(p);
-        } else if (p->class == &usart_class) {
+        if (p->class == &usart_class) {
             usart_free(p);
         }
         free(p->state);

@@ -61,6 +61,7 @@ struct peripheral_class {
     void (*reset)(struct machine *m, struct peripheral *p);
     /* Brings the state up to m->now_ps and sets p->next. */
     void (*advance)(struct machine *m, struct peripheral *p);
+    size_t state_bytes; /* of `state`, which is zero when the machine is made and stays over resets */
 };
 
 #define PERIPHERAL_WORDS 1024u
@@ -72,7 +73,7 @@ struct peripheral {
     int irq;                  /* first interrupt, -1 none */
     uint32_t index;           /* among its kind */
     uint64_t next;            /* ps of the next thing to happen by itself */
-    void *state;              /* what does not fit in registers */
+    void *state;              /* what does not fit in registers, as its kind has it */
     uint32_t word[PERIPHERAL_WORDS];
     uint16_t known[PERIPHERAL_WORDS]; /* 1 + index into class->registers, 0 where there is none */
 };
@@ -250,13 +251,10 @@ extern const struct peripheral_class cmu_class, hfxo_class, hfrco_class, dpll_cl
     icache_class, mpahbram_class, timer_class, sysrtc_class, prs_class, dcdc_class, mvp_class;
 
 /* eusart.c, usart.c */
-void eusart_free(struct peripheral *p);
-void usart_free(struct peripheral *p);
+void usart_free(struct peripheral *p); /* what its state points to */
 /* Time has begun anew: so do the audio and the counters. */
 void usart_restart(struct peripheral *p);
 void usart_status(struct machine *m, struct simulator_status *status);
-/* The microphone's samples and the DMA that takes them. */
-enum { DMA_USART0_LEFT, DMA_USART0_RIGHT, DMA_EUSART_RX, DMA_EUSART_TX };
 /* How many single requests of this source the DMA would take before something observable happens. */
 uint64_t ldma_appetite(struct machine *m, uint32_t source, uint32_t signal);
 /* One request; false if no enabled channel listens. */
@@ -264,7 +262,6 @@ bool ldma_request(struct machine *m, uint32_t source, uint32_t signal);
 /* A channel has started to listen, or the level of a request line has gone up. */
 void usart_dma_changed(struct machine *m);
 void eusart_dma_changed(struct machine *m);
-void mvp_adapter_create(struct machine *m, struct peripheral *p);
 void devinfo_fill(uint8_t *info);
 void devinfo_part(uint8_t *info, uint32_t number);
 

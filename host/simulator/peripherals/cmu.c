@@ -166,7 +166,7 @@ static void cmu_write(struct machine *m, struct peripheral *p, uint32_t offset, 
     clock_changed(m);
 }
 
-const struct peripheral_class cmu_class = {cmu_registers, cmu_read, cmu_write, NULL, NULL};
+const struct peripheral_class cmu_class = {.registers = cmu_registers, .read = cmu_read, .write = cmu_write};
 
 /* ---- HFXO: the crystal ---- */
 
@@ -238,7 +238,9 @@ static void hfxo_write(struct machine *m, struct peripheral *p, uint32_t offset,
     hfxo_irq(m, p);
 }
 
-const struct peripheral_class hfxo_class = {hfxo_registers, NULL, hfxo_write, NULL, hfxo_advance};
+const struct peripheral_class hfxo_class = {
+    .registers = hfxo_registers, .write = hfxo_write, .advance = hfxo_advance,
+};
 
 /* ---- HFRCO and DPLL ---- */
 
@@ -287,7 +289,9 @@ static void hfrco_reset(struct machine *m, struct peripheral *p) {
     REGISTER(p, HFRCO_STATUS) = RDY | ENS;
 }
 
-const struct peripheral_class hfrco_class = {hfrco_registers, NULL, hfrco_write, hfrco_reset, hfrco_advance};
+const struct peripheral_class hfrco_class = {
+    .registers = hfrco_registers, .write = hfrco_write, .reset = hfrco_reset, .advance = hfrco_advance,
+};
 
 /* Whether the loop can reach the frequency asked for in the band that is set. */
 static uint32_t dpll_result(struct machine *m) {
@@ -344,7 +348,9 @@ static void dpll_write(struct machine *m, struct peripheral *p, uint32_t offset,
     irq_level(m, p->irq, (REGISTER(p, DPLL_IF) & REGISTER(p, DPLL_IEN)) != 0);
 }
 
-const struct peripheral_class dpll_class = {dpll_registers, NULL, dpll_write, NULL, dpll_advance};
+const struct peripheral_class dpll_class = {
+    .registers = dpll_registers, .write = dpll_write, .advance = dpll_advance,
+};
 
 static const struct register_info k_fsrco_registers[] = {{"IPVERSION", 0x000, 1, 0, true, 1, 0xFFFFFFFFu}, {0}};
-const struct peripheral_class fsrco_class = {k_fsrco_registers, NULL, NULL, NULL, NULL};
+const struct peripheral_class fsrco_class = {.registers = k_fsrco_registers};

@@ -1,7 +1,6 @@
 /* EUSART0 and 1 as asynchronous serial ports: FIFOs of 16, at the baud rate that their clock and
  * dividers give. What is sent is logged with its time; what the host sends waits until the receiver is
  * on, and then comes byte by byte at the port's own rate. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "../core/machine.h"
@@ -51,10 +50,10 @@ struct eusart_state {
     uint64_t tx_done; /* ps at which the byte in the shift register is out */
     uint64_t rx_next; /* ps at which the host's next byte is in, NEVER if none */
     uint64_t synced;  /* ps at which SYNCBUSY and DISABLING end */
-    uint8_t *inbox;
+    uint8_t inbox[INBOX];
     uint32_t inbox_head, inbox_tail;
-    uint8_t *log;
-    uint64_t *log_ps;
+    uint8_t log[LOG];
+    uint64_t log_ps[LOG];
     uint32_t log_head, log_tail;
 };
 
@@ -326,7 +325,7 @@ void eusart_dma_changed(struct machine *m) {
     for (uint32_t i = 0; i < m->peripheral_count; i++) {
         struct peripheral *p = &m->peripherals[i];
         struct eusart_state *s = p->state;
-        if (p->class == &eusart_class && s != NULL && !s->offering) {
+        if (p->class == &eusart_class && !s->offering) {
             offer(m, p);
             load_shift_register(m, p, m->now_ps);
             advance(m, p);
@@ -337,25 +336,10 @@ void eusart_dma_changed(struct machine *m) {
 static void eusart_reset(struct machine *m, struct peripheral *p) {
     (void)m;
     struct eusart_state *s = p->state;
-    if (s == NULL) {
-        s = p->state = calloc(1, sizeof *s);
-        s->inbox = malloc(INBOX);
-        s->log = malloc(LOG);
-        s->log_ps = malloc(LOG * sizeof *s->log_ps);
-    }
     s->tx_count = s->rx_count = 0;
     s->shifting = s->offering = false;
     s->rx_next = NEVER;
     s->synced = 0;
-}
-
-void eusart_free(struct peripheral *p) {
-    struct eusart_state *s = p->state;
-    if (s != NULL) {
-        free(s->inbox);
-        free(s->log);
-        free(s->log_ps);
-    }
 }
 
 static struct peripheral *port(struct machine *m, uint32_t index) {
@@ -394,4 +378,7 @@ size_t simulator_uart_take(struct machine *m, uint32_t index, uint8_t *bytes, ui
     return taken;
 }
 
-const struct peripheral_class eusart_class = {eusart_registers, eusart_read, eusart_write, eusart_reset, advance};
+const struct peripheral_class eusart_class = {
+    .registers = eusart_registers, .read = eusart_read, .write = eusart_write, .reset = eusart_reset,
+    .advance = advance, .state_bytes = sizeof(struct eusart_state),
+};

@@ -1,7 +1,5 @@
 /* GPIO: pin modes and levels, routes of peripherals to pins, and edge interrupts of pins that the
  * outside drives or the firmware itself. */
-#include <stdlib.h>
-
 #include "../core/machine.h"
 
 #define PORT(n) (0x030u + 0x30u * (n))
@@ -45,7 +43,7 @@ static const struct register_info k_registers[] = {
 };
 
 struct gpio_state {
-    uint16_t driven[PORTS], level[PORTS]; /* by the outside */
+    uint16_t driven[PORTS], level[PORTS]; /* by the outside, which a reset does not change */
 };
 
 uint32_t simulator_pin_mode(struct machine *m, uint32_t port, uint32_t pin) {
@@ -137,11 +135,7 @@ static void gpio_write(struct machine *m, struct peripheral *p, uint32_t offset,
     update_irq(m, p);
 }
 
-static void gpio_reset(struct machine *m, struct peripheral *p) {
-    (void)m;
-    if (p->state == NULL) {
-        p->state = calloc(1, sizeof(struct gpio_state));
-    }
-}
-
-const struct peripheral_class gpio_class = {k_registers, gpio_read, gpio_write, gpio_reset, NULL};
+const struct peripheral_class gpio_class = {
+    .registers = k_registers, .read = gpio_read, .write = gpio_write,
+    .state_bytes = sizeof(struct gpio_state),
+};

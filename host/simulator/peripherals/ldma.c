@@ -1,9 +1,6 @@
 /* LDMA and its request crossbar: eight channels with linked descriptors. A request of a peripheral is
  * served at once; transfers of their own (software requests, STRUCTREQ) move their data at once too, and
  * report done after the time that they would take, an estimate of three bus cycles a unit. */
-#include <stdlib.h>
-#include <string.h>
-
 #include "../core/machine.h"
 
 enum { EN = 0x004, CTRL = 0x008, STATUS = 0x00C, SYNCSWSET = 0x010, SYNCSWCLR = 0x014, SYNCSTATUS = 0x020,
@@ -254,11 +251,6 @@ static void advance(struct machine *m, struct peripheral *p) {
     p->next = next;
 }
 
-static uint32_t ldma_read(struct machine *m, struct peripheral *p, uint32_t offset) {
-    (void)m;
-    return REGISTER(p, offset);
-}
-
 static void ldma_write(struct machine *m, struct peripheral *p, uint32_t offset, uint32_t value, uint32_t written) {
     struct ldma_state *s = p->state;
     switch (offset) {
@@ -311,15 +303,15 @@ static void ldma_write(struct machine *m, struct peripheral *p, uint32_t offset,
 static void ldma_reset(struct machine *m, struct peripheral *p) {
     (void)m;
     struct ldma_state *s = p->state;
-    if (s == NULL) {
-        s = p->state = calloc(1, sizeof *s);
-    }
     for (uint32_t n = 0; n < CHANNELS; n++) {
         s->done_ps[n] = NEVER;
     }
 }
 
-const struct peripheral_class ldma_class = {ldma_registers, ldma_read, ldma_write, ldma_reset, advance};
+const struct peripheral_class ldma_class = {
+    .registers = ldma_registers, .write = ldma_write, .reset = ldma_reset, .advance = advance,
+    .state_bytes = sizeof(struct ldma_state),
+};
 
 static void ldmaxbar_write(struct machine *m, struct peripheral *p, uint32_t offset, uint32_t value, uint32_t written) {
     (void)written;
@@ -333,4 +325,4 @@ static void ldmaxbar_write(struct machine *m, struct peripheral *p, uint32_t off
     eusart_dma_changed(m);
 }
 
-const struct peripheral_class ldmaxbar_class = {ldmaxbar_registers, NULL, ldmaxbar_write, NULL, NULL};
+const struct peripheral_class ldmaxbar_class = {.registers = ldmaxbar_registers, .write = ldmaxbar_write};

@@ -3,7 +3,6 @@
  * vendor's code looks twice whether a command is done; so the first look after one shows neither that it is
  * pending nor that it is busy here. */
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "../core/machine.h"
@@ -123,9 +122,6 @@ static uint32_t msc_read(struct machine *m, struct peripheral *p, uint32_t offse
 
 static void msc_reset(struct machine *m, struct peripheral *p) {
     (void)m;
-    if (p->state == NULL) {
-        p->state = calloc(1, sizeof(struct msc_state));
-    }
     ((struct msc_state *)p->state)->between = false;
 }
 
@@ -181,4 +177,7 @@ static void msc_write(struct machine *m, struct peripheral *p, uint32_t offset, 
     update_irq(m, p);
 }
 
-const struct peripheral_class msc_class = {msc_registers, msc_read, msc_write, msc_reset, advance};
+const struct peripheral_class msc_class = {
+    .registers = msc_registers, .read = msc_read, .write = msc_write, .reset = msc_reset,
+    .advance = advance, .state_bytes = sizeof(struct msc_state),
+};

@@ -1,7 +1,5 @@
 /* The accelerator on the peripheral bus: the model of host/simulator/mvp with this chip's memory behind
  * it. A program's data is final when it starts; its interrupt comes after its cycles of HCLK. */
-#include <stdlib.h>
-
 #include "../core/machine.h"
 #include "mvp.h"
 
@@ -80,15 +78,6 @@ static void write(struct machine *m, struct peripheral *p, uint32_t offset, uint
 
 static void reset(struct machine *m, struct peripheral *p) { init(m, p->state); }
 
-void mvp_adapter_create(struct machine *m, struct peripheral *p) {
-    struct mvp_state *s = calloc(1, sizeof *s);
-    p->state = s;
-    if (s != NULL) {
-        s->timing = MVP_TIMING_PORTS;
-        init(m, s);
-    }
-}
-
 void simulator_set_mvp_timing(struct machine *m, int timing) {
     struct mvp_state *s = m->mvp->state;
     s->timing = timing == 0 ? MVP_TIMING_PORTS : MVP_TIMING_SHARED;
@@ -99,4 +88,7 @@ void simulator_set_mvp_idle_lag(struct machine *m, uint32_t cycles) {
     ((struct mvp_state *)m->mvp->state)->idle_lag = cycles;
 }
 
-const struct peripheral_class mvp_class = {NULL, read, write, reset, advance};
+const struct peripheral_class mvp_class = {
+    .read = read, .write = write, .reset = reset, .advance = advance,
+    .state_bytes = sizeof(struct mvp_state),
+};

@@ -22,7 +22,9 @@ static void emu_reset(struct machine *m, struct peripheral *p) {
     REGISTER(p, EMU_RSTCAUSE) = m->resets == 0 ? RSTCAUSE_POR : RSTCAUSE_SYSREQ;
 }
 
-const struct peripheral_class emu_class = {emu_registers, NULL, emu_write, emu_reset, NULL};
+const struct peripheral_class emu_class = {
+    .registers = emu_registers, .write = emu_write, .reset = emu_reset,
+};
 
 static void icache_write(struct machine *m, struct peripheral *p, uint32_t offset, uint32_t value, uint32_t written) {
     (void)m;
@@ -30,12 +32,12 @@ static void icache_write(struct machine *m, struct peripheral *p, uint32_t offse
     REGISTER(p, offset) = offset == 0x018u ? 0 : value; /* CMD */
 }
 
-const struct peripheral_class icache_class = {icache_registers, NULL, icache_write, NULL, NULL};
-const struct peripheral_class syscfg_class = {syscfg_registers, NULL, NULL, NULL, NULL};
-const struct peripheral_class smu_class = {smu_registers, NULL, NULL, NULL, NULL};
-const struct peripheral_class mpahbram_class = {mpahbram_registers, NULL, NULL, NULL, NULL};
-const struct peripheral_class prs_class = {prs_registers, NULL, NULL, NULL, NULL};
-const struct peripheral_class dcdc_class = {dcdc_registers, NULL, NULL, NULL, NULL};
+const struct peripheral_class icache_class = {.registers = icache_registers, .write = icache_write};
+const struct peripheral_class syscfg_class = {.registers = syscfg_registers};
+const struct peripheral_class smu_class = {.registers = smu_registers};
+const struct peripheral_class mpahbram_class = {.registers = mpahbram_registers};
+const struct peripheral_class prs_class = {.registers = prs_registers};
+const struct peripheral_class dcdc_class = {.registers = dcdc_registers};
 
 static void put(uint8_t *info, uint32_t offset, uint32_t value) { memcpy(info + offset, &value, sizeof value); }
 

@@ -1,7 +1,5 @@
 /* TIMER0..4 as far as time-keeping needs them: counting up or down on EM01GRPACLK with a prescaler,
  * one-shot or not, overflow and underflow, and compare matches; and SYSRTC0 as a counter with compares. */
-#include <stdlib.h>
-
 #include "../core/machine.h"
 
 enum { CFG = 0x004, CMD = 0x00C, STATUS = 0x010, IF = 0x014, IEN = 0x018, TOP = 0x01C, TOPB = 0x020, CNT = 0x024,
@@ -120,9 +118,8 @@ static void count(struct machine *m, struct peripheral *p) {
     update_irq(m, p);
 }
 
-static void plan(struct machine *m, struct peripheral *p) {
+static void plan(struct peripheral *p) {
     struct timer_state *s = p->state;
-    (void)m;
     p->next = NEVER;
     if (!running(p) || s->hz == 0 || (REGISTER(p, IEN) == 0 && (REGISTER(p, CFG) & ONE_SHOT) == 0)) {
         return;
@@ -141,7 +138,7 @@ static void timer_advance(struct machine *m, struct peripheral *p) {
     s->hz = timer_hz(m, p);
     s->down = (REGISTER(p, CFG) & 3u) == 1u;
     REGISTER(p, STATUS) = (REGISTER(p, STATUS) & ~STATUS_DIR) | (s->down ? STATUS_DIR : 0);
-    plan(m, p);
+    plan(p);
 }
 
 static void timer_write(struct machine *m, struct peripheral *p, uint32_t offset, uint32_t value, uint32_t written) {
@@ -194,13 +191,13 @@ static void timer_write(struct machine *m, struct peripheral *p, uint32_t offset
 
 static void timer_reset(struct machine *m, struct peripheral *p) {
     (void)m;
-    if (p->state == NULL) {
-        p->state = calloc(1, sizeof(struct timer_state));
-    }
     *(struct timer_state *)p->state = (struct timer_state){0};
 }
 
-const struct peripheral_class timer_class = {timer_registers, NULL, timer_write, timer_reset, timer_advance};
+const struct peripheral_class timer_class = {
+    .registers = timer_registers, .write = timer_write, .reset = timer_reset, .advance = timer_advance,
+    .state_bytes = sizeof(struct timer_state),
+};
 
 /* ---- SYSRTC0 ---- */
 
@@ -272,4 +269,7 @@ static void rtc_write(struct machine *m, struct peripheral *p, uint32_t offset, 
     irq_level(m, p->irq, (REGISTER(p, RTC_IF) & REGISTER(p, RTC_IEN)) != 0);
 }
 
-const struct peripheral_class sysrtc_class = {sysrtc_registers, NULL, rtc_write, timer_reset, rtc_advance};
+const struct peripheral_class sysrtc_class = {
+    .registers = sysrtc_registers, .write = rtc_write, .reset = timer_reset, .advance = rtc_advance,
+    .state_bytes = sizeof(struct timer_state),
+};

@@ -192,11 +192,9 @@ static void advance(struct machine *m, struct peripheral *p) {
 }
 
 void usart_dma_changed(struct machine *m) {
-    if (m->usart->state != NULL) {
-        offer(m, m->usart);
-        set_flags(m, m->usart);
-        plan(m, m->usart);
-    }
+    offer(m, m->usart);
+    set_flags(m, m->usart);
+    plan(m, m->usart);
 }
 
 static uint32_t usart_read(struct machine *m, struct peripheral *p, uint32_t offset) {
@@ -273,9 +271,6 @@ static void usart_write(struct machine *m, struct peripheral *p, uint32_t offset
 static void usart_reset(struct machine *m, struct peripheral *p) {
     (void)m;
     struct usart_state *s = p->state;
-    if (s == NULL) {
-        s = p->state = calloc(1, sizeof *s);
-    }
     s->running = false;
     s->fifo_count = 0;
 }
@@ -287,7 +282,7 @@ void usart_restart(struct peripheral *p) {
 }
 
 void usart_free(struct peripheral *p) {
-    if (p->state != NULL) {
+    if (p->state != NULL) { /* there may have been no memory for it */
         free(((struct usart_state *)p->state)->pcm);
     }
 }
@@ -321,4 +316,7 @@ void usart_status(struct machine *m, struct simulator_status *status) {
     status->i2s_millihertz = s->running ? 1000u * s->word_den / (s->word_num * s->slots) : 0;
 }
 
-const struct peripheral_class usart_class = {usart_registers, usart_read, usart_write, usart_reset, advance};
+const struct peripheral_class usart_class = {
+    .registers = usart_registers, .read = usart_read, .write = usart_write, .reset = usart_reset,
+    .advance = advance, .state_bytes = sizeof(struct usart_state),
+};
