@@ -154,7 +154,7 @@ class Machine:
         if description.has_microphone:
             section = description.sections["microphone"]
             pins = [number for name in _MICROPHONE_PINS for number in boards.pin(section[name])]
-            wiring = native.Microphone(True, (ctypes.c_uint32 * 8)(*pins))
+            wiring = native.Microphone((ctypes.c_uint32 * 8)(*pins))
             self._c.simulator_set_microphone(self._handle, ctypes.byref(wiring))
         self._c.simulator_set_mvp_timing(self._handle, timing_number(mvp_timing, SILICON))
         self._c.simulator_set_crystal(self._handle, description.sections["clocks"]["hfxo_hz"])

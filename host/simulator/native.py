@@ -48,7 +48,7 @@ class Status(ctypes.Structure):
 class Microphone(ctypes.Structure):
     """``struct simulator_microphone``: port and pin of clock, data, word select and power."""
 
-    _fields_ = (("present", c_bool), ("pins", c_uint32 * 8))
+    _fields_ = (("pins", c_uint32 * 8),)
 
 
 _M = c_void_p

@@ -242,8 +242,7 @@ static struct instruction decode32(uint32_t h1, uint32_t h2) {
     return i;
 }
 
-void cost_of_block(struct machine *m, const uint8_t *code, uint32_t bytes, struct block *block) {
-    (void)m;
+void cost_of_block(const uint8_t *code, uint32_t bytes, struct block *block) {
     uint64_t late = 0;
     uint32_t cycles = 0, instructions = 0, taken = 0;
     uint8_t flags = 0;
@@ -272,7 +271,7 @@ void cost_of_block(struct machine *m, const uint8_t *code, uint32_t bytes, struc
 
 uint32_t simulator_block_cost(const uint8_t *code, uint32_t bytes, uint32_t *instructions) {
     struct block block = {0};
-    cost_of_block(NULL, code, bytes, &block);
+    cost_of_block(code, bytes, &block);
     *instructions = block.instructions;
     return block.cycles;
 }

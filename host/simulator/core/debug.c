@@ -1,12 +1,7 @@
 /* What a debug probe does to the chip from outside: single accesses through the core's bus, a reset that
  * leaves the core at its first instruction, one instruction. Debug registers of the core itself (DHCSR and
  * its like) belong to the probe's side, host/flashing/core_debug.py. */
-#include <string.h>
-
 #include "machine.h"
-
-#define SYSTEM_SPACE_BASE 0xE0000000u
-#define SYSTEM_SPACE_BYTES 0x00100000u
 
 /* An access that nothing answers is the debugger's error, not the firmware's. */
 static bool answered(struct machine *m, bool ok) {

@@ -5,10 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define PERIPHERALS_BASE 0x40000000u
-#define PERIPHERALS_BYTES 0x20000000u
-#define SYSTEM_SPACE_BASE 0xE0000000u
-#define SYSTEM_SPACE_BYTES 0x00100000u
 #define CFSR_ADDRESS 0xE000ED28u
 #define FPSCR_RMODE (3u << 22)
 enum { INTR_UNDEFINED = 1, INTR_SVC = 2, INTR_FETCH = 3, INTR_DATA = 4, INTR_BREAKPOINT = 7, INTR_EXIT = 8,
@@ -34,7 +30,7 @@ static bool needs_fpu(struct machine *m, const uint8_t *code, uint32_t bytes) {
     while ((state & 15u) != 0 && at + 2u <= bytes) {
         uint32_t size = (code[at] | code[at + 1u] << 8) >= 0xE800 && at + 4u <= bytes ? 4u : 2u;
         struct block one = {0};
-        cost_of_block(m, code + at, size, &one);
+        cost_of_block(code + at, size, &one);
         if ((one.flags & BLOCK_FPU) != 0 && condition_passes(xpsr, state >> 4)) {
             return true;
         }
@@ -52,7 +48,7 @@ static bool may_run_without_fpu(struct machine *m, uint32_t address, uint32_t by
     if (code == NULL) {
         return true;
     }
-    cost_of_block(m, code, bytes, &block);
+    cost_of_block(code, bytes, &block);
     if ((block.flags & BLOCK_FPU) == 0) {
         return true;
     }
@@ -141,7 +137,7 @@ static __attribute__((noinline)) struct block *block_in_ram(struct machine *m, u
         address - RAM_BASE < RAM_BYTES ? &m->ram_blocks[(address - RAM_BASE) / 2u] : &m->scratch;
     uint32_t hash = hash_of(code, bytes);
     if (block->bytes != bytes || block->hash != hash) {
-        cost_of_block(m, code, bytes, block);
+        cost_of_block(code, bytes, block);
         block->hash = hash;
     }
     return block;
@@ -162,7 +158,7 @@ static void on_block(uc_engine *uc, uint64_t address64, uint32_t bytes, void *us
     if (offset < FLASH_BYTES) {
         block = &m->flash_blocks[offset / 2u];
         if (block->bytes != bytes) {
-            cost_of_block(m, m->flash + offset, bytes, block);
+            cost_of_block(m->flash + offset, bytes, block);
         }
     } else {
         block = block_in_ram(m, address, bytes);

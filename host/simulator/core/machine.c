@@ -12,7 +12,7 @@
 #define PROBE_CLEAR_STACK_LIMITS 14u
 /* Unicorn's pages. Its own choice for this core, 1 kB, makes address translation thrash and cuts most
  * direct jumps between blocks. */
-#define PAGE_BYTES 0x1000
+#define PAGE_BYTES 0x1000u
 #define CONTROL_NPRIV 1u
 
 /* ---- registers and time ---- */
@@ -211,6 +211,20 @@ uint8_t *machine_memory(struct machine *m, uint32_t address, uint32_t bytes, boo
     return NULL;
 }
 
+void machine_code_changed(struct machine *m, uint32_t address, uint32_t bytes) {
+    if (address - FLASH_BASE >= FLASH_BYTES) {
+        return;
+    }
+    /* A block lies within one page of Unicorn's, so one that overlaps begins less than a page before. */
+    uint32_t first = (address - FLASH_BASE) / 2u, last = (address - FLASH_BASE + bytes + 1u) / 2u;
+    for (uint32_t i = first > PAGE_BYTES / 2u ? first - PAGE_BYTES / 2u : 0; i < last; i++) {
+        if (m->flash_blocks[i].bytes != 0 && i + m->flash_blocks[i].bytes / 2u > first) {
+            m->flash_blocks[i].bytes = 0;
+            m->flash_changed = true;
+        }
+    }
+}
+
 bool machine_bus_read(struct machine *m, uint32_t address, uint32_t bytes, uint32_t *value) {
     const uint8_t *memory = machine_memory(m, address, bytes, false);
     *value = 0;
@@ -218,7 +232,7 @@ bool machine_bus_read(struct machine *m, uint32_t address, uint32_t bytes, uint3
         memcpy(value, memory, bytes);
         return true;
     }
-    if ((address >> 28) == 4u || (address >> 28) == 5u) {
+    if (address - PERIPHERALS_BASE < PERIPHERALS_BYTES) {
         m->bus_error = false;
         *value = bus_read(m, address, bytes, false);
         return !m->bus_error && m->stop != STOP_ERROR;
@@ -232,7 +246,7 @@ bool machine_bus_write(struct machine *m, uint32_t address, uint32_t bytes, uint
         memcpy(memory, &value, bytes);
         return true;
     }
-    if ((address >> 28) == 4u || (address >> 28) == 5u) {
+    if (address - PERIPHERALS_BASE < PERIPHERALS_BYTES) {
         m->bus_error = false;
         bus_write(m, address, bytes, value, false);
         return !m->bus_error && m->stop != STOP_ERROR;

@@ -20,6 +20,10 @@
 #define RAM_BYTES 0x00040000u
 #define INFO_BASE 0x0FE00000u /* user data page; device information at +0x8000 */
 #define INFO_BYTES 0x00010000u
+#define PERIPHERALS_BASE 0x40000000u
+#define PERIPHERALS_BYTES 0x20000000u
+#define SYSTEM_SPACE_BASE 0xE0000000u
+#define SYSTEM_SPACE_BYTES 0x00100000u
 #define NEVER UINT64_MAX
 #define PS_PER_S 1000000000000ull
 
@@ -189,6 +193,8 @@ uint32_t machine_stack_limit(struct machine *m);
 void machine_clear_stack_limits(struct machine *m);
 /* Host memory behind [address, +bytes), or NULL. */
 uint8_t *machine_memory(struct machine *m, uint32_t address, uint32_t bytes, bool write);
+/* Flash has been written: what is known of code there, if any has run, is forgotten. */
+void machine_code_changed(struct machine *m, uint32_t address, uint32_t bytes);
 /* A load or store of a bus master other than the core; false is a bus error. */
 bool machine_bus_read(struct machine *m, uint32_t address, uint32_t bytes, uint32_t *value);
 bool machine_bus_write(struct machine *m, uint32_t address, uint32_t bytes, uint32_t value);
@@ -221,7 +227,8 @@ void system_space_write(struct machine *m, uint32_t address, uint32_t value);
 void systick_advance(struct machine *m);
 
 /* cost.c */
-void cost_of_block(struct machine *m, const uint8_t *code, uint32_t bytes, struct block *block);
+/* Decodes straight code and fills in all of `block` but total_cycles and hash. */
+void cost_of_block(const uint8_t *code, uint32_t bytes, struct block *block);
 
 /* bus.c */
 bool bus_create(struct machine *m);
@@ -255,6 +262,9 @@ void usart_free(struct peripheral *p); /* what its state points to */
 /* Time has begun anew: so do the audio and the counters. */
 void usart_restart(struct peripheral *p);
 void usart_status(struct machine *m, struct simulator_status *status);
+/* Where the DMA's requests come from, as LDMAXBAR numbers them: of USART0 signal 0 is a left word, 1 a right one;
+ * of a serial port 0 is what was received, 1 room for what is sent. */
+enum { DMA_USART0 = 4, DMA_EUSART0 = 15, DMA_EUSART1 = 16 };
 /* How many single requests of this source the DMA would take before something observable happens. */
 uint64_t ldma_appetite(struct machine *m, uint32_t source, uint32_t signal);
 /* One request; false if no enabled channel listens. */

@@ -50,7 +50,11 @@ void simulator_reset_core(struct machine *m) {
     reset_core(m);
 }
 
-static void flush_code(struct machine *m) { m->api.ctl(m->uc, UC_CTL_TB_FLUSH); }
+/* Unicorn forgets what it has translated. */
+static void flush_code(struct machine *m) {
+    m->flash_changed = false;
+    m->api.ctl(m->uc, UC_CTL_TB_FLUSH);
+}
 
 bool simulator_read(struct machine *m, uint32_t address, uint8_t *bytes, size_t count) {
     const uint8_t *memory = machine_memory(m, address, (uint32_t)count, false);
@@ -67,14 +71,8 @@ bool simulator_write(struct machine *m, uint32_t address, const uint8_t *bytes, 
         return false;
     }
     memcpy(memory, bytes, count);
+    machine_code_changed(m, address, (uint32_t)count);
     flush_code(m);
-    if (address - FLASH_BASE < FLASH_BYTES) {
-        /* Blocks that overlap what was written start at most a page before it. */
-        size_t first = (address - FLASH_BASE) / 2u, last = (address - FLASH_BASE + count + 1u) / 2u;
-        for (size_t i = first > 2048u ? first - 2048u : 0; i < last; i++) {
-            m->flash_blocks[i].bytes = 0;
-        }
-    }
     return true;
 }
 
@@ -116,7 +114,7 @@ static void give_back(struct machine *m, uint32_t pc) {
     const uint8_t *code = pc < end && end - pc < 4096u ? machine_memory(m, pc, end - pc, false) : NULL;
     if (code != NULL && m->current != NULL) {
         struct block rest = {0};
-        cost_of_block(m, code, end - pc, &rest);
+        cost_of_block(code, end - pc, &rest);
         m->cycles -= rest.cycles < m->cycles ? rest.cycles : 0;
         m->current->total_cycles -= rest.cycles < m->current->total_cycles ? rest.cycles : 0;
         m->instructions -= rest.instructions < m->instructions ? rest.instructions : 0;
@@ -181,7 +179,7 @@ static int after_stop(struct machine *m, enum stop stop, uint32_t pc) {
         return SIMULATOR_ERROR;
     case STOP_BREAKPOINT:
         snprintf(m->fault.text, sizeof m->fault.text, "breakpoint instruction");
-        m->fault.cfsr = m->fault.exception = 0;
+        m->fault.address = m->fault.cfsr = m->fault.exception = 0;
         note_fault(m, pc);
         machine_set_register(m, UC_ARM_REG_PC, (pc + 2u) | 1u);
         return SIMULATOR_BREAKPOINT;
@@ -192,51 +190,50 @@ static int after_stop(struct machine *m, enum stop stop, uint32_t pc) {
     return -1;
 }
 
+/* Lets Unicorn run from `*pc` until something stops it: why, and where, for which `*pc` is replaced. */
+static enum stop emulate(struct machine *m, uint32_t *pc) {
+    bool one = m->single || m->towards_fpu;
+    /* What was translated for whole runs does not count instructions. */
+    if (m->flash_changed || (one && !m->counting)) {
+        flush_code(m);
+    }
+    m->counting = one;
+    m->current = NULL;
+    m->deadline = 0;
+    uint32_t from = *pc, thumb = (machine_register(m, UC_ARM_REG_XPSR) & XPSR_THUMB) >> XPSR_THUMB_BIT;
+    int error = m->api.emu_start(m->uc, from | thumb, NO_END, 0, one ? 1 : 0);
+    machine_align_stack_pointers(m);
+    m->towards_fpu = m->towards_fpu && !one;
+    *pc = machine_register(m, UC_ARM_REG_PC);
+    if (m->stop != STOP_NONE) {
+        return m->stop;
+    }
+    if (one && *pc > from && *pc < m->fallthrough) { /* the block was counted whole */
+        give_back(m, *pc);
+    }
+    if (error != 0) {
+        machine_error(m, *pc, "Unicorn: %s", m->api.strerror(error));
+        return STOP_ERROR;
+    }
+    bool waits = m->current != NULL && (m->current->flags & BLOCK_WFI) != 0 && *pc == m->fallthrough;
+    return waits ? STOP_WFI : STOP_NONE;
+}
+
 static int run(struct machine *m) {
     for (;;) {
         if (m->sleeping && !sleep(m)) {
             return SIMULATOR_LIMIT;
         }
         if (m->reset_requested) {
-            m->resets++;
-            reset_core(m);
+            simulator_reset_core(m);
         }
         uint32_t pc = machine_register(m, UC_ARM_REG_PC);
-        enum stop stop = m->stop;
+        enum stop stop = m->stop; /* set already if a peripheral met an error while the core slept */
         bool entering = stop == STOP_NONE && exception_next(m, false) != 0;
         if (entering) {
             stop = STOP_EXCEPTION;
         } else if (stop == STOP_NONE) {
-            if (m->flash_changed) {
-                m->flash_changed = false;
-                flush_code(m);
-            }
-            m->current = NULL;
-            m->deadline = 0;
-            bool one = m->single || m->towards_fpu;
-            if (one && !m->counting) { /* what was translated for whole runs does not count */
-                flush_code(m);
-            }
-            m->counting = one;
-            uint32_t thumb = (machine_register(m, UC_ARM_REG_XPSR) & XPSR_THUMB) >> XPSR_THUMB_BIT;
-            int error = m->api.emu_start(m->uc, pc | thumb, NO_END, 0, one ? 1 : 0);
-            machine_align_stack_pointers(m);
-            m->towards_fpu = m->towards_fpu && !one;
-            uint32_t from = pc;
-            pc = machine_register(m, UC_ARM_REG_PC);
-            stop = m->stop;
-            if (stop == STOP_NONE) {
-                if (one && pc > from && pc < m->fallthrough) { /* the block was counted whole */
-                    give_back(m, pc);
-                }
-                if (error == 0 && m->current != NULL && (m->current->flags & BLOCK_WFI) != 0 &&
-                    pc == m->fallthrough) {
-                    stop = STOP_WFI;
-                } else if (error != 0) {
-                    machine_error(m, pc, "Unicorn: %s", m->api.strerror(error));
-                    stop = STOP_ERROR;
-                }
-            }
+            stop = emulate(m, &pc);
         }
         m->stop = STOP_NONE;
         /* An SVC or a return has ended its block; in all other cases the core stands at the instruction. */
@@ -323,7 +320,8 @@ int simulator_call(struct machine *m, uint32_t address, const uint32_t *argument
         top -= (uint32_t)(4u * (count - 4u) + 7u) & ~7u;
         uint8_t *stack = machine_memory(m, top, 4u * (uint32_t)(count - 4u), true);
         if (stack == NULL) {
-            snprintf(m->fault.text, sizeof m->fault.text, "no stack at 0x%08x to call on", top);
+            machine_error(m, top, "no stack at 0x%08x to call on", top);
+            m->stop = STOP_NONE;
             note_fault(m, address);
             return SIMULATOR_ERROR;
         }

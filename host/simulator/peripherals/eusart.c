@@ -61,6 +61,8 @@ static uint32_t route_enabled(struct machine *m, const struct peripheral *p) {
     return REGISTER(m->gpio, p->index == 0 ? 0x494u : 0x4B4u);
 }
 
+static uint32_t dma_source(const struct peripheral *p) { return p->index == 0 ? DMA_EUSART0 : DMA_EUSART1; }
+
 static uint64_t port_hz(struct machine *m, const struct peripheral *p) {
     return p->index == 0 ? clock_eusart0_hz(m) : clock_em01grpc_hz(m);
 }
@@ -97,8 +99,8 @@ static void offer(struct machine *m, struct peripheral *p) {
     s->offering = true;
     for (bool moved = true; moved;) {
         uint32_t rx = s->rx_count, tx = s->tx_count;
-        moved = (rx >= rx_watermark(p) && ldma_request(m, 15u + p->index, 0) && s->rx_count != rx) ||
-                (FIFO - tx >= tx_watermark(p) && ldma_request(m, 15u + p->index, 1) && s->tx_count != tx);
+        moved = (rx >= rx_watermark(p) && ldma_request(m, dma_source(p), 0) && s->rx_count != rx) ||
+                (FIFO - tx >= tx_watermark(p) && ldma_request(m, dma_source(p), 1) && s->tx_count != tx);
     }
     s->offering = false;
 }
@@ -201,7 +203,7 @@ static void advance(struct machine *m, struct peripheral *p) {
     }
     set_flags(m, p);
     /* Sending is watched only if somebody is to be told. */
-    bool told = (REGISTER(p, IEN) & (IF_TXC | IF_TXFL | IF_TXIDLE)) != 0 || ldma_appetite(m, 15u + p->index, 1) != NEVER;
+    bool told = (REGISTER(p, IEN) & (IF_TXC | IF_TXFL | IF_TXIDLE)) != 0 || ldma_appetite(m, dma_source(p), 1) != NEVER;
     p->next = s->shifting && told && s->tx_done < s->rx_next ? s->tx_done : s->rx_next;
 }
 

@@ -19,9 +19,6 @@ enum { W_CFG, W_LOOP, W_CTRL, W_SRC, W_DST, W_LINK };
 #define IF_ERROR (1u << 31)
 #define STATUS_CHERROR (31u << 8) /* the number of the channel that failed last */
 #define CYCLES_PER_UNIT 3u
-#define SOURCE_USART0 4u
-#define SOURCE_EUSART0 15u
-#define SOURCE_EUSART1 16u
 #define LINKS_AT_ONCE 1024u /* descriptors that need no request, before it is called a loop without end */
 
 struct ldma_state {
@@ -316,7 +313,8 @@ const struct peripheral_class ldma_class = {
 static void ldmaxbar_write(struct machine *m, struct peripheral *p, uint32_t offset, uint32_t value, uint32_t written) {
     (void)written;
     uint32_t source = value >> 16, signal = value & 15u;
-    if (source != 0 && !((source == SOURCE_USART0 || source == SOURCE_EUSART0 || source == SOURCE_EUSART1) && signal <= 1u)) {
+    bool known = source == DMA_USART0 || source == DMA_EUSART0 || source == DMA_EUSART1;
+    if (source != 0 && !(known && signal <= 1u)) {
         machine_error(m, p->base + offset, "LDMAXBAR: requests of source %u, signal %u, are not modelled", source, signal);
         return;
     }

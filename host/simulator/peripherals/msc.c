@@ -53,26 +53,12 @@ static uint8_t *target(struct machine *m, struct peripheral *p, uint32_t address
     return NULL;
 }
 
-/* Code that was run from there, if any, is forgotten. A block spans at most a page of Unicorn's. */
-static void code_changed(struct machine *m, uint32_t address, uint32_t bytes) {
-    if (address - FLASH_BASE >= FLASH_BYTES) {
-        return;
-    }
-    uint32_t first = (address - FLASH_BASE) / 2u, last = first + bytes / 2u;
-    for (uint32_t i = first > 2048u ? first - 2048u : 0; i < last; i++) {
-        if (m->flash_blocks[i].bytes != 0 && i + m->flash_blocks[i].bytes / 2u > first) {
-            m->flash_blocks[i].bytes = 0;
-            m->flash_changed = true;
-        }
-    }
-}
-
 static void erase(struct machine *m, struct peripheral *p, uint32_t address) {
     uint8_t *memory = target(m, p, address & ~(FLASH_PAGE_BYTES - 1u));
     if (memory != NULL) {
         uint32_t bytes = address - FLASH_BASE < FLASH_BYTES ? FLASH_PAGE_BYTES : 0x400u;
         memset(memory, 0xFF, bytes);
-        code_changed(m, address & ~(FLASH_PAGE_BYTES - 1u), bytes);
+        machine_code_changed(m, address & ~(FLASH_PAGE_BYTES - 1u), bytes);
         REGISTER(p, STATUS) |= STATUS_BUSY;
         REGISTER(p, STATUS) &= ~(uint32_t)STATUS_WDATAREADY;
         p->next = m->now_ps + ERASE_PS;
@@ -91,7 +77,7 @@ static void write_word(struct machine *m, struct peripheral *p, uint32_t value) 
         memcpy(&old, memory, sizeof old);
         value &= old; /* bits are only ever cleared */
         memcpy(memory, &value, sizeof value);
-        code_changed(m, address, 4);
+        machine_code_changed(m, address, 4);
         REGISTER(p, ADDRB) = address + 4u;
         REGISTER(p, STATUS) |= STATUS_BUSY;
         REGISTER(p, STATUS) &= ~(uint32_t)STATUS_WDATAREADY;

@@ -19,7 +19,6 @@ enum { STATUS_RXENS = 1, STATUS_TXENS = 2, STATUS_MASTER = 4, STATUS_TXBL = 1 <<
 enum { IF_TXBL = 2, IF_RXDATAV = 4, IF_RXFULL = 8, IF_RXOF = 16, IF_RXUF = 32 };
 enum { I2S_EN = 1, I2S_MONO = 2, I2S_DMASPLIT = 8, I2S_DELAY = 16 };
 #define FIFO_WORDS 2u
-#define SOURCE_USART0 4u
 #define BATCH_FRAMES 16u
 enum { ROUTEEN = 0x720, CSROUTE = 0x724, RXROUTE = 0x730, CLKROUTE = 0x734 }; /* in GPIO */
 #define ROUTES (1u | 4u | 8u) /* CS, RX, CLK */
@@ -39,6 +38,7 @@ struct usart_state {
     int mode;
     uint64_t pcm_asked_ps, pcm_at_ps; /* when it was to begin, and when it does */
     uint64_t pcm_position;            /* frames presented since then */
+    bool wired; /* as the board says in `wiring`; else any pins will do */
     struct simulator_microphone wiring;
 };
 
@@ -79,14 +79,16 @@ static bool is_connected(struct machine *m, const struct usart_state *s) {
     if ((REGISTER(m->gpio, ROUTEEN) & ROUTES) != ROUTES) {
         return false;
     }
-    return !w->present || (is_routed(m, CSROUTE, w->word_select) && is_routed(m, RXROUTE, w->data) &&
+    return !s->wired || (is_routed(m, CSROUTE, w->word_select) && is_routed(m, RXROUTE, w->data) &&
                            is_routed(m, CLKROUTE, w->clock) &&
                            simulator_pin_mode(m, w->power.port, w->power.pin) >= 4u &&
                            simulator_pin_output(m, w->power.port, w->power.pin) == 1u);
 }
 
 void simulator_set_microphone(struct machine *m, const struct simulator_microphone *wiring) {
-    ((struct usart_state *)m->usart->state)->wiring = *wiring;
+    struct usart_state *s = m->usart->state;
+    s->wired = true;
+    s->wiring = *wiring;
 }
 
 static void set_flags(struct machine *m, struct peripheral *p) {
@@ -113,7 +115,7 @@ static void offer(struct machine *m, struct peripheral *p) {
     bool split = (REGISTER(p, I2SCTRL) & I2S_DMASPLIT) != 0;
     while (s->fifo_count > 0) {
         uint32_t before = s->fifo_count;
-        if (!ldma_request(m, SOURCE_USART0, split && s->right[0] ? 1u : 0u) || s->fifo_count == before) {
+        if (!ldma_request(m, DMA_USART0, split && s->right[0] ? 1u : 0u) || s->fifo_count == before) {
             break;
         }
     }
@@ -170,7 +172,7 @@ static void plan(struct machine *m, struct peripheral *p) {
     }
     uint64_t words = BATCH_FRAMES * s->slots;
     bool split = (REGISTER(p, I2SCTRL) & I2S_DMASPLIT) != 0;
-    uint64_t left = ldma_appetite(m, SOURCE_USART0, 0), right = ldma_appetite(m, SOURCE_USART0, 1);
+    uint64_t left = ldma_appetite(m, DMA_USART0, 0), right = ldma_appetite(m, DMA_USART0, 1);
     uint64_t step = split ? s->slots : 1;
     if (left == 0 || (split && s->slots == 2 && right == 0) || (REGISTER(p, IEN) & (IF_RXDATAV | IF_RXFULL)) != 0) {
         words = 1;
