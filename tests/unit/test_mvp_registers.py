@@ -251,6 +251,19 @@ def test_faults(word, value, flag, bus):
         assert machine.read(FAULTADDR) == value
 
 
+@pytest.mark.parametrize(("config", "flags"), [(0, 1 << 24), (1 << 3, 1 << 24 | 1 << 1 | PROGDONE)])
+def test_the_end_of_a_loop_that_has_not_begun(config, flags):
+    """It halts where it stands, also in a loop that would go on; LOOPERRHALTDIS lets the program end."""
+    words = doubler()
+    words[46] |= 1 << 5  # loop 2 ends with loop 0
+    machine, memory = machine_with(words, at_once=True)
+    machine.write(CFG, config)
+    machine.write(CMD, INIT | START)
+    assert machine.read(IF) & (0x1F << 24 | 7) == flags
+    assert machine.read(FAULTSTATUS) >> 16 & 15 == 2
+    assert np.count_nonzero(memory[64:74] != np.arange(64, 74)) == (10 if config else 1)
+
+
 def test_run_reports_faults():
     words = doubler(address=0x30000000)
     with pytest.raises(TokayError, match=r"BUSERRFAULT.*0x30000000"):

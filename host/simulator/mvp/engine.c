@@ -58,8 +58,11 @@ static void leave_loop(engine_t *e, loop_t *loop)
     }
 }
 
-/* Follows the loops that end here, the innermost (highest number) first. True: jump back. */
-static bool end_loops(engine_t *e, const instruction_t *in)
+/* How a program goes on after an instruction. */
+typedef enum { GO_ON, JUMP_BACK, HALT } next_t;
+
+/* Follows the loops that end here, the innermost (highest number) first. */
+static next_t end_loops(engine_t *e, const instruction_t *in, bool loop_faults_halt)
 {
     for (int l = MVP_LOOPS - 1; l >= 0; l--) {
         loop_t *loop = &e->program.loop[l];
@@ -68,17 +71,19 @@ static bool end_loops(engine_t *e, const instruction_t *in)
         if (!loop->active) {
             e->flags |= MVP_IF_LOOPFAULT;
             e->fault_status = e->program.pc | (uint32_t)l << 16;
+            if (loop_faults_halt)
+                return HALT;
             continue;
         }
         if (loop->count < loop->iterations_less_1) {
             loop->count++;
             e->program.pc = loop->begin;
-            return true;
+            return JUMP_BACK;
         }
         leave_loop(e, loop);
         e->flags |= MVP_IF_LOOP0DONE << l;
     }
-    return false;
+    return GO_ON;
 }
 
 static void begin_loops(engine_t *e, const instruction_t *in)
@@ -349,7 +354,8 @@ static bool at_breakpoint(uint32_t debug_enable, uint32_t flags)
 
 static engine_end_t walk(engine_t *e, uint64_t limit, uint32_t debug_enable, bool loop_faults_halt)
 {
-    uint32_t raised = 0;
+    engine_end_t end = ENGINE_PAUSED;
+    uint32_t raised = 0; /* before the latest instruction, where breakpoints look at one at a time */
     position_t earlier = {.pc = UINT32_MAX};
     uint64_t next_note = FIRST_NOTE;
 
@@ -357,23 +363,24 @@ static engine_end_t walk(engine_t *e, uint64_t limit, uint32_t debug_enable, boo
     for (uint64_t n = 0; n < limit; n++) {
         const instruction_t *in = &e->program.instruction[e->program.pc];
         bool noop = in->operation == ALU_NOOP;
-        bool hazard =
-            !noop && (in->source[0] == e->written || in->source[1] == e->written);
+        bool hazard = !noop && (in->source[0] == e->written || in->source[1] == e->written);
+        next_t next;
 
         begin_loops(e, in);
         if (!execute(e, in, hazard)) {
-            e->flags |= raised;
-            return ENGINE_FAULT;
+            end = ENGINE_FAULT;
+            break;
         }
         e->written = noop ? -1 : in->destination;
-        if (!end_loops(e, in)) {
-            if ((e->flags & MVP_IF_LOOPFAULT) != 0 && loop_faults_halt) {
-                e->flags |= raised;
-                return ENGINE_FAULT;
-            }
+        next = end_loops(e, in, loop_faults_halt);
+        if (next == HALT) {
+            end = ENGINE_FAULT;
+            break;
+        }
+        if (next == GO_ON) {
             if (in->last || e->program.pc == MVP_INSTRUCTIONS - 1) {
-                e->flags |= raised;
-                return ENGINE_DONE;
+                end = ENGINE_DONE;
+                break;
             }
             e->program.pc++;
         }
@@ -393,7 +400,7 @@ static engine_end_t walk(engine_t *e, uint64_t limit, uint32_t debug_enable, boo
         }
     }
     e->flags |= raised;
-    return ENGINE_PAUSED;
+    return end;
 }
 
 engine_end_t engine_run(mvp_t *mvp, uint64_t limit, uint32_t *flags, mvp_counters_t *counters)

@@ -8,7 +8,7 @@
 #define FENCE_DISTANCE 11
 #define TIMING_NO_WORD UINT32_MAX
 
-/* One executed instruction as the timing rules see it. */
+/* One load of an instruction, as the timing rules see it. */
 typedef struct timing_load {
     bool on;
     uint8_t array;
