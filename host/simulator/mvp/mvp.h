@@ -1,4 +1,5 @@
-/* Model of the MVP (Matrix Vector Processor) of the EFR32xG24.
+/* Model of the MVP (Matrix Vector Processor) of the EFR32xG24. host/simulator/README.md says where its
+ * registers, arithmetic and cycles come from.
  *
  * One implementation for the PC's network runner, the chip simulator and Renode: a register file
  * (with its set, clear and toggle aliases) that executes programs. Memory is reached through
@@ -20,10 +21,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#ifdef __cplusplus
-extern "C" {
-#endif
 
 #define MVP_REGISTERS 8
 #define MVP_ARRAYS 5
@@ -148,7 +145,4 @@ bool mvp_count_program(const uint32_t words[MVP_PROGRAM_WORDS], mvp_timing_t tim
  * flags (MVP_IF_ALU...), or MVP_IF_ALUFAULT for an unknown operation. For tests. */
 uint32_t mvp_alu(uint32_t operation, uint32_t x, uint32_t y, uint32_t a, uint32_t *z);
 
-#ifdef __cplusplus
-}
-#endif
 #endif
