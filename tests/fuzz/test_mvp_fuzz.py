@@ -25,7 +25,7 @@ def machine(memory: np.ndarray) -> Machine:
 def test_random_images():
     rng = np.random.default_rng(11)
     memory = rng.integers(0, 256, 4096 + 128, dtype=np.uint8)
-    guard = memory[:64].copy(), memory[-64:].copy()
+    guard = memory[:64].tobytes(), memory[-64:].tobytes()
     m = machine(memory)
     ended = 0
     for _ in range(1500):
@@ -46,13 +46,14 @@ def test_random_images():
         ended += m.read(0x01C) & 1
         assert m.read(0x010) & STATUS_BITS
     assert ended > 20, "some programs must come to their end"
-    np.testing.assert_array_equal(memory[:64], guard[0])
-    np.testing.assert_array_equal(memory[-64:], guard[1])
+    assert (memory[:64].tobytes(), memory[-64:].tobytes()) == guard
 
 
 def test_random_accesses():
+    """What is read may be anything; a sanitized library notices what is read or written out of bounds."""
     rng = np.random.default_rng(12)
-    m = machine(np.zeros(4096 + 128, np.uint8))
+    memory = np.full(4096 + 128, 0xA5, np.uint8)
+    m = machine(memory)
     for _ in range(20000):
         offset = int(rng.integers(0, 0x4000)) & ~3
         if rng.random() < 0.5:
@@ -60,7 +61,7 @@ def test_random_accesses():
             m.write(0x204, 100)
             m.write(0x200, 1 << 28)
         else:
-            assert 0 <= m.read(offset) < 1 << 32
+            m.read(offset)
         if rng.random() < 0.1:
             m.advance(int(rng.integers(1000)))
-        assert m.remaining >= 0 and m.irq in (True, False)
+    assert np.all(memory[:64] == 0xA5) and np.all(memory[-64:] == 0xA5)
