@@ -73,28 +73,21 @@ class SimulatorError(SimulatorFault):
 
 @dataclass(frozen=True)
 class Led:
-    """A light-emitting diode of a board."""
+    """A light-emitting diode of a board: what the firmware shows with it, and its pin."""
 
-    name: str
+    use: str
     port: int
     pin: int
     active_low: bool
 
 
-# What the LEDs that board.toml names by their use are called on a board.
-_LED_NAMES = {
-    "brd2601b": {"fault": "blue", "detected": "green", "activity": "red"},
-    "brd2703a": {"fault": "led1", "detected": "led0", "activity": "led1"},
-}
-_USES = ("detected", "activity", "fault")
+_LED_USES = ("detected", "activity", "fault")  # keys of [leds] in board.toml
 _MICROPHONE_PINS = ("clock", "data", "word_select", "power")
 
 
 def _leds(board: boards.Board) -> tuple[Led, ...]:
-    """A board's LEDs; of a board without names of its own, by their use."""
-    section, names = board.sections["leds"], _LED_NAMES.get(board.key, {})
-    active_low = section["level_on"] == 0
-    return tuple(Led(names.get(use, use), *boards.pin(section[use]), active_low) for use in _USES)
+    section = board.sections["leds"]
+    return tuple(Led(use, *boards.pin(section[use]), section["level_on"] == 0) for use in _LED_USES)
 
 
 @dataclass(frozen=True)
@@ -123,10 +116,13 @@ class _Closed:
 
 
 class Machine:
-    """One simulated chip with an image in its flash; ``mvp`` False for a part without an accelerator.
+    """One simulated chip with an image in its flash.
 
-    ``mvp_idle_lag`` is for how many cycles the accelerator stays busy after it said that a program is done,
-    which no document tells.
+    ``audio`` is heard from power-on (``set_audio`` does more). ``board`` is a key of ``boards`` or the path
+    of a board's folder. ``stop_on_fault`` False records faults in ``faults`` and goes on with the firmware's
+    handler, instead of raising SimulatorFault. ``mvp_timing`` is the rule for the accelerator's memory,
+    "ports" or "shared"; ``mvp`` False is a part without one. ``mvp_idle_lag`` is for how many cycles it stays
+    busy after it said that a program is done, which no document tells. One thread at a time may use it.
     """
 
     def __init__(
@@ -454,12 +450,12 @@ class Machine:
 
     @property
     def leds(self) -> dict[str, bool]:
-        """The board's LEDs, lit or not."""
+        """Whether the LED is lit that shows each of "detected", "activity" and "fault" (two may be one)."""
         lit = {}
         for led in self._leds:
             driven = self._c.simulator_pin_mode(self._handle, led.port, led.pin) >= 4
             level = bool(self._c.simulator_pin_output(self._handle, led.port, led.pin))
-            lit[led.name] = driven and level != led.active_low
+            lit[led.use] = driven and level != led.active_low
         return lit
 
     def drive_pin(self, port: str, pin: int, level: bool) -> None:

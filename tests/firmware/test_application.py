@@ -161,7 +161,7 @@ def test_fault_is_one_readable_line_and_a_restart(machine):
     machine.uart_read()
     machine.uart_write(b"stats\nhelp\npeek 0x30000000\n")
     assert machine.run_until(b"Fault:", 1)
-    assert machine.leds["blue"]
+    assert machine.leds["fault"]
     assert machine.run_until(b"Restarting.", 1)
     text = text_of(machine)
     *before, line, _ = text.splitlines()

@@ -282,7 +282,7 @@ def test_sensitivity_is_of_the_activity_led_alone(where, speech):
         play = target.player(where, "brd2601b", speech)
         lit = 0
         for event in listening.microphone(where.device, listening.RESULTS, 6000, play):
-            lit += isinstance(event, m.Level) and where.machine.leds["red"]
+            lit += isinstance(event, m.Level) and where.machine.leds["activity"]
         return lit
 
     seldom, often = flashes(3.0), flashes(0.05)

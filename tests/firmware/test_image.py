@@ -61,7 +61,7 @@ def test_a_fault_while_the_clocks_start_lights_the_led(built):
     machine.write(machine.symbol("clocks_init") & ~1, b"\x00\xde")  # an undefined instruction
     machine.run(0.01)
     assert [fault.pc for fault in machine.faults] == [machine.symbol("clocks_init") & ~1] * 3  # then it stops
-    assert machine.leds["blue"]
+    assert machine.leds["fault"]
 
 
 def test_stack_bound(built):

@@ -161,7 +161,7 @@ def test_a_shorter_latency_does_not_wait_for_the_end_of_a_long_one(device):
 
 
 def test_the_leds_show_what_is_heard(device, machine, pipeline):
-    """One colour at a time, each for a while; activity is any score that moves."""
+    """One LED at a time, each for a while; activity is any score that moves."""
     clip = demo.DEMO.with_suffix(".wav")
     audio = read_audio(clip, pipeline.sample_rate_hz, resample=True)
     threshold = {"detection_threshold": 120}
@@ -169,17 +169,18 @@ def test_the_leds_show_what_is_heard(device, machine, pipeline):
     end = heard.time_ms * pipeline.sample_rate_hz // 1000 + 1
     commands.set_parameter(device, "sensitivity", 0.0)
     commands.set_parameter(device, "detection_threshold_list", (120,) * 4)
-    for part, colour in ((audio[: end - 2000], "red"), (audio[: end + 900], "green")):  # scores still move
+    # Scores still move where each part ends.
+    for part, use in ((audio[: end - 2000], "activity"), (audio[: end + 900], "detected")):
         device.request(m.SourceSet(source=m.Source.AUDIO))
         commands.inject_audio(device, part)
         machine.run(0.1)
         begun = machine.time_s
         while any(machine.leds.values()):
-            assert machine.leds == {"red": False, "green": False, "blue": False, colour: True}
+            assert machine.leds == {"activity": False, "detected": False, "fault": False, use: True}
             machine.run(0.01)
         # Since the last score that moved, or since the word, which was while audio still came.
-        assert machine.time_s - begun > (0.3 if colour == "red" else 0.4)
-        assert machine.time_s - begun < (0.5 if colour == "red" else 0.75)
+        assert machine.time_s - begun > (0.3 if use == "activity" else 0.4)
+        assert machine.time_s - begun < (0.5 if use == "activity" else 0.75)
 
 
 def test_statistics_and_log_stream(device, machine):

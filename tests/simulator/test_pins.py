@@ -84,8 +84,8 @@ def test_gpio_levels_and_leds(boot):
     void irq26(void) { pressed++; CLR(0x4003C420) = 0xFFFF; }
     int main(void) {
         SET(0x40008064) = 1 << 26;
-        REG(0x4003C0C4) = 4 << 8;  /* PD2 push-pull, low: red is lit */
-        REG(0x4003C034) = 4 << 16; SET(0x4003C040) = 1 << 4; /* PA4 high: green is off */
+        REG(0x4003C0C4) = 4 << 8;  /* PD2 push-pull, low: activity is lit */
+        REG(0x4003C034) = 4 << 16; SET(0x4003C040) = 1 << 4; /* PA4 high: detected is off */
         REG(0x4003C064) = 2 << 8; SET(0x4003C070) = 1 << 2; /* PB2 input with pull-up */
         REG(0x4003C400) = 1 << 8; REG(0x4003C408) = 2 << 8;
         REG(0x4003C414) = 1 << 2; REG(0x4003C424) = 1 << 2;
@@ -97,7 +97,7 @@ def test_gpio_levels_and_leds(boot):
     """
     machine = boot(source)
     machine.run(0.001)
-    assert machine.leds == {"red": True, "green": False, "blue": False}
+    assert machine.leds == {"detected": False, "activity": True, "fault": False}
     assert words(machine, "before", 1)[0] & 4
     machine.drive_pin("B", 2, False)
     finish(machine)
