@@ -62,12 +62,17 @@ class Image:
     @functools.cached_property
     def _lines(self) -> tuple[list[int], list[tuple[str, int] | None]]:
         rows: list[tuple[int, tuple[str, int] | None]] = []
-        with self.path.open("rb") as stream:
-            elf = ELFFile(stream)
-            if elf.has_dwarf_info():
-                dwarf = elf.get_dwarf_info()
-                for unit in dwarf.iter_CUs():
-                    rows.extend(_line_rows(dwarf.line_program_for_CU(unit)))
+        try:
+            with self.path.open("rb") as stream:
+                elf = ELFFile(stream)
+                if elf.has_dwarf_info():
+                    dwarf = elf.get_dwarf_info()
+                    for unit in dwarf.iter_CUs():
+                        rows.extend(_line_rows(dwarf.line_program_for_CU(unit)))
+        except Exception:
+            # The file is gone, or its debug information is damaged or newer than the library, which has many
+            # ways of saying so. It is the firmware's fault that is told: better without its line than not.
+            pass
         rows.sort(key=lambda row: (row[0], row[1] is not None))
         return [row[0] for row in rows], [row[1] for row in rows]
 

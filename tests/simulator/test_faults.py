@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from elftools.elf.elffile import ELFFile
 
-from host.simulator.machine import SimulatorError, SimulatorFault
+from host.simulator.machine import Machine, SimulatorError, SimulatorFault
 from tests.simulator.variables import finish, words
 
 _FAULTS = """
@@ -46,6 +47,20 @@ def test_faults_can_be_only_recorded(boot):
     machine = boot(_FAULTS, stop_on_fault=False)
     finish(machine)
     assert [fault.function for fault in machine.faults] == ["read_nowhere"]
+
+
+def test_a_fault_is_told_though_the_image_does_not_say_its_line(build_image, tmp_path):
+    """Its debug information may be damaged, or of a compiler that is newer than what reads it."""
+    elf = build_image(_FAULTS)
+    with elf.open("rb") as stream:
+        units = ELFFile(stream).get_section_by_name(".debug_info")["sh_offset"]
+    data = bytearray(elf.read_bytes())
+    data[units + 4] = 99  # the version of DWARF
+    damaged = tmp_path / "damaged.elf"
+    damaged.write_bytes(data)
+    with pytest.raises(SimulatorFault, match=r"read from 0x60000000.* in read_nowhere$") as caught:
+        finish(Machine(damaged))
+    assert caught.value.line == ""
 
 
 _IN_IT_BLOCK = """
