@@ -85,6 +85,33 @@ def test_the_loop_does_not_lock_to_a_crystal_that_was_stopped(boot):
     assert words(machine, "flags", 1) == [0]
 
 
+@pytest.mark.parametrize(
+    ("lock", "key", "register", "value"),
+    [
+        (0x40008010, 0x93F7, 0x40008120, 3),
+        (0x4A004080, 0x580E, 0x4A004040, 5),
+        (0x4001001C, 0x8195, 0x40010008, 0xACED9F42),
+        (0x4001C024, 0x7102, 0x4001C00C, 3839 << 16 | 1919),
+    ],
+    ids=["CMU", "HFXO", "HFRCO", "DPLL"],
+)
+def test_what_is_locked_takes_no_setting(boot, lock, key, register, value):
+    source = f"""
+    volatile uint32_t before, locked, unlocked;
+    int main(void) {{
+        SET(0x40008064) = 7 << 16 | 1 << 20;
+        before = REG({register});
+        REG({lock}) = 1; REG({register}) = {value}u; locked = REG({register});
+        REG({lock}) = {key}; REG({register}) = {value}u; unlocked = REG({register});
+        return 0;
+    }}
+    """
+    machine = boot(source)
+    finish(machine)
+    assert words(machine, "locked", 1) == words(machine, "before", 1) != [value]
+    assert words(machine, "unlocked", 1) == [value]
+
+
 @pytest.mark.parametrize("ask", ["SET(0x40010004) = 1", "SET(0x4001C004) = 1", "REG(0x40008070) = 0x10002"])
 def test_oscillator_that_nobody_asks_for_takes_no_new_setting(boot, ask):
     """Who waits for it before the PLL or the core's clock asks for it waits in vain."""

@@ -23,6 +23,8 @@ enum { DPLL_EN = 0x004, DPLL_CFG = 0x008, DPLL_CFG1 = 0x00C, DPLL_IF = 0x010, DP
 #define LOCKED (1u << 31)
 #define BUSY 6u     /* of HFRCO: FREQBSY, SYNCBUSY */
 #define LOCKFAIL 6u /* of DPLL: LOCKFAILLOW, LOCKFAILHIGH */
+#define WDOGLOCKED (1u << 30)
+enum { CMU_KEY = 0x93F7, HFXO_KEY = 0x580E, HFRCO_KEY = 0x8195, DPLL_KEY = 0x7102 }; /* what unlocks them */
 #define FORCEEN (1u << 16)
 #define DISONDEMAND (1u << 24)
 
@@ -133,6 +135,11 @@ void clock_changed(struct machine *m) {
     }
 }
 
+/* What a LOCK register is given shows in STATUS; all but the key locks. */
+static void lock(struct peripheral *p, uint32_t status, uint32_t bit, bool locked) {
+    REGISTER(p, status) = locked ? REGISTER(p, status) | bit : REGISTER(p, status) & ~bit;
+}
+
 /* ---- CMU ---- */
 
 static uint32_t cmu_read(struct machine *m, struct peripheral *p, uint32_t offset) {
@@ -143,9 +150,7 @@ static uint32_t cmu_read(struct machine *m, struct peripheral *p, uint32_t offse
 static void cmu_write(struct machine *m, struct peripheral *p, uint32_t offset, uint32_t value, uint32_t written) {
     (void)written;
     if (offset == CMU_LOCK || offset == CMU_WDOGLOCK) {
-        uint32_t bit = offset == CMU_LOCK ? LOCKED : 1u << 30;
-        bool unlock = value == 0x93F7u;
-        REGISTER(p, CMU_STATUS) = unlock ? REGISTER(p, CMU_STATUS) & ~bit : REGISTER(p, CMU_STATUS) | bit;
+        lock(p, CMU_STATUS, offset == CMU_LOCK ? LOCKED : WDOGLOCKED, value != CMU_KEY);
         return;
     }
     if ((REGISTER(p, CMU_STATUS) & LOCKED) != 0) {
@@ -222,7 +227,7 @@ static void hfxo_update(struct machine *m) {
 static void hfxo_write(struct machine *m, struct peripheral *p, uint32_t offset, uint32_t value, uint32_t written) {
     (void)written;
     if (offset == HFXO_LOCK) {
-        REGISTER(p, HFXO_STATUS) = value == 0x580Eu ? REGISTER(p, HFXO_STATUS) & ~LOCKED : REGISTER(p, HFXO_STATUS) | LOCKED;
+        lock(p, HFXO_STATUS, LOCKED, value != HFXO_KEY);
         return;
     }
     if ((REGISTER(p, HFXO_STATUS) & LOCKED) != 0 && offset != HFXO_IF && offset != HFXO_IEN) {
@@ -271,7 +276,10 @@ static void hfrco_advance(struct machine *m, struct peripheral *p) {
 static void hfrco_write(struct machine *m, struct peripheral *p, uint32_t offset, uint32_t value, uint32_t written) {
     (void)written;
     if (offset == HFRCO_LOCK) {
-        REGISTER(p, HFRCO_STATUS) = value == 0x8195u ? REGISTER(p, HFRCO_STATUS) & ~LOCKED : REGISTER(p, HFRCO_STATUS) | LOCKED;
+        lock(p, HFRCO_STATUS, LOCKED, value != HFRCO_KEY);
+        return;
+    }
+    if ((REGISTER(p, HFRCO_STATUS) & LOCKED) != 0 && offset != HFRCO_IF && offset != HFRCO_IEN) {
         return;
     }
     REGISTER(p, offset) = value;
@@ -329,7 +337,10 @@ static void dpll_advance(struct machine *m, struct peripheral *p) {
 static void dpll_write(struct machine *m, struct peripheral *p, uint32_t offset, uint32_t value, uint32_t written) {
     (void)written;
     if (offset == DPLL_LOCK) {
-        REGISTER(p, DPLL_STATUS) = value == 0x7102u ? REGISTER(p, DPLL_STATUS) & ~LOCKED : REGISTER(p, DPLL_STATUS) | LOCKED;
+        lock(p, DPLL_STATUS, LOCKED, value != DPLL_KEY);
+        return;
+    }
+    if ((REGISTER(p, DPLL_STATUS) & LOCKED) != 0 && offset != DPLL_IF && offset != DPLL_IEN) {
         return;
     }
     if ((offset == DPLL_CFG || offset == DPLL_CFG1) && (REGISTER(p, DPLL_EN) & 1u) != 0) {
