@@ -185,7 +185,6 @@ def test_systick_wakes_from_wfi_at_its_rate_and_cyccnt_stands_still(boot):
 
 
 _SYSTICK_VALUES = """
-
 volatile uint32_t seen[8], ticks, at[3];
 void systick(void) { if (ticks < 3) at[ticks] = REG(0xE0001004); ticks++; }
 static void spin(int n) { for (volatile int i = 0; i < n; i++) { } }

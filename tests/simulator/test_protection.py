@@ -188,7 +188,7 @@ def test_the_mpu_keeps_its_regions_apart(boot):
 
 def test_stack_pointers_have_no_bits_below_a_word(boot):
     source = """
-    volatile uint32_t read[2], pushed[2];
+    volatile uint32_t read[2];
     int main(void) {
         __asm volatile(
             "ldr r0, =0x20008003\\n msr psp, r0\\n mrs r1, psp\\n mov r2, #2\\n msr control, r2\\n isb\\n"

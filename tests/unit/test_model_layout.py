@@ -1,0 +1,47 @@
+"""What model images and the firmware that takes them say of themselves, and what the host refuses by that."""
+
+from __future__ import annotations
+
+import pytest
+
+from codegen.plan import KERNELS
+from host import model_layout
+from host.errors import TokayError
+
+SLOT = next(iter(model_layout.SLOTS))
+
+
+def test_the_host_refuses_what_the_firmware_would():
+    taker = model_layout.Taker(model_layout.layout(), kernels=0b11, memory_bytes=1000)
+    model_layout.check(taker, ("conv_2d",), 1000)
+    with pytest.raises(TokayError, match="lacks what the model needs: mvp"):
+        model_layout.check(taker, ("conv_2d", "mvp"), 1000)
+    with pytest.raises(TokayError, match="needs 1001 bytes of RAM"):
+        model_layout.check(taker, ("conv_2d",), 1001)
+    with pytest.raises(TokayError, match="of layout"):
+        model_layout.check(model_layout.Taker(1, 0b11, 1000), ("conv_2d",), 1000)
+    for number, name in enumerate(KERNELS):
+        model_layout.check(model_layout.Taker(model_layout.layout(), 1 << number, 0), (name,), 0)
+        with pytest.raises(TokayError, match=rf"lacks what the model needs: {name}$|: {name} \("):
+            model_layout.check(model_layout.Taker(model_layout.layout(), ~(1 << number), 0), KERNELS, 0)
+
+
+def test_a_model_image_is_whole_to_its_last_byte_and_no_further():
+    room = model_layout._HEADER.size
+    sealed = model_layout.seal(bytes(room) + b"constants", SLOT, SLOT + 40, 7)
+    header = model_layout.read_header(sealed)
+    assert (header.address, header.bytes, header.sequence) == (SLOT, room + 9, 7)
+    assert header.model == SLOT + 40 and header.layout == model_layout.layout() and not header.is_proven
+    assert sealed[room:] == b"constants"
+    assert model_layout.is_whole(header, sealed) and model_layout.is_whole(header, sealed + b"\xff")
+    assert not model_layout.is_whole(header, sealed[:-1])
+    assert not model_layout.is_whole(header, sealed[:-1] + b"S")
+    assert model_layout.read_header(b"\xff" * 64) is None
+
+
+def test_what_a_firmware_takes_is_found_in_its_first_bytes():
+    said = model_layout._TAKER.pack(model_layout._TAKER_MAGIC, 1, 2, 3)
+    for before in (b"", bytes(400)):
+        assert model_layout.find_taker(before + said) == model_layout.Taker(1, 2, 3)
+    for other in (b"", bytes(1000), said[:-1], bytes(model_layout._TAKER_WITHIN) + said):
+        assert model_layout.find_taker(other) is None
