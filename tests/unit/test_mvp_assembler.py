@@ -111,7 +111,7 @@ def test_idle_fields_avoid_results():
         p.instruction("COPY", z=0, a=1)
         p.instruction("COPY", z=7, a=2)
     machine = Machine("ports")
-    assert machine.run(p.assemble()).pipe_stalls == 0
+    assert machine.run(p.assemble()).stalls == 0
 
 
 def test_listing():

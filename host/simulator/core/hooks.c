@@ -21,6 +21,7 @@ static bool condition_passes(uint32_t xpsr, uint32_t condition) {
 /* Whether the first instruction needs the FPU; an IT instruction is stepped with its block, of which those
  * count whose condition passes. */
 static bool needs_fpu(struct machine *m, const uint8_t *code, uint32_t bytes) {
+    /* As ITSTATE has it: without an IT instruction, as in a block of one instruction whose condition is AL. */
     uint32_t first = (uint32_t)(code[0] | code[1] << 8), state = 0xE8u, at = 0;
     if ((first & 0xFF00u) == 0xBF00u && (first & 15u) != 0) {
         state = first & 0xFFu;
@@ -96,7 +97,7 @@ static __attribute__((noinline)) bool look_around(struct machine *m, uint32_t ad
             return false;
         }
     }
-    if (m->flags_slow && !may_run_without_fpu(m, address, bytes)) {
+    if (m->fpu_off && !may_run_without_fpu(m, address, bytes)) {
         return false;
     }
     machine_reschedule(m);

@@ -105,7 +105,7 @@ void machine_reschedule(struct machine *m) {
     uint64_t next = m->peripherals_next < m->systick_next ? m->peripherals_next : m->systick_next;
     uint64_t cycles = machine_ps_to_cycles(m, next);
     m->deadline = cycles < m->limit ? cycles : m->limit;
-    if (m->flags_slow || (m->pending_count != 0 && masked_by_register(m))) {
+    if (m->fpu_off || (m->pending_count != 0 && masked_by_register(m))) {
         m->deadline = 0;
     }
 }

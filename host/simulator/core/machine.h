@@ -119,11 +119,10 @@ struct machine {
     uint32_t fallthrough;              /* end of the block that is running */
     uint32_t taken;                    /* its cost if execution goes elsewhere */
     struct block *current;
-    uint32_t block_address, block_bytes;
     struct block scratch;
 
     /* Core. */
-    uint32_t flags_slow;   /* the FPU is off: look at every block */
+    bool fpu_off;          /* by CPACR: look at every block */
     bool single;           /* a debugger steps: one instruction */
     bool towards_fpu;      /* one instruction as well: this block has one that faults, further on */
     bool counting;         /* the latest run of Unicorn counted instructions */
@@ -161,7 +160,6 @@ struct machine {
     uint64_t crystal_hz;
     bool bus_error; /* of the present access of another master than the core */
     bool flash_changed; /* Unicorn may hold code that is no longer there */
-    uint32_t wait_states;
     uint32_t resets;
 };
 

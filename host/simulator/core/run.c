@@ -329,11 +329,12 @@ int simulator_call(struct machine *m, uint32_t address, const uint32_t *argument
     }
     struct saved saved;
     bool sleeping = m->sleeping, awaits_event = m->awaits_event;
-    uint32_t cpacr = m->cpacr, slow = m->flags_slow;
+    uint32_t cpacr = m->cpacr;
+    bool fpu_off = m->fpu_off;
     save(m, &saved);
     m->sleeping = m->awaits_event = false;
     m->cpacr |= 0xFu << 20;
-    m->flags_slow = 0;
+    m->fpu_off = false;
     for (size_t i = 0; i < count && i < 4; i++) {
         simulator_set_register(m, (uint32_t)i, arguments[i]);
     }
@@ -349,7 +350,7 @@ int simulator_call(struct machine *m, uint32_t address, const uint32_t *argument
         m->awaits_event = awaits_event;
         m->taken = 0;
         m->cpacr = cpacr;
-        m->flags_slow = slow;
+        m->fpu_off = fpu_off;
     }
     return status;
 }

@@ -36,7 +36,7 @@ void system_space_reset(struct machine *m) {
     m->systick_next = NEVER;
     m->dwt_ctrl = 0;
     m->cyccnt_base = 0;
-    m->flags_slow = 1;
+    m->fpu_off = true;
 }
 
 /* ---- SysTick: counts core cycles, asleep too ----
@@ -374,7 +374,7 @@ void system_space_write(struct machine *m, uint32_t address, uint32_t value) {
     case 0xE000ED38u: m->bfar = value; break;
     case 0xE000ED88u:
         m->cpacr = value;
-        m->flags_slow = (value & CPACR_FPU) == 0;
+        m->fpu_off = (value & CPACR_FPU) == 0;
         break;
     case 0xE000EDFCu: cycle_counter_control(m, value, m->dwt_ctrl); break;
     case 0xE000EF00u:

@@ -27,7 +27,7 @@ enum {
     UC_MEM_WRITE_PROT, UC_MEM_READ_PROT, UC_MEM_FETCH_PROT,
 };
 enum {
-    UC_ARM_REG_FPSCR = 6, UC_ARM_REG_ITSTATE = 9, UC_ARM_REG_LR = 10, UC_ARM_REG_PC = 11,
+    UC_ARM_REG_FPSCR = 6, UC_ARM_REG_LR = 10, UC_ARM_REG_PC = 11,
     UC_ARM_REG_SP = 12, UC_ARM_REG_R0 = 66, UC_ARM_REG_R12 = 78, UC_ARM_REG_S0 = 79,
     UC_ARM_REG_IPSR = 114, UC_ARM_REG_MSP = 115, UC_ARM_REG_PSP = 116, UC_ARM_REG_CONTROL = 117,
     UC_ARM_REG_XPSR = 120, UC_ARM_REG_PRIMASK = 123, UC_ARM_REG_BASEPRI = 124, UC_ARM_REG_FAULTMASK = 126,
@@ -38,7 +38,6 @@ typedef uint64_t (*uc_mmio_read)(uc_engine *uc, uint64_t offset, unsigned size, 
 typedef void (*uc_mmio_write)(uc_engine *uc, uint64_t offset, unsigned size, uint64_t value, void *user);
 
 struct unicorn_api {
-    unsigned (*version)(unsigned *major, unsigned *minor);
     int (*open)(int arch, int mode, uc_engine **uc);
     int (*close)(uc_engine *uc);
     int (*ctl)(uc_engine *uc, int control, ...);

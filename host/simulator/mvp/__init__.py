@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import threading
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,10 +35,12 @@ _FAULTS = 0x1F << 24
 
 
 class _Counters(ctypes.Structure):
+    """``mvp_counters_t``."""
+
     _fields_ = (
         ("cycles", ctypes.c_uint64), ("instructions", ctypes.c_uint64), ("stalls", ctypes.c_uint64),
         ("noops", ctypes.c_uint64), ("pipe_stalls", ctypes.c_uint64), ("fence_stalls", ctypes.c_uint64),
-        ("load_stalls", ctypes.c_uint64 * 2), ("programs", ctypes.c_uint64),
+        ("load_stalls", ctypes.c_uint64 * 2),
     )
 
 
@@ -46,15 +48,10 @@ class _Counters(ctypes.Structure):
 class Counters:
     """What running programs cost, and the interrupt flags they raised."""
 
-    cycles: int
-    instructions: int
-    stalls: int
-    noops: int
-    pipe_stalls: int
-    fence_stalls: int
-    load_stalls: tuple[int, int]
-    programs: int
-    flags: int
+    cycles: int = 0
+    instructions: int = 0
+    stalls: int = 0
+    flags: int = 0
 
     @property
     def flag_names(self) -> tuple[str, ...]:
@@ -62,17 +59,9 @@ class Counters:
 
     def __add__(self, other: Counters) -> Counters:
         return Counters(
-            self.cycles + other.cycles, self.instructions + other.instructions,
-            self.stalls + other.stalls, self.noops + other.noops,
-            self.pipe_stalls + other.pipe_stalls, self.fence_stalls + other.fence_stalls,
-            (self.load_stalls[0] + other.load_stalls[0], self.load_stalls[1] + other.load_stalls[1]),
-            self.programs + other.programs, self.flags | other.flags,
+            self.cycles + other.cycles, self.instructions + other.instructions, self.stalls + other.stalls,
+            self.flags | other.flags,
         )
-
-
-def _counters(raw: _Counters, flags: int) -> Counters:
-    return Counters(raw.cycles, raw.instructions, raw.stalls, raw.noops, raw.pipe_stalls,
-                    raw.fence_stalls, (raw.load_stalls[0], raw.load_stalls[1]), raw.programs, flags)
 
 
 @functools.cache
@@ -162,11 +151,11 @@ class Machine:
 
     def run(self, programs: ArrayLike) -> Counters:
         """Runs programs one after the other; stops with an error at a fault."""
-        total = Counters(0, 0, 0, 0, 0, 0, (0, 0), 0, 0)
+        total = Counters()
         raw = _Counters()
         for index, words in enumerate(program_array(programs)):
             flags = self._lib.mvp_run_program(self._state, words.ctypes.data, ctypes.byref(raw))
-            total = total + _counters(raw, flags)
+            total += Counters(raw.cycles, raw.instructions, raw.stalls, flags)
             if flags & _FAULTS or not flags & 1:
                 raise TokayError(f"MVP program {index}: {self.fault_text(total)}")
         return total
@@ -229,12 +218,12 @@ def run_program(words: ArrayLike, memory: ArrayLike | bytes, base: int = 0,
 def count(programs: ArrayLike, timing: str = "ports") -> Counters:
     """What programs cost, without running them: their time depends on addresses only."""
     rule = timing_number(timing)
-    total = Counters(0, 0, 0, 0, 0, 0, (0, 0), 0, 0)
+    total = Counters()
     raw = _Counters()
     for index, words in enumerate(program_array(programs)):
         if not _native().mvp_count_program(words.ctypes.data, rule, ctypes.byref(raw)):
             raise TokayError(f"MVP program {index} cannot be counted: it faults or does not end")
-        total = total + _counters(raw, 0)
+        total += Counters(raw.cycles, raw.instructions, raw.stalls)
     return total
 
 
@@ -254,8 +243,3 @@ def alu(operation: int, x: int, y: int = 0, a: int = 0, z: int = 0) -> int:
     if _native().mvp_alu(operation, x, y, a, ctypes.byref(result)) >> 27 & 1:
         raise TokayError(f"ALU operation {operation}: no such operation")
     return result.value
-
-
-def concatenate(programs: Iterable[ArrayLike]) -> NDArray[np.uint32]:
-    """Several lists of programs as one uint32[N, 69]."""
-    return np.concatenate([program_array(p) for p in programs])

@@ -79,7 +79,6 @@ typedef struct mvp_counters {
     uint64_t pipe_stalls;
     uint64_t fence_stalls;
     uint64_t load_stalls[2];
-    uint64_t programs;
 } mvp_counters_t;
 
 /* Memory outside the windows. `bytes` is 1, 2 or 4; false is a bus error. */
