@@ -210,7 +210,7 @@ void exception_enter(struct machine *m, uint32_t number, uint32_t return_address
 }
 
 /* The frame and where it goes, or a fault. */
-static bool unstack(struct machine *m, uint32_t exc_return) {
+static void unstack(struct machine *m, uint32_t exc_return) {
     bool thread = (exc_return & RETURN_THREAD) != 0, floating = (exc_return & RETURN_BASIC) == 0;
     uint32_t msp = machine_register(m, UC_ARM_REG_MSP), psp = machine_register(m, UC_ARM_REG_PSP);
     uint32_t *sp = thread && (exc_return & RETURN_PSP) != 0 ? &psp : &msp;
@@ -219,13 +219,15 @@ static bool unstack(struct machine *m, uint32_t exc_return) {
     const uint8_t *memory = machine_memory(m, *sp, bytes, false);
     if (memory == NULL) {
         exception_note(m, CFSR_UNSTKERR, *sp, "return from an exception with sp=0x%08x, where there is no memory", *sp);
-        return exception_fault(m, CFSR_UNSTKERR, *sp, exc_return);
+        exception_fault(m, CFSR_UNSTKERR, *sp, exc_return);
+        return;
     }
     memcpy(frame, memory, bytes);
     if (((frame[7] & XPSR_EXCEPTION) == 0) != thread) {
         exception_note(m, CFSR_INVPC, 0, "return from an exception by 0x%08x with a frame of %s at sp=0x%08x",
                        exc_return, thread ? "a handler" : "a thread", *sp);
-        return exception_fault(m, CFSR_INVPC, 0, exc_return);
+        exception_fault(m, CFSR_INVPC, 0, exc_return);
+        return;
     }
     *sp += bytes;
     if ((frame[7] & XPSR_ALIGNED) != 0) {
@@ -254,17 +256,17 @@ static bool unstack(struct machine *m, uint32_t exc_return) {
     if (thread && (m->scr & 2u) != 0) {
         m->sleeping = true; /* SLEEPONEXIT */
     }
-    return true;
 }
 
-bool exception_exit(struct machine *m, uint32_t exc_return) {
+void exception_exit(struct machine *m, uint32_t exc_return) {
     uint32_t number = machine_register(m, UC_ARM_REG_IPSR) & XPSR_EXCEPTION;
     machine_clear_exclusive(m);
     m->event = true;
     m->taken = 0;
     if (number >= EXCEPTIONS || !m->active[number]) {
         exception_note(m, CFSR_INVPC, 0, "return from exception %u, which is not active", number);
-        return exception_fault(m, CFSR_INVPC, 0, exc_return);
+        exception_fault(m, CFSR_INVPC, 0, exc_return);
+        return;
     }
     m->active[number] = 0;
     if (number != EXCEPTION_NMI) {
@@ -278,12 +280,12 @@ bool exception_exit(struct machine *m, uint32_t exc_return) {
         start_handler(m, next, exc_return, machine_register(m, UC_ARM_REG_MSP),
                       machine_register(m, UC_ARM_REG_PSP));
         m->cycles += CYCLES_TAIL_CHAIN;
-        return true;
+        return;
     }
-    return unstack(m, exc_return);
+    unstack(m, exc_return);
 }
 
-bool exception_fault(struct machine *m, uint32_t cfsr, uint32_t address, uint32_t pc) {
+void exception_fault(struct machine *m, uint32_t cfsr, uint32_t address, uint32_t pc) {
     uint32_t number = (cfsr & 0xFFu) != 0     ? EXCEPTION_MEMORY
                       : (cfsr & 0xFF00u) != 0 ? EXCEPTION_BUS
                                               : EXCEPTION_USAGE;
@@ -297,12 +299,11 @@ bool exception_fault(struct machine *m, uint32_t cfsr, uint32_t address, uint32_
     if (!exception_preempts(m, number)) {
         if (execution_priority(m, false) <= -1) {
             machine_error(m, address, "lockup: a fault (CFSR 0x%08x) inside the hard fault handler", m->cfsr);
-            return false;
+            return;
         }
         m->hfsr |= 1u << 30; /* FORCED */
         number = EXCEPTION_HARD;
     }
     m->fault.exception = number;
     exception_enter(m, number, pc);
-    return true;
 }

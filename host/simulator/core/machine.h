@@ -127,11 +127,12 @@ struct machine {
     bool towards_fpu;      /* one instruction as well: this block has one that faults, further on */
     bool counting;         /* the latest run of Unicorn counted instructions */
     bool stack_pointer_stale; /* MSR wrote one, with bits that it does not have */
-    enum stop stop;
-    uint32_t stop_cfsr, stop_address;
+    enum stop stop;           /* why the present run ends, STOP_NONE while it goes on */
+    uint32_t stop_cfsr, stop_address; /* of STOP_FAULT */
     bool sleeping, awaits_event, event, reset_requested; /* awaits_event: it sleeps by WFE */
     uint8_t *probe;           /* a page with code that does what Unicorn's interface does not offer */
-    bool probing, stack_limit_stale;
+    bool probing;             /* it runs: no time passes */
+    bool stack_limit_stale;   /* MSR wrote one: stack_limit is to be read again */
     bool entry_fault;         /* exception_note's, not told to Python yet */
     bool exclusive;           /* the monitor may wait for a store */
     uint32_t stack_limit;
@@ -164,10 +165,13 @@ struct machine {
 };
 
 /* machine.c: registers, time and memory */
-void machine_update_time(struct machine *m);
+void machine_update_time(struct machine *m); /* now_ps, from the cycles */
+/* Finds the next cycle at which the block hook looks around. */
 void machine_reschedule(struct machine *m);
 uint64_t machine_ps_to_cycles(const struct machine *m, uint64_t ps); /* the first cycle not before */
+/* From now on; 0 changes nothing. */
 void machine_set_core_clock(struct machine *m, uint64_t hz);
+/* Brings those up to now_ps whose `next` has come. */
 void machine_advance_peripherals(struct machine *m);
 /* Stops the present instruction with a fault (CFSR bits), before it has taken effect. */
 void machine_fault(struct machine *m, uint32_t cfsr, uint32_t address, const char *what);
@@ -176,6 +180,7 @@ void machine_describe_fault(struct machine *m, const char *format, va_list argum
 /* Stops the run: the simulator does not know what the chip would do. */
 void machine_error(struct machine *m, uint32_t address, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* Ends the present run of Unicorn; what is to be done then. */
 void machine_stop(struct machine *m, enum stop why);
 uint32_t machine_register(struct machine *m, int reg);
 void machine_set_register(struct machine *m, int reg, uint32_t value);
@@ -207,10 +212,12 @@ void irq_level(struct machine *m, int irq, bool high);
 uint32_t exception_next(struct machine *m, bool ignore_primask);
 /* Whether it would be taken at once, were it pending. */
 bool exception_preempts(struct machine *m, uint32_t number);
+/* Stacks a frame and puts the core into the handler; of another exception, if stacking failed. */
 void exception_enter(struct machine *m, uint32_t number, uint32_t return_address);
-bool exception_exit(struct machine *m, uint32_t exc_return);
-/* A synchronous fault: picks the handler, escalates; false on lockup. */
-bool exception_fault(struct machine *m, uint32_t cfsr, uint32_t address, uint32_t pc);
+/* Returns from the active one by what was written to PC. */
+void exception_exit(struct machine *m, uint32_t exc_return);
+/* A synchronous fault: picks the handler and escalates; a lockup is an error of the machine. */
+void exception_fault(struct machine *m, uint32_t cfsr, uint32_t address, uint32_t pc);
 /* What Python is to be told of a fault on the way into or out of an exception, or of an SVC. */
 void exception_note(struct machine *m, uint32_t cfsr, uint32_t address, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
@@ -224,30 +231,33 @@ uint32_t system_space_read(struct machine *m, uint32_t address);
 void system_space_write(struct machine *m, uint32_t address, uint32_t value);
 void systick_advance(struct machine *m);
 
-/* cost.c */
+/* cost.c: its head says what an instruction costs */
 /* Decodes straight code and fills in all of `block` but total_cycles and hash. */
 void cost_of_block(const uint8_t *code, uint32_t bytes, struct block *block);
 
 /* bus.c */
-bool bus_create(struct machine *m);
+bool bus_create(struct machine *m); /* false: no memory; bus_destroy is called all the same */
 void bus_destroy(struct machine *m);
 void bus_reset(struct machine *m);
+/* An access to a peripheral's address. By the core it takes its time and may fault; another master's sets bus_error
+ * where nothing answers. */
 uint32_t bus_read(struct machine *m, uint32_t address, uint32_t bytes, bool core);
 void bus_write(struct machine *m, uint32_t address, uint32_t bytes, uint32_t value, bool core);
 /* Brings the peripheral there up to now, for a master that is none of the chip's. */
 void bus_bring_up(struct machine *m, uint32_t address);
 void bus_changed(struct machine *m); /* the `next` of a peripheral has changed */
 
-/* Clocks (cmu.c) */
+/* Clocks (cmu.c); 0 of one that does not run */
 uint64_t clock_hclk_hz(struct machine *m);
 uint64_t clock_pclk_hz(struct machine *m);
 uint64_t clock_em01grpa_hz(struct machine *m);
 uint64_t clock_em01grpc_hz(struct machine *m);
 uint64_t clock_eusart0_hz(struct machine *m);
+/* After a change of any: the core and the peripherals that count go on by the new ones. */
 void clock_changed(struct machine *m);
 /* Reports a core without a clock, and a clock that is faster than its bus or the flash. */
 void clock_check(struct machine *m);
-/* ps of the `ticks`-th period of a clock after `start`. */
+/* When so many periods after `start_ps` are over (NEVER without a clock), and how many whole ones are at `now_ps`. */
 uint64_t clock_after(uint64_t start_ps, uint64_t ticks, uint64_t hz);
 uint64_t clock_ticks(uint64_t start_ps, uint64_t now_ps, uint64_t hz);
 
@@ -259,6 +269,7 @@ extern const struct peripheral_class cmu_class, hfxo_class, hfrco_class, dpll_cl
 void usart_free(struct peripheral *p); /* what its state points to */
 /* Time has begun anew: so do the audio and the counters. */
 void usart_restart(struct peripheral *p);
+/* Fills in what of the status is the microphone's. */
 void usart_status(struct machine *m, struct simulator_status *status);
 /* Where the DMA's requests come from, as LDMAXBAR numbers them: of USART0 signal 0 is a left word, 1 a right one;
  * of a serial port 0 is what was received, 1 room for what is sent. */
@@ -270,6 +281,7 @@ bool ldma_request(struct machine *m, uint32_t source, uint32_t signal);
 /* A channel has started to listen, or the level of a request line has gone up. */
 void usart_dma_changed(struct machine *m);
 void eusart_dma_changed(struct machine *m);
+/* system.c: the device information page, and in it the part's number */
 void devinfo_fill(uint8_t *info);
 void devinfo_part(uint8_t *info, uint32_t number);
 

@@ -122,7 +122,7 @@ void clock_check(struct machine *m) {
     }
 }
 
-/* Something of the above has changed: peripherals that count with it count their past first. */
+/* Who counts with a clock counts its past first, by the old one. */
 void clock_changed(struct machine *m) {
     clock_check(m);
     machine_set_core_clock(m, clock_hclk_hz(m));
