@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define CFSR_ADDRESS 0xE000ED28u
 #define FPSCR_RMODE (3u << 22)
 enum { INTR_UNDEFINED = 1, INTR_SVC = 2, INTR_FETCH = 3, INTR_DATA = 4, INTR_BREAKPOINT = 7, INTR_EXIT = 8,
        INTR_NOCP = 17, INTR_STKOF = 19, INTR_UNALIGNED = 22 };
@@ -190,7 +189,7 @@ static void on_mmio_write(uc_engine *uc, uint64_t offset, unsigned bytes, uint64
 
 /* Code without privileges reaches none of the core's registers, but STIR where CCR.USERSETMPEND lets it. */
 static bool may_access_system(struct machine *m, uint32_t address, const char *verb) {
-    if (machine_has_privileges(m) || (address == 0xE000EF00u && (m->ccr & 2u) != 0)) {
+    if (machine_has_privileges(m) || (address == STIR && (m->ccr & 2u) != 0)) {
         return true;
     }
     char text[96];
@@ -219,7 +218,7 @@ static void on_system_write(uc_engine *uc, uint64_t offset, unsigned bytes, uint
     }
     if (bytes < 4) { /* byte and halfword writes exist for the priorities and for the parts of CFSR */
         uint32_t shift = 8u * (address & 3u), mask = ((1u << (8u * bytes)) - 1u) << shift;
-        uint32_t rest = (address & ~3u) == CFSR_ADDRESS ? 0 : system_space_read(m, address & ~3u) & ~mask;
+        uint32_t rest = (address & ~3u) == SCB_CFSR ? 0 : system_space_read(m, address & ~3u) & ~mask;
         word = rest | ((word << shift) & mask); /* what is written as 1 in CFSR is cleared */
     }
     system_space_write(m, address & ~3u, word);

@@ -225,7 +225,9 @@ void exception_note(struct machine *m, uint32_t cfsr, uint32_t address, const ch
 /* hooks.c: tells Unicorn what to call; its status, 0 if all went well. */
 int hooks_install(struct machine *m);
 
-/* system_space.c: 0xE0000000.. */
+/* system_space.c: 0xE0000000.., the core's own registers */
+#define SCB_CFSR 0xE000ED28u
+#define STIR 0xE000EF00u
 void system_space_reset(struct machine *m);
 uint32_t system_space_read(struct machine *m, uint32_t address);
 void system_space_write(struct machine *m, uint32_t address, uint32_t value);

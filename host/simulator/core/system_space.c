@@ -4,6 +4,42 @@
 
 #include "machine.h"
 
+/* Where the registers are, by Arm's names. SCB_CFSR and STIR are in machine.h. */
+#define DWT_CTRL 0xE0001000u
+#define DWT_CYCCNT 0xE0001004u
+#define ICTR 0xE000E004u
+#define SYST_CSR 0xE000E010u
+#define SYST_RVR 0xE000E014u
+#define SYST_CVR 0xE000E018u
+#define SYST_CALIB 0xE000E01Cu
+#define NVIC_ISER 0xE000E100u
+#define NVIC_IPR 0x300u /* from NVIC_ISER on */
+#define NVIC_END 0xE000E500u
+#define SCB_CPUID 0xE000ED00u
+#define SCB_ICSR 0xE000ED04u
+#define SCB_VTOR 0xE000ED08u
+#define SCB_AIRCR 0xE000ED0Cu
+#define SCB_SCR 0xE000ED10u
+#define SCB_CCR 0xE000ED14u
+#define SCB_SHPR1 0xE000ED18u
+#define SCB_SHCSR 0xE000ED24u
+#define SCB_HFSR 0xE000ED2Cu
+#define SCB_MMFAR 0xE000ED34u
+#define SCB_BFAR 0xE000ED38u
+#define SCB_CPACR 0xE000ED88u
+#define MPU_TYPE 0xE000ED90u
+#define MPU_CTRL 0xE000ED94u
+#define MPU_RNR 0xE000ED98u
+#define MPU_RBAR 0xE000ED9Cu
+#define MPU_MAIR0 0xE000EDC0u
+#define MPU_END 0xE000EDC8u
+#define DEMCR 0xE000EDFCu
+#define FPCCR 0xE000EF34u
+#define FPCAR 0xE000EF38u
+#define FPDSCR 0xE000EF3Cu
+#define MVFR0 0xE000EF40u
+#define MVFR1 0xE000EF44u
+#define MVFR2 0xE000EF48u
 #define SYSTICK_ENABLE 1u
 #define SYSTICK_TICKINT 2u
 #define SYSTICK_FLAG (1u << 16)
@@ -14,11 +50,13 @@
 #define CPACR_FPU 0xF00000u
 #define PRIORITY_MASK 0xF0u
 #define FPDSCR_MASK 0x07C00000u /* AHP, DN, FZ, RMode */
-#define MPU_CTRL 0xE000ED94u
-#define MPU_RNR 0xE000ED98u
-#define MPU_RBAR 0xE000ED9Cu
-#define MPU_MAIR0 0xE000EDC0u
-#define MPU_END 0xE000EDC8u
+#define ICSR_PENDNMISET (1u << 31)
+#define ICSR_PENDSVSET (1u << 28)
+#define ICSR_PENDSVCLR (1u << 27)
+#define ICSR_PENDSTSET (1u << 26)
+#define ICSR_PENDSTCLR (1u << 25)
+#define ICSR_ISRPENDING (1u << 22)
+#define ICSR_RETTOBASE (1u << 11)
 #define MPU_RLAR_MASK 0xFFFFFFEFu /* this core has no PXN */
 
 void system_space_reset(struct machine *m) {
@@ -101,14 +139,14 @@ static uint32_t systick_value(struct machine *m) {
 
 static void systick_write(struct machine *m, uint32_t address, uint32_t value) {
     systick_advance(m);
-    switch (address & 0xFu) {
-    case 0x0:
+    switch (address) {
+    case SYST_CSR:
         m->systick_csr = (m->systick_csr & SYSTICK_FLAG) | (value & 7u);
         break;
-    case 0x4:
+    case SYST_RVR:
         m->systick_reload = value & SYSTICK_MASK;
         break;
-    case 0x8:
+    case SYST_CVR:
         m->systick_csr &= ~SYSTICK_FLAG;
         m->systick_count = 0;
         break;
@@ -118,7 +156,7 @@ static void systick_write(struct machine *m, uint32_t address, uint32_t value) {
     systick_plan(m);
 }
 
-/* ---- NVIC ---- */
+/* ---- NVIC: ISER, ICER, ISPR, ICPR and IABR of 128 bytes each, then a byte of priority an interrupt ---- */
 
 static uint32_t nvic_bits(const uint8_t *state, uint32_t word) {
     uint32_t bits = 0;
@@ -131,10 +169,10 @@ static uint32_t nvic_bits(const uint8_t *state, uint32_t word) {
 
 static uint32_t nvic_read(struct machine *m, uint32_t offset) {
     uint32_t word = (offset & 0x7Fu) / 4u;
-    if (offset >= 0x300u) {
+    if (offset >= NVIC_IPR) {
         uint32_t value = 0;
         for (uint32_t i = 0; i < 4; i++) {
-            uint32_t n = EXCEPTION_IRQ0 + (offset - 0x300u) + i;
+            uint32_t n = EXCEPTION_IRQ0 + (offset - NVIC_IPR) + i;
             value |= n < EXCEPTIONS ? (uint32_t)m->priority[n] << (8u * i) : 0;
         }
         return value;
@@ -149,12 +187,12 @@ static uint32_t nvic_read(struct machine *m, uint32_t offset) {
 
 static void nvic_write(struct machine *m, uint32_t offset, uint32_t value) {
     uint32_t word = (offset & 0x7Fu) / 4u;
-    for (uint32_t i = 0; i < (offset >= 0x300u ? 4u : 32u); i++) {
-        uint32_t n = EXCEPTION_IRQ0 + (offset >= 0x300u ? offset - 0x300u : 32u * word) + i;
+    for (uint32_t i = 0; i < (offset >= NVIC_IPR ? 4u : 32u); i++) {
+        uint32_t n = EXCEPTION_IRQ0 + (offset >= NVIC_IPR ? offset - NVIC_IPR : 32u * word) + i;
         if (n >= EXCEPTIONS) {
             return;
         }
-        if (offset >= 0x300u) {
+        if (offset >= NVIC_IPR) {
             m->priority[n] = (int16_t)((value >> (8u * i)) & PRIORITY_MASK);
         } else if ((value >> i & 1u) != 0) {
             switch (offset >> 7) {
@@ -177,12 +215,12 @@ static uint32_t icsr(struct machine *m) {
         if (m->pending[n] && m->enabled[n]) {
             first = first == 0 || m->priority[n] < m->priority[first] ? n : first;
         }
-        irq |= m->pending[n] && n >= EXCEPTION_IRQ0; /* ISRPENDING, enabled or not */
+        irq |= m->pending[n] && n >= EXCEPTION_IRQ0; /* enabled or not */
         others |= m->active[n] && n != active;
     }
-    return active | (others ? 0 : 1u << 11) | first << 12 | (irq ? 1u << 22 : 0) |
-           (m->pending[EXCEPTION_SYSTICK] ? 1u << 26 : 0) | (m->pending[EXCEPTION_PENDSV] ? 1u << 28 : 0) |
-           (m->pending[EXCEPTION_NMI] ? 1u << 31 : 0);
+    return active | (others ? 0 : ICSR_RETTOBASE) | first << 12 | (irq ? ICSR_ISRPENDING : 0) |
+           (m->pending[EXCEPTION_SYSTICK] ? ICSR_PENDSTSET : 0) |
+           (m->pending[EXCEPTION_PENDSV] ? ICSR_PENDSVSET : 0) | (m->pending[EXCEPTION_NMI] ? ICSR_PENDNMISET : 0);
 }
 
 static uint32_t shcsr(const struct machine *m) {
@@ -255,13 +293,13 @@ static void cycle_counter_control(struct machine *m, uint32_t demcr, uint32_t dw
 
 uint32_t system_space_read(struct machine *m, uint32_t address) {
     machine_update_time(m);
-    if (address >= 0xE000E100u && address < 0xE000E500u) {
-        return nvic_read(m, address - 0xE000E100u);
+    if (address >= NVIC_ISER && address < NVIC_END) {
+        return nvic_read(m, address - NVIC_ISER);
     }
-    if (address >= 0xE000ED18u && address < 0xE000ED24u) {
+    if (address >= SCB_SHPR1 && address < SCB_SHCSR) {
         uint32_t value = 0;
         for (uint32_t i = 0; i < 4; i++) {
-            uint32_t n = address - 0xE000ED18u + 4u + i;
+            uint32_t n = address - SCB_SHPR1 + EXCEPTION_MEMORY + i;
             value |= (uint32_t)(m->priority[n] & 0xFF) << (8u * i);
         }
         return value;
@@ -270,38 +308,38 @@ uint32_t system_space_read(struct machine *m, uint32_t address) {
         return mpu_read(m, address);
     }
     switch (address) {
-    case 0xE0001000u: return m->dwt_ctrl | 0x40000000u;
-    case 0xE0001004u: return cycle_counter(m);
-    case 0xE000E004u: return 2; /* ICTR: interrupt lines in 32s, less one */
-    case 0xE000E010u: {
+    case DWT_CTRL: return m->dwt_ctrl | 0x40000000u;
+    case DWT_CYCCNT: return cycle_counter(m);
+    case ICTR: return 2; /* ICTR: interrupt lines in 32s, less one */
+    case SYST_CSR: {
         systick_advance(m);
         uint32_t value = m->systick_csr;
         m->systick_csr &= ~SYSTICK_FLAG;
         return value;
     }
-    case 0xE000E014u: return m->systick_reload;
-    case 0xE000E018u: return systick_value(m);
-    case 0xE000E01Cu: return 0xC0000000u; /* no reference clock */
-    case 0xE000ED00u: return CPUID_M33_R0P4;
-    case 0xE000ED04u: systick_advance(m); return icsr(m);
-    case 0xE000ED08u: return m->vtor;
-    case 0xE000ED0Cu: return 0xFA050000u | m->aircr_group << 8;
-    case 0xE000ED10u: return m->scr;
-    case 0xE000ED14u: return m->ccr;
-    case 0xE000ED24u: return shcsr(m);
-    case 0xE000ED28u: return m->cfsr;
-    case 0xE000ED2Cu: return m->hfsr;
-    case 0xE000ED34u: return m->mmfar;
-    case 0xE000ED38u: return m->bfar;
-    case 0xE000ED88u: return m->cpacr;
-    case 0xE000ED90u: return 0x800u; /* eight MPU regions */
-    case 0xE000EDFCu: return m->demcr;
-    case 0xE000EF34u: return m->fpccr;
-    case 0xE000EF38u: return m->fpcar;
-    case 0xE000EF3Cu: return m->fpdscr;
-    case 0xE000EF40u: return 0x10110021u; /* MVFR0..2: single precision only */
-    case 0xE000EF44u: return 0x11000011u;
-    case 0xE000EF48u: return 0x40u;
+    case SYST_RVR: return m->systick_reload;
+    case SYST_CVR: return systick_value(m);
+    case SYST_CALIB: return 0xC0000000u; /* no reference clock */
+    case SCB_CPUID: return CPUID_M33_R0P4;
+    case SCB_ICSR: systick_advance(m); return icsr(m);
+    case SCB_VTOR: return m->vtor;
+    case SCB_AIRCR: return 0xFA050000u | m->aircr_group << 8;
+    case SCB_SCR: return m->scr;
+    case SCB_CCR: return m->ccr;
+    case SCB_SHCSR: return shcsr(m);
+    case SCB_CFSR: return m->cfsr;
+    case SCB_HFSR: return m->hfsr;
+    case SCB_MMFAR: return m->mmfar;
+    case SCB_BFAR: return m->bfar;
+    case SCB_CPACR: return m->cpacr;
+    case MPU_TYPE: return 0x800u; /* eight MPU regions */
+    case DEMCR: return m->demcr;
+    case FPCCR: return m->fpccr;
+    case FPCAR: return m->fpcar;
+    case FPDSCR: return m->fpdscr;
+    case MVFR0: return 0x10110021u; /* MVFR0..2: single precision only */
+    case MVFR1: return 0x11000011u;
+    case MVFR2: return 0x40u;
     default: return 0; /* trace and debug: nobody is attached */
     }
 }
@@ -315,22 +353,22 @@ static void aircr_write(struct machine *m, uint32_t value) {
 
 static void system_handler_priority(struct machine *m, uint32_t address, uint32_t value) {
     for (uint32_t i = 0; i < 4; i++) {
-        uint32_t n = address - 0xE000ED18u + 4u + i;
+        uint32_t n = address - SCB_SHPR1 + EXCEPTION_MEMORY + i;
         m->priority[n] = (int16_t)((value >> (8u * i)) & PRIORITY_MASK);
     }
 }
 
 void system_space_write(struct machine *m, uint32_t address, uint32_t value) {
     machine_update_time(m);
-    if (address >= 0xE000E100u && address < 0xE000E500u) {
-        nvic_write(m, address - 0xE000E100u, value);
+    if (address >= NVIC_ISER && address < NVIC_END) {
+        nvic_write(m, address - NVIC_ISER, value);
         return;
     }
-    if (address >= 0xE000E010u && address < 0xE000E020u) {
+    if (address >= SYST_CSR && address <= SYST_CALIB + 3u) {
         systick_write(m, address, value);
         return;
     }
-    if (address >= 0xE000ED18u && address < 0xE000ED24u) {
+    if (address >= SCB_SHPR1 && address < SCB_SHCSR) {
         system_handler_priority(m, address, value);
         return;
     }
@@ -339,52 +377,52 @@ void system_space_write(struct machine *m, uint32_t address, uint32_t value) {
         return;
     }
     switch (address) {
-    case 0xE0001000u: cycle_counter_control(m, m->demcr, value & DWT_CYCCNTENA); break;
-    case 0xE0001004u:
+    case DWT_CTRL: cycle_counter_control(m, m->demcr, value & DWT_CYCCNTENA); break;
+    case DWT_CYCCNT:
         m->cyccnt_base = value;
         if ((m->demcr & DEMCR_TRCENA) != 0 && (m->dwt_ctrl & DWT_CYCCNTENA) != 0) {
             cycle_counter_write(m, value);
         }
         break;
-    case 0xE000ED04u:
-        if ((value & (1u << 28)) != 0) exception_pend(m, EXCEPTION_PENDSV);
-        if ((value & (1u << 27)) != 0) exception_unpend(m, EXCEPTION_PENDSV);
-        if ((value & (1u << 26)) != 0) exception_pend(m, EXCEPTION_SYSTICK);
-        if ((value & (1u << 25)) != 0) exception_unpend(m, EXCEPTION_SYSTICK);
-        if ((value & (1u << 31)) != 0) exception_pend(m, EXCEPTION_NMI);
+    case SCB_ICSR:
+        if ((value & ICSR_PENDSVSET) != 0) exception_pend(m, EXCEPTION_PENDSV);
+        if ((value & ICSR_PENDSVCLR) != 0) exception_unpend(m, EXCEPTION_PENDSV);
+        if ((value & ICSR_PENDSTSET) != 0) exception_pend(m, EXCEPTION_SYSTICK);
+        if ((value & ICSR_PENDSTCLR) != 0) exception_unpend(m, EXCEPTION_SYSTICK);
+        if ((value & ICSR_PENDNMISET) != 0) exception_pend(m, EXCEPTION_NMI);
         break;
-    case 0xE000ED08u: m->vtor = value & ~0x7Fu; break;
-    case 0xE000ED0Cu: aircr_write(m, value); break;
-    case 0xE000ED10u: m->scr = value & 0x1Eu; break;
-    case 0xE000ED14u:
+    case SCB_VTOR: m->vtor = value & ~0x7Fu; break;
+    case SCB_AIRCR: aircr_write(m, value); break;
+    case SCB_SCR: m->scr = value & 0x1Eu; break;
+    case SCB_CCR:
         m->ccr = (value & 0x51Au) | 0x201u;
         if ((value & 0x18u) != 0) {
             machine_error(m, address, "traps of division by zero and unaligned access are not modelled");
         }
         break;
-    case 0xE000ED24u:
+    case SCB_SHCSR:
         m->shcsr = value & 0xF0000u;
         m->enabled[EXCEPTION_MEMORY] = (value >> 16) & 1u;
         m->enabled[EXCEPTION_BUS] = (value >> 17) & 1u;
         m->enabled[EXCEPTION_USAGE] = (value >> 18) & 1u;
         break;
-    case 0xE000ED28u: m->cfsr &= ~value; break;
-    case 0xE000ED2Cu: m->hfsr &= ~value; break;
-    case 0xE000ED34u: m->mmfar = value; break;
-    case 0xE000ED38u: m->bfar = value; break;
-    case 0xE000ED88u:
+    case SCB_CFSR: m->cfsr &= ~value; break;
+    case SCB_HFSR: m->hfsr &= ~value; break;
+    case SCB_MMFAR: m->mmfar = value; break;
+    case SCB_BFAR: m->bfar = value; break;
+    case SCB_CPACR:
         m->cpacr = value;
         m->fpu_off = (value & CPACR_FPU) == 0;
         break;
-    case 0xE000EDFCu: cycle_counter_control(m, value, m->dwt_ctrl); break;
-    case 0xE000EF00u:
+    case DEMCR: cycle_counter_control(m, value, m->dwt_ctrl); break;
+    case STIR:
         if ((value & 0x1FFu) < EXCEPTIONS - EXCEPTION_IRQ0) {
             exception_pend(m, EXCEPTION_IRQ0 + (value & 0x1FFu));
         }
         break;
-    case 0xE000EF34u: m->fpccr = value; break;
-    case 0xE000EF38u: m->fpcar = value; break;
-    case 0xE000EF3Cu:
+    case FPCCR: m->fpccr = value; break;
+    case FPCAR: m->fpcar = value; break;
+    case FPDSCR:
         m->fpdscr = value & FPDSCR_MASK;
         if (m->fpdscr != 0) { /* Unicorn begins each floating-point context with zeroes */
             machine_error(m, address, "an FPDSCR other than 0 is not modelled");
