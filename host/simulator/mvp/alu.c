@@ -62,16 +62,16 @@ static alu_value_t complex_product(alu_value_t x, alu_value_t y, uint32_t *event
 #define MAX(p, q) larger(p, q, events)
 #define MIN(p, q) smaller(p, q, events)
 
-int alu_execute(uint32_t operation, alu_value_t x, alu_value_t y, alu_value_t a, alu_value_t *z,
-                uint32_t *events)
+bool alu_execute(uint32_t operation, alu_value_t x, alu_value_t y, alu_value_t a, alu_value_t *z,
+                 uint32_t *events)
 {
     float re = 0.0f;
     float im = 0.0f;
 
     switch (operation) {
-    case ALU_NOOP: return 1;
+    case ALU_NOOP: return true;
     case ALU_CLEAR: break;
-    case ALU_COPY: *z = a; return 1;
+    case ALU_COPY: *z = a; return true;
     case ALU_SWAP: re = a.imaginary, im = a.real; break;
     case ALU_DBL: re = ADD(a.real, a.real), im = ADD(a.imaginary, a.imaginary); break;
     case ALU_FANA: re = im = a.real; break;
@@ -169,11 +169,11 @@ int alu_execute(uint32_t operation, alu_value_t x, alu_value_t y, alu_value_t a,
         re = SELECT(a.real, x.real, y.real);
         im = SELECT(a.real, x.imaginary, y.imaginary);
         break;
-    default: return 0;
+    default: return false;
     }
     z->real = re;
     z->imaginary = im;
-    return 1;
+    return true;
 }
 
 uint32_t mvp_alu(uint32_t operation, uint32_t x, uint32_t y, uint32_t a, uint32_t *z)

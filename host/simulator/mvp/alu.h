@@ -2,6 +2,8 @@
 #ifndef TOKAY_MVP_ALU_H
 #define TOKAY_MVP_ALU_H
 
+#include <stdbool.h>
+
 #include "half.h"
 
 typedef struct alu_value {
@@ -21,8 +23,8 @@ enum {
 };
 
 /* Computes `operation` on operands whose modifiers have been applied. Events (half.h) are ORed into
- * *events. Returns 0 if there is no such operation, else 1; NOOP leaves *z alone. */
-int alu_execute(uint32_t operation, alu_value_t x, alu_value_t y, alu_value_t a, alu_value_t *z,
+ * *events. False if there is no such operation; NOOP leaves *z alone. */
+bool alu_execute(uint32_t operation, alu_value_t x, alu_value_t y, alu_value_t a, alu_value_t *z,
                 uint32_t *events);
 
 #endif

@@ -114,6 +114,7 @@ typedef struct mvp {
     mvp_window_t windows[MVP_WINDOWS];
 } mvp_t;
 
+/* Of mvp_t, for callers that do not see it. */
 size_t mvp_size(void);
 
 /* Reset state, no memory. `at_once`: programs complete within the write that starts them. */
@@ -134,14 +135,16 @@ void mvp_advance(mvp_t *mvp, uint64_t cycles);
 /* Level of the interrupt line: IF & IEN. */
 bool mvp_irq(const mvp_t *mvp);
 
-/* Loads a whole program image and runs it to its end. Returns the flags that it raised. */
+/* Enables the accelerator, loads a whole program image and runs it to its end, at once. Returns the flags that it
+ * raised; `counters`, unless NULL, receives what it cost. */
 uint32_t mvp_run_program(mvp_t *mvp, const uint32_t words[MVP_PROGRAM_WORDS], mvp_counters_t *counters);
 /* Counts a program's cycles without touching memory: duration depends on addresses only. Flash is
  * 0x08000000..0x0FFFFFFF, everything else RAM. False if it did not come to its end. */
 bool mvp_count_program(const uint32_t words[MVP_PROGRAM_WORDS], mvp_timing_t timing,
                        mvp_counters_t *counters);
-/* One ALU operation on {real, imag} pairs of binary16 bits, modifiers not applied; returns event
- * flags (MVP_IF_ALU...), or MVP_IF_ALUFAULT for an unknown operation. For tests. */
+/* One ALU operation on pairs of binary16 bits, the real part in the low half, without modifiers; *z is the
+ * register it writes, which NOOP leaves as it is. Returns event flags (MVP_IF_ALU...), or MVP_IF_ALUFAULT
+ * for an unknown operation. For tests. */
 uint32_t mvp_alu(uint32_t operation, uint32_t x, uint32_t y, uint32_t a, uint32_t *z);
 
 #endif

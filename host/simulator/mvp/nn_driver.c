@@ -45,10 +45,11 @@ static uint32_t address(nn_mvp_t *nn, const void *memory, uint32_t bytes, int32_
     return base;
 }
 
+/* host/runtime.py calls these. */
 nn_mvp_t *nn_mvp_model_create(int timing);
 void nn_mvp_model_destroy(nn_mvp_t *nn);
 
-/* An accelerator for nn_init, NULL if there is no memory. */
+/* An accelerator for nn_init, whose cycles are counted by one of mvp_timing_t; NULL if there is no memory. */
 nn_mvp_t *nn_mvp_model_create(int timing)
 {
     driver_t *driver = calloc(1, sizeof *driver);

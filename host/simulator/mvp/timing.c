@@ -54,8 +54,8 @@ static bool in_flash(uint32_t word)
     return word >= FLASH_BEGIN / 4 && word < FLASH_END / 4;
 }
 
-/* Cycles beyond one that an instruction's loads need. */
-static uint32_t memory_wait(timing_state_t *t, const timing_load_t load[2])
+/* Cycles beyond one that an instruction's loads need. *restart: they have to wait for the store before them. */
+static uint32_t memory_wait(timing_state_t *t, const timing_load_t load[2], bool *restart)
 {
     uint32_t words = 0;
     uint32_t wait = 0;
@@ -70,7 +70,7 @@ static uint32_t memory_wait(timing_state_t *t, const timing_load_t load[2])
         t->counters.load_stalls[s] += own;
         wait = own > wait ? own : wait;
         if (t->stored && t->stream_array[s] >= 0 && t->stream_array[s] != load[s].array)
-            t->restart = true;
+            *restart = true;
         t->stream_array[s] = load[s].array;
     }
     /* Taking turns on a shared path and waiting for flash overlap: the longer of the two counts. With
@@ -87,14 +87,14 @@ static void silicon_step(timing_state_t *t, const timing_load_t load[2], bool st
 {
     uint32_t slot = (uint32_t)(t->counters.instructions % TIMING_LOOKAHEAD);
     uint64_t leave = t->alu_time + 1u + hazard;
+    bool restart = false;
     uint32_t wait;
 
     t->load_time++;
     if (t->load_time < t->alu_times[slot])
         t->load_time = t->alu_times[slot];
-    t->restart = false;
-    wait = memory_wait(t, load);
-    if (t->restart && t->load_time < t->alu_time + 1u + RESTART_PENALTY)
+    wait = memory_wait(t, load, &restart);
+    if (restart && t->load_time < t->alu_time + 1u + RESTART_PENALTY)
         t->load_time = t->alu_time + 1u + RESTART_PENALTY;
     t->load_time += wait;
     t->alu_time = leave > t->load_time ? leave : t->load_time;
