@@ -213,7 +213,8 @@ class Machine:
         return self.image.symbols[name]
 
     def register(self, number: int) -> int:
-        """r0..r15; 16 xPSR, 17 MSP, 18 PSP, 19 CONTROL; 32.. S0..S31 as bits."""
+        """r0..r15; 16 xPSR, 17 MSP, 18 PSP, 19 CONTROL, 20 PRIMASK, 21 BASEPRI, 22 FAULTMASK, 23 FPSCR;
+        32 to 63 S0..S31, as bits."""
         return self._c.simulator_register(self._handle, number)
 
     def set_register(self, number: int, value: int) -> None:
