@@ -9,8 +9,8 @@ instruction counts are exact.
 
 Audio. The I2S receiver gets one sample of the array each frame (``mode="exact"``, the default), whatever
 rate the firmware's dividers make of the one it wants: so results can be compared bit for bit with the
-PC's. ``mode="hold"`` and ``"linear"`` play the array at its own ``sample_rate`` instead, as a sound in
-the room would be heard.
+PC's. ``mode="linear"`` plays the array at its own ``sample_rate`` instead, as a sound in the room would be
+heard.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from host.simulator.mvp import SILICON, timing_number
 RAM_BASE, RAM_BYTES = 0x20000000, 0x40000
 _LIMIT, _RETURNED, _FAULT, _ERROR, _BREAKPOINT = range(5)
 _STOPS = ("limit", "limit", "fault", "stuck", "breakpoint")  # what debug_run says of each
-_AUDIO_MODES = {"exact": 0, "hold": 1, "linear": 2}
+_AUDIO_MODES = ("exact", "linear")
 _PS = 10**12
 _LONGEST_S = 10**7  # picoseconds have 64 bits
 _UARTS, _PIN_PORTS = 2, "ABCD"
@@ -442,7 +442,8 @@ class Machine:
             raise TokayError(f"audio cannot begin at {at} s")
         at_ps = 0 if at is None else round(at * _PS)
         pointer = pcm.ctypes.data_as(ctypes.c_void_p)
-        self._c.simulator_set_audio(self._handle, pointer, len(pcm), sample_rate, _AUDIO_MODES[mode], at_ps)
+        at_own_rate = mode == "linear"
+        self._c.simulator_set_audio(self._handle, pointer, len(pcm), sample_rate, at_own_rate, at_ps)
 
     @property
     def audio_position(self) -> int:

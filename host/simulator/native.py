@@ -74,7 +74,7 @@ _PROTOTYPES = {
     "simulator_set_register": (None, (_M, c_uint32, c_uint32)),
     "simulator_uart_give": (c_size_t, (_M, c_uint32, c_char_p, c_size_t)),
     "simulator_uart_take": (c_size_t, (_M, c_uint32, c_char_p, POINTER(c_uint64), c_size_t)),
-    "simulator_set_audio": (None, (_M, c_void_p, c_size_t, c_uint32, c_int, c_uint64)),
+    "simulator_set_audio": (None, (_M, c_void_p, c_size_t, c_uint32, c_bool, c_uint64)),
     "simulator_set_microphone": (None, (_M, POINTER(Microphone))),
     "simulator_pin_mode": (c_uint32, (_M, c_uint32, c_uint32)),
     "simulator_pin_output": (c_uint32, (_M, c_uint32, c_uint32)),

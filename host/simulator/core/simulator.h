@@ -80,9 +80,9 @@ size_t simulator_uart_give(struct machine *m, uint32_t index, const uint8_t *byt
  * a megabyte that nobody fetched, the oldest are lost. */
 size_t simulator_uart_take(struct machine *m, uint32_t index, uint8_t *bytes, uint64_t *ps, size_t count);
 /* What the microphone hears from `at_ps` on, or from now if that has passed, and again after simulator_reset. The
- * samples are copied. mode 0: one sample a frame, whatever `rate_hz` is; 1: the latest sample of that rate; 2: linear
- * interpolation. */
-void simulator_set_audio(struct machine *m, const int16_t *pcm, size_t count, uint32_t rate_hz, int mode,
+ * samples are copied. Each frame is a sample, or, `at_own_rate`, what a line between two samples of `rate_hz` is at the
+ * time. */
+void simulator_set_audio(struct machine *m, const int16_t *pcm, size_t count, uint32_t rate_hz, bool at_own_rate,
                          uint64_t at_ps);
 /* How a board connects its microphone: what it sends arrives over these pins alone, and while its power is on. Unless
  * this is called, any pins will do. */

@@ -35,7 +35,7 @@ struct usart_state {
     int16_t *pcm;
     size_t pcm_count;
     uint32_t pcm_rate;
-    int mode;
+    bool at_own_rate; /* pcm_rate's, not a sample a frame */
     uint64_t pcm_asked_ps, pcm_at_ps; /* when it was to begin, and when it does */
     uint64_t pcm_position;            /* frames presented since then */
     bool wired; /* as the board says in `wiring`; else any pins will do */
@@ -50,7 +50,7 @@ static int32_t sample_at(struct usart_state *s, uint64_t ps) {
     if (s->pcm == NULL || ps < s->pcm_at_ps) {
         return 0;
     }
-    if (s->mode == 0) {
+    if (!s->at_own_rate) {
         uint64_t index = s->pcm_position++;
         return index < s->pcm_count ? s->pcm[index] : 0;
     }
@@ -60,7 +60,7 @@ static int32_t sample_at(struct usart_state *s, uint64_t ps) {
     if (index >= s->pcm_count) {
         return 0;
     }
-    if (s->mode == 1 || index + 1u >= s->pcm_count) {
+    if (index + 1u >= s->pcm_count) {
         return s->pcm[index];
     }
     int64_t fraction = (int64_t)((uint64_t)(scaled % PS_PER_S) >> 8);
@@ -289,7 +289,7 @@ void usart_free(struct peripheral *p) {
     }
 }
 
-void simulator_set_audio(struct machine *m, const int16_t *pcm, size_t count, uint32_t rate_hz, int mode,
+void simulator_set_audio(struct machine *m, const int16_t *pcm, size_t count, uint32_t rate_hz, bool at_own_rate,
                          uint64_t at_ps) {
     struct usart_state *s = m->usart->state;
     machine_update_time(m);
@@ -301,7 +301,7 @@ void simulator_set_audio(struct machine *m, const int16_t *pcm, size_t count, ui
         memcpy(s->pcm, pcm, count * sizeof *pcm);
     }
     s->pcm_rate = rate_hz;
-    s->mode = mode;
+    s->at_own_rate = at_own_rate;
     s->pcm_asked_ps = at_ps;
     s->pcm_at_ps = at_ps > m->now_ps ? at_ps : m->now_ps;
     s->pcm_position = 0;
