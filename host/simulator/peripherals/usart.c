@@ -16,7 +16,9 @@ enum { EN = 0x004, CTRL = 0x008, CMD = 0x014, STATUS = 0x018, CLKDIV = 0x01C, RX
        IF = 0x048, IEN = 0x04C, I2SCTRL = 0x054 };
 enum { STATUS_RXENS = 1, STATUS_TXENS = 2, STATUS_MASTER = 4, STATUS_TXBL = 1 << 6, STATUS_RXDATAV = 1 << 7,
        STATUS_RXFULL = 1 << 8, STATUS_RXDATAVRIGHT = 1 << 11, STATUS_RXFULLRIGHT = 1 << 12, STATUS_TXIDLE = 1 << 13 };
-enum { IF_TXBL = 2, IF_RXDATAV = 4, IF_RXFULL = 8, IF_RXOF = 16, IF_RXUF = 32 };
+enum { IF_RXDATAV = 4, IF_RXFULL = 8, IF_RXOF = 16, IF_RXUF = 32, IF_PERR_FERR_MPAF = 7 << 8 };
+/* Those on the interrupt line of reception; the others are on that of sending. */
+#define IF_RX (uint32_t)(IF_RXDATAV | IF_RXFULL | IF_RXOF | IF_RXUF | IF_PERR_FERR_MPAF)
 enum { I2S_EN = 1, I2S_MONO = 2, I2S_DMASPLIT = 8, I2S_DELAY = 16 };
 #define FIFO_WORDS 2u
 #define BATCH_FRAMES 16u
@@ -105,8 +107,8 @@ static void set_flags(struct machine *m, struct peripheral *p) {
         REGISTER(p, IF) &= ~(uint32_t)(IF_RXDATAV | IF_RXFULL); /* cleared by reading the data */
     }
     uint32_t raised = REGISTER(p, IF) & REGISTER(p, IEN);
-    irq_level(m, p->irq, (raised & 0x73Cu) != 0);
-    irq_level(m, p->irq + 1, (raised & ~0x73Cu) != 0);
+    irq_level(m, p->irq, (raised & IF_RX) != 0);
+    irq_level(m, p->irq + 1, (raised & ~IF_RX) != 0);
 }
 
 /* The DMA takes what is there, as long as it listens. */
