@@ -44,7 +44,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class Folder:
-    """What a scan found. ``warnings`` are lines for the user: lists that name clips not there."""
+    """What a scan found. ``warnings`` are lines for the user: what the lists lack, and what was left out."""
 
     root: Path
     clips: tuple[Clip, ...]
@@ -68,10 +68,13 @@ def scan(root: Path | str, *, leaks: bool = False) -> Folder:
     files = [path for folder in _folders(root) for path in _files(folder)]
     noise = [path for path in files if _is_background(path.parent)]
     words = [path for path in files if not _is_background(path.parent)]
+    ignored = _ignored(root)
     if not words:
-        raise TokayError(f"{root}: no clips", hint="WAV or FLAC files in one folder a word")
+        seen = "; ".join(line.removeprefix(f"{root}: ") for line in ignored)
+        hint = seen or "a dataset has a folder for each word, with its recordings"
+        raise TokayError(f"{root}: no WAV or FLAC file in the folder of a word", hint=hint)
     clips = _split(root, words, listed)
-    warnings += _missing(root, listed, clips) + _ignored(root)
+    warnings += _missing(root, listed, clips) + ignored
     if not leaks and (pair := _leak(clips)):
         line = _leak_line(*pair)
         if os.environ.get("TOKAY_ALLOW_LEAKS") != "1":
@@ -170,10 +173,18 @@ def _missing(root: Path, listed: dict[str, str], clips: Sequence[Clip]) -> list[
 
 
 def _ignored(root: Path) -> list[str]:
-    files = [p for folder in _folders(root) for p in folder.iterdir() if p.suffix.lower() in _OTHER_AUDIO]
-    if not files:
-        return []
-    return [f"{root}: {len(files)} files are neither WAV nor FLAC and left out, such as {min(files).name}"]
+    """A line for audio of other formats, and one for folders within a word's, which are not looked into."""
+    inside = [path for folder in _folders(root) for path in folder.iterdir()]
+    files = [path for path in inside if path.suffix.lower() in _OTHER_AUDIO]
+    folders = [path for folder in _folders(root) for path in _folders(folder)]
+    lines = []
+    if files:
+        name = min(files).name
+        lines.append(f"{root}: {len(files)} files are neither WAV nor FLAC and left out, such as {name}")
+    if folders:
+        name = min(folders).relative_to(root)
+        lines.append(f"{root}: {len(folders)} folders within words' folders are left out, such as {name}")
+    return lines
 
 
 def _read_lists(root: Path) -> tuple[dict[str, str], list[str]]:

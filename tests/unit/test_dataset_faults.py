@@ -240,6 +240,22 @@ def test_background_folders_and_other_files(dataset: Path, tmp_path: Path) -> No
     assert len(store.load(found, RATE, RATE, tmp_path / "cache").background) == 2
 
 
+def test_recordings_that_a_scan_does_not_reach_are_told(dataset: Path) -> None:
+    """Those in a folder for each speaker within a word's, and where nothing else is there, other formats."""
+    assert not any("left out" in line for line in folder.scan(dataset).warnings)
+    write(dataset / "on" / "alice" / "1.wav", babble(3, 1))
+    write(dataset / "on" / "bob" / "1.wav", babble(4, 1))
+    found = folder.scan(dataset)
+    assert not any("alice" in clip.name for clip in found.clips)
+    assert f"{dataset}: 2 folders within words' folders are left out, such as on/alice" in found.warnings
+    for path in dataset.rglob("*.wav"):
+        path.unlink()
+    (dataset / "on" / "1.ogg").touch()
+    with pytest.raises(TokayError, match="folder of a word") as caught:
+        folder.scan(dataset)
+    assert "such as 1.ogg; 2 folders within words' folders" in str(caught.value)
+
+
 def _load_and_report(root: Path, cache: Path, queue: multiprocessing.Queue) -> None:  # type: ignore[type-arg]
     loaded = store.load(folder.scan(root), RATE, RATE, cache)
     queue.put((len(loaded.clips), int(np.sum(loaded.audio, dtype=np.int64))))
