@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +42,17 @@ def test_the_shipped_specification_loads() -> None:
     assert loaded.spec.feature_shape == (49, 32)
     assert loaded.spec.clip_samples == 8000
     assert loaded.spec.keywords == ("on", "off")
+
+
+def test_the_readme_s_specification_of_an_own_keyword_loads(tmp_path: Path) -> None:
+    text = (places.MODELS / "README.md").read_text(encoding="utf-8")
+    [code] = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "marvin.py").write_text(code)
+    loaded = specification.load(str(tmp_path / "marvin.py"))
+    assert loaded.spec.keywords == ("marvin",) and loaded.build_teacher is not None
+    assert loaded.trained(".tflite") == tmp_path / "marvin.tflite"  # as the commands after it say
+    parts = loaded.spec.schedule.epochs, loaded.spec.distillation.epochs, loaded.spec.distillation.teachers
+    assert parts == (80, 30, 3) and "170 (30 for each of three teachers, then 80)" in text
 
 
 def test_dry_run_is_small_and_has_its_own_name() -> None:
