@@ -15,6 +15,11 @@ from host import native
 from host.errors import TokayError
 
 
+def keywords_of(labels: Sequence[str]) -> tuple[str, ...]:
+    """The labels that the detector can detect: those that do not start with _."""
+    return tuple(label for label in labels if not label.startswith("_"))
+
+
 def period_samples(frontend: FrontendSettings, latency_ms: int) -> int:
     """Samples of audio between the moments at which the audio loop wants an inference."""
     return max(latency_ms * frontend.sample_rate_hz // 1000, frontend.step_samples)
@@ -140,23 +145,17 @@ def c_settings(settings: DetectorSettings) -> CSettings:
 @functools.cache
 def _library() -> ctypes.CDLL:
     """The native library with the detector's prototypes."""
-    lib = native.library()
-    if not hasattr(lib, "detector_replay"):
-        raise TokayError("the native library is older than these sources", hint="run: make setup")
-    lib.detector_process.argtypes = (
-        ctypes.POINTER(CDetector),
-        ctypes.c_void_p,
-        ctypes.c_uint32,
-        ctypes.POINTER(CResult),
+    status, size, pointer, u32 = ctypes.c_int, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_uint32
+    detector, settings = ctypes.POINTER(CDetector), ctypes.POINTER(CSettings)
+    return native.declared(
+        {
+            "detector_init": (status, [detector, settings]),
+            "detector_reset": (None, [detector]),
+            "detector_process": (status, [detector, pointer, u32, ctypes.POINTER(CResult)]),
+            "detector_apply_gain": (None, [pointer, u32, u32]),
+            "detector_replay": (size, [settings, pointer, pointer, size, pointer]),
+        }
     )
-    lib.detector_init.argtypes = (ctypes.POINTER(CDetector), ctypes.POINTER(CSettings))
-    lib.detector_reset.argtypes = (ctypes.POINTER(CDetector),)
-    lib.detector_apply_gain.argtypes = (ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint32)
-    lib.detector_replay.argtypes = (
-        ctypes.POINTER(CSettings), ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p,
-    )  # fmt: skip
-    lib.detector_replay.restype = ctypes.c_size_t
-    return lib
 
 
 class Detector:

@@ -64,7 +64,6 @@ class _Config(ctypes.Structure):
 @functools.cache
 def _library() -> ctypes.CDLL:
     """The native library with the front end's prototypes."""
-    lib = native.library()
     size, pointer = ctypes.c_size_t, ctypes.c_void_p
     prototypes = {
         "frontend_config_bytes": (size, []),
@@ -76,11 +75,9 @@ def _library() -> ctypes.CDLL:
         "frontend_quantize_clip": (None, [pointer, pointer, size, pointer]),
         "frontend_activity": (ctypes.c_bool, [pointer]),
     }
-    for name, (result, arguments) in prototypes.items():
-        function = getattr(lib, name)
-        function.restype, function.argtypes = result, arguments
+    lib = native.declared(prototypes)
     if lib.frontend_config_bytes() != ctypes.sizeof(_Config):
-        raise TokayError("the native library is of another version than these tools", hint="run: make setup")
+        raise native.outdated()
     return lib
 
 

@@ -10,7 +10,9 @@ import ctypes
 import functools
 import os
 import struct
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from host.errors import TokayError
 
@@ -33,7 +35,7 @@ def library_path() -> Path:
 
 @functools.cache
 def library() -> ctypes.CDLL:
-    """The loaded library. Each module that wraps a part of it declares its own prototypes.
+    """The loaded library. Each module that wraps a part of it has that part's functions ``declared``.
 
     TokayError where it cannot be loaded: cut off, or made for another machine.
     """
@@ -45,6 +47,22 @@ def library() -> ctypes.CDLL:
         return ctypes.CDLL(str(path))
     except OSError as error:
         raise TokayError(f"{path} cannot be loaded: {error}", hint=hint) from error
+
+
+def declared(prototypes: Mapping[str, tuple[Any, Sequence[Any]]]) -> ctypes.CDLL:
+    """The loaded library with functions declared: by name, what each returns and what it takes."""
+    lib = library()
+    for name, (result, arguments) in prototypes.items():
+        function = getattr(lib, name, None)
+        if function is None:
+            raise outdated()
+        function.restype, function.argtypes = result, arguments
+    return lib
+
+
+def outdated() -> TokayError:
+    """Of a library that lacks a function, or has structures of other sizes than Python."""
+    return TokayError("the native library was built from other sources than these", hint="run: make setup")
 
 
 def cores() -> int:

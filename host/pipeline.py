@@ -119,15 +119,16 @@ class _Loop(ctypes.Structure):
 
 @functools.cache
 def _library() -> ctypes.CDLL:
-    lib = native.library()
     size, pointer = ctypes.c_size_t, ctypes.c_void_p
-    lib.audio_loop_bytes.argtypes, lib.audio_loop_bytes.restype = (pointer,), size
-    lib.audio_loop_init.argtypes = (pointer, pointer, pointer, size)
-    lib.audio_loop_process.argtypes = (pointer, pointer, size, size, pointer)
-    lib.audio_loop_process.restype = size
-    lib.audio_loop_reset.argtypes = (pointer,)
-    lib.audio_loop_lost.argtypes = (pointer, ctypes.c_uint32)
-    return lib
+    return native.declared(
+        {
+            "audio_loop_bytes": (size, [pointer]),
+            "audio_loop_init": (ctypes.c_int, [pointer, pointer, pointer, size]),
+            "audio_loop_process": (size, [pointer, pointer, size, size, pointer]),
+            "audio_loop_reset": (None, [pointer]),
+            "audio_loop_lost": (None, [pointer, ctypes.c_uint32]),
+        }
+    )
 
 
 class AudioLoop:

@@ -244,9 +244,7 @@ def _prototypes(library: ctypes.CDLL) -> ctypes.CDLL:
     library.nn_run_layer.argtypes = [nn, index]
     expected = sizes()
     if list((ctypes.c_uint32 * len(expected)).in_dll(library, "nn_native_sizes")) != expected:
-        raise TokayError(
-            "the native library was built from other sources than these", hint="run: make setup"
-        )
+        raise native.outdated()
     return library
 
 

@@ -36,7 +36,6 @@ NOISE_ROWS, _NOISE_SAMPLES = 12, 1 << 17
 @functools.cache
 def _library() -> ctypes.CDLL:
     """The native library with this part's prototypes."""
-    lib = native.library()
     size, pointer, f32, u32, u64 = (
         ctypes.c_size_t, ctypes.c_void_p, ctypes.c_float, ctypes.c_uint32, ctypes.c_uint64,
     )  # fmt: skip
@@ -53,16 +52,11 @@ def _library() -> ctypes.CDLL:
         "augmentation_design_filters": (None, [pointer]),
         "augmentation_perturb": (None, [pointer, pointer, size, size, size, u64, u64, pointer]),
     }
-    for name, (result, arguments) in prototypes.items():
-        function = getattr(lib, name, None)
-        if function is None:
-            break
-        function.restype, function.argtypes = result, arguments
-    else:
-        sizes = (ctypes.c_uint32 * len(layout.STRUCTURES)).in_dll(lib, "augmentation_sizes")
-        if list(sizes) == [ctypes.sizeof(structure) for structure in layout.STRUCTURES]:
-            return lib
-    raise TokayError("the native library was built from other sources than these", hint="run: make setup")
+    lib = native.declared(prototypes)
+    sizes = (ctypes.c_uint32 * len(layout.STRUCTURES)).in_dll(lib, "augmentation_sizes")
+    if list(sizes) != [ctypes.sizeof(structure) for structure in layout.STRUCTURES]:
+        raise native.outdated()
+    return lib
 
 
 class Augmenter:

@@ -93,14 +93,7 @@ _PROTOTYPES = {
 @functools.cache
 def functions() -> ctypes.CDLL:
     """The native library with the simulator's prototypes set."""
-    library = native.library()
-    for name, (result, arguments) in _PROTOTYPES.items():
-        function = getattr(library, name, None)
-        if function is None:
-            raise TokayError("the native library has no simulator in it", hint="run: make setup")
-        function.restype = result
-        function.argtypes = arguments
-    return library
+    return native.declared(_PROTOTYPES)
 
 
 def unicorn_path() -> str:

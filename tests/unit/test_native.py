@@ -28,6 +28,12 @@ def test_a_library_that_is_cut_off_is_one_line(tmp_path: Path, kept: int):
     assert done.stderr.count("\n") == 1 and str(cut) in done.stderr and "make setup" in done.stderr
 
 
+def test_a_library_that_lacks_a_function_is_told():
+    """As one that was built before the function was written."""
+    with pytest.raises(TokayError, match=r"built from other sources than these \(run: make setup"):
+        native.declared({"no_function_of_ours": (None, [])})
+
+
 def test_a_library_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("TOKAY_NATIVE", str(tmp_path))
     with pytest.raises(TokayError, match=rf"TOKAY_NATIVE={tmp_path}: no such file"):

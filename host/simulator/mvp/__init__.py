@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from host.errors import TokayError
-from host.native import library
+from host.native import declared
 
 PROGRAM_WORDS = 69
 RAM_BASE = 0x20000000
@@ -66,33 +66,24 @@ class Counters:
 
 @functools.cache
 def _native() -> ctypes.CDLL:
-    lib = library()
-    u32, u32p = ctypes.c_uint32, ctypes.POINTER(ctypes.c_uint32)
+    pointer, u32, u64, boolean = ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint64, ctypes.c_bool
     counters = ctypes.POINTER(_Counters)
-    lib.mvp_size.restype = ctypes.c_size_t
-    lib.mvp_init.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_bool)
-    lib.mvp_init.restype = None
-    lib.mvp_add_window.argtypes = (ctypes.c_void_p, u32, u32, ctypes.c_void_p, ctypes.c_bool)
-    lib.mvp_add_window.restype = ctypes.c_bool
-    lib.mvp_remove_windows.argtypes = (ctypes.c_void_p,)
-    lib.mvp_remove_windows.restype = None
-    lib.mvp_run_program.argtypes = (ctypes.c_void_p, ctypes.c_void_p, counters)
-    lib.mvp_run_program.restype = u32
-    lib.mvp_count_program.argtypes = (ctypes.c_void_p, ctypes.c_int, counters)
-    lib.mvp_count_program.restype = ctypes.c_bool
-    lib.mvp_alu.argtypes = (u32, u32, u32, u32, u32p)
-    lib.mvp_alu.restype = u32
-    lib.mvp_read.argtypes = (ctypes.c_void_p, u32)
-    lib.mvp_read.restype = u32
-    lib.mvp_write.argtypes = (ctypes.c_void_p, u32, u32)
-    lib.mvp_write.restype = None
-    lib.mvp_advance.argtypes = (ctypes.c_void_p, ctypes.c_uint64)
-    lib.mvp_advance.restype = None
-    lib.mvp_remaining.argtypes = (ctypes.c_void_p,)
-    lib.mvp_remaining.restype = ctypes.c_uint64
-    lib.mvp_irq.argtypes = (ctypes.c_void_p,)
-    lib.mvp_irq.restype = ctypes.c_bool
-    return lib
+    return declared(
+        {
+            "mvp_size": (ctypes.c_size_t, []),
+            "mvp_init": (None, [pointer, ctypes.c_int, boolean]),
+            "mvp_add_window": (boolean, [pointer, u32, u32, pointer, boolean]),
+            "mvp_remove_windows": (None, [pointer]),
+            "mvp_run_program": (u32, [pointer, pointer, counters]),
+            "mvp_count_program": (boolean, [pointer, ctypes.c_int, counters]),
+            "mvp_alu": (u32, [u32, u32, u32, u32, ctypes.POINTER(u32)]),
+            "mvp_read": (u32, [pointer, u32]),
+            "mvp_write": (None, [pointer, u32, u32]),
+            "mvp_advance": (None, [pointer, u64]),
+            "mvp_remaining": (u64, [pointer]),
+            "mvp_irq": (boolean, [pointer]),
+        }
+    )
 
 
 def timing_number(name: str, among: Collection[str] = TIMINGS) -> int:
