@@ -33,8 +33,9 @@ from host.evaluation import clips, operating_point, subject, tables
 from host.evaluation.subject import Subject
 from host.files import require_writable, write_atomic
 from host.metrics import recordings, simulated, streams, trials
+from host.metrics.scoring import feature_stream, streaming_scores
 from host.metrics.streams import KeywordStream, Stream
-from host.metrics.sweep import Limits, Suggestion, keywords_of, suggest
+from host.metrics.sweep import Limits, Suggestion, suggest
 from host.pipeline import Pipeline
 from host.progress import progress
 from host.target import Target
@@ -220,7 +221,7 @@ def _suggest(model: Subject, store: Store, limits: Limits, args: Any) -> Suggest
 def _recordings(model: Subject, where: Target | None, args: Any) -> list[dict[str, Any]]:
     """Each recording with the figures of its own."""
     labels: Sequence[Path | None] = args.labels or [None] * len(args.audio)
-    rate, keywords = model.spec.sample_rate_hz, keywords_of(model.spec.classes)
+    rate, keywords = model.spec.sample_rate_hz, model.spec.keywords
     found = []
     for audio, labelled in zip(args.audio, labels, strict=True):
         stream = recordings.load(audio, labelled, rate, resample=args.resample, keywords=keywords)
@@ -244,13 +245,12 @@ def _simulated_stream(model: Subject, where: Target, store: Store, args: Any) ->
 
 def _heard(model: Subject, where: Target | None, stream: Stream, args: Any) -> dict[str, Any]:
     if where is None:
-        made = trials.feature_stream(stream, model.spec.frontend, model.settings)
-        return trials.detail(
-            trials.streaming_scores(model.network, [made])[0], detector_settings(model.settings)
-        )
+        made = feature_stream(stream, model.spec.frontend, model.settings)
+        [scored] = streaming_scores(model.network, [made])
+        return trials.detail(scored, detector_settings(model.settings))
     heard = simulated.hear(where, Pipeline(args.model, args.accelerator), stream)
     return {
-        **trials.judged(heard.scored, heard.detections, keywords_of(model.spec.classes)),
+        **trials.judged(heard.scored, heard.detections, model.spec.keywords),
         "equal_to_pc": heard.same_as_pc,
     }
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from codegen.parameters import read_parameters, write_parameters
 from host import files
-from host.detector import DetectorSettings
+from host.detector import DetectorSettings, keywords_of
 from host.errors import TokayError
 from host.evaluation.subject import Subject
 from host.metrics.sweep import Limits, Suggestion
@@ -15,10 +15,10 @@ from host.metrics.trials import ScoredTrials, report
 
 def parameters(settings: DetectorSettings) -> dict[str, Any]:
     """A detector's settings under the names that a model carries them by."""
-    spoken = [t for t, label in zip(settings.thresholds, settings.labels, strict=True) if label[0] != "_"]
+    by_label = dict(zip(settings.labels, settings.thresholds, strict=True))
     return {
         "average_window_duration_ms": settings.average_window_ms,
-        "detection_threshold": min(spoken),
+        "detection_threshold": min(by_label[keyword] for keyword in keywords_of(settings.labels)),
         "detection_threshold_list": list(settings.thresholds),
         "minimum_count": settings.minimum_count,
         "suppression_ms": settings.suppression_ms,

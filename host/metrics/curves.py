@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from host.detector import keywords_of
+
 _BINS = 32
 
 
@@ -65,9 +67,8 @@ def curve(scores: np.ndarray, is_target: np.ndarray) -> Curve | None:
 def by_keyword(scores: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
     """For each keyword its curve, area, equal error rate and histograms, as JSON has them."""
     found: dict[str, Any] = {}
-    for index, label in enumerate(classes):
-        if label.startswith("_"):
-            continue
+    for label in keywords_of(classes):
+        index = classes.index(label)
         own = curve(scores[:, index], labels == index)
         if own is None:
             continue

@@ -159,10 +159,14 @@ def keras_network(model: Any, input_scale: float) -> Network:
 
     def invoke(features: np.ndarray) -> np.ndarray:
         x = features[..., None].astype(np.float32) * np.float32(input_scale)
-        outputs = np.asarray(model.predict_on_batch(x))
-        return np.clip(np.rint(outputs * 256), 0, 255).astype(np.uint8)
+        return as_scores(np.asarray(model.predict_on_batch(x)))
 
     return invoke
+
+
+def as_scores(shares: np.ndarray) -> np.ndarray:
+    """What a softmax in floats gives as the uint8 scores that a quantized one gives, a unit 1/256."""
+    return np.clip(np.rint(shares * 256), 0, 255).astype(np.uint8)
 
 
 def _gained(samples: np.ndarray, gain_q8: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from host.detector import MAX_SAMPLES, DetectorSettings, replay
+from host.detector import MAX_SAMPLES, DetectorSettings, keywords_of, replay
 from host.errors import TokayError
 from host.metrics.scoring import Scored
 from host.metrics.streaming import Heard, StreamResult, count, judge
@@ -85,11 +85,6 @@ class Suggestion:
     best: Point
     feasible: bool
     points: tuple[Point, ...]  # the sweep with one threshold for all keywords
-
-
-def keywords_of(labels: Sequence[str]) -> tuple[str, ...]:
-    """The labels that can be detected."""
-    return tuple(label for label in labels if not label.startswith("_"))
 
 
 def hear(scored: Scored, settings: DetectorSettings) -> list[Heard]:
@@ -189,9 +184,7 @@ def _refined(
     labels, improved = best.settings.labels, True
     while improved:
         improved = False
-        for index, label in enumerate(labels):
-            if label.startswith("_"):
-                continue
+        for index in map(labels.index, keywords_of(labels)):
             for threshold in sorted(thresholds, reverse=True):
                 own = (*best.settings.thresholds[:index], threshold, *best.settings.thresholds[index + 1 :])
                 settings = dataclasses.replace(best.settings, thresholds=own)

@@ -17,14 +17,14 @@ from typing import Any
 from codegen.application import ApplicationSettings
 from codegen.frontend import FrontendSettings
 from host.dataset.store import Store
-from host.detector import DetectorSettings
+from host.detector import DetectorSettings, keywords_of
 from host.errors import TokayError
 from host.features import Frontend
 from host.metrics import streams
 from host.metrics.scoring import FeatureStream, Network, Scored, feature_stream, streaming_scores
 from host.metrics.streaming import Heard, count, judge
 from host.metrics.streams import KeywordStream
-from host.metrics.sweep import hear, keywords_of, measure
+from host.metrics.sweep import hear, measure
 
 _BACKGROUND_MINUTES = 20.0  # of one stream without keywords
 _HELD_MS = 1500  # the features' second and then the detector's average know a word for about so long

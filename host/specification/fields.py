@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from codegen.application import MAX_CLASSES, ApplicationSettings
 from codegen.frontend import FrontendSettings
-from host.detector import never_detects
+from host.detector import keywords_of, never_detects
 from host.errors import TokayError
 from host.specification import recipe
 from host.specification.recipe import (
@@ -107,7 +107,7 @@ class Specification:
 
     @property
     def keywords(self) -> tuple[str, ...]:
-        return tuple(label for label in self.classes if not label.startswith("_"))
+        return keywords_of(self.classes)
 
     @property
     def sample_rate_hz(self) -> int:

@@ -8,27 +8,26 @@ from typing import Any
 import numpy as np
 
 from host.metrics.classification import summary
+from host.metrics.scoring import int8_network
 from host.specification import Specification
 from host.training.examples import Examples
 
 
 def evaluate_float(model: Any, spec: Specification, examples: Examples) -> dict[str, Any]:
     """The Keras model's accuracy."""
-    x = examples.features[..., None].astype(np.float32) * np.float32(spec.input_scale)
-    outputs = model.predict(x, batch_size=512, verbose=0)
+    outputs = float_outputs(model, spec, examples.features)
     return summary(examples.labels, outputs.argmax(axis=1), spec.classes)
+
+
+def float_outputs(model: Any, spec: Specification, features: np.ndarray) -> np.ndarray:
+    """The Keras model's outputs, float32[n, classes], for int8 features[n, frames, channels]."""
+    x = features[..., None].astype(np.float32) * np.float32(spec.input_scale)
+    return model.predict(x, batch_size=512, verbose=0)
 
 
 def evaluate_int8(
     tflite: bytes, classes: Sequence[str], examples: Examples, accelerator: str = "none"
 ) -> dict[str, Any]:
     """The quantized model's accuracy, in the arithmetic of the device."""
-    outputs = int8_outputs(tflite, examples.features, accelerator)
-    return summary(examples.labels, outputs.argmax(axis=1), classes)
-
-
-def int8_outputs(tflite: bytes, features: np.ndarray, accelerator: str = "none") -> np.ndarray:
-    """int8[n, classes] for int8 features[n, frames, channels]."""
-    from host.metrics.scoring import int8_network
-
-    return (int8_network(tflite, accelerator)(features) ^ np.uint8(128)).view(np.int8)
+    scores = int8_network(tflite, accelerator)(examples.features)
+    return summary(examples.labels, scores.argmax(axis=1), classes)

@@ -15,6 +15,7 @@ import numpy as np
 from host.errors import TokayError
 from host.specification import Specification
 from host.training import convert
+from host.training.accuracy import float_outputs
 from host.training.examples import Examples
 from host.training.fit import Fit
 from host.training.loop import Epoch
@@ -45,10 +46,8 @@ def choose(fit: Fit, spec: Specification, path: Path, sample: Examples, validato
         model = trained.model()
         bias = (0.0,) * len(spec.classes)
         if spec.class_bias == "validation":
-            clips = validator.clips
-            x = clips.features[..., None].astype(np.float32) * np.float32(spec.input_scale)
-            outputs = model.predict(x, batch_size=512, verbose=0)
-            bias = class_bias(np.log(np.maximum(outputs, 1e-9)), clips.labels)
+            outputs = float_outputs(model, spec, validator.clips.features)
+            bias = class_bias(np.log(np.maximum(outputs, 1e-9)), validator.clips.labels)
             add_bias(model, bias, path)
         tflite = convert.to_int8(model, spec, sample.features, sample.labels)
         validation = validator.on_device(tflite)

@@ -21,7 +21,7 @@ from host.errors import TokayError
 from host.metrics import sweep, trials
 from host.metrics.classification import balanced_accuracy
 from host.metrics.scoring import Network as Scores
-from host.metrics.scoring import int8_network
+from host.metrics.scoring import as_scores, int8_network
 from host.metrics.streaming import StreamResult
 from host.metrics.streams import KeywordStream
 from host.metrics.trials import Trials
@@ -63,7 +63,7 @@ class Validator:
     def in_float(self, logits: Logits, streams: bool = True) -> Validation:
         """Of a network in floats; ``streams`` costs a second or two."""
         result = on_clips(logits(self.clips.features), self.clips.labels)
-        return self._with_streams(result, lambda x: _as_scores(logits(x))) if streams else result
+        return self._with_streams(result, lambda x: as_scores(softmax(logits(x)))) if streams else result
 
     def on_device(self, tflite: bytes) -> Validation:
         """Of an int8 model."""
@@ -114,8 +114,3 @@ def _streams(spec: Specification, store: Store) -> Trials | None:
     except TokayError as error:
         print(f"warning: epochs are chosen on clips alone: {error.message}", file=sys.stderr)
         return None
-
-
-def _as_scores(logits: np.ndarray) -> np.ndarray:
-    """uint8 scores as a quantized model's softmax gives them."""
-    return np.clip(np.rint(256 * softmax(logits)), 0, 255).astype(np.uint8)

@@ -26,6 +26,7 @@ from host.dataset import find
 from host.dataset.synthesizers.espeak import Espeak
 from host.errors import TokayError
 from host.evaluation import subject
+from host.metrics.scoring import int8_network
 from host.specification import Auxiliary, Transfer
 from host.training import work
 from tests import tone_words
@@ -128,16 +129,15 @@ def test_quantizing_twice_gives_the_same_bytes(built: Path, tmp_path: Path) -> N
 @needs_tensorflow
 def test_int8_follows_the_float_model() -> None:
     from host.training import convert, network
-    from host.training.accuracy import int8_outputs
+    from host.training.accuracy import float_outputs
 
     loaded = specification.load(NAME)
     network.import_keras(3)
     model = network.build(loaded)
     sample = convert.unlabelled(loaded.spec)
     tflite = convert.to_int8(model, loaded.spec, sample.features, sample.labels)
-    x = sample.features[..., None].astype(np.float32) * np.float32(loaded.spec.input_scale)
-    wanted = model.predict(x, verbose=0)
-    got = (int8_outputs(tflite, sample.features).astype(np.float32) + 128) / 256
+    wanted = float_outputs(model, loaded.spec, sample.features)
+    got = int8_network(tflite)(sample.features).astype(np.float32) / 256
     assert np.max(np.abs(got - wanted)) < 0.05
 
 
