@@ -37,14 +37,14 @@ def main(argv: Sequence[str]) -> int:
     if not args.build and not weights.is_file():
         raise TokayError(f"{weights}: no such Keras model", hint=f"run: python -m host.train {args.model}")
 
-    from host.training import convert, examples, network
+    from host.training import backend, convert, examples, keras_file, network
 
     if args.build:
-        network.import_keras(args.seed)
+        backend.import_keras(args.seed)
         model, sample = network.build(loaded), convert.unlabelled(spec)
     else:
         store = find.load(args.dataset, spec)
-        model = network.load_trained(weights, spec, args.seed)
+        model = keras_file.load_trained(weights, spec, args.seed)
         sample = examples.augmented(spec, store, args.seed)
         examples.examples_by_class(spec, sample.labels)  # ranges are those of all classes
     convert.require_no_loops(model, spec)

@@ -58,12 +58,12 @@ def train(
     loaded: LoadedModel, store: Store, seed: int, output: Path, state: Work, tensorboard: str | None = None
 ) -> dict[str, Any]:
     """Trains, quantizes, evaluates and writes; returns the model card."""
-    from host.training import card, choose, convert, examples, fit, network
+    from host.training import backend, card, choose, convert, examples, fit, keras_file
     from host.training.journal import Journal
     from host.training.validation import Validator
 
     spec, started = loaded.spec, time.monotonic()
-    network.import_keras(seed)  # first: where TensorFlow is missing, say so before the work
+    backend.import_keras(seed)  # first: where TensorFlow is missing, say so before the work
     _require_testing_clips(spec, store)
     _require_network(loaded)
     for line in synthetic.missing(spec.augmentation.synthetic_voices):
@@ -79,7 +79,7 @@ def train(
     print(f"trained in {minutes:.1f} minutes, best: {which}", file=sys.stderr)
     accuracy = _accuracy(spec, store, chosen.model, tflite)
     about = card.card(spec, store, seed, len(source), trained, chosen, tflite, accuracy)
-    files = convert.keras_bytes(chosen.model), json.dumps(about, indent=2) + "\n", tflite
+    files = keras_file.keras_bytes(chosen.model), json.dumps(about, indent=2) + "\n", tflite
     write_all(dict(zip(_files(output), files, strict=True)))
     print(f"wrote {output}", file=sys.stderr)
     return about

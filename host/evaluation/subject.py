@@ -19,7 +19,7 @@ from host.errors import TokayError
 from host.metrics.scoring import Network, int8_network, keras_network
 from host.runtime import Model
 from host.specification import Specification
-from host.training.network import load_trained
+from host.training.keras_file import load_trained
 
 
 @dataclass(frozen=True)

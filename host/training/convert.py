@@ -9,12 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
-import json
 import tempfile
-import zipfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,8 +20,8 @@ from codegen.flatbuffer import Table
 from codegen.parameters import Parameters, Value, write_parameters
 from host.errors import TokayError
 from host.specification import Specification
+from host.training.backend import silenced, unwritable
 from host.training.examples import Examples
-from host.training.network import silenced, with_numbered_objects
 
 _REPRESENTATIVE = 1000
 # Groups of front-end settings that are left out where they are off: each byte is in every image.
@@ -83,7 +79,7 @@ def _converter(model: Any) -> Iterator[Any]:
         try:
             model.export(folder, format="tf_saved_model", verbose=False, input_signature=signature)
         except (OSError, tf.errors.OpError) as error:
-            raise _unwritable(folder, error) from error
+            raise unwritable(folder, error) from error
         yield tf.lite.TFLiteConverter.from_saved_model(folder)
 
 
@@ -138,35 +134,3 @@ def parameters(tflite: bytes, spec: Specification) -> Parameters:
     off = tuple(f"fe.{group}_" for group in _OPTIONAL if not frontend[f"fe.{group}_enable"])
     values.update({key: value for key, value in frontend.items() if not key.startswith(off)})
     return Parameters(values, _TYPES)
-
-
-def keras_bytes(model: Any) -> bytes:
-    """The Keras model as a .keras file, the same bytes for the same model."""
-    with tempfile.TemporaryDirectory() as folder:
-        temporary = Path(folder) / "model.keras"
-        try:
-            model.save(temporary, include_optimizer=False)
-            return _without_circumstances(temporary)
-        except OSError as error:
-            raise _unwritable(folder, error) from error
-
-
-def _without_circumstances(keras_file: Path) -> bytes:
-    """A .keras file without the time of saving, and with the objects that layers share numbered in order
-    instead of named by their addresses."""
-    stream = io.BytesIO()
-    with zipfile.ZipFile(keras_file) as saved, zipfile.ZipFile(stream, "w") as made:
-        for member in saved.infolist():
-            data = saved.read(member)
-            if member.filename == "metadata.json":
-                data = json.dumps(json.loads(data) | {"date_saved": ""}).encode()
-            elif member.filename == "config.json":
-                data = with_numbered_objects(data.decode()).encode()
-            made.writestr(zipfile.ZipInfo(member.filename), data)  # of 1980
-    return stream.getvalue()
-
-
-def _unwritable(folder: str, error: Exception) -> TokayError:
-    """The system's reason; TensorFlow puts the operation's and the file's names around it."""
-    reason = getattr(error, "strerror", None) or str(error).rpartition("; ")[2].partition(" [Op:")[0]
-    return TokayError(f"cannot write to {folder}: {reason}", hint="TMPDIR names another place")

@@ -12,6 +12,7 @@ import numpy as np
 from host.specification import LoadedModel, Specification
 from host.training import network as networks
 from host.training import quantization_aware
+from host.training.backend import import_keras
 from host.training.batches import Batches, Source
 from host.training.examples import examples_by_class
 from host.training.loop import Candidate, Epoch, Outcome, Report, Stage, Teaching, learn
@@ -116,7 +117,7 @@ class _Training:
         return [Trained(network, stage.name, candidate) for candidate in outcome.candidates]
 
     def _network(self, build: Callable[[LoadedModel], Any], seed: int, words: bool) -> Network:
-        networks.import_keras(seed)
+        import_keras(seed)
         count = len(self._source.word_names) if words else 0
         return networks.take_apart(build(self._loaded), count, self._loaded.path)
 

@@ -6,10 +6,7 @@ output for as long as it learns, attached to what goes into its last dense layer
 
 from __future__ import annotations
 
-import contextlib
-import os
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,43 +16,8 @@ import numpy as np
 from host.errors import TokayError
 from host.specification import LoadedModel, Specification
 from host.specification.load import line_in
-
-_ADDRESS = re.compile(r'(?<="shared_object_id": )\d+')  # of an object in this process's memory
-
-
-def import_keras(seed: int) -> Any:
-    """Keras with its seeds set; TokayError with what to install where it is missing."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    if "amx" in _cpu_flags():  # oneDNN's AMX kernels end the process where the kernel refuses their state
-        os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
-    try:
-        with silenced():  # whatever the log level, it tells of oneDNN as it is loaded
-            import keras
-            import tensorflow as tf
-    except ImportError as error:
-        raise TokayError(
-            f"training needs {error.name or 'TensorFlow'}", hint="pip install 'tokay[train]'"
-        ) from error
-    tf.get_logger().setLevel("ERROR")
-    keras.utils.clear_session()  # else the names of layers count on from an earlier model
-    keras.utils.set_random_seed(seed)
-    tf.config.experimental.enable_op_determinism()
-    return keras
-
-
-@contextlib.contextmanager
-def silenced() -> Iterator[None]:
-    """Hides what TensorFlow's C++ writes to stderr; errors still come as exceptions."""
-    saved = os.dup(2)
-    sink = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(sink, 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(sink)
+from host.training.backend import import_keras
+from host.training.keras_file import with_numbered_objects
 
 
 def build(loaded: LoadedModel) -> Any:
@@ -83,47 +45,6 @@ def described(loaded: LoadedModel) -> list[str]:
         except (NotImplementedError, TypeError, ValueError) as error:
             raise TokayError(f"{loaded.path}: Keras cannot store the network: {error}") from error
     return texts
-
-
-def with_numbered_objects(config: str) -> str:
-    """A network as Keras writes it in JSON, the objects that layers share numbered as they come instead of
-    named by their addresses, which are others in each process."""
-    numbers: dict[str, int] = {}
-    return _ADDRESS.sub(lambda found: str(numbers.setdefault(found[0], len(numbers) + 1)), config)
-
-
-def load_trained(path: Path, spec: Specification, seed: int = 0) -> Any:
-    """A trained Keras model, which has to be one of the specification's shapes."""
-    keras = import_keras(seed)
-    try:
-        model = keras.models.load_model(path)
-    except (ValueError, TypeError, OSError) as error:
-        if isinstance(error, TypeError) or "`Lambda`" in str(error):  # a class that Keras does not know
-            raise TokayError(
-                f"{path}: Keras cannot make its layers again: one is a Lambda, or of a class of its own",
-                hint="use keras.ops or layers of Keras and train again; the .tflite is not concerned",
-            ) from error
-        raise TokayError(f"{path}: not a Keras model: {error}") from error
-    if not all(np.isfinite(values).all() for values in model.get_weights()):
-        raise TokayError(f"{path}: some of its weights are no numbers", hint="it was trained without success")
-    check_fit(model, spec, path)
-    return model
-
-
-def check_fit(model: Any, spec: Specification, path: Path) -> None:
-    """Raises TokayError unless a Keras model takes the specification's features to a score for each class."""
-    found = [[tuple(tensor.shape[1:]) for tensor in tensors] for tensors in (model.inputs, model.outputs)]
-    classes = len(spec.classes)
-    features = [_without_ones(shape) for shape in found[0]]
-    if features == [_without_ones(spec.feature_shape)] and found[1] == [(classes,)]:
-        return
-    inputs, outputs = (", ".join("x".join(map(str, shape)) for shape in shapes) for shapes in found)
-    frames, channels = spec.feature_shape
-    raise TokayError(
-        f"{path} makes {outputs} of {inputs}, {spec.name} has {frames}x{channels} features and {classes} "
-        "classes",
-        hint="it was trained by another specification",
-    )
 
 
 @dataclass
@@ -274,15 +195,3 @@ def _is_softmax(layer: Any, kind: type) -> bool:
     import keras
 
     return isinstance(layer, kind) and getattr(layer, "activation", None) is keras.activations.softmax
-
-
-def _without_ones(shape: Sequence[int | None]) -> tuple[int | None, ...]:
-    return tuple(size for size in shape if size != 1)
-
-
-def _cpu_flags() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as stream:
-            return next((line for line in stream if line.startswith("flags")), "")
-    except OSError:
-        return ""

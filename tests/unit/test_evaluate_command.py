@@ -306,9 +306,9 @@ def test_the_gap_between_arithmetics(model: Path, dataset: Path, capsys: pytest.
         "mvp",
     ] and "float is left out" in capsys.readouterr().out
 
-    from host.training import network
+    from host.training import backend
 
-    keras = network.import_keras(0)
+    keras = backend.import_keras(0)
     w, bias = tone_words.weights()
     frames, channels = tone_words.FRONTEND.frames, tone_words.FRONTEND.channels
     network = keras.Sequential(
@@ -332,9 +332,9 @@ def test_the_gap_between_arithmetics(model: Path, dataset: Path, capsys: pytest.
 def test_a_layer_that_keras_cannot_make_again_is_told(
     model: Path, dataset: Path, capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:
-    from host.training import network
+    from host.training import backend
 
-    layers = (keras := network.import_keras(0)).layers
+    layers = (keras := backend.import_keras(0)).layers
 
     class Own(layers.Layer):
         def call(self, x: object) -> object:

@@ -32,7 +32,7 @@ SPEC = Specification(
 
 def network() -> Any:
     """All the layers that rounding knows, with batch normalization that has learnt something."""
-    from host.training.network import import_keras
+    from host.training.backend import import_keras
 
     keras = import_keras(3)
     layers = keras.layers
@@ -85,7 +85,7 @@ def test_folding_changes_nothing_but_the_layers() -> None:
 @needs_tensorflow
 def test_a_sequential_network_is_rounded_too() -> None:
     from host.training import quantization_aware
-    from host.training.network import import_keras
+    from host.training.backend import import_keras
 
     layers = (keras := import_keras(3)).layers
     model = keras.Sequential([
@@ -111,7 +111,7 @@ def test_a_sequential_network_is_rounded_too() -> None:
 def test_what_cannot_be_rounded_is_refused_before_training(kind: str, what: str) -> None:
     from host import train
     from host.specification import LoadedModel, QuantizationAware
-    from host.training.network import import_keras
+    from host.training.backend import import_keras
 
     def build(spec: Specification) -> Any:
         layers = (keras := import_keras(3)).layers
@@ -172,7 +172,7 @@ def test_layers_over_time_alone_are_rounded_like_the_others() -> None:
 
     from host.runtime import Model
     from host.training import convert, quantization_aware
-    from host.training.network import import_keras
+    from host.training.backend import import_keras
 
     layers = import_keras(3).layers
     inputs = keras.Input((*SPEC.feature_shape, 1))

@@ -28,7 +28,7 @@ from host.specification import (
     Specification,
     Transfer,
 )
-from host.training.network import check_fit
+from host.training.keras_file import check_fit
 from tests.places import ROOT
 
 GOOD = Specification(

@@ -28,12 +28,11 @@ from host.errors import TokayError
 from host.evaluation import subject
 from host.metrics.scoring import int8_network
 from host.specification import Auxiliary, Transfer
-from host.training import work
+from host.training import backend, convert, keras_file, network, work
+from host.training.accuracy import float_outputs
 from tests import tone_words
+from tests.unit.small_training import needs_tensorflow
 
-needs_tensorflow = pytest.mark.skipif(
-    importlib.util.find_spec("tensorflow") is None, reason="TensorFlow is not installed"
-)
 pytestmark = pytest.mark.xdist_group("tensorflow")  # one process pays for the import
 
 NAME = "keyword_spotting_on_off"
@@ -128,11 +127,8 @@ def test_quantizing_twice_gives_the_same_bytes(built: Path, tmp_path: Path) -> N
 
 @needs_tensorflow
 def test_int8_follows_the_float_model() -> None:
-    from host.training import convert, network
-    from host.training.accuracy import float_outputs
-
     loaded = specification.load(NAME)
-    network.import_keras(3)
+    backend.import_keras(3)
     model = network.build(loaded)
     sample = convert.unlabelled(loaded.spec)
     tflite = convert.to_int8(model, loaded.spec, sample.features, sample.labels)
@@ -230,8 +226,6 @@ def test_missing_models_are_one_line(main, arguments: list[str], capsys: pytest.
 
 
 def test_a_network_of_another_shape_is_refused(tmp_path: Path) -> None:
-    from host.training import network
-
     loaded = specification.load(NAME)
 
     class Wrong:
@@ -368,10 +362,8 @@ class Mute(Espeak):
 
 @needs_tensorflow
 def test_a_keras_file_says_nothing_of_when_and_where_it_was_made() -> None:
-    from host.training import convert, network
-
-    network.import_keras(0)
-    data = convert.keras_bytes(network.build(specification.load(NAME)))
+    backend.import_keras(0)
+    data = keras_file.keras_bytes(network.build(specification.load(NAME)))
     with zipfile.ZipFile(io.BytesIO(data)) as made:
         assert {member.date_time for member in made.infolist()} == {(1980, 1, 1, 0, 0, 0)}
         assert json.loads(made.read("metadata.json"))["date_saved"] == ""
@@ -384,14 +376,12 @@ def test_ranges_are_not_taken_of_some_classes_only(
     dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """As of the folder of another dataset, which has all but one of the keywords."""
-    from host.training import convert, network
-
     data, own, out = tmp_path / "data", tmp_path / "own.keras", tmp_path / "own.tflite"
     shutil.copytree(dataset, data)
     for path in data.glob("off/s[2-9]_*"):  # of training
         path.unlink()
-    network.import_keras(0)
-    own.write_bytes(convert.keras_bytes(network.build(specification.load("keyword_spotting_on_off_v2"))))
+    backend.import_keras(0)
+    own.write_bytes(keras_file.keras_bytes(network.build(specification.load("keyword_spotting_on_off_v2"))))
     arguments = ["keyword_spotting_on_off_v2", "-w", str(own), "--dataset", str(data), "-o", str(out)]
     assert cli.run(quantize.main, arguments) == 2 and not out.exists()
     assert "error: the training split has no clip of off" in capsys.readouterr().err
@@ -413,15 +403,13 @@ def test_a_keras_model_that_the_device_cannot_run_is_not_written(
     activation: str, end: str | None, weights: float, what: str | None,
 ) -> None:  # fmt: skip
     """One that was trained elsewhere, for the classes and features of the specification."""
-    from host.training import convert, network
-
-    keras = network.import_keras(0)
+    keras = backend.import_keras(0)
     inputs = keras.Input((49, 32, 1))
     x = keras.layers.Flatten()(keras.layers.Activation(activation)(inputs))
     model = keras.Model(inputs, keras.layers.Dense(4, activation=end)(x))
     model.set_weights([weights * values for values in model.get_weights()])
     own, out = tmp_path / "own.keras", tmp_path / "own.tflite"
-    own.write_bytes(convert.keras_bytes(model))
+    own.write_bytes(keras_file.keras_bytes(model))
     status = cli.run(quantize.main, [NAME, "-w", str(own), "--dataset", str(dataset), "-o", str(out)])
     error = capsys.readouterr().err
     assert (status, out.exists()) == ((2, False) if what else (0, True)), error
@@ -433,15 +421,13 @@ def test_a_specification_whose_file_is_called_otherwise(
     built: Path, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    from host.training import convert, network
-
     monkeypatch.chdir(tmp_path)
     shutil.copy(places.MODELS / f"{NAME}.py", "mine.py")
     Path(f"{NAME}.tflite").write_bytes(built.read_bytes())
-    network.import_keras(0)
-    keras = convert.keras_bytes(network.build(specification.load("mine.py")))
+    backend.import_keras(0)
+    keras = keras_file.keras_bytes(network.build(specification.load("mine.py")))
     other_words = specification.load("keyword_spotting_directions")
-    Path("wrong.keras").write_bytes(convert.keras_bytes(network.build(other_words)))
+    Path("wrong.keras").write_bytes(keras_file.keras_bytes(network.build(other_words)))
     Path("wrong.tflite").write_bytes(built.read_bytes())
     shutil.copy("mine.py", "late.py")
     Path(f"{NAME}.keras").write_bytes(keras)
@@ -485,7 +471,6 @@ def test_a_specification_whose_file_is_called_otherwise(
 ])  # fmt: skip
 def test_a_full_temporary_folder_is_said_in_the_system_s_words(said):
     tf = pytest.importorskip("tensorflow")
-    from host.training import convert
 
     class Model:
         input_shape = (None, 49, 32, 1)

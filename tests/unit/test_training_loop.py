@@ -110,14 +110,14 @@ def test_the_loss_of_a_taught_network_is_that_of_the_label_and_of_the_softened_o
 @needs_tensorflow
 def test_teachers_teach_words_too() -> None:
     """Two teachers that take each word for the one after it, against the labels."""
-    from host.training import network
+    from host.training import backend, network
 
     def mistaken(features: np.ndarray) -> list[np.ndarray]:
         after = np.roll(np.arange(len(WORDS)), -1)[(features.mean(axis=1).argmax(axis=1) - 1) % len(WORDS)]
         return [np.zeros((len(after), 4), np.float32), 8 * np.eye(len(WORDS), dtype=np.float32)[after]]
 
     wanted, heard = spec(), Judge().clips
-    network.import_keras(1)
+    backend.import_keras(1)
     taught = network.take_apart(small_network(wanted), len(WORDS), Path(__file__))
     words = network.inference(taught, wanted, 1)
     stage = loop.Stage(
