@@ -7,7 +7,6 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,7 +39,7 @@ def examine(found: Folder, rate: int | None, progress: Callable[[int, int], None
     good: list[Clip] = []
     digests: list[bytes] = []
     with ThreadPoolExecutor() as pool:
-        read = pool.map(lambda clip: _digest(clip.path, rate, not clip.word.startswith("_")), found.clips)
+        read = pool.map(lambda clip: _digest(clip, rate), found.clips)
         for i, (clip, result) in enumerate(zip(found.clips, read, strict=True), 1):
             progress(i, len(found.clips))
             if isinstance(result, str):
@@ -66,8 +65,8 @@ def examine(found: Folder, rate: int | None, progress: Callable[[int, int], None
     return Report(str(found.root), words, speakers, seconds, found.warnings, leaks, tuple(bad))
 
 
-def _digest(path: Path, rate: int | None, speech: bool) -> bytes | str:
-    audio = read_clip(path, rate, speech=speech)
+def _digest(clip: Clip, rate: int | None) -> bytes | str:
+    audio = read_clip(clip.path, rate, speech=clip.spoken)
     return audio if isinstance(audio, str) else digest_of(audio)
 
 

@@ -41,6 +41,11 @@ class Clip:
     word: str
     split: str
 
+    @property
+    def spoken(self) -> bool:
+        """Whether somebody speaks in it; ``_silence_`` is a class of noise."""
+        return not self.word.startswith("_")
+
 
 @dataclass(frozen=True)
 class Folder:

@@ -161,7 +161,9 @@ def _decode_into(work: Path, folder: Folder, rate: int, samples: int) -> None:
     digests: list[bytes] = []
     skipped: list[str] = []
     with ThreadPoolExecutor() as pool, open(work / "clips.i16", "wb") as stream:
-        decoded: Iterable[np.ndarray | str] = pool.map(lambda clip: _decode(clip, rate), folder.clips)
+        decoded: Iterable[np.ndarray | str] = pool.map(
+            lambda clip: read_clip(clip.path, rate, speech=clip.spoken), folder.clips
+        )
         for clip, audio in zip(folder.clips, decoded, strict=True):
             if isinstance(audio, str):
                 skipped.append(f"{clip.name}: {audio}")
@@ -199,10 +201,6 @@ def _checksum(index: dict[str, Any]) -> int:
     """CRC-32 of an index, its own aside."""
     sums = {name: value for name, value in index["crc32"].items() if name != "index.json"}
     return zlib.crc32(json.dumps({**index, "crc32": sums}).encode())
-
-
-def _decode(clip: Clip, rate: int) -> np.ndarray | str:
-    return read_clip(clip.path, rate, speech=not clip.word.startswith("_"))
 
 
 def _remove_rows(path: Path, rows: Iterable[int], count: int, samples: int) -> None:

@@ -152,7 +152,7 @@ def test_the_cache_is_used_and_follows_the_contents(
     cache = tmp_path / "cache"
     first = store.load(folder.scan(dataset), 8000, 8000, cache)
     with monkeypatch.context() as patch:
-        patch.setattr(store, "_decode", lambda *_: pytest.fail("decoded again"))
+        patch.setattr(store, "read_clip", lambda *_, **__: pytest.fail("decoded again"))
         again = store.load(folder.scan(dataset), 8000, 8000, cache)
     assert again.key == first.key and np.array_equal(again.audio, first.audio)
     write(dataset / "on" / "aa_nohash_0.wav", tone(16000, 1.0, 880), 16000)
