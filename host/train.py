@@ -67,7 +67,7 @@ def train(
     _require_testing_clips(spec, store)
     _require_network(loaded)
     for line in synthetic.missing(spec.augmentation.synthetic_voices):
-        print(f"warning: without its voices the model will be another: {line}", file=sys.stderr)
+        print(f"warning: without these voices the model will be a different one: {line}", file=sys.stderr)
     source = examples.Source(spec, store, seed)
     validator = Validator(spec, store, examples.validation(spec, store, seed))
     journal = Journal(tensorboard)
@@ -76,7 +76,7 @@ def train(
     tflite = convert.with_parameters(chosen.tflite, spec)
     minutes = (time.monotonic() - started) / 60
     which = f"epoch {chosen.epoch.number} of stage {chosen.stage!r}"
-    print(f"trained in {minutes:.1f} minutes, best: {which}", file=sys.stderr)
+    print(f"trained, in this run for {minutes:.1f} minutes; best: {which}", file=sys.stderr)
     accuracy = _accuracy(spec, store, chosen.model, tflite)
     about = card.card(spec, store, seed, len(source), trained, chosen, tflite, accuracy)
     files = keras_file.keras_bytes(chosen.model), json.dumps(about, indent=2) + "\n", tflite

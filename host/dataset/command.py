@@ -51,7 +51,7 @@ def _download(args: Any) -> int:
 
 def _check(args: Any) -> int:
     if args.rate is not None and not 1 <= args.rate <= _HIGHEST_RATE_HZ:
-        raise TokayError(f"--rate {args.rate} is no sample rate", hint="such as 8000 or 16000, in Hz")
+        raise TokayError(f"--rate {args.rate} is not a sample rate", hint="such as 8000 or 16000, in Hz")
     found = folder.scan(args.folder, leaks=True)
     with progress("reading") as bar:
         report = examine.examine(found, args.rate, bar)

@@ -42,7 +42,7 @@ def require_writable(subject: Subject) -> None:
     """Refuses a model that no suggestion can be written into, before one is looked for."""
     if subject.tflite is None or subject.path.suffix != ".tflite":
         hint = f"host.update_params {subject.path} --output FILE.tflite takes the model out"
-        raise TokayError(f"{subject.path} is no .tflite: nothing was written", hint=hint)
+        raise TokayError(f"{subject.path} is not a .tflite: nothing was written", hint=hint)
     files.require_writable(subject.path)
 
 

@@ -66,11 +66,11 @@ def _from_lines(path: Path, text: str) -> Iterable[Spoken]:
             continue
         where = f"{path}:{number}"
         if len(parts) != 3:
-            raise TokayError(f"{where}: {line.strip()!r} is no label", hint=_HINT)
+            raise TokayError(f"{where}: {line.strip()!r} is not a label", hint=_HINT)
         try:
             start, end = float(parts[0]), float(parts[1])
         except ValueError as error:
-            raise TokayError(f"{where}: {' '.join(parts[:2])!r} are no times", hint=_HINT) from error
+            raise TokayError(f"{where}: {' '.join(parts[:2])!r} are not times", hint=_HINT) from error
         yield _word(where, parts[2].strip(), 1000 * start, 1000 * end)
 
 
@@ -91,9 +91,9 @@ def _from_json(path: Path, text: str) -> list[Spoken]:
 
 def _word(where: str, label: str, start_ms: float, end_ms: float) -> Spoken:
     if not 0 <= start_ms < end_ms < math.inf:  # no number is none of these
-        span = f"from {start_ms / 1000:g} to {end_ms / 1000:g} s, which is no span of a recording"
+        span = f"from {start_ms / 1000:g} to {end_ms / 1000:g} s, which is not a span of a recording"
         raise TokayError(f"{where}: {label!r} {span}", hint=_HINT)
     if any(0xD800 <= ord(sign) < 0xE000 for sign in label):  # JSON can name half of a pair
-        raise TokayError(f"{where}: {label!a} is no text: half of a surrogate pair", hint=_HINT)
+        raise TokayError(f"{where}: {label!a} is not text: half of a surrogate pair", hint=_HINT)
     composed = unicodedata.normalize("NFC", label)  # as a specification has its classes
     return Spoken(composed, round(start_ms), round(end_ms) + _AROUND_MS, round(end_ms))

@@ -152,12 +152,12 @@ def _validate(spec: Specification) -> None:
     require(len(set(spec.classes)) == len(spec.classes), "a class is listed twice")
     require(bool(spec.keywords), "no class is a keyword (labels that start with _ are never detected)")
     for label in spec.classes:
-        require(bool(label) and label == label.strip(), f"class {label!r} is no name of a folder")
+        require(bool(label) and label == label.strip(), f"class {label!r} cannot be the name of a folder")
         composed = unicodedata.is_normalized("NFC", label)  # as the names of a dataset's folders are taken
         require(composed, f"class {label!a} is not in Unicode's composed form, NFC")
         require(not label.startswith("_") or label in (UNKNOWN, SILENCE), f"class {label!r} is not known")
     for label, weight in spec.class_weights.items():
-        require(label in spec.classes, f"class_weights names {label!r}, which is no class")
+        require(label in spec.classes, f"class_weights names {label!r}, which is not a class")
         require(weight >= 0, f"the weight of {label!r} is negative")
     require(spec.input_scale > 0, "input_scale must be positive")
     _validate_detector(spec, require)

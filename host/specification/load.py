@@ -82,7 +82,7 @@ def dry_run(spec: Specification) -> Specification:
 
 def _find(name: str, given: str) -> Path:
     if name.endswith((".tflite", ".keras", ".h5", ".zip")):
-        raise TokayError(f"{name} is no model specification", hint="a name in host/models, or a .py file")
+        raise TokayError(f"{name} is not a model specification", hint="a name in host/models, or a .py file")
     if name.endswith(".py") or "/" in name:
         path = Path(name if name.endswith(".py") else f"{name}.py")
         if not path.is_file():

@@ -128,7 +128,8 @@ def validate(recipe: Recipe, require: Require) -> None:
     require(teaching.learning_rate > 0, "distillation.learning_rate must be positive")
     require(0 <= teaching.weight <= 1, "distillation.weight is outside 0..1")
     require(teaching.temperature > 0, "distillation.temperature must be positive")
-    require(teaching.build.isidentifier(), f"distillation.build {teaching.build!r} is no function's name")
+    is_name = teaching.build.isidentifier()
+    require(is_name, f"distillation.build {teaching.build!r} is not the name of a function")
     for stage, name in ((recipe.transfer, "transfer"), (recipe.quantization_aware, "quantization_aware")):
         require(stage.epochs >= 0, f"{name}.epochs is negative")
         require(stage.learning_rate > 0, f"{name}.learning_rate must be positive")

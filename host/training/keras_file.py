@@ -62,12 +62,12 @@ def load_trained(path: Path, spec: Specification, seed: int = 0) -> Any:
     except (ValueError, TypeError, OSError) as error:
         if isinstance(error, TypeError) or "`Lambda`" in str(error):  # a class that Keras does not know
             raise TokayError(
-                f"{path}: Keras cannot make its layers again: one is a Lambda, or of a class of its own",
-                hint="use keras.ops or layers of Keras and train again; the .tflite is not concerned",
+                f"{path}: Keras cannot make its layers again: one is a Lambda, or of a class of your own",
+                hint="use keras.ops or layers of Keras and train again; the .tflite is not affected",
             ) from error
         raise TokayError(f"{path}: not a Keras model: {error}") from error
     if not all(np.isfinite(values).all() for values in model.get_weights()):
-        raise TokayError(f"{path}: some of its weights are no numbers", hint="it was trained without success")
+        raise TokayError(f"{path}: some of its weights are not numbers", hint="its training failed")
     check_fit(model, spec, path)
     return model
 
@@ -82,8 +82,8 @@ def check_fit(model: Any, spec: Specification, path: Path) -> None:
     inputs, outputs = (", ".join("x".join(map(str, shape)) for shape in shapes) for shapes in found)
     frames, channels = spec.feature_shape
     raise TokayError(
-        f"{path} makes {outputs} of {inputs}, {spec.name} has {frames}x{channels} features and {classes} "
-        "classes",
+        f"{path} takes {inputs} and gives {outputs}, {spec.name} has {frames}x{channels} features and "
+        f"{classes} classes",
         hint="it was trained by another specification",
     )
 

@@ -165,7 +165,7 @@ class _Learner:
         loss = float(np.mean([float(value) for value in losses]))
         if not math.isfinite(loss):
             raise TokayError(
-                f"{stage.name}: epoch {number}: the loss is {loss}, nothing more can be learnt",
+                f"{stage.name}: epoch {number}: the loss is {loss}, so training cannot go on",
                 hint="a lower learning_rate helps where weights grew without bound",
             )
         if self._steps < _AVERAGE_EVERY:  # a stage as short as that would end with its first weights

@@ -99,7 +99,7 @@ def take_apart(model: Any, words: int, path: Path) -> Network:
         last.activation = keras.activations.linear
         logits, folded = model.outputs[0], last
     else:
-        raise TokayError(f"{path}: the last layer, {last.name}, is no softmax", hint="end with softmax")
+        raise TokayError(f"{path}: the last layer, {last.name}, is not a softmax", hint="end with softmax")
     outputs = [logits]
     if words:
         features = last_dense(model, path).input
@@ -184,7 +184,7 @@ def _output(model: Any, path: Path) -> Any:
     try:
         return model.outputs[0]
     except (AttributeError, ValueError, TypeError, IndexError) as error:
-        raise TokayError(f"{path}: the network is no functional keras.Model") from error
+        raise TokayError(f"{path}: the network is not a functional keras.Model") from error
 
 
 def _source(tensor: Any) -> Any:

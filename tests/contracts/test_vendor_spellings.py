@@ -56,7 +56,7 @@ def test_the_vendor_s_spellings_of_a_model_are_answered(refused, tmp_path: Path)
     shutil.copy(MODEL, tmp_path / "a.tflite")  # which is none of those in host/models
     assert "is called" not in refused("host.summarize", tmp_path / "a.mltk.zip")
     archive = tmp_path / "a.mltk.zip"
-    assert f"{archive} is no model specification" in refused("host.quantize", archive)
+    assert f"{archive} is not a model specification" in refused("host.quantize", archive)
 
 
 def test_a_specification_of_the_vendor_is_told_apart(refused, tmp_path: Path, monkeypatch):

@@ -334,4 +334,4 @@ def test_the_check_refuses_what_is_no_rate(
     tmp_path: Path, rate: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.run(command.main, ["check", str(tmp_path), "--rate", rate]) == 2
-    assert capsys.readouterr().err.startswith(f"error: --rate {rate} is no sample rate")
+    assert capsys.readouterr().err.startswith(f"error: --rate {rate} is not a sample rate")

@@ -345,7 +345,7 @@ def test_a_layer_that_keras_cannot_make_again_is_told(
     keras.Model(inputs, layers.Dense(4)(layers.Flatten()(layer(inputs)))).save(model.with_suffix(".keras"))
     assert cli.run(evaluate.main, [str(model), "--dataset", str(dataset), "--gap"]) == 2
     said = capsys.readouterr().err.splitlines()[-1]
-    assert "one is a Lambda, or of a class of its own" in said and "safe_mode" not in said
+    assert "one is a Lambda, or of a class of your own" in said and "safe_mode" not in said
 
 
 def test_what_a_suggestion_cannot_be_written_into_is_refused_at_once(
@@ -358,7 +358,7 @@ def test_what_a_suggestion_cannot_be_written_into_is_refused_at_once(
     arguments = [str(path), "--dataset", str(tmp_path / "absent"), "--suggest", "--write"]
     assert cli.run(evaluate.main, arguments) == 2
     said = capsys.readouterr().err
-    assert "tones.mltk.zip is no .tflite: nothing was written (host.update_params" in said
+    assert "tones.mltk.zip is not a .tflite: nothing was written (host.update_params" in said
 
 
 class _Page(HTMLParser):

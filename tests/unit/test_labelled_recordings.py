@@ -57,10 +57,10 @@ def test_json_as_the_demonstration_has_it() -> None:
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ("1.0 2.0 on\n1.0 on\n", "labels.txt:2: '1.0 on' is no label"),
-        ("one two on\n", "labels.txt:1: 'one two' are no times"),
+        ("1.0 2.0 on\n1.0 on\n", "labels.txt:2: '1.0 on' is not a label"),
+        ("one two on\n", "labels.txt:1: 'one two' are not times"),
         ("2.0 1.0 on\n", "labels.txt:1: 'on' from 2 to 1 s"),
-        ("2.0 2.0 on\n", "'on' from 2 to 2 s, which is no span"),
+        ("2.0 2.0 on\n", "'on' from 2 to 2 s, which is not a span"),
         ("\n-1 1.0 on\n", "labels.txt:2"),
         ("nan 1.0 on\n", "labels.txt:1"),
         ("0 inf on\n", "labels.txt:1"),

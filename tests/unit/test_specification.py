@@ -86,7 +86,7 @@ def test_weights_of_another_specification_are_refused(inputs, outputs) -> None:
     spec = specification.load("keyword_spotting_on_off").spec
     for own in ((49, 32, 1), (49, 32)):
         check_fit(keras_like([own], [(4,)]), spec, Path("own.keras"))
-    with pytest.raises(TokayError, match=r"^other.keras makes .* keyword_spotting_on_off has 49x32 features"):
+    with pytest.raises(TokayError, match=r"^other.keras takes .* keyword_spotting_on_off has 49x32 features"):
         check_fit(keras_like(inputs, outputs), spec, Path("other.keras"))
 
 
@@ -146,12 +146,12 @@ def test_class_of() -> None:
         ({"distillation": Distillation(teachers=-1)}, "teachers"),
         ({"distillation": Distillation(weight=2.0)}, "distillation.weight"),
         ({"distillation": Distillation(temperature=0.0)}, "temperature"),
-        ({"distillation": Distillation(build="a b")}, "no function's name"),
+        ({"distillation": Distillation(build="a b")}, "not the name of a function"),
         ({"transfer": Transfer(epochs=-1)}, "transfer.epochs"),
         ({"quantization_aware": QuantizationAware(learning_rate=0.0)}, "quantization_aware.learning_rate"),
         ({"class_bias": "testing"}, "class_bias"),
         ({"classes": "on"}, r"classes must be a tuple, \(text, ...\), not 'on'"),
-        ({"classes": ("on", "")}, "'' is no name"),
+        ({"classes": ("on", "")}, "'' cannot be the name"),
         ({"classes": ("on", 1)}, "classes must be"),
         ({"name": None}, "name must be text, not None"),
         ({"version": 1.5}, "version must be a whole number"),

@@ -64,7 +64,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("no dense", {"class_bias": "validation"}, "no Dense layer before the softmax"),
         ("no dense", {"auxiliary": Auxiliary(0.3)}, "no Dense layer before the softmax"),
         ("no dense", {"transfer": Transfer(1)}, "no Dense layer before the softmax"),
-        ("sigmoid", {}, "no softmax"),
+        ("sigmoid", {}, "not a softmax"),
     ],
 )
 def test_what_a_late_stage_lacks_is_told_before_training(
@@ -393,7 +393,7 @@ def test_ranges_are_not_taken_of_some_classes_only(
     [
         ("hard_shrink", "softmax", 1.0, "quantized, the device cannot run it: model: operator "),
         ("relu", None, 1.0, "its outputs are no scores from 0 to 1 (end with softmax)"),
-        ("relu", "softmax", float("nan"), "some of its weights are no numbers"),
+        ("relu", "softmax", float("nan"), "some of its weights are not numbers"),
         ("relu", "softmax", 0.0, "quantized, the device cannot run it: "),
         ("relu", "sigmoid", 1.0, None),
     ],
@@ -450,8 +450,8 @@ def test_a_specification_whose_file_is_called_otherwise(
         (["alone.keras"], "alone.keras: neither a specification nor a .tflite"),
         (["other.keras", "--gap"], "--gap starts from a .tflite"),
         (["late.keras"], "late.keras: no such Keras model (run: python -m host.train late.py)"),
-        (["wrong.keras"], "wrong.keras makes 8 of 49x32x1, model has 49x32 features and 4 classes"),
-        (["wrong.tflite", "--gap"], "wrong.keras makes 8 of 49x32x1"),
+        (["wrong.keras"], "wrong.keras takes 49x32x1 and gives 8, model has 49x32 features and 4 classes"),
+        (["wrong.tflite", "--gap"], "wrong.keras takes 49x32x1"),
         (["nothing.tflite", "--float"], "nothing.tflite: no such model file"),
     ):
         assert cli.run(evaluate.main, [*arguments, *data]) == 2
@@ -461,7 +461,7 @@ def test_a_specification_whose_file_is_called_otherwise(
         capsys.readouterr().err
     )
     assert cli.run(train.main, ["other.tflite"]) == 2
-    assert "other.tflite is no model specification" in capsys.readouterr().err
+    assert "other.tflite is not a model specification" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("said", [

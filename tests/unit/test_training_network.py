@@ -32,7 +32,7 @@ def test_what_a_network_may_end_in(end: str) -> None:
     given = np.random.default_rng(1).normal(size=(5, 4, 4, 1)).astype(np.float32)
     before = model.predict(given, verbose=0)
     if end in ("none", "convolution"):
-        message = "is no softmax" if end == "none" else "no Dense layer"
+        message = "is not a softmax" if end == "none" else "no Dense layer"
         with pytest.raises(TokayError, match=message):
             network.take_apart(model, 7, Path("m.py"))
         return
