@@ -25,7 +25,7 @@ from host.errors import TokayError
 from host.evaluation import clips
 from host.evaluation.clips import Clips, gap
 from host.evaluation.subject import specification_of
-from host.metrics import curves, simulated
+from host.metrics import simulated
 from host.metrics.scoring import Scored, int8_network
 from host.metrics.streams import Stream
 from tests import tone_words
@@ -439,48 +439,6 @@ def test_the_report_says_where_an_image_heard_something_else(model: Path, tmp_pa
     for equal, said in ((True, "<p>a&amp;b.wav: the image heard the"), (False, "the image did NOT hear the")):
         result["recordings"][0]["equal_to_pc"] = equal
         assert f"{said} same as the PC." in page.html(result)
-
-
-def test_plots_draw_inside_their_axes_from_the_bottom_up() -> None:
-    from host.report.svg import Axis, Plot, linear, matrix
-
-    plot = Plot(linear("x", 10, 20), Axis("y", 0.01, 1, (0.01, 0.1, 1), "log"))
-    plot.line((10, 15, 20), (0.01, 0.1, 1), "#000", "rising")
-    plot.line((5, 25), (0.001, 2), "#000", dashed=True)  # ends at the edges
-    plot.bars((10, 12, 20), (1, 0.1), "#111")
-    drawn = ElementTree.fromstring(plot.svg())
-    lines = [shape.get("points", "").split() for shape in drawn.iter() if shape.tag.endswith("polyline")]
-    corners = [tuple(map(float, point.split(","))) for point in (lines[0][0], lines[0][2])]
-    (left, bottom), (right, top) = corners
-    assert 0 < left < right < plot.width and 0 < top < bottom < plot.height
-    assert lines[0][1] == f"{(left + right) / 2:.1f},{(bottom + top) / 2:.1f}"
-    assert lines[1] == [lines[0][0], lines[0][2]]
-    bars = [shape for shape in drawn.iter() if shape.get("fill") == "#111"]
-    starts = [float(bar.get("x", 0)) for bar in bars]
-    assert starts == pytest.approx([left, left + (right - left) / 5], abs=0.1)
-    heights = [float(bar.get("height", 0)) for bar in bars]
-    assert heights == pytest.approx([bottom - top, (bottom - top) / 2], abs=0.1)
-    assert all(
-        float(bar.get("y", 0)) + height == pytest.approx(bottom, abs=0.1)
-        for bar, height in zip(bars, heights, strict=True)
-    )
-    # A class without a clip is a row of nothing.
-    cells = ElementTree.fromstring(matrix(("on", "off"), ("on", "off"), ((0, 0), (1, 3))))
-    shares = [float(cell.get("fill-opacity", 0)) for cell in cells.iter() if cell.tag.endswith("rect")]
-    assert shares[0] == shares[1] < shares[2] < shares[3]
-
-
-def test_normal_deviate_axes_are_straight_for_normal_scores() -> None:
-    from statistics import NormalDist
-
-    from host.report.svg import Axis
-
-    axis, normal = Axis("", 0.01, 0.99, scale="normal"), NormalDist()
-    assert axis.place(0.5) == pytest.approx(0.5) and (axis.place(0.01), axis.place(0.99)) == (0, 1)
-    assert axis.place(0.0) == 0 and axis.place(1.0) == 1
-    steps = np.diff([axis.place(normal.cdf(z)) for z in (-2, -1, 0, 1, 2)])
-    assert np.allclose(steps, steps[0])
-    assert curves.curve(np.array([1], np.uint8), np.array([True])) is None
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,15 @@
-"""The report's plots of many classes with long names: what is drawn can be told apart and is not cut off."""
+"""The report's plots: what is drawn is in its place, can be told apart, and is not cut off."""
 
 from __future__ import annotations
 
 import re
+from statistics import NormalDist
 from xml.etree import ElementTree
 
-from host.report.svg import Plot, colours, height_for, linear, matrix
+import numpy as np
+import pytest
+
+from host.report.svg import Axis, Plot, colours, height_for, linear, matrix
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -39,3 +43,38 @@ def test_long_names_have_room_in_a_matrix() -> None:
     above = next(x for text, x, anchor in placed if text == name and anchor == "middle")
     following = next(x for text, x, _ in placed if text == "other lamp")
     assert following - above >= letter * (len(name) + len("other lamp")) / 2
+
+
+def test_plots_draw_inside_their_axes_from_the_bottom_up() -> None:
+    plot = Plot(linear("x", 10, 20), Axis("y", 0.01, 1, (0.01, 0.1, 1), "log"))
+    plot.line((10, 15, 20), (0.01, 0.1, 1), "#000", "rising")
+    plot.line((5, 25), (0.001, 2), "#000", dashed=True)  # ends at the edges
+    plot.bars((10, 12, 20), (1, 0.1), "#111")
+    drawn = ElementTree.fromstring(plot.svg())
+    lines = [shape.get("points", "").split() for shape in drawn.iter() if shape.tag.endswith("polyline")]
+    corners = [tuple(map(float, point.split(","))) for point in (lines[0][0], lines[0][2])]
+    (left, bottom), (right, top) = corners
+    assert 0 < left < right < plot.width and 0 < top < bottom < plot.height
+    assert lines[0][1] == f"{(left + right) / 2:.1f},{(bottom + top) / 2:.1f}"
+    assert lines[1] == [lines[0][0], lines[0][2]]
+    bars = [shape for shape in drawn.iter() if shape.get("fill") == "#111"]
+    starts = [float(bar.get("x", 0)) for bar in bars]
+    assert starts == pytest.approx([left, left + (right - left) / 5], abs=0.1)
+    heights = [float(bar.get("height", 0)) for bar in bars]
+    assert heights == pytest.approx([bottom - top, (bottom - top) / 2], abs=0.1)
+    assert all(
+        float(bar.get("y", 0)) + height == pytest.approx(bottom, abs=0.1)
+        for bar, height in zip(bars, heights, strict=True)
+    )
+    # A class without a clip is a row of nothing.
+    cells = ElementTree.fromstring(matrix(("on", "off"), ("on", "off"), ((0, 0), (1, 3))))
+    shares = [float(cell.get("fill-opacity", 0)) for cell in cells.iter() if cell.tag.endswith("rect")]
+    assert shares[0] == shares[1] < shares[2] < shares[3]
+
+
+def test_normal_deviate_axes_are_straight_for_normal_scores() -> None:
+    axis, normal = Axis("", 0.01, 0.99, scale="normal"), NormalDist()
+    assert axis.place(0.5) == pytest.approx(0.5) and (axis.place(0.01), axis.place(0.99)) == (0, 1)
+    assert axis.place(0.0) == 0 and axis.place(1.0) == 1
+    steps = np.diff([axis.place(normal.cdf(z)) for z in (-2, -1, 0, 1, 2)])
+    assert np.allclose(steps, steps[0])
