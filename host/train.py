@@ -76,7 +76,7 @@ def train(
     tflite = convert.with_parameters(chosen.tflite, spec)
     minutes = (time.monotonic() - started) / 60
     which = f"epoch {chosen.epoch.number} of stage {chosen.stage!r}"
-    print(f"trained, in this run for {minutes:.1f} minutes; best: {which}", file=sys.stderr)
+    print(f"trained (this run: {minutes:.1f} minutes), best: {which}", file=sys.stderr)
     accuracy = _accuracy(spec, store, chosen.model, tflite)
     about = card.card(spec, store, seed, len(source), trained, chosen, tflite, accuracy)
     files = keras_file.keras_bytes(chosen.model), json.dumps(about, indent=2) + "\n", tflite

@@ -91,7 +91,8 @@ def material(
     missing = [label for label, clips in source.keywords.items() if not len(clips)]
     if missing:
         what = ", ".join(missing)
-        raise TokayError(f"the {split} split has no clip of {what} to make a stream of", hint="--split all")
+        hint = "host.dataset check counts the clips by split; for --stream there is --split all"
+        raise TokayError(f"the {split} split has no clip of {what} to make a stream of", hint=hint)
     if wanted.others and not len(source.others):
         raise TokayError(
             f"the {split} split has no clip of other words to make a stream of",

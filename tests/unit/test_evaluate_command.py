@@ -259,6 +259,10 @@ def test_a_simulated_stream_that_cannot_be_made_is_refused(
     assert "do not fit in 1 minutes" in capsys.readouterr().err
     assert cli.run(evaluate.main, [*arguments, "--split", "validation"]) == 2
     assert "the validation split has no clip of off" in capsys.readouterr().err
+    arguments.remove("--simulate")  # a suggestion is found on the validation split, whatever --split says
+    assert cli.run(evaluate.main, [*arguments, *SHORT, "--split", "all", "--suggest"]) == 2
+    assert "the validation split has no clip of off" in (said := capsys.readouterr().err)
+    assert "host.dataset check counts the clips by split" in said
 
 
 def test_a_split_without_a_clip_of_a_class_is_named(model: Path, dataset: Path) -> None:
