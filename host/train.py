@@ -18,7 +18,6 @@ import numpy as np
 from host import cli, model_files, specification
 from host.dataset import find, synthetic
 from host.dataset.store import Store
-from host.errors import TokayError
 from host.files import require_writable, write_all
 from host.specification import LoadedModel, Specification
 from host.training import work
@@ -64,7 +63,8 @@ def train(
 
     spec, started = loaded.spec, time.monotonic()
     backend.import_keras(seed)  # first: where TensorFlow is missing, say so before the work
-    _require_testing_clips(spec, store)
+    if not examples.of_a_class(spec, store, "testing"):  # the other splits are asked for where they are used
+        raise examples.without_clips("testing")
     _require_network(loaded)
     for line in synthetic.missing(spec.augmentation.synthetic_voices):
         print(f"warning: without these voices the model will be a different one: {line}", file=sys.stderr)
@@ -83,12 +83,6 @@ def train(
     write_all(dict(zip(_files(output), files, strict=True)))
     print(f"wrote {output}", file=sys.stderr)
     return about
-
-
-def _require_testing_clips(spec: Specification, store: Store) -> None:
-    """The other splits are asked for where they are used, at the start."""
-    if not any(spec.class_of(store.clips[i].word) >= 0 for i in store.select("testing")):
-        raise TokayError("the testing split has no clip of the model's classes", hint="check the lists")
 
 
 def _require_network(loaded: LoadedModel) -> None:

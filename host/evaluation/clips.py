@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from host.dataset.store import Store
-from host.errors import TokayError
 from host.metrics import curves, intervals
 from host.metrics.classification import summary
 from host.metrics.scoring import Network
@@ -38,7 +37,7 @@ def load(spec: Specification, store: Store, split: str, limit: int = 0) -> Clips
     """All clips, or ``limit`` of them at equal distances in the dataset's order (so of all words)."""
     places = examples.of_a_class(spec, store, split)
     if not places:
-        raise TokayError(f"the {split} split has no clip of the model's classes", hint="try another")
+        raise examples.without_clips(split)
     total = len(places)
     if 0 < limit < total:
         places = [places[k] for k in np.linspace(0, total - 1, limit).round().astype(np.int64)]

@@ -74,7 +74,7 @@ class Source:
         if SILENCE in spec.classes:
             plan += _crops(spec, names, settings.background_crops)
         if not len(plan.labels):
-            raise TokayError("the training split has no clip of the model's classes", hint="check the lists")
+            raise without_clips("training")
         self.word_names, self._seed, self._plan = names, seed, plan
         self._augmenter = _augmenter(spec, store, np.concatenate((clips.audio, said.audio)))
 
@@ -135,7 +135,7 @@ def validation(spec: Specification, store: Store, seed: int) -> Examples:
     """
     plain = recorded(spec, store, "validation")
     if not len(plain):
-        raise TokayError("the validation split has no clip of the model's classes", hint="check the lists")
+        raise without_clips("validation")
     if spec.test_run:
         return plain
     names = plain.word_names
@@ -148,6 +148,12 @@ def validation(spec: Specification, store: Store, seed: int) -> Examples:
         np.concatenate((plain.words, plan.words)),
         names,
     )
+
+
+def without_clips(split: str) -> TokayError:
+    """Of a split that there is nothing in for a model."""
+    hint = "host.dataset check counts the clips by split"
+    return TokayError(f"the {split} split has no clip of the model's classes", hint=hint)
 
 
 def _augmenter(spec: Specification, store: Store, audio: np.ndarray) -> Augmenter:
