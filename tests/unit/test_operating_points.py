@@ -261,7 +261,7 @@ def test_a_model_in_an_archive_is_not_written(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("m.tflite", tone_words.model())
     before = path.read_bytes()
-    with pytest.raises(TokayError, match=r"m\.mltk\.zip is no \.tflite: nothing was written"):
+    with pytest.raises(TokayError, match=r"m\.mltk\.zip is not a \.tflite: nothing was written"):
         operating_point.write(subject.quantized(str(path)), found, Limits())
     assert path.read_bytes() == before
 
