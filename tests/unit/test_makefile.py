@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -149,6 +150,13 @@ def test_a_folder_that_the_tools_cannot_name(folder: Path, sign: str):
     other = folder.rename(folder.parent / f"a{sign}b")
     done = setup(other)
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "rename it" in done.stderr
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="this Python reads the path as UTF-8 in any locale")
+def test_a_folder_that_the_locale_cannot_name(folder: Path):
+    other = folder.rename(folder.parent / "köpie")
+    done = setup(other, PYTHON=str(Path(sys.executable).resolve()), LC_ALL="C")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "LC_ALL=C.UTF-8" in done.stderr
 
 
 def test_a_python_that_is_too_old_or_missing(folder: Path):
