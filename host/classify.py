@@ -21,7 +21,7 @@ import numpy as np
 from codegen.application import MAX_MS, MAX_REAL, MAX_SAMPLES
 from host import cli, listening, model_files, target
 from host.audio import read_audio
-from host.detector import never_detects, period_samples
+from host.detector import inference_columns, never_detects, period_samples
 from host.device import messages as m
 from host.device.codec import Message
 from host.device.framing import Encoder
@@ -274,7 +274,22 @@ class _Session:
         value: dict[str, Any] = {"audio": "microphone" if path is None else str(path), **found}
         if samples is not None:
             value["duration_ms"] = self._ms(samples)
+            self._warn_of_short(path, samples.size)
         return {**value, "dumped": dumped} if dumped else value
+
+    def _warn_of_short(self, path: Path | None, samples: int) -> None:
+        """Of a file in which nothing can be detected whatever is said in it, as of one word of a dataset."""
+        settings, frontend = self.pipeline.settings, self.pipeline.frontend
+        columns = frontend.frames(samples)
+        inferences = len(inference_columns(frontend.settings, settings.latency_ms, columns))
+        needed = max(1, settings.minimum_count)
+        if inferences < needed:
+            print(
+                f"warning: {path}: too short to detect anything: inferences {inferences}, a detection needs "
+                f"{needed} (the model hears {frontend.settings.sample_length_ms} ms at a time, one in "
+                f"{settings.latency_ms} ms)",
+                file=sys.stderr,
+            )
 
     def _ms(self, samples: np.ndarray) -> int:
         return 1000 * samples.size // self.pipeline.sample_rate_hz

@@ -25,6 +25,20 @@ def period_samples(frontend: FrontendSettings, latency_ms: int) -> int:
     return max(latency_ms * frontend.sample_rate_hz // 1000, frontend.step_samples)
 
 
+def inference_columns(frontend: FrontendSettings, latency_ms: int, columns: int) -> np.ndarray:
+    """The columns (their count, from 1) on which the audio loop infers, among the first ``columns``."""
+    window, step = frontend.window_samples, frontend.step_samples
+    period = period_samples(frontend, latency_ms)
+    found, column = [], frontend.frames
+    due = window + (column - 1) * step
+    while column <= columns:
+        samples = window + (column - 1) * step
+        found.append(column)
+        due += ((samples - due) // period + 1) * period
+        column = 1 + -(-(due - window) // step)
+    return np.array(found, np.int64)
+
+
 def most_samples(window_ms: int, latency_ms: int, frontend: FrontendSettings) -> int:
     """Scores that an averaging window can hold at its fullest.
 

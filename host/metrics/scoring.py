@@ -20,7 +20,7 @@ import numpy as np
 from codegen.application import ApplicationSettings, check_types
 from codegen.frontend import FrontendSettings
 from host import native
-from host.detector import apply_gain, period_samples
+from host.detector import apply_gain, inference_columns
 from host.features import Frontend
 from host.metrics.streaming import Spoken
 from host.metrics.streams import Stream
@@ -62,20 +62,6 @@ class Scored:
     times_ms: np.ndarray  # int64[inferences]
     spoken: tuple[Spoken, ...]
     duration_ms: int
-
-
-def inference_columns(frontend: FrontendSettings, latency_ms: int, columns: int) -> np.ndarray:
-    """The columns (their count, from 1) on which the audio loop infers, among the first ``columns``."""
-    window, step = frontend.window_samples, frontend.step_samples
-    period = period_samples(frontend, latency_ms)
-    found, column = [], frontend.frames
-    due = window + (column - 1) * step
-    while column <= columns:
-        samples = window + (column - 1) * step
-        found.append(column)
-        due += ((samples - due) // period + 1) * period
-        column = 1 + -(-(due - window) // step)
-    return np.array(found, np.int64)
 
 
 def feature_stream(

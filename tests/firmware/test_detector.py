@@ -12,9 +12,16 @@ from hypothesis import strategies as st
 from codegen.application import MAX_CLASSES, MAX_MS, MAX_REAL, MAX_SAMPLES
 from codegen.frontend import FrontendSettings
 from host import detector as wrapper
-from host.detector import Detector, DetectorSettings, apply_gain, most_samples, never_detects, replay
+from host.detector import (
+    Detector,
+    DetectorSettings,
+    apply_gain,
+    inference_columns,
+    most_samples,
+    never_detects,
+    replay,
+)
 from host.errors import TokayError
-from host.metrics.scoring import inference_columns
 from tests.places import ROOT
 from tests.used_memory import used
 

@@ -76,6 +76,21 @@ def test_options_with_which_nothing_would_ever_be_detected(options, audio, refus
     assert "nothing would ever be detected" in said and "(-w), a smaller count (-c)" in said
 
 
+@pytest.mark.parametrize(("ms", "inferences"), [(20, 0), (1000, 1), (1180, 2), (1190, 3)])
+def test_a_file_too_short_to_detect_anything(ms, inferences, speech, tmp_path, run, capsys):
+    """One word of a dataset lasts a second, in which there is one inference and a detection takes three."""
+    path = tmp_path / "short.wav"
+    path.write_bytes(wav(speech[: ms * RATE // 1000], RATE))
+    (heard,) = run("--audio", path)["files"]
+    assert len(heard["inferences"]) == inferences
+    said = capsys.readouterr().err
+    if inferences < 3:
+        assert said.count("\n") == 1
+        assert said.startswith(f"warning: {path}: too short") and f"inferences {inferences}, " in said
+    else:
+        assert not said
+
+
 def test_a_model_that_detects_nothing_by_itself_is_heard_all_the_same(audio, tmp_path, refused):
     """Its scores are worth a look. With the options that decide it, it is refused."""
     tflite = model_files.read(MODEL).tflite
