@@ -24,6 +24,8 @@ from host.device.serial_port import (
 from host.device.transport import Transport
 from host.errors import TokayError
 
+_ROOM_HZ = 16000  # of audio that a simulated microphone hears at whatever rate it runs
+
 
 def main(argv: Sequence[str]) -> int:
     arguments = parser("device", "Find boards, ask one who it is, show a recorded conversation.")
@@ -37,7 +39,9 @@ def main(argv: Sequence[str]) -> int:
     show.add_argument("file")
     simulate = actions.add_parser("simulate", help="boot an image in the simulator behind a serial port")
     simulate.add_argument("image", help="an ELF file that host.build wrote")
-    simulate.add_argument("--audio", metavar="FILE", help="what the microphone hears (default: silence)")
+    simulate.add_argument(
+        "--audio", metavar="FILE", help="what the microphone hears, over and over (default: silence)"
+    )
     boards.add_option(simulate)
     simulate.add_argument("--link", metavar="PATH", help="a name of your choice for the port")
     simulate.add_argument("--seconds", type=float, help="end after this time (default: at Ctrl-C)")
@@ -106,15 +110,17 @@ def _show(options: Namespace) -> int:
 def _simulate(options: Namespace) -> int:
     from host.audio import read_audio
     from host.device.pty import PtyBridge
-    from host.device.simulator import SimulatorTransport
+    from host.device.simulator import RepeatedAudio, SimulatorTransport
     from host.simulator.machine import Machine
 
     # A board restarts itself after a fault; the port goes on meanwhile.
     machine = Machine(options.image, board=options.board, stop_on_fault=False)
     if options.audio:
-        audio = read_audio(options.audio, 16000, resample=True)
-        machine.set_audio(audio, sample_rate=16000, mode="linear")  # as heard in a room, at any rate
-    with PtyBridge(SimulatorTransport(machine, options.image), link=options.link) as bridge:
+        audio = read_audio(options.audio, _ROOM_HZ, resample=True)
+        transport: SimulatorTransport = RepeatedAudio(machine, audio, _ROOM_HZ, options.image)
+    else:
+        transport = SimulatorTransport(machine, options.image)
+    with PtyBridge(transport, link=options.link) as bridge:
         emit_json(options.json, {"port": bridge.port})
         if options.json != "-":
             print(f"{bridge.port}  (Ctrl-C ends it)", flush=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import numpy as np
+
 from host.device.transport import TransportClosed
 
 
@@ -18,6 +20,15 @@ class Machine(Protocol):
     def uart_write(self, data: bytes) -> int: ...
 
     def uart_read(self) -> bytes: ...
+
+
+class HearingMachine(Machine, Protocol):
+    """One with a microphone."""
+
+    @property
+    def audio_position(self) -> int: ...
+
+    def set_audio(self, audio: np.ndarray, *, sample_rate: int, mode: str) -> None: ...
 
 
 class SimulatorTransport:
@@ -56,3 +67,23 @@ class SimulatorTransport:
         if self._machine is None:
             raise TransportClosed(f"{self.name} has been closed")
         return self._machine
+
+
+class RepeatedAudio(SimulatorTransport):
+    """A machine whose microphone hears a recording over and over, so that it is being said whenever somebody
+    comes to listen. ``audio`` is int16[n] at ``rate_hz``, which need not be the microphone's."""
+
+    def __init__(
+        self, machine: HearingMachine, audio: np.ndarray, rate_hz: int, name: str = "simulator"
+    ) -> None:
+        super().__init__(machine, name)
+        self._hearing, self._audio, self._rate_hz = machine, audio, rate_hz
+        self._play()
+
+    def read(self, timeout_s: float) -> bytes:
+        if self._hearing.audio_position >= self._audio.size:
+            self._play()
+        return super().read(timeout_s)
+
+    def _play(self) -> None:
+        self._hearing.set_audio(self._audio, sample_rate=self._rate_hz, mode="linear")

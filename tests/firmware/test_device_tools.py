@@ -16,7 +16,7 @@ from host.device import commands
 from host.device import messages as m
 from host.device.device import Device, Gap
 from host.device.framing import Decoder, Frame
-from host.device.simulator import SimulatorTransport
+from host.device.simulator import RepeatedAudio, SimulatorTransport
 from host.display import Display
 from host.errors import TokayError
 from host.media import wav
@@ -287,6 +287,20 @@ def test_sensitivity_is_of_the_activity_led_alone(where, speech):
 
     seldom, often = flashes(3.0), flashes(0.05)
     assert seldom == 0 and often > 10
+
+
+def test_a_recording_is_heard_over_and_over(where, speech):
+    """Whenever somebody comes to listen: here after its end."""
+    audio = np.r_[speech, np.zeros(RATE, np.int16)]
+    where.machine.run(audio.size / RATE)
+    with Device(RepeatedAudio(where.machine, audio, RATE)) as device:
+        device.connect()
+        where.machine.run(1.5 * audio.size / RATE)
+        heard = listening.microphone(
+            device, listening.RESULTS, 3000 * audio.size // RATE, labels=Pipeline(MODEL).labels
+        )
+        words = [e.detection.label for e in heard if isinstance(e, Event) and e.detection]
+    assert len(words) >= 4 and {*words} == {"on", "off"}
 
 
 def test_levels_start_from_silence(where):
