@@ -29,7 +29,9 @@ NATIVE := build/native/libtokay_native.so
 native: $(VENV)/.ready
 	@exec 9<.ci/bootstrap; if command -v flock >/dev/null; then flock 9; fi; \
 	 sum() { $(VENV)/bin/cmake -E sha256sum $(NATIVE) 2>/dev/null; }; \
-	 mkdir -p build/native && { [ "$$(sum)" = "$$(cat $(NATIVE).sum 2>/dev/null)" ] || rm -f $(NATIVE); } && \
+	 { mkdir -p build/native && : >build/native.log; } 2>/dev/null || \
+	  { echo "error: cannot write to $$PWD/build (the commands themselves run without: .venv/bin/python -m host.demo)" >&2; exit 2; }; \
+	 { [ "$$(sum)" = "$$(cat $(NATIVE).sum 2>/dev/null)" ] || rm -f $(NATIVE); } && \
 	 $(VENV)/bin/cmake -S . -B build/native -G Ninja "-DCMAKE_MAKE_PROGRAM=$$PWD/$(VENV)/bin/ninja" \
 	  -DCMAKE_BUILD_TYPE=Release >build/native.log 2>&1 && \
 	 $(VENV)/bin/cmake --build build/native >>build/native.log 2>&1 && \

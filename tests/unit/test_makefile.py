@@ -91,6 +91,25 @@ esac""")
     assert library.read_text() == "linked\n"
 
 
+def test_a_folder_that_cannot_be_written(folder: Path):
+    (folder / "build").rename(folder / "elsewhere")
+    (folder / "build").write_text("")  # where permissions do not stop the root user
+    done = subprocess.run(["make", "native"], cwd=folder, capture_output=True, text=True)
+    first, *rest = done.stderr.splitlines()
+    assert done.returncode == 2 and first.startswith("error: cannot write to ")
+    assert not done.stdout and all(line.startswith("make: ") for line in rest)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes wherever it wants")
+def test_a_clone_of_somebody_else(folder: Path):
+    (folder / ".venv" / ".place").unlink()
+    folder.chmod(0o555)
+    done = setup(folder)
+    folder.chmod(0o755)
+    assert done.returncode == 2 and done.stdout == "" and done.stderr.count("\n") == 1
+    assert done.stderr.startswith(f"error: cannot write to {folder}")
+
+
 def test_the_compiler_is_the_one_that_was_looked_for(folder: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("CC", raising=False)
     compiler = folder / ".venv" / "compiler"
