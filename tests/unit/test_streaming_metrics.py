@@ -12,9 +12,10 @@ from host.dataset.folder import Clip
 from host.dataset.store import Store
 from host.errors import TokayError
 from host.metrics import streams, trials
-from host.metrics.scoring import Scored
+from host.metrics.scoring import Scored, feature_stream
 from host.metrics.streaming import Spoken, StreamResult, count, judge
 from host.metrics.streams import KeywordStream, compose
+from host.specification import SILENCE
 from tests import tone_words
 
 SPOKEN = [
@@ -147,7 +148,11 @@ def store() -> Store:
 
 def test_a_stream_with_keywords(store: Store) -> None:
     source = streams.material(store, "testing", KEYWORDS, tone_words.RATE)
-    assert len(source.others) == 3 and set(source.other_words) == {"tree"} and len(source.quiet) == 3
+    clips = zip(store.clips, store.audio, strict=True)
+    kept = [(clip.word, audio) for clip, audio in clips if clip.split == "testing"]
+    for word, found in {**source.keywords, "tree": source.others, SILENCE: source.quiet}.items():
+        assert np.array_equal(found, [audio for name, audio in kept if name == word])
+    assert set(source.keywords) == set(KEYWORDS) and source.other_words == ("tree",) * 3
     settings = KeywordStream(minutes=1, keywords=7, others=6, snr_db=(10, 20))
     stream = streams.keyword_stream(source, 5, settings)
     said = [word.label for word in stream.spoken]
@@ -242,6 +247,18 @@ def test_a_false_accept_is_named_by_what_was_still_in_the_window() -> None:
     assert {c["said"]: c["times"] for c in said} == {"tree": 2, None: 2, streams.BABBLE: 2, "cat": 1}
 
 
+def test_a_stream_is_told_in_full() -> None:
+    """Each detection with what it was, and each keyword that was missed; other words cannot be missed."""
+    stream = Scored("one", np.zeros((0, 3), np.uint8), np.zeros(0, np.int64), tuple(SPOKEN), 60_000)
+    told = trials.judged(stream, [("on", 1800), ("on", 2100), ("off", 3900)], KEYWORDS)
+    assert (told["name"], told["spoken"], told["hits"]) == ("one", 3, 1)
+    assert [tuple(d.values()) for d in told["detections"]] == [
+        ("on", 1800, "hit", "on"), ("on", 2100, "repeat", "on"), ("off", 3900, "false accept", "tree"),
+    ]  # fmt: skip
+    assert [tuple(word.values()) for word in told["missed"]] == [("off", 5000, 6000), ("on", 8000, 9000)]
+    assert trials.confusions([told, told]) == [{"said": "tree", "heard": "off", "times": 2}]
+
+
 def test_a_split_without_a_keyword_is_refused(store: Store) -> None:
     from codegen.application import ApplicationSettings
 
@@ -286,7 +303,12 @@ def test_trials_are_as_long_as_planned_and_counted_to_their_end(store: Store, mo
     assert [stream.duration_ms for stream in made.with_keywords] == [30_000, 30_000]
     assert [stream.duration_ms for stream in made.without] == [30_000, 30_000, 15_000]
     assert told == [(k, 5) for k in range(1, 6)]
-    assert len({stream.columns.tobytes() for stream in made.without}) == 3  # each another one
+    source = trials.material(store, "testing", tone_words.CLASSES, tone_words.RATE, plan.keyword_stream)
+    for number, (stream, seconds) in enumerate(zip(made.without, (30, 30, 15), strict=True)):
+        # The seeds are those of published figures.
+        same = streams.background_stream(source, 3000 + number, seconds / 60)
+        columns = feature_stream(same, tone_words.FRONTEND, settings).columns
+        assert np.array_equal(stream.columns, columns)
 
 
 def drawn(*hertz: int) -> np.ndarray:
