@@ -72,10 +72,9 @@ class Recorder:
 
     def close(self) -> None:
         try:
-            if not self._file.closed:
-                # So that a replay ends when the conversation did and not with its last byte.
-                self._line({"t": self._time(), "closed": "the recording is over"})
-                self._file.close()
+            # So that a replay ends when the conversation did and not with its last byte.
+            self._line({"t": self._time(), "closed": "the recording is over"})
+            self._file.close()
         finally:
             self._transport.close()
 

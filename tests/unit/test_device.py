@@ -355,6 +355,27 @@ def test_restart_during_a_request_and_by_request() -> None:
         device.reset()
 
 
+def test_a_restart_while_connecting_and_instead_of_an_acknowledgement() -> None:
+    """Either is what was waited for: the device is there, and has begun anew."""
+    machine, kinds = FakeMachine(), []
+    device = connected(machine)
+
+    def hello_get(request: m.HelloGet, number: int) -> None:
+        del machine.do_hello_get  # type: ignore[method-assign]
+        machine.start()
+
+    def reset(request: m.Reset, number: int) -> None:
+        kinds.append(request.kind)
+        machine.start()
+
+    machine.do_hello_get = hello_get  # type: ignore[method-assign]
+    assert device.connect() == device.hello and machine.boots == 2
+    machine.do_reset = reset  # type: ignore[method-assign]
+    for kind in m.ResetKind:
+        assert device.reset(kind) == device.hello
+    assert kinds == list(m.ResetKind) and machine.boots == 2 + len(kinds)
+
+
 def test_a_reset_that_takes_its_time() -> None:
     """The device answers as before for a second after it acknowledged the reset."""
     machine, due = FakeMachine(), []

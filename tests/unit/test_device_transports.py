@@ -88,7 +88,10 @@ def test_recording_that_was_cut_off_is_good_to_its_last_line(tmp_path: Path) -> 
         "{}\n": ":1: not a line",
         '{"format": "another", "version": 1}\n': ":1: not a line",
         '{"format": "tokay-conversation", "version": 9}\n': "recording of version 9, this tool reads 1",
+        "[]\n": ":1: not a line",
         '{"format": "tokay-conversation", "version": 1}\n[]\n': ":2: not a line",
+        '{"format": "tokay-conversation", "version": 1}\n{"t": 0, "rx": 65}\n': ":2: not a line",
+        '{"format": "tokay-conversation", "version": 1}\n{"t": 0, "closed": 1}\n': ":2: not a line",
         '{"format": "tokay-conversation", "version": 1}\n{"t": 0, "rx": "zz"}\n': ":2: not a line",
         '{"format": "tokay-conversation", "version": 1}\n{"rx": "", "t": 1' + "0" * 999 + "}\n": ":2: not a",
         '{"format": "tokay-conversation", "version": 1}\n' + "[" * 100_000 + "\n": ":2: not a line",
@@ -125,6 +128,7 @@ def test_a_recording_shows_what_this_version_cannot_read(tmp_path: Path) -> None
         f"    0.2500 <-  type {m.Scores.TYPE:#04x}, 01",
         "    0.5000 --  unplugged",
     ]
+    assert recorded_transport(path) == "COM3"
 
 
 def test_a_replay_ends_when_the_conversation_did_and_its_clock_never_goes_back(tmp_path: Path) -> None:
@@ -150,6 +154,8 @@ def test_a_replay_answers_only_what_was_asked(tmp_path: Path) -> None:
     assert replay.read(0.5) == b""
     replay.write(asked[5:])
     assert replay.read(0.5) == b"A" and replay.now() == 1.5
+    with pytest.raises(TransportClosed, match=r"the recording is over \(was it cut off"):
+        replay.read(0.5)
 
 
 def test_a_replay_takes_messages_that_come_before_it_was_their_turn(tmp_path: Path) -> None:
@@ -166,6 +172,20 @@ def test_a_replay_takes_messages_that_come_before_it_was_their_turn(tmp_path: Pa
     replay.write(bytes.fromhex(second))
     assert replay.read(1.0) == b"A" and replay.now() == 0.25
     assert replay.read(1.0) == b"B" and replay.now() == 3.5
+    other = Replay(path)
+    other.write(bytes.fromhex(second))
+    assert other.read(1.0) == b"A"
+    said = r"session.jsonl:3: the host sent RunLayer\(request=2, .*, recorded is RunLayer\(request=1, "
+    with pytest.raises(TokayError, match=said):
+        other.read(1.0)
+
+
+def test_a_recording_may_end_with_what_the_host_sent(tmp_path: Path) -> None:
+    asked = Encoder(1).encode(m.HelloGet.TYPE, m.HelloGet(request=1).encode())
+    replay = Replay(written(tmp_path / "session.jsonl", {"t": 0, "tx": asked.hex()}))
+    replay.write(asked)
+    with pytest.raises(TransportClosed, match="the recording is over"):
+        replay.read(0.5)
 
 
 def test_a_recorder_lets_go_of_what_it_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,6 +196,31 @@ def test_a_recorder_lets_go_of_what_it_records(tmp_path: Path, monkeypatch: pyte
     recorder.close()
     assert len(closed) == 2
     assert [record.direction for record in load(tmp_path / "session.jsonl")] == ["closed"]
+
+
+def test_a_recording_ends_with_why_the_other_end_went_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host is told as well, and a replay says it again."""
+    transport, path = SimulatorTransport(FakeMachine()), tmp_path / "session.jsonl"
+    with Device(Recorder(transport, path)) as device:
+        device.connect()
+
+        def unplugged(timeout_s: float) -> bytes:
+            raise TransportClosed("simulator: unplugged")
+
+        monkeypatch.setattr(transport, "read", unplugged)
+        with pytest.raises(TransportClosed, match=r"^simulator: unplugged"):
+            device.request(m.HelloGet())
+    with Device(Replay(path)) as again:
+        again.connect()
+        with pytest.raises(TransportClosed, match=r"session\.jsonl: simulator: unplugged"):
+            again.request(m.HelloGet())
+
+
+def test_a_recording_that_cannot_be_made(tmp_path: Path) -> None:
+    with pytest.raises(TokayError, match=r"cannot write .*absent.session\.jsonl: No such file"):
+        Recorder(SimulatorTransport(FakeMachine()), tmp_path / "absent" / "session.jsonl")
 
 
 @pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="no /dev/full here")
