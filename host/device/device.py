@@ -212,20 +212,18 @@ class Device:
             raise AnswerLost(f"{name} did {message.NAME}, but its answer was lost", hint="ask again")
 
     def _answers(self, timeout_s: float) -> list[Message]:
-        """Reads once; the answers to the present request. All else goes to the events."""
-        answers: list[Message] = []
-        restarted = False
-        for event in self._receive(timeout_s):
-            restarted |= isinstance(event, Restarted)
-            number = getattr(event, "request", 0) if isinstance(event, Message) else 0
-            if number == self._number:
-                answers.append(event)  # type: ignore[arg-type]
-            elif number == 0:
-                self._events.append(event)
-            # else: the answer to a request that was given up
+        """Reads once; the answers to the present request. Events are kept for ``events``."""
+        received = self._receive(timeout_s)
+        answers = [event for event in received if getattr(event, "request", 0) == self._number]
+        restarted = any(isinstance(event, Restarted) for event in received)
+        self._keep(received)
         if restarted and not answers:
             raise DeviceRestarted(f"{self.transport.name} started again", hint="connect again")
-        return answers
+        return answers  # type: ignore[return-value]
+
+    def _keep(self, received: list[Event]) -> None:
+        """Puts what is an event to the events: no answer, also not to a request that was given up."""
+        self._events += [event for event in received if getattr(event, "request", 0) == 0]
 
     def _wait(self, seconds: float) -> None:
         end = self.transport.now() + seconds
@@ -241,10 +239,10 @@ class Device:
                 end = None if timeout_s is None else self.transport.now() + timeout_s
             left = 1.0 if end is None else end - self.transport.now()
             if left > 0:
-                self._events.extend(self._receive(left))
+                self._keep(self._receive(left))
                 continue
             # If this process was stopped that long, what came meanwhile is waiting.
-            self._events.extend(self._receive(0.0) if timeout_s else ())
+            self._keep(self._receive(0.0) if timeout_s else [])
             if not self._events:
                 return
 

@@ -29,6 +29,16 @@ def test_connect_and_requests() -> None:
     assert error.value.code == m.Result.UNKNOWN_REQUEST
 
 
+def test_a_refusal_for_a_reason_that_this_host_does_not_know() -> None:
+    """As later firmware may have one."""
+    machine = FakeMachine()
+    device = connected(machine)
+    machine.do_fault_get = lambda request, number: machine.send(m.Ack(number, 99))  # type: ignore[method-assign]
+    with pytest.raises(DeviceError, match=r"refused fault_get: code 99$") as error:
+        device.request(m.FaultGet())
+    assert error.value.code == 99
+
+
 def test_a_device_that_is_still_starting_is_asked_again() -> None:
     machine = FakeMachine(to_device=lambda data: data if machine.time_s > 1.2 else b"")
     transport = SimulatorTransport(machine)
@@ -173,7 +183,9 @@ def test_a_device_that_takes_no_more_audio_is_given_up_after_ten_seconds() -> No
 
 def test_profile() -> None:
     device = connected(FakeMachine())
+    start = device.transport.now()
     profile = commands.profile(device, repetitions=7)
+    assert device.transport.now() - start < 1  # nothing is waited for after the end
     assert [layer.index for layer in profile.layers] == [0, 1, 2]
     assert [layer.cpu_cycles for layer in profile.layers] == [1000, 1001, 1002]
     assert profile.begin.repetitions == 7 and profile.end.network_cycles == 3000
@@ -418,9 +430,9 @@ def test_unknown_and_unreadable_frames_do_not_stop_anything() -> None:
 )
 def test_connect_says_what_is_wrong(says: bytes, error: str) -> None:
     device = Device(SimulatorTransport(Dead(says)))
-    with pytest.raises(TokayError, match=error):
+    with pytest.raises(TokayError, match=error) as caught:
         device.connect()
-    assert device.transport.now() == pytest.approx(3.0, abs=0.6)
+    assert caught.value.hint and device.transport.now() == pytest.approx(3.0, abs=0.6)
 
 
 def test_connect_says_that_a_port_echoes() -> None:
@@ -442,6 +454,17 @@ def test_no_answer_is_tried_again_and_then_reported() -> None:
         with pytest.raises(DeviceTimeout, match="did not answer hello_get"):
             device.request(m.HelloGet(), timeout_s=timeout_s, retries=retries)
         assert device.transport.now() - start == pytest.approx(waited_s, abs=0.05)
+
+
+def test_an_answer_that_comes_after_it_was_given_up_is_no_event() -> None:
+    machine = FakeMachine()
+    device = connected(machine)
+    list(device.events(0.01))
+    machine.do_run_layer = lambda request, number: machine.send(m.Ack(number), 1.0)  # type: ignore[method-assign]
+    with pytest.raises(DeviceTimeout):
+        device.request(m.RunLayer(layer=1), retries=0)
+    machine.send(m.Detection(label="on"), 1.0)
+    assert list(device.events(2.0)) == [m.Detection(label="on")]
 
 
 def test_damage_is_an_event() -> None:
