@@ -44,7 +44,7 @@ class SimulatorTransport:
 
     def read(self, timeout_s: float) -> bytes:
         machine = self._open()
-        end = machine.time_s + max(0.0, timeout_s)
+        end = machine.time_s + timeout_s
         while True:
             data = machine.uart_read()
             left = end - machine.time_s

@@ -8,6 +8,7 @@ import os
 import select
 import signal
 import socket
+import struct
 import sys
 import threading
 import time
@@ -369,6 +370,21 @@ def test_pseudo_terminal_ends_before_its_transport_at_ctrl_c() -> None:
         signal.signal(signal.SIGALRM, before)
 
 
+def test_a_simulated_chip_runs_as_long_as_it_is_waited_for_and_always_goes_on() -> None:
+    """It counts whole cycles: less than one would leave it where it is, for ever."""
+    machine, runs = FakeMachine(), []
+    transport, run_machine = SimulatorTransport(machine), machine.run
+    machine.run = lambda seconds: runs.append(seconds) or run_machine(seconds)  # type: ignore[method-assign]
+    assert transport.read(0.0) and not runs  # what it says at its start
+    assert transport.read(0.012) == b"" and runs == pytest.approx([0.005, 0.005, 0.002])
+    assert transport.read(1e-9) == b"" and runs[3:] == [1e-6]
+    assert transport.read(-1.0) == b"" and len(runs) == 4
+    taken = iter((3, 0, 2))  # of its queue, which is full until it has worked
+    machine.uart_write = lambda data: next(taken)  # type: ignore[method-assign]
+    transport.write(b"hello")
+    assert len(runs) == 6 and next(taken, None) is None
+
+
 def test_sockets() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
@@ -392,13 +408,40 @@ def test_sockets() -> None:
             with pytest.raises(TransportClosed):
                 device.request(m.HelloGet())
         thread.join()
-    with pytest.raises(TokayError, match="cannot connect"):
+    with pytest.raises(TokayError, match=rf"^cannot connect to 127.0.0.1:{port}: Connection refused \("):
         SocketTransport("127.0.0.1", port)
 
 
-def usb(device: str, vid: int | None, product: str, serial_number: str | None = None) -> SimpleNamespace:
+def test_a_socket_waits_as_long_as_it_is_told_and_says_how_it_ended() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        name, port = server.getsockname()
+        transport, other = SocketTransport(name, port), SocketTransport(name, port)
+        near, far = server.accept()[0], server.accept()[0]
+    begun = time.monotonic()
+    assert transport.read(0.2) == b"" and time.monotonic() - begun >= 0.2
+    assert transport.read(-1.0) == b""
+    near.sendall(b"A")
+    assert transport.read(60.0) == b"A" and time.monotonic() - begun < 30
+    near.close()
+    with pytest.raises(TransportClosed, match="the other side closed the connection"):
+        transport.read(60.0)
+    far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    far.close()  # without a good-bye, as a program that is killed
+    with pytest.raises(TransportClosed, match="Connection reset by peer"):
+        other.read(60.0)
+    with pytest.raises(TransportClosed, match="Broken pipe"):
+        other.write(b"A")
+    for closed in (transport, transport, other):
+        closed.close()
+    assert transport._socket.fileno() == other._socket.fileno() == -1
+
+
+def usb(
+    device: str, vid: int | None, product: str | None, serial_number: str | None = None, *,
+    description: str | None = None,
+) -> SimpleNamespace:  # fmt: skip
     return SimpleNamespace(
-        device=device, vid=vid, pid=0x0105 if vid else None, product=product, description=product,
+        device=device, vid=vid, pid=0x0105 if vid else None, product=product, description=description,
         serial_number=serial_number,
     )  # fmt: skip
 
@@ -408,7 +451,10 @@ PORTS = [
     usb("/dev/ttyS0", None, "n/a"),
     usb("/dev/ttyUSB0", 0x0403, "FT232R USB UART", "A1"),
     usb("/dev/ttyACM0", 0x2E8A, "Debugprobe on Pico (CMSIS-DAP)", "E66"),
-    usb("/dev/ttyACM2", 0x0D28, "DAPLink"),
+    usb("/dev/ttyACM2", 0x0D28, "DAPLink", description="no matter"),
+    usb("COM7", 0x0D28, None, description="CMSIS-DAP serial port (COM7)"),  # as Windows tells of it
+    usb("COM8", 0x1366, None),
+    usb("COM9", None, "CMSIS-DAP"),  # through a driver that hides the bus
 ]
 
 
@@ -417,19 +463,23 @@ def test_boards_are_found_by_their_probes() -> None:
         Board("/dev/ttyACM0", "CMSIS-DAP", "E66", "Debugprobe on Pico (CMSIS-DAP)", "2e8a:0105"),
         Board("/dev/ttyACM1", "J-Link", "000440123456", "J-Link", "1366:0105"),
         Board("/dev/ttyACM2", "CMSIS-DAP", "", "DAPLink", "0d28:0105"),
+        Board("COM7", "CMSIS-DAP", "", "CMSIS-DAP serial port (COM7)", "0d28:0105"),
+        Board("COM8", "J-Link", "", "", "1366:0105"),
+        Board("COM9", "CMSIS-DAP", "", "CMSIS-DAP", ""),
     ]
     assert find_boards([]) == []
 
 
 def test_choosing_a_port() -> None:
-    boards = find_boards(PORTS)
+    boards = find_boards(PORTS)[:3]
     assert choose_port(None, boards[:1]) == "/dev/ttyACM0"
     assert choose_port("000440123456", boards) == "/dev/ttyACM1"
     assert choose_port("/dev/anything", boards) == "/dev/anything"
-    with pytest.raises(TokayError, match="no board found"):
+    with pytest.raises(TokayError, match=r"no board found .* \(plug it in, or give --port\)"):
         choose_port(None, [])
-    with pytest.raises(TokayError, match=r"3 boards found: /dev/ttyACM0 \(E66\), /dev/ttyACM1"):
-        choose_port(None, boards)
+    said = r"2 boards found: /dev/ttyACM0 \(E66\), /dev/ttyACM2 \(CMSIS-DAP\) \(choose one with --port\)"
+    with pytest.raises(TokayError, match=said):
+        choose_port(None, [boards[0], boards[2]])
 
 
 def test_commands_end_in_one_line(
