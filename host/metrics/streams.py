@@ -172,8 +172,6 @@ def _talk(
     signal, spoken = np.zeros(samples, np.float32), []
     slot = samples // max(len(words), 1)
     for index, (label, clip) in enumerate(words):
-        if slot < len(clip):
-            break
         start = index * slot + int(rng.integers(slot - len(clip) + 1))
         spoken.append(_say(signal, label, clip, start, level, rate))
     return signal, spoken

@@ -127,6 +127,9 @@ def test_a_voice_ends_where_it_stays_20_db_below_its_loudest() -> None:
         clip = np.rint(10_000 * tone * np.where(np.arange(8000) < 3200, 1, share)).astype(np.int16)
         assert streams.voice_end(clip, 8000) == end
     assert streams.voice_end(np.zeros(8000, np.int16), 8000) == 8000  # and of nothing at the end
+    whole_blocks = {8050: 8000, 100: 100}  # or, without a single one, all of it
+    for length, end in whole_blocks.items():
+        assert streams.voice_end(np.full(length, 1000, np.int16), 8000) == end
 
 
 def test_too_many_words_are_refused() -> None:
@@ -239,6 +242,13 @@ def test_hours_without_a_keyword_have_words_of_any_length(store: Store) -> None:
         assert {word.end_ms - word.start_ms for word in said} == {1000 * seconds}
 
 
+def test_the_rest_of_a_minute_may_have_no_room_for_a_word(store: Store) -> None:
+    source = streams.material(store, "testing", KEYWORDS, tone_words.RATE)
+    for seed in range(8):  # talk and noise
+        stream = streams.background_stream(source, seed, minutes=1.5 / 60)
+        assert len(stream.audio) == 12_000 and not [w for w in stream.spoken if w.label != streams.BABBLE]
+
+
 def test_a_false_accept_is_named_by_what_was_still_in_the_window() -> None:
     spoken = (Spoken("tree", 1000, 2000), Spoken(streams.BABBLE, 8000, 68_000), Spoken("cat", 69_000, 70_000))
     stream = Scored("", np.zeros((0, 3), np.uint8), np.zeros(0, np.int64), spoken, 80_000)
@@ -339,7 +349,9 @@ def test_streams_stay_what_published_figures_were_made_on() -> None:
     loud, high = told(words.audio)
     assert loud == pytest.approx([1105.2, 1045.8, 1096.6, 1053.4], rel=3e-3)
     assert high == pytest.approx([525.48, 519.48, 644.74, 663.25], rel=3e-3)
-    assert [word.label for word in hours.spoken].count(streams.BABBLE) == 2 and len(hours.spoken) == 47
+    babble = [word for word in hours.spoken if word.label == streams.BABBLE]
+    assert babble == [Spoken(streams.BABBLE, at, at + 60_000) for at in (180_000, 240_000)]
+    assert len(hours.spoken) == 47
     assert hours.spoken[0] == Spoken("b", 60091, 61091, 60851)
     assert hours.spoken[-1] == Spoken("d", 388067, 389067, 388827)
     loud, high = told(hours.audio)
