@@ -65,7 +65,6 @@ class Image:
         """The result as `--json` gives it."""
         values = asdict(self)
         values["elf"] = str(self.elf)
-        values["stack"] = asdict(self.stack)
         return values
 
 

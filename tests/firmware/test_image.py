@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import dataclasses
 import inspect
 import json
 import multiprocessing
@@ -14,7 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from host import board, build, cli, flash, image, model_files, places, stack, toolchain
+from host import board, build, cli, flash, image, model_files, model_image, places, stack, toolchain
 from host.errors import TokayError
 from host.flashing import images
 from host.simulator.machine import Machine
@@ -219,6 +220,35 @@ def test_models_that_are_called_something_odd(name, tmp_path):
 def test_a_folder_that_the_build_tools_cannot_name(tmp_path, capsys):
     line = run_with_error([MODEL, "-o", str(tmp_path / "a;b")], capsys)
     assert "';' in a path" in line and not (tmp_path / "a;b").exists()
+
+
+def test_a_command_for_one_kind_of_image_leaves_those_of_another(monkeypatch):
+    """Each has a folder of its own, so neither is built again and again."""
+    folders = []
+
+    def enter(folder: Path) -> None:
+        folders.append(folder.relative_to(places.builds()).as_posix())
+        raise InterruptedError
+
+    monkeypatch.setattr(image, "alone_in", enter)
+    mvp = {"accelerator": "mvp"}
+    for key, options in (
+        ("brd2601b", {}), ("brd2703a", {}), ("brd2601b", mvp), ("brd2601b", {**mvp, "mvp_weights": "flash"}),
+        ("brd2601b", {"swappable": True}),
+    ):  # fmt: skip
+        with pytest.raises(InterruptedError):
+            image.build(MODEL, board.load(key), **options)
+    mine, other, *kinds = folders
+    assert (mine, other) == (f"brd2601b/{MODEL}", f"brd2703a/{MODEL}")
+    assert kinds == [mine + kind for kind in ("-mvp", "-mvp-flash", "-swappable")]
+
+
+@pytest.mark.parametrize("what", [image, model_image])
+def test_an_accelerator_that_the_board_lacks_is_refused(what, tmp_path):
+    without = dataclasses.replace(board.load("brd2601b"), accelerator="none")
+    with pytest.raises(TokayError, match=r"has no mvp \(use --accelerator none\)"):
+        what.build(MODEL, without, tmp_path / "image", accelerator="mvp")
+    assert not (tmp_path / "image").exists()
 
 
 NODE = 'node: {{ title: "{0}" label: "{0}\\nx.c:1:1\\n{1} bytes ({2})" }}\n'
