@@ -31,6 +31,7 @@ const model_t generated_model = {.name = "own"};
 static uint8_t *slots[SLOTS];
 static size_t room;
 static bool flash_fails;
+static unsigned resets;
 
 /* A model that is taken as it is. */
 typedef struct good {
@@ -73,6 +74,7 @@ void hal_uart_flush(void)
 
 void hal_reset(void)
 {
+    resets++;
 }
 
 bool hal_flash_clear(const uint32_t *word)
@@ -171,7 +173,7 @@ static void check_offered(const model_source_t *source, const model_t *model, co
     require_inside(header, model->frontend, sizeof *model->frontend);
     require_inside(header, model->detector, sizeof *model->detector);
     require(was_proven || (!was_tried && header->tried == 0), "a model on trial is noted as tried");
-    require((source->trial == header) == !was_proven, "a model that is not proven is on trial");
+    require(source->trial == (was_proven ? NULL : header), "a model that is not proven is on trial, and no other");
     model_memory_t memory = model_source_memory(model);
     require((memory.arena == NULL) == (model->plan->arena_bytes > MEMORY_BYTES), "a model too large gets nothing");
     require(memory.arena == NULL ||
@@ -179,6 +181,13 @@ static void check_offered(const model_source_t *source, const model_t *model, co
                  (memory.loop_bytes == 0 ||
                   (uint8_t *)memory.loop + memory.loop_bytes == model_memory + MEMORY_BYTES)),
             "arena and loop lie in the memory there is");
+}
+
+static void fail(model_source_t *source, report_t *report)
+{
+    unsigned before = resets;
+    model_source_failed(source, report);
+    require((resets != before) == (source->trial != NULL), "of a model on trial alone a failure is its end");
 }
 
 static void prove(model_source_t *source, report_t *report)
@@ -199,6 +208,7 @@ static void ask(bool was_tried[SLOTS], bool was_proven[SLOTS], int until)
     for (int asked = 0; asked <= SLOTS; asked++) {
         const model_t *model = model_source_next(&source, &report);
         if (model == &generated_model) {
+            require(source.trial == NULL, "the firmware's own model is not on trial");
             require(model_source_next(&source, &report) == NULL, "the firmware's own model is the last");
             return;
         }
@@ -208,6 +218,7 @@ static void ask(bool was_tried[SLOTS], bool was_proven[SLOTS], int until)
         check_offered(&source, model, header, was_tried[slot], was_proven[slot]);
         require(header->sequence <= before, "the newest comes first");
         before = header->sequence;
+        fail(&source, &report);
         if (asked == until) {
             prove(&source, &report);
             return;
