@@ -138,7 +138,12 @@ def alone_in(folder: Path) -> Iterator[None]:
     name = f"tokay-{os.getuid()}-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]}.lock"
     path = Path(tempfile.gettempdir()) / name
     while True:
-        with locked(path) as lock:
+        try:
+            lock = locked(path)
+        except OSError as error:
+            hint = "TMPDIR names another place"
+            raise TokayError(f"cannot lock {path}: {error.strerror}", hint=hint) from error
+        with lock:
             if not os.fstat(lock.fileno()).st_nlink:
                 continue  # removed by the command before: the next one would lock another file
             try:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
+import errno
 import inspect
 import json
 import multiprocessing
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -480,6 +482,15 @@ def test_flags_for_the_pcs_compiler_are_not_the_boards(built, tmp_path, monkeypa
         monkeypatch.setenv(name, value)
     made = image.build(MODEL, board.load("brd2601b"), tmp_path)
     assert made.elf.with_suffix(".bin").read_bytes() == built.elf.with_suffix(".bin").read_bytes()
+
+
+def test_a_place_for_temporary_files_without_locks(tmp_path, monkeypatch, capsys):
+    def refuse(path: Path) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(image, "locked", refuse)
+    line = run_with_error(["--bringup", "-o", str(tmp_path / "image")], capsys)
+    assert re.search(r"cannot lock .*tokay-.*\.lock: No locks available \(TMPDIR names", line)
 
 
 def _takes_turns(folder: Path, together: Path, times: int) -> int:
