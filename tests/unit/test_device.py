@@ -465,6 +465,8 @@ def test_an_answer_that_comes_after_it_was_given_up_is_no_event() -> None:
         device.request(m.RunLayer(layer=1), retries=0)
     machine.send(m.Detection(label="on"), 1.0)
     assert list(device.events(2.0)) == [m.Detection(label="on")]
+    machine.send(m.Detection(label="off"), 100.0)
+    assert next(device.events()) == m.Detection(label="off")  # which waits as long as it takes
 
 
 def test_damage_is_an_event() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import tracemalloc
 import wave
 
@@ -14,6 +15,7 @@ from host.device.device import Gap
 from host.display import Display, decibels, meter
 from host.errors import TokayError
 from host.pipeline import Detection, Event
+from host.progress import progress
 
 LABELS = ("on", "off")
 HEARD = Event(1500, (201, 3), Detection(0, "on", 190, 1500))
@@ -152,3 +154,17 @@ def test_hours_of_audio_are_kept_in_little_more_than_their_size(tmp_path):
     tracemalloc.stop()
     assert used < 2 * 2 * 2 * 160 * 1000  # twice two bytes a value
     assert recording.write()["audio"]["samples"] == 160_000
+
+
+def test_a_bar_is_for_terminals(monkeypatch, capsys):
+    with progress("steps") as bar:
+        bar(1, 2)
+    assert capsys.readouterr() == ("", "")
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True  # type: ignore[method-assign]
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    with progress("MB fetched") as bar:
+        bar(3, 8)
+    assert "MB fetched" in terminal.getvalue() and "3/8" in terminal.getvalue()
+    assert capsys.readouterr().out == ""

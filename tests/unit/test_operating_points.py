@@ -17,7 +17,7 @@ from host.errors import TokayError
 from host.evaluation import operating_point, subject
 from host.features import Frontend
 from host.metrics import sweep
-from host.metrics.scoring import Scored, feature_stream, int8_network, streaming_scores
+from host.metrics.scoring import Scored, feature_stream, int8_network, keras_network, streaming_scores
 from host.metrics.streaming import Spoken
 from host.metrics.streams import Stream
 from host.metrics.sweep import Limits
@@ -80,6 +80,7 @@ def test_a_long_stream_is_made_in_pieces_without_a_seam() -> None:
         lambda x: np.zeros((len(x), 4), np.uint8), [made, made], lambda done, of: seen.append((done, of))
     )
     assert seen[-1] == (2 * len(made.ends),) * 2 and len(seen) > 4 and seen == sorted(set(seen))
+    assert {of for _, of in seen} == {2 * len(made.ends)}
     assert np.array_equal(last, made.columns[made.ends[-1] - made.frames : made.ends[-1]])
 
 
@@ -104,6 +105,19 @@ def test_a_stream_too_short_for_a_window(dynamic: bool) -> None:
         scored = streaming_scores(network, [made])[0]
         assert len(scored.times_ms) == 0 and scored.scores.shape == (0, 4)
         assert sweep.hear(scored, detector_settings(app)) == []
+
+
+def test_a_keras_models_scores_are_those_of_its_int8_model() -> None:
+    """Whose outputs are 256ths, from 0 to 255."""
+    features = np.arange(-6, 6, dtype=np.int8).reshape(2, 3, 2)
+
+    class Softmax:
+        def predict_on_batch(self, x: np.ndarray) -> list[list[float]]:
+            assert x.dtype == np.float32 and np.array_equal(x[..., 0], features * np.float32(0.25))
+            return [[0.0019, 0.0020, 0.5, 1.0]] * len(x)
+
+    scores = keras_network(Softmax(), 0.25)(features)
+    assert scores.dtype == np.uint8 and scores.tolist() == [[0, 1, 128, 255]] * 2
 
 
 def test_a_network_that_does_not_give_scores_is_refused() -> None:

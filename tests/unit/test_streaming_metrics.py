@@ -299,6 +299,18 @@ def test_a_split_without_a_keyword_is_refused(store: Store) -> None:
     ]
 
 
+def test_voices_in_babble_are_alike_loud_and_a_recording_goes_on_without_a_seam() -> None:
+    t, rng = np.arange(8000) / 8000, np.random.default_rng(1)
+    voices = np.stack([level * np.sin(2 * np.pi * f * t) for f, level in ((500, 100), (700, 10_000))])
+    nothing = np.zeros((0, 8000), np.int16)
+    source = streams.Material(8000, {}, voices.astype(np.int16), ("quiet", "loud"), nothing, ())
+    spectrum = np.abs(np.fft.rfft(streams._babble(80_000, rng, source)))
+    assert 0.5 < spectrum[5000] / spectrum[7000] < 2  # a bin is a tenth of a Hertz
+    ramp = np.arange(-500, 501, dtype=np.int16)  # from whose end to its start is a thousand steps
+    steps = np.abs(np.diff(streams._looped(ramp, 5000, rng)))
+    assert steps.max() < 1.5 * np.median(steps)
+
+
 def test_trials_are_as_long_as_planned_and_counted_to_their_end(store: Store, monkeypatch) -> None:
     from codegen.application import ApplicationSettings
 
