@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from host import model_image
 from host import pipeline as wrapper
 from host.detector import Detector, apply_gain, detector_settings
 from host.errors import TokayError
@@ -146,6 +147,21 @@ def test_takes_no_memory_that_is_too_small_or_not_aligned():
     start = memory.ctypes.data
     assert [init(None, needed), init(start, needed - 1), init(start + 4, needed)] == [1, 1, 1]
     assert init(start, needed) == 0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {}, {"filterbank_n_channels": 13}, {"noise_reduction_enable": False}, {"window_step_ms": 13},
+        {"filterbank_n_channels": 13, "window_step_ms": 13, "quantize_dynamic_scale_enable": True},
+    ],
+)  # fmt: skip
+def test_the_host_counts_the_memory_that_it_needs(changes):
+    """Before it puts a model beside a firmware, which would refuse one that it has no room for."""
+    pipeline = Pipeline(MODEL)
+    frontend = Frontend(replace(pipeline.frontend.settings, **changes))
+    needed = pipeline.loop._lib.audio_loop_bytes(frontend.config_address)
+    assert model_image._loop_bytes(frontend.settings) == needed
 
 
 def test_what_its_memory_held_before_does_not_matter(monkeypatch):

@@ -100,6 +100,27 @@ def test_what_decides_between_programs_is_of_an_images_inputs():
     assert Path(inspect.getfile(worst_cycles)) in files
 
 
+def test_an_image_is_another_where_a_byte_or_a_name_of_its_inputs_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(image, "_INPUTS", ((tmp_path, "**/*"),))
+    known: set[str] = set()
+
+    def is_another(files: dict[str, str], model: str | None = None, options: str = "none") -> bool:
+        shutil.rmtree(tmp_path)
+        for name, text in files.items():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text(text)
+        before = len(known)
+        known.add(image._inputs(model, options))
+        return len(known) > before
+
+    files = {"a.c": "1;", "app/b.c": "2;"}
+    assert is_another(files) and not is_another(dict(reversed(files.items())))
+    assert is_another({**files, "a.c": "3;"}) and is_another({"c.c": "1;", "app/b.c": "2;"})
+    assert is_another({"a.c": "1;2", "app/b.c": ";"}) and is_another({**files, "empty.c": ""})
+    assert is_another(files, MODEL) and is_another(files, options="mvp")
+    assert not is_another({**files, "app/b.pyc": "2;"})  # which Python writes when it likes
+
+
 @needs_compiler
 def test_sources_of_the_future_do_not_stop_a_build(built):
     """Ninja would run CMake until no source of the build's description is newer than what it made."""

@@ -15,7 +15,7 @@ pytest.importorskip("pyocd", reason="pyOCD is not installed (extra flash)")
 from codegen.parameters import read_parameters, write_parameters
 from codegen.plan import KERNELS
 from host import board as boards
-from host import cli, flash, image, model_files, model_image, model_layout
+from host import cli, flash, flash_model, image, model_files, model_image, model_layout
 from host.device import commands
 from host.device import messages as m
 from host.device.device import Device
@@ -404,6 +404,30 @@ def test_command(options, firmware, other_file, capsys):
     said = capsys.readouterr()
     assert "in slot A (0x08100000), number 1, verified" in said.out and not said.err
     assert "the chip runs other, and has proven it" in said.out
+
+
+def test_a_model_that_is_not_proven_in_time_is_told_so():
+    """Or whose slot has something else in it."""
+    fresh = model_layout.seal(bytes(40), SLOT_A, SLOT_A + 36, 7)
+
+    class Chip:
+        time_s = 0.0
+
+        def __init__(self, *slot: bytes) -> None:
+            self.slot = list(slot)  # what is in it, each time that one looks
+
+        def read(self, address: int, count: int) -> bytes:
+            assert address == SLOT_A
+            return (self.slot.pop(0) if len(self.slot) > 1 else self.slot[0]).ljust(count, b"\xff")
+
+        def run(self, seconds: float) -> None:
+            self.time_s += seconds
+
+    chip = Chip(fresh, fresh, proven(fresh))
+    assert flash_model._prove(chip, SLOT_A) and chip.time_s == pytest.approx(0.2)
+    for still in (fresh, b"", b"\0" * 64):
+        chip = Chip(still)
+        assert not flash_model._prove(chip, SLOT_A) and chip.time_s >= flash_model._PROOF_S
 
 
 def test_command_with_a_board(machine, other_file, other, monkeypatch, tmp_path, capsys):
