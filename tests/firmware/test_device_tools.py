@@ -16,6 +16,7 @@ from host.device import commands
 from host.device import messages as m
 from host.device.device import Device, Gap
 from host.device.framing import Decoder, Frame
+from host.device.recording import load
 from host.device.simulator import RepeatedAudio, SimulatorTransport
 from host.display import Display
 from host.errors import TokayError
@@ -202,6 +203,7 @@ def test_layers_on_another_accelerator_are_refused(audio, built, tmp_path, capsy
     """A profile of other kernels than asked for is none; so it is with a comparison."""
     recorded = tmp_path / "conversation.jsonl"
     assert cli.run(profile.main, [MODEL, "--simulate", "-n", "1", "--record", str(recorded)]) == 0
+    assert load(recorded)[-1].direction == "closed"
     capsys.readouterr()
     for command, options in [
         (profile, ["--replay", str(recorded)]),

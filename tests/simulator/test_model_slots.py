@@ -467,6 +467,16 @@ def test_a_damaged_model_image_is_linked_again(keep, folder, other_file, other):
     assert model_image.build(other_file, boards.load("brd2601b"), folder / "other").linked == other.linked
 
 
+def test_a_model_larger_than_a_slot_is_refused(folder, other, monkeypatch):
+    path, data = folder / "other" / f"model_0x{SLOT_B:08x}.elf", other.linked[SLOT_B].data
+    monkeypatch.setitem(SLOTS, SLOT_B, len(data))
+    assert model_image._linked(path, SLOT_B) == other.linked[SLOT_B]
+    monkeypatch.setitem(SLOTS, SLOT_B, len(data) - 1)
+    said = rf"takes {len(data)} bytes of flash, a slot has {len(data) - 1} \(build it into the firmware"
+    with pytest.raises(TokayError, match=said):
+        model_image._linked(path, SLOT_B)
+
+
 def test_an_image_is_built_where_a_model_image_was(folder, other_file):
     """As those of models called a-model and a are."""
     board = boards.load("brd2601b")

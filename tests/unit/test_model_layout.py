@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from codegen.plan import KERNELS
@@ -36,6 +38,8 @@ def test_a_model_image_is_whole_to_its_last_byte_and_no_further():
     assert model_layout.is_whole(header, sealed) and model_layout.is_whole(header, sealed + b"\xff")
     assert not model_layout.is_whole(header, sealed[:-1])
     assert not model_layout.is_whole(header, sealed[:-1] + b"S")
+    for beyond in (replace(header, bytes=header.bytes + 1), replace(header, bytes=16, crc=0)):
+        assert not model_layout.is_whole(beyond, sealed)  # though that checksum is right
     assert model_layout.read_header(b"\xff" * 64) is None
 
 
