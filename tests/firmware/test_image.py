@@ -173,6 +173,34 @@ def test_an_image_that_was_damaged_is_built_again(tmp_path, suffix):
 
 
 @needs_compiler
+def test_a_folder_that_holds_another_image_gets_this_one(tmp_path):
+    said = []
+    for key in ("brd2601b", "brd2703a", "brd2601b"):
+        made = image.build(None, board.load(key), tmp_path)
+        said.append((made, made.elf.with_suffix(".bin").read_bytes()))
+        assert made.board == key and made.elf.parent == tmp_path
+    assert said[0] == said[2] and said[0][1] != said[1][1]
+
+
+def test_a_record_of_an_image_that_is_not_whole_counts_for_nothing(tmp_path):
+    elf, record = tmp_path / "tokay.elf", tmp_path / "image.json"
+    for suffix in (".elf", ".bin", ".hex"):
+        elf.with_suffix(suffix).write_bytes(suffix.encode())
+    whole = {"inputs": "", "files": image._digests(elf), "image": {"elf": str(elf)}}
+    record.write_text(json.dumps(whole))
+    assert image._record(tmp_path) == whole
+    without = {"image": whole["image"]}
+    for wrong in ([], {}, {"image": []}, {**whole, "files": {}}, without, {**whole, "image": {}}):
+        record.write_text(json.dumps(wrong))
+        assert image._record(tmp_path) is None, wrong
+    for damaged in (b"", json.dumps(whole).encode()[:-1], b"\xff\xfe"):
+        record.write_bytes(damaged)
+        assert image._record(tmp_path) is None, damaged
+    record.unlink()
+    assert image._record(tmp_path) is None
+
+
+@needs_compiler
 def test_bringup_image(tmp_path, capsys):
     assert cli.run(build.main, ["--bringup", "-o", str(tmp_path)]) == 0
     out = capsys.readouterr().out
