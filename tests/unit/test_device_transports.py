@@ -18,6 +18,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from host import target
 from host.cli import run
 from host.device import commands
 from host.device import messages as m
@@ -30,7 +31,7 @@ from host.device.serial_port import Board, SerialTransport, choose_port, find_bo
 from host.device.simulator import SimulatorTransport
 from host.device.transport import SocketTransport, TransportClosed
 from host.errors import TokayError
-from tests.unit.fake_device import Dead, FakeMachine, Lossy
+from tests.unit.fake_device import HELLO, Dead, FakeMachine, Lossy
 
 
 def conversation(device: Device) -> list[object]:
@@ -254,6 +255,40 @@ def test_pseudo_terminal_is_a_serial_port(bridge: PtyBridge) -> None:
     with Device(SerialTransport(bridge.port)) as device:  # a second program, later
         assert device.connect().model == "on_off"
     assert bridge.error is None
+
+
+def test_a_board_that_runs_something_else_is_let_go_at_once(bridge: PtyBridge) -> None:
+    """Its port is one program's at a time."""
+    model = HELLO.model_hash.hex() + 32 * "0"  # of which a device tells the first half
+    for board, sha256, said in (
+        ("brd2601b", 64 * "0", r"'on_off' \(model 000102030405\), not this model \(000000000000\) \(flash"),
+        ("brd2703a", model, r"runs firmware for board 'brd2601b', not for 'brd2703a' \(--board brd2601b, or"),
+    ):
+        with pytest.raises(TokayError, match=said):
+            target.attach(bridge.port, 115200, sha256, board)
+    with target.attach(bridge.port, 115200, model, "brd2601b") as where:
+        assert (where.kind, target.accelerator(where.device)) == ("device", "mvp")
+    SerialTransport(bridge.port).close()
+
+
+def test_a_target_that_is_refused_or_done_with_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[str] = []
+
+    def part(name: str) -> SimpleNamespace:
+        transport = SimpleNamespace(name="it")
+        return SimpleNamespace(close=lambda: closed.append(name), hello=HELLO, transport=transport)
+
+    def opened(*_: object) -> target.Target:
+        return target.Target("simulator", *(part(name) for name in ("device", "machine", "renode")))
+
+    monkeypatch.setattr(target, "simulate", opened)
+    args = SimpleNamespace(board="brd2601b", replay=None, target=None, record=None)
+    with pytest.raises(TokayError, match="it runs 'on_off'"):
+        target.connect(args, 64 * "0", Path("an.elf"))
+    assert closed == ["device", "machine", "renode"]
+    with target.connect(args, HELLO.model_hash.hex(), Path("an.elf")):
+        assert len(closed) == 3
+    assert len(closed) == 6
 
 
 def test_a_program_need_not_set_the_pseudo_terminal_up(bridge: PtyBridge) -> None:
