@@ -52,18 +52,32 @@ def test_a_device_that_is_still_starting_is_asked_again() -> None:
 def test_parameters() -> None:
     machine = FakeMachine()
     device = connected(machine)
-    assert commands.parameters(device) == machine.parameters
+    values = commands.parameters(device)
+    assert values == machine.parameters
+    assert [type(value) for value in values.values()] == [tuple, int, float, bool, str]
     for name, value in {
         "suppression_ms": -7, "volume_gain": 0.25, "verbose_model_output_logs": True,
         "detection_threshold_list": (1, 2, 3), "name": "grün",
     }.items():  # fmt: skip
         assert commands.set_parameter(device, name, value) == value == machine.parameters[name]
+        assert type(machine.parameters[name]) is type(value)  # it came as what it is
     with pytest.raises(DeviceError, match="not found"):
         commands.set_parameter(device, "nonsense", 1)
     with pytest.raises(TokayError, match="does not fit"):
         commands.set_parameter(device, "name", "x" * 121)
     with pytest.raises(TokayError, match="does not fit"):
         commands.set_parameter(device, "suppression_ms", 2**31)
+
+
+def test_a_parameter_without_a_value_is_refused() -> None:
+    machine = FakeMachine()
+    device = connected(machine)
+    empty = m.Parameter(count=1, name="suppression_ms", kind=m.ParameterKind.INTEGER)
+    machine.do_parameter_get = (  # type: ignore[method-assign]
+        lambda request, number: machine.send(replace(empty, request=number))
+    )
+    with pytest.raises(TokayError, match="sent a parameter without a value"):
+        commands.parameters(device)
 
 
 def test_tensors_and_inference() -> None:

@@ -257,8 +257,12 @@ def test_pseudo_terminal_is_a_serial_port(bridge: PtyBridge) -> None:
     assert bridge.error is None
 
 
-def test_a_board_that_runs_something_else_is_let_go_at_once(bridge: PtyBridge) -> None:
+def test_a_board_that_runs_something_else_is_let_go_at_once(
+    bridge: PtyBridge, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Its port is one program's at a time."""
+    closed, close, path = [], SerialTransport.close, str(tmp_path / "session.jsonl")
+    monkeypatch.setattr(SerialTransport, "close", lambda port: closed.append(port) or close(port))
     model = HELLO.model_hash.hex() + 32 * "0"  # of which a device tells the first half
     for board, sha256, said in (
         ("brd2601b", 64 * "0", r"'on_off' \(model 000102030405\), not this model \(000000000000\) \(flash"),
@@ -266,9 +270,11 @@ def test_a_board_that_runs_something_else_is_let_go_at_once(bridge: PtyBridge) -
     ):
         with pytest.raises(TokayError, match=said):
             target.attach(bridge.port, 115200, sha256, board)
-    with target.attach(bridge.port, 115200, model, "brd2601b") as where:
+    assert len(closed) == 2
+    with target.attach(bridge.port, 115200, model, "brd2601b", path) as where:
         assert (where.kind, target.accelerator(where.device)) == ("device", "mvp")
-    SerialTransport(bridge.port).close()
+    assert len(closed) == 3 and load(path)[-1].direction == "closed"
+    assert target.replay(path, model, "brd2601b").kind == "device"
 
 
 def test_a_target_that_is_refused_or_done_with_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
