@@ -235,6 +235,16 @@ def test_a_profile_without_one_of_its_layers_is_taken_again() -> None:
     assert machine.done.count("profile_run") == 3
 
 
+def test_a_profile_that_never_begins_is_not_told_as_one_that_was_broken_off() -> None:
+    machine = FakeMachine()
+    device = connected(machine)
+    machine.to_device = lambda data: b""
+    start = device.transport.now()
+    with pytest.raises(DeviceTimeout, match="did not answer profile_run"):
+        commands.profile(device)
+    assert device.transport.now() - start == pytest.approx(8.0, abs=0.1)  # four times 2 s
+
+
 def test_a_profile_may_take_long_where_layers_are_run_often() -> None:
     """A device says nothing while it repeats a layer or the whole network."""
 
