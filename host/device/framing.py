@@ -176,10 +176,9 @@ class Decoder:
                 self._segment += piece[at:end]
                 self._printable = end == len(piece)
             at = end
-        if at < len(piece):
-            room = MAX_SEGMENT - len(self._segment)
-            self._segment += piece[at : at + room]
-            self._overflowed |= len(piece) - at > room
+        room = MAX_SEGMENT - len(self._segment)
+        self._segment += piece[at : at + room]
+        self._overflowed |= len(piece) - at > room
 
     def _finish(self) -> Iterator[Received]:
         segment, printable, overflowed = bytes(self._segment), self._printable, self._overflowed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import select
 import signal
 import socket
@@ -349,6 +350,41 @@ def test_link_to_a_pseudo_terminal_in_use_is_left_alone(
             with pytest.raises(OSError, match="Bad file descriptor"):
                 os.fstat(end)
     assert not link.is_symlink()
+
+
+def test_a_link_that_is_gone_at_the_end_or_anothers_is_no_matter(tmp_path: Path) -> None:
+    link = tmp_path / "board"
+    with PtyBridge(SimulatorTransport(FakeMachine()), link=str(link)):
+        link.unlink()
+    with PtyBridge(SimulatorTransport(FakeMachine()), link=str(link)):
+        link.unlink()
+        link.symlink_to("elsewhere")
+    assert os.readlink(link) == "elsewhere"
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (OSError(errno.EIO, "gone"), r"^bridge /dev/.*: gone$"),
+        (TransportClosed("the chip is gone"), "^the chip is gone"),
+        (ValueError("a bug"), "^a bug"),
+    ],
+)
+def test_a_bridge_whose_other_end_fails_says_why_and_ends(raised: Exception, said: str) -> None:
+    transport, begun = SimulatorTransport(FakeMachine()), time.monotonic()
+    transport.read = lambda timeout_s: fail(raised)  # type: ignore[method-assign]
+    with PtyBridge(transport) as bridge:
+        bridge.wait(60)
+        ends = bridge._master, bridge._slave
+    assert time.monotonic() - begun < 30 and re.search(said, str(bridge.error))
+    assert isinstance(bridge.error, ValueError if isinstance(raised, ValueError) else TokayError)
+    for end in ends:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(end)
+
+
+def fail(error: Exception) -> None:
+    raise error
 
 
 def test_a_machine_without_pseudo_terminals(monkeypatch: pytest.MonkeyPatch) -> None:

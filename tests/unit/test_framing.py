@@ -310,6 +310,7 @@ def test_segments_at_the_size_limit() -> None:
     for decoder in (Decoder(), NativeLink(1)):
         assert list(decoder.feed(b"\0" + b"\xff" * MAX_SEGMENT + b"\0")) == [Damaged(Damage.CORRUPT)]
         assert list(decoder.feed(b"\0" + b"\xff" * (MAX_SEGMENT + 1) + b"\0")) == [Damaged(Damage.OVERSIZE)]
+        assert (decoder.counters.corrupt, decoder.counters.oversize) == (1, 1)
         assert list(decoder.feed(b"\0" + b"x" * MAX_SEGMENT)) == [TextLine("x" * MAX_SEGMENT)]
 
 
