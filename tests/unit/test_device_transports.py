@@ -409,7 +409,8 @@ def test_link_of_a_bridge_that_was_killed_may_name_the_port_that_is_next(
 
 
 def test_pseudo_terminal_survives_a_host_that_does_not_read(tmp_path: Path) -> None:
-    machine = FakeMachine()
+    sent: list[int] = []
+    machine = FakeMachine(to_host=lambda data: sent.append(len(data)) or data)
     with PtyBridge(SimulatorTransport(machine), link=str(tmp_path / "board"), paced=False) as bridge:
         transport = SerialTransport(str(tmp_path / "board"))
         for k in range(4000):
@@ -419,6 +420,7 @@ def test_pseudo_terminal_survives_a_host_that_does_not_read(tmp_path: Path) -> N
             logs = [event for event in device.events(0.2) if isinstance(event, m.Log)]
             assert device.counters.lost > 0 and bridge.lost_bytes > 0
             assert device.counters.lost + len(logs) <= 4001
+            assert device.bytes_received + bridge.lost_bytes <= sum(sent)
     assert not (tmp_path / "board").exists()
     bridge.close()
 
