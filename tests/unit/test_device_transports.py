@@ -131,7 +131,7 @@ def test_a_recording_shows_what_this_version_cannot_read(tmp_path: Path) -> None
         f"    0.2500 <-  type {m.Scores.TYPE:#04x}, 01",
         "    0.5000 --  unplugged",
     ]
-    assert recorded_transport(path) == "COM3"
+    assert Replay(path).recorded == "COM3"
 
 
 def test_a_replay_ends_when_the_conversation_did_and_its_clock_never_goes_back(tmp_path: Path) -> None:
