@@ -6,7 +6,7 @@ operator. After this pass lowering cannot fail.
 
 from __future__ import annotations
 
-from codegen import schema
+from codegen import schema, variables
 from codegen.errors import TokayError
 from codegen.graph import Graph
 from codegen.lookups import DIVIDERS, RESHAPERS
@@ -40,12 +40,15 @@ def check_graph(graph: Graph) -> None:
 
 
 def rules() -> dict[str, list[str]]:
-    """Every operator with its rules, and those of all under ``"*"``."""
+    """Every operator with its rules, also those of earlier passes, and those of all under ``"*"``."""
 
     def docs(constraints: tuple[Constraint, ...]) -> list[str]:
         return [" ".join((c.__doc__ or "").split()) for c in constraints]
 
-    return {"*": docs(common.GENERIC), **{name: docs(own) for name, own in CONSTRAINTS.items()}}
+    every = {"*": docs(common.GENERIC), **{name: docs(own) for name, own in CONSTRAINTS.items()}}
+    for name, own in variables.RULES.items():
+        every[name] = [*own, *every.get(name, [])]
+    return every
 
 
 def _check_structure(graph: Graph) -> None:
@@ -72,13 +75,14 @@ def _check_structure(graph: Graph) -> None:
 
 def _check_order(graph: Graph) -> None:
     """Operators come in an order in which each tensor is written once, before it is read."""
-    written = set(graph.inputs)
+    kept = {variable.tensor for variable in graph.variables}
+    written = {*graph.inputs, *kept}
     for operator in graph.operators:
         for tensor in common.data_tensors(graph, operator)[:-1]:
             if not tensor.constant and tensor.index not in written:
                 raise TokayError(f"{operator} reads tensor {tensor.index} before it is written")
         for index in operator.outputs:
-            if index in written or graph.tensors[index].constant:
+            if index in written - kept or graph.tensors[index].constant:
                 raise TokayError(f"{operator} writes tensor {index}, which is constant or already written")
             written.add(index)
     if graph.outputs[0] not in written or graph.outputs[0] in graph.inputs:
@@ -147,5 +151,6 @@ CONSTRAINTS: dict[str, tuple[Constraint, ...]] = {
     "tile": (movers.tiles, movers.four_are_left, common.same_scale),
     "broadcast_to": (movers.broadcasts_to, movers.four_are_left, common.same_scale),
     "gather": (movers.gathers, common.same_scale),
+    **dict.fromkeys(("read_variable", "assign_variable"), (common.same_elements, common.same_scale)),
     "transpose": (movers.transposes, movers.four_are_left, common.same_scale),
 }  # fmt: skip

@@ -53,7 +53,8 @@ def emit_c(plan: Plan) -> dict[str, str]:
         "bound_bytes": plan.memory.bound_bytes,
         "macs": sum(layer.macs for layer in plan.layers),
         "arrays": list(_arrays(plan)),
-        "layers": [_layer(plan, layer) for layer in plan.layers],
+        "layers": [_layer(plan, layer, _layer_name(layer)) for layer in plan.layers],
+        "resets": [_layer(plan, layer, f"reset_{k}") for k, layer in enumerate(plan.resets)],
         "tensors": [_tensor(plan, index) for index in plan.tensors],
         "kernels": plan.kernels,
         "input": plan.input,
@@ -73,7 +74,7 @@ def _arrays(plan: Plan) -> Iterator[_Array]:
             data = tensor.data.reshape(-1).view(np.int8)
             rows = c_text.rows(map(str, data.tolist()), _INDENT)
             yield _Array("int8_t", _tensor_name(index), data.size, rows)
-    for layer in plan.layers:
+    for layer in plan.layers:  # those of a reset have none
         for field in fields(layer.options):
             value = getattr(layer.options, field.name)
             if isinstance(value, np.ndarray) and value.size:
@@ -92,10 +93,10 @@ def _array(layer: Layer, field: str, kind: str, value: np.ndarray) -> _Array:
     return _Array(_C_TYPES[kind], _array_name(layer, field), len(value), c_text.rows(words, _INDENT), comment)
 
 
-def _layer(plan: Plan, layer: Layer) -> dict[str, object]:
+def _layer(plan: Plan, layer: Layer, symbol: str) -> dict[str, object]:
     return {
         "index": layer.index,
-        "symbol": _layer_name(layer),
+        "symbol": symbol,
         "name": layer.name,
         "shapes": f"{layer.input_shape} -> {layer.output_shape}",
         "kernel": layer.kernel,

@@ -49,7 +49,8 @@ class NnPlan(ctypes.Structure):
     """nn_plan_t"""
 
     _fields_ = [
-        ("version", ctypes.c_uint32), ("arena_bytes", ctypes.c_uint32), ("tensor_count", ctypes.c_uint16),
+        ("version", ctypes.c_uint16), ("reset_count", ctypes.c_uint16),
+        ("arena_bytes", ctypes.c_uint32), ("tensor_count", ctypes.c_uint16),
         ("layer_count", ctypes.c_uint16), ("input", ctypes.c_uint16), ("output", ctypes.c_uint16),
         ("tensors", ctypes.POINTER(NnTensor)), ("layers", ctypes.POINTER(NnLayer)),
         ("model_hash", ctypes.c_uint8 * 16),
@@ -101,12 +102,13 @@ class MemoryPlan:
     def __init__(self, plan: Plan) -> None:
         self._alive: list[Any] = []
         tensors = (NnTensor * len(plan.tensors))(*(self._tensor(plan, index) for index in plan.tensors))
-        layers = (NnLayer * len(plan.layers))(*(self._layer(plan, layer) for layer in plan.layers))
+        every = plan.every_layer
+        layers = (NnLayer * len(every))(*(self._layer(plan, layer) for layer in every))
         self._alive += [tensors, layers]
         digest = bytes.fromhex(plan.sha256)[:16]
         self.c = NnPlan(
-            VERSION, plan.memory.arena_bytes, len(tensors), len(layers), plan.input, plan.output,
-            tensors, layers, (ctypes.c_uint8 * 16)(*digest),
+            VERSION, len(plan.resets), plan.memory.arena_bytes, len(tensors), len(plan.layers), plan.input,
+            plan.output, tensors, layers, (ctypes.c_uint8 * 16)(*digest),
         )  # fmt: skip
 
     def _tensor(self, plan: Plan, index: int) -> NnTensor:

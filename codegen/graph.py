@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -123,12 +123,25 @@ class Operator:
         return f"operator {self.index} ({schema.shown(self.name)})"
 
 
+@dataclass(frozen=True)
+class Variable:
+    """What the network keeps from one inference to the next: a tensor, and the constant whose values it has
+    before the first one. A constant of one element stands for as many as the tensor has."""
+
+    name: str
+    tensor: int
+    initial: int
+
+
 @dataclass(frozen=True, eq=False)
 class Graph:
     """One network with its inputs and outputs.
 
     ``operators`` are those that lead to an output; an operator's ``index`` is its place in the .tflite,
     which is not its place here where others have been left out or one has become several.
+
+    ``initializers`` are the subgraphs that the operators call once, by number. They are there until
+    ``variables`` are (:mod:`codegen.variables`).
     """
 
     description: str
@@ -136,6 +149,8 @@ class Graph:
     operators: tuple[Operator, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    variables: tuple[Variable, ...] = ()
+    initializers: Mapping[int, Graph] = field(default_factory=dict)
 
     def input(self, operator: Operator, k: int) -> Tensor | None:
         """Input ``k`` of an operator, None if it has none there."""

@@ -29,6 +29,11 @@ def lower(graph: Graph, rounding: str = "double") -> tuple[Layer, ...]:
     return tuple(_rounded_once(graph, *pair) for pair in zip(graph.operators, layers, strict=True))
 
 
+def lower_resets(graph: Graph) -> tuple[Layer, ...]:
+    """For each variable, what gives it the values that it has before the first inference."""
+    return tuple(movers.reset(graph, variable) for variable in graph.variables)
+
+
 def _rounded_once(graph: Graph, op: Operator, layer: Layer) -> Layer:
     """The layer for kernels that round once (NN_SINGLE_ROUNDING), as the vendor's build of the reference:
     tables hold rounded values too."""
@@ -78,7 +83,7 @@ LOWERINGS: dict[str, Callable[..., Layer]] = {
     "mean": movers.mean,
     "sum": movers.mean,
     "reduce_max": movers.reduce_max,
-    **dict.fromkeys(RESHAPERS, movers.copy),
+    **dict.fromkeys((*RESHAPERS, "read_variable", "assign_variable"), movers.copy),
     "softmax": elementwise.softmax,
     "log_softmax": elementwise.log_softmax,
     "l2_normalization": elementwise.l2_normalization,

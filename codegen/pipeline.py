@@ -15,14 +15,11 @@ from codegen.accelerate import (
 from codegen.check import check_graph
 from codegen.errors import TokayError
 from codegen.expand import expand
-from codegen.fold import fold
-from codegen.lower import lower
+from codegen.lower import lower, lower_resets
 from codegen.mvp.kernels.layer import Cycles
+from codegen.network import read_network
 from codegen.plan import Plan, build_plan
 from codegen.plan_memory import plan_memory
-from codegen.prune import prune
-from codegen.read import read_model
-from codegen.separate import separate
 
 ACCELERATORS = ("none", "mvp")
 
@@ -45,7 +42,7 @@ def compile_model(
     _check_choice("accelerator", accelerator, ACCELERATORS)
     _check_choice("place for the accelerator's weights", mvp_weights, WEIGHTS)
     try:
-        graph = prune(fold(separate(read_model(tflite))))
+        graph = read_network(tflite)
         check_graph(graph)
         graph = expand(graph)
         layers = lower(graph, rounding)
@@ -64,6 +61,7 @@ def compile_model(
     return build_plan(
         graph,
         build_programs(layers, builds, memory),
+        lower_resets(graph),
         memory,
         name=name,
         sha256=hashlib.sha256(tflite).hexdigest(),

@@ -25,14 +25,16 @@ _INPUT_BYTES = 2  # of a layer, in its list
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """``tensors`` are those that layers read or write, by index in the graph; a tensor's number in the
-    emitted plan is its position in this tuple."""
+    """``resets`` are layers that bring variables to what they are before the first inference. ``tensors`` are
+    those that layers read or write, by index in the graph; a tensor's number in the emitted plan is its
+    position in this tuple."""
 
     name: str
     sha256: str
     accelerator: str
     graph: Graph
     layers: tuple[Layer, ...]
+    resets: tuple[Layer, ...]
     memory: MemoryPlan
     tensors: tuple[int, ...]
 
@@ -48,9 +50,19 @@ class Plan:
         return self.number(self.graph.outputs[0])
 
     @property
+    def keeps_state(self) -> bool:
+        """Whether an inference depends on those before it."""
+        return bool(self.resets)
+
+    @property
+    def every_layer(self) -> tuple[Layer, ...]:
+        """As the emitted plan has them: those of an inference, then those of a reset."""
+        return (*self.layers, *self.resets)
+
+    @property
     def kernels(self) -> tuple[str, ...]:
         """The kernels that the layers call, in the order of their numbers."""
-        used = {layer.kernel for layer in self.layers}
+        used = {layer.kernel for layer in self.every_layer}
         return tuple(name for name in KERNELS if name in used)
 
     @property
@@ -65,15 +77,16 @@ class Plan:
             + options_bytes(type(layer.options), pointer=_POINTER_BYTES)
             + _LAYER_BYTES
             + _INPUT_BYTES * len(layer.inputs)
-            for layer in self.layers
+            for layer in self.every_layer
         )
         kernels = _POINTER_BYTES * len(KERNELS)
         return constants + layers + _TENSOR_BYTES * len(self.tensors) + _PLAN_BYTES + kernels
 
 
 def build_plan(
-    graph: Graph, layers: tuple[Layer, ...], memory: MemoryPlan, *, name: str, sha256: str, accelerator: str
-) -> Plan:
-    touched = (t for layer in layers for t in (layer.output, *layer.inputs))
+    graph: Graph, layers: tuple[Layer, ...], resets: tuple[Layer, ...], memory: MemoryPlan, *,
+    name: str, sha256: str, accelerator: str,
+) -> Plan:  # fmt: skip
+    touched = (t for layer in (*layers, *resets) for t in (layer.output, *layer.inputs))
     used = {graph.inputs[0], *touched}
-    return Plan(name, sha256, accelerator, graph, layers, memory, tuple(sorted(used)))
+    return Plan(name, sha256, accelerator, graph, layers, resets, memory, tuple(sorted(used)))

@@ -1,8 +1,8 @@
 """Fourth pass: where in the arena each tensor lives.
 
-Tensors that may share memory (a reshape's two sides, an element-wise operator's input and output) form
-one block. A block occupies the arena from the layer that writes it first to the layer that reads it
-last; a block may be larger at that last layer, where the accelerator widens an input in its own place.
+Tensors that share memory (:mod:`codegen.share_memory`) form one block. A block occupies the arena from the
+layer that writes it first to the layer that reads it last, that of a variable always; a block may be larger
+at its last layer, where the accelerator widens an input in its own place.
 The lower bound of any plan with these blocks is the largest sum of blocks alive at one layer.
 Blocks are placed greedily in several orders, at the lowest free offset or, every second one, at the
 highest below the bound (which suits chains, where each layer reads from one end and writes to the other),
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from codegen.graph import Graph
 from codegen.layers import Layer
+from codegen.share_memory import groups
 
 ALIGNMENT = 4
 ARENA_ALIGNMENT = 8
@@ -113,12 +114,17 @@ def place(blocks: Sequence[Block], bound: int, limit: int = SEARCH_LIMIT) -> lis
 def _tensor_blocks(graph: Graph, layers: Sequence[Layer]) -> list[Block]:
     first: dict[int, int] = {graph.inputs[0]: 0}
     last: dict[int, int] = {graph.inputs[0]: 0}
+    variables = {variable.tensor for variable in graph.variables}
     for position, layer in enumerate(layers):
         for tensor in layer.inputs:
             if not graph.tensors[tensor].constant:
                 last[tensor] = position
-        first[layer.output] = last[layer.output] = position
+        if layer.output not in variables:
+            first[layer.output] = last[layer.output] = position
     last[graph.outputs[0]] = len(layers)
+    shared = groups(graph, layers, last)
+    for variable in variables:
+        first[variable], last[variable] = 0, len(layers)
     slack = {layer.output: layer.mvp.output_bytes for layer in layers if layer.mvp is not None}
     return [
         Block(
@@ -128,7 +134,7 @@ def _tensor_blocks(graph: Graph, layers: Sequence[Layer]) -> list[Block]:
             tensors=tuple(group),
             last_bytes=_align(_widened_bytes(layers, group, max(last[t] for t in group))),
         )
-        for group in _shared(graph, layers, last)
+        for group in shared
     ]
 
 
@@ -138,29 +144,6 @@ def _widened_bytes(layers: Sequence[Layer], group: list[int], last: int) -> int:
         return 0
     layer = layers[last]
     return layer.prescaled_bytes if layer.prescaled_in_place and layer.inputs[0] in group else 0
-
-
-def _shared(graph: Graph, layers: Sequence[Layer], last: dict[int, int]) -> list[list[int]]:
-    """Groups of tensors that share memory; most have one."""
-    group_of: dict[int, list[int]] = {graph.inputs[0]: [graph.inputs[0]]}
-    for position, layer in enumerate(layers):
-        group = [layer.output]
-        for k in (0,) if layer.alias else layer.in_place:
-            source = layer.inputs[k]
-            if graph.tensors[source].constant:
-                continue
-            # Written over only where nothing in the group is wanted afterwards, and only by a tensor
-            # that is no larger.
-            dead = all(last[t] <= position for t in group_of[source])
-            smaller = graph.tensors[layer.output].bytes <= graph.tensors[source].bytes
-            once = sum(source_k in group_of[source] for source_k in layer.inputs) == 1
-            if layer.alias or (dead and smaller and once):
-                group = group_of[source]
-                group.append(layer.output)
-                break
-        group_of[layer.output] = group
-    unique: dict[int, list[int]] = {id(group): group for group in group_of.values()}
-    return list(unique.values())
 
 
 def _orders(blocks: Sequence[Block], limit: int) -> Iterator[list[int]]:

@@ -6,6 +6,9 @@ TokayError: later passes index and slice without looking back.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 
 from codegen import schema
@@ -15,6 +18,7 @@ from codegen.graph import Graph, Operator, Quantization, Tensor
 
 # Far above any network for this chip; they bound the work that a hostile file can cause, and with 2^23
 # int8 values no sum or index of a kernel leaves 32 bits.
+MAX_SUBGRAPHS = 8
 MAX_OPERATORS = 1024
 MAX_TENSORS = 16384
 MAX_RANK = 8
@@ -33,16 +37,29 @@ def read_model(tflite: bytes) -> Graph:
 
 
 def _read(model: Table) -> Graph:
-    subgraphs = model.count(schema.MODEL["subgraphs"])
-    if subgraphs != 1:
-        raise TokayError(
-            f"the model has {subgraphs} subgraphs",
-            hint="networks of one are supported; loops make more, as of recurrent layers without unroll=True",
-        )
-    subgraph = model.tables(schema.MODEL["subgraphs"], 1)[0]
+    """The first subgraph, and those that it calls once."""
+    count = model.count(schema.MODEL["subgraphs"])
+    _check_subgraphs(count, 1 <= count <= MAX_SUBGRAPHS)
+    subgraphs = model.tables(schema.MODEL["subgraphs"], MAX_SUBGRAPHS)
     code_tables = _tables(model, schema.MODEL["operator_codes"], MAX_OPERATORS, "kinds of operators")
     codes = [_operator_code(code) for code in code_tables]
     buffers = _tables(model, schema.MODEL["buffers"], MAX_TENSORS, "buffers")
+    graph = _graph(model, subgraphs[0], codes, buffers)
+    called = {int(op.options["init_subgraph_index"]) for op in graph.operators if op.name == "call_once"}
+    _check_subgraphs(count, called == set(range(1, count)))
+    initializers = {number: _graph(model, subgraphs[number], codes, buffers) for number in called}
+    return replace(graph, initializers=initializers)
+
+
+def _check_subgraphs(count: int, supported: bool) -> None:
+    if not supported:
+        raise TokayError(
+            f"the model has {count} subgraphs",
+            hint="networks of one are supported; loops make more, as of recurrent layers without unroll=True",
+        )
+
+
+def _graph(model: Table, subgraph: Table, codes: list[tuple[int, str]], buffers: list[Table]) -> Graph:
     tensor_tables = _tables(subgraph, schema.SUBGRAPH["tensors"], MAX_TENSORS, "tensors")
     operator_tables = _tables(subgraph, schema.SUBGRAPH["operators"], MAX_OPERATORS, "operators")
     count = len(tensor_tables)
@@ -166,10 +183,14 @@ def _operator(index: int, table: Table, codes: list[tuple[int, str]], tensor_cou
         inputs=_indices(table, schema.OPERATOR["inputs"], tensor_count, where, optional=True),
         outputs=_indices(table, schema.OPERATOR["outputs"], tensor_count, where),
         options={
-            option: default if options is None else options.scalar(field, form, default)
+            option: default if options is None else _option(options, field, form, default)
             for option, (field, form, default) in fields.items()
         },
     )
+
+
+def _option(options: Table, field: int, form: str, default: int | float | bool | str) -> Any:
+    return options.text(field) if form == schema.TEXT else options.scalar(field, form, default)
 
 
 def _indices(table: Table, field: int, count: int, where: str, *, optional: bool = False) -> tuple[int, ...]:

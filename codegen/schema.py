@@ -62,9 +62,12 @@ _STRIDED_SLICE = {
     "new_axis_mask": (3, "i", 0), "shrink_axis_mask": (4, "i", 0), "offset": (5, "?", False),
 }  # fmt: skip
 
-# Operators that can be lowered: BuiltinOperator code -> (name, options: name -> (field, struct letter,
+TEXT = "text"
+"""In place of a struct letter, of an option that is a string."""
+
+# Operators that can be compiled: BuiltinOperator code -> (name, options: name -> (field, struct letter,
 # default)).
-OPERATORS: dict[int, tuple[str, dict[str, tuple[int, str, int | float | bool]]]] = {
+OPERATORS: dict[int, tuple[str, dict[str, tuple[int, str, int | float | bool | str]]]] = {
     0: ("add", {"activation": (0, "b", 0)}),
     1: ("average_pool_2d", _POOL),
     2: ("concatenation", {"axis": (0, "i", 0), "activation": (1, "b", 0)}),
@@ -117,9 +120,16 @@ OPERATORS: dict[int, tuple[str, dict[str, tuple[int, str, int | float | bool]]]]
     114: ("quantize", {}),
     117: ("hard_swish", {}),
     126: ("batch_matmul", {"adj_x": (0, "?", False), "adj_y": (1, "?", False)}),
+    129: ("call_once", {"init_subgraph_index": (0, "i", 0)}),
     130: ("broadcast_to", {}),
+    142: ("var_handle", {"container": (0, TEXT, ""), "shared_name": (1, TEXT, "")}),
+    143: ("read_variable", {}),
+    144: ("assign_variable", {}),
     150: ("gelu", {"approximate": (0, "?", False)}),
 }
+
+CODES = {name: code for code, (name, _) in OPERATORS.items()}
+"""The BuiltinOperator of an operator's name."""
 
 
 def shown(name: str) -> str:

@@ -8,11 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from codegen import schema
 from codegen.graph import Operator, Part, Tensor
-
-_CODES = {name: code for code, (name, _) in schema.OPERATORS.items()}
-"""The BuiltinOperator of an operator's name."""
+from codegen.schema import CODES
 
 _LIST = Tensor(0, "", (0,), "int32", 4, None, None)
 """What the constants of a slice and the like are, but for their values."""
@@ -41,7 +38,7 @@ class Steps:
 
     def step(self, name: str, inputs: list[int], output: int, **options: Any) -> int:
         """The next operator; its output's index."""
-        step = replace(self._op, name=name, opcode=_CODES[name], options=options)
+        step = replace(self._op, name=name, opcode=CODES[name], options=options)
         self._steps.append(replace(step, inputs=tuple(inputs), outputs=(output,)))
         return output
 

@@ -82,7 +82,8 @@ class Model:
         self._bind()
 
     def twin(self) -> Model:
-        """The same compiled model in memory of its own, for another thread."""
+        """The same compiled model in memory of its own, for another thread; one that keeps state is as
+        before the first inference."""
         other = copy.copy(self)
         other._bind()
         return other
@@ -110,8 +111,18 @@ class Model:
     def macs(self) -> int:
         return sum(layer.macs for layer in self.layers)
 
+    @property
+    def keeps_state(self) -> bool:
+        """Whether an inference depends on those before it."""
+        return self.plan.keeps_state
+
+    def reset(self) -> None:
+        """Back to what the network was before the first inference."""
+        self._library.nn_reset(self.nn)
+
     def invoke(self, x: np.ndarray) -> np.ndarray:
-        """One inference: an array of the input's shape and type to one of the output's."""
+        """One inference: an array of the input's shape and type to one of the output's. A network that keeps
+        state goes on where the one before ended."""
         self._set_input(x)
         self._check(self._library.nn_run(self.nn), "nn_run")
         return self._read(self.plan.graph.outputs[0])
@@ -240,7 +251,8 @@ def _prototypes(library: ctypes.CDLL) -> ctypes.CDLL:
     library.nn_init.argtypes = [
         nn, ctypes.POINTER(NnPlan), ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint32, ctypes.c_void_p,
     ]  # fmt: skip
-    library.nn_run.argtypes = [nn]
+    library.nn_run.argtypes = library.nn_reset.argtypes = [nn]
+    library.nn_reset.restype = None
     library.nn_run_layer.argtypes = [nn, index]
     expected = sizes()
     if list((ctypes.c_uint32 * len(expected)).in_dll(library, "nn_native_sizes")) != expected:

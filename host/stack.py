@@ -27,7 +27,7 @@ FAULT_ROOM_BYTES = 640  # what fault_entry (firmware/chips/efr32mg24/fault.c) wa
 
 # Who calls through a pointer, and what the pointer can be. Patterns match whole names.
 INDIRECT: tuple[tuple[str, str], ...] = (
-    ("nn_run|nn_run_layer", "nn_kernel_.*"),
+    ("nn_run|nn_run_layer|nn_reset", "nn_kernel_.*"),
     ("nn_kernel_mvp", "mvp_wait|mvp_address"),
     ("audio_loop_process|infer|now", "hal_cycles"),
     ("profiler_.*", "hal_cycles|hal_interrupts"),

@@ -14,6 +14,7 @@ _TYPES = {
     "int8": schema.TensorType.INT8,
     "uint8": schema.TensorType.UINT8,
     "int16": schema.TensorType.INT16,
+    "resource": schema.TensorType.RESOURCE,
 }
 _NUMPY = {"float32": np.float32, "int32": np.int32, "int8": np.int8, "uint8": np.uint8, "int16": np.int16}
 
@@ -26,6 +27,7 @@ class NetworkBuilder:
         self.operators: list[Any] = []
         self.codes: list[int] = []
         self.buffers: list[Any] = [schema.BufferT()]
+        self.subgraphs: list[Any] = []
 
     def tensor(
         self,
@@ -75,14 +77,39 @@ class NetworkBuilder:
                 setattr(op.builtinOptions, field, value)
         self.operators.append(op)
 
-    def build(self, inputs: list[int], outputs: list[int]) -> bytes:
+    def subgraph(self) -> NetworkBuilder:
+        """Another subgraph of the same model, for operators that name it by its ``number``."""
+        other = NetworkBuilder()
+        other.codes, other.buffers = self.codes, self.buffers
+        self.subgraphs.append(other)
+        other.number = len(self.subgraphs)
+        return other
+
+    def handle(self, name: str) -> int:
+        """A handle of the variable of this name."""
+        handle = self.tensor((), "resource")
+        self.operator("VAR_HANDLE", [], [handle], "VarHandleOptions", sharedName=name)
+        return handle
+
+    def initialized(self, **values: dict[str, Any]) -> None:
+        """CALL_ONCE with the variables' initial values, each as the arguments of :meth:`tensor` for it."""
+        once = self.subgraph()
+        for name, value in values.items():
+            once.operator("ASSIGN_VARIABLE", [once.handle(name), once.tensor(**value)], [])
+        self.operator("CALL_ONCE", [], [], "CallOnceOptions", initSubgraphIndex=once.number)
+
+    def _graph(self, inputs: list[int], outputs: list[int]) -> Any:
         graph = schema.SubGraphT()
         graph.tensors, graph.operators = self.tensors, self.operators
         graph.inputs, graph.outputs = list(inputs), list(outputs)
+        return graph
+
+    def build(self, inputs: list[int], outputs: list[int]) -> bytes:
         model = schema.ModelT()
         model.version = 3
         model.description = b"test"
-        model.subgraphs, model.buffers = [graph], self.buffers
+        model.subgraphs = [self._graph(inputs, outputs), *(other._graph([], []) for other in self.subgraphs)]
+        model.buffers = self.buffers
         model.operatorCodes = []
         for code in self.codes:
             entry = schema.OperatorCodeT()

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from codegen.fixed_point import quantize_multiplier
-from codegen.graph import Graph, Operator
+from codegen.graph import Graph, Operator, Variable
 from codegen.layers import Layer
 from codegen.lookups import constant_ints, picked_elements, reduced_axes, reduction, source_of, strides_of
 from codegen.lowering import common
@@ -20,11 +20,31 @@ from codegen.options import (
     Quad,
     StridedSliceOptions,
 )
+from codegen.schema import CODES
 from codegen.windows import reduction_window
 
 
 def copy(graph: Graph, op: Operator) -> Layer:
     return common.layer_of(op, "copy", CopyOptions(graph.output(op).bytes), alias=True)
+
+
+def reset(graph: Graph, variable: Variable) -> Layer:
+    """A variable's initial values, of which one may stand for all, copied to its place."""
+    tensor, initial = graph.tensors[variable.tensor], graph.tensors[variable.initial]
+    kernel, options = "copy", CopyOptions(tensor.bytes)
+    if initial.elements < tensor.elements:
+        kernel, options = "strided_slice", StridedSliceOptions((1, 1, 1, tensor.elements), (0, 0, 0, 0), 0)
+    return Layer(
+        index=0,
+        opcode=CODES["assign_variable"],
+        name="assign_variable",
+        kernel=kernel,
+        inputs=(initial.index,),
+        output=tensor.index,
+        options=options,
+        input_shape=initial.dimensions,
+        output_shape=tensor.dimensions,
+    )
 
 
 def concatenation(graph: Graph, op: Operator) -> Layer:

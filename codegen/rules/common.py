@@ -30,8 +30,8 @@ def has_operands(graph: Graph, op: Operator) -> str | None:
 def has_elements(graph: Graph, op: Operator) -> str | None:
     """Every dimension is known and at least 1."""
     for tensor in data_tensors(graph, op):
-        if tensor.elements == 0:
-            return f"tensor {tensor.index} has the shape {tensor.dimensions}"
+        if reason := has_no_elements(tensor):
+            return f"tensor {tensor.index} {reason}"
     return None
 
 
@@ -105,8 +105,7 @@ def same_scale(graph: Graph, op: Operator) -> str | None:
     """Inputs and output share scale and zero point."""
     output = graph.output(op).q
     for tensor in data_tensors(graph, op):
-        near = abs(tensor.q.scale - output.scale) <= 1e-6 * output.scale
-        if not near or tensor.q.zero_point != output.zero_point:
+        if not same_quantization(tensor, graph.output(op)):
             return (
                 f"tensor {tensor.index} has scale {tensor.q.scale:g} and zero point {tensor.q.zero_point}, "
                 f"the output {output.scale:g} and {output.zero_point}"
@@ -125,6 +124,16 @@ def rescale(graph: Graph, op: Operator) -> str | None:
 
 def data_tensors(graph: Graph, op: Operator) -> list[Tensor]:
     return [*(graph.input(op, k) for k in data_positions(op)), graph.output(op)]
+
+
+def same_quantization(a: Tensor, b: Tensor) -> bool:
+    """Whether the same bytes are the same values in both; no rule by itself."""
+    near = abs(a.q.scale - b.q.scale) <= 1e-6 * b.q.scale
+    return near and a.q.zero_point == b.q.zero_point
+
+
+def has_no_elements(tensor: Tensor) -> str | None:
+    return f"has the shape {tensor.dimensions}" if tensor.elements == 0 else None
 
 
 def bad_quantization(tensor: Tensor) -> str | None:

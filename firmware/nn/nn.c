@@ -23,6 +23,12 @@ void *nn_call_scratch(const nn_call_t *call)
     return call->arena + call->layer->scratch_offset;
 }
 
+/* Those of a reset, too. */
+static uint32_t all_layers(const nn_plan_t *plan)
+{
+    return (uint32_t)plan->layer_count + plan->reset_count;
+}
+
 static int fits(uint32_t offset, uint32_t bytes, uint32_t limit)
 {
     return offset <= limit && bytes <= limit - offset;
@@ -52,11 +58,12 @@ nn_status_t nn_init(nn_t *nn, const nn_plan_t *plan, const nn_kernel_fn *kernels
         const nn_tensor_t *t = &plan->tensors[i];
         if (!t->constant && !fits(t->offset, t->bytes, plan->arena_bytes)) return NN_ERROR_ARENA;
     }
-    for (uint32_t i = 0; i < plan->layer_count; i++) {
+    for (uint32_t i = 0; i < all_layers(plan); i++) {
         const nn_status_t status = check_layer(plan, kernels, &plan->layers[i], accelerator);
         if (status != NN_OK) return status;
     }
     *nn = (nn_t){.plan = plan, .kernels = kernels, .arena = arena, .accelerator = accelerator};
+    nn_reset(nn);
     return NN_OK;
 }
 
@@ -85,4 +92,10 @@ nn_status_t nn_run(const nn_t *nn)
         if (status != NN_OK) return status;
     }
     return NN_OK;
+}
+
+void nn_reset(const nn_t *nn)
+{
+    for (uint32_t i = nn->plan->layer_count; i < all_layers(nn->plan); i++)
+        (void)nn_run_layer(nn, i); /* a copy, which cannot fail */
 }

@@ -4,6 +4,9 @@
  * its kernel by number and the caller supplies the table from numbers to functions, so that an
  * image links only the kernels its model needs while the PC library links them all.
  *
+ * What a network keeps from one inference to the next, its variables, are tensors whose places in the arena
+ * hold nothing else. Without any, an inference depends on its input alone.
+ *
  * Everything is batch 1. Nothing here allocates; the caller owns the arena, which must be aligned
  * to NN_ARENA_ALIGNMENT and live as long as the nn_t.
  */
@@ -56,14 +59,15 @@ typedef struct nn_layer {
 } nn_layer_t;
 
 typedef struct nn_plan {
-    uint32_t version; /* NN_PLAN_VERSION */
+    uint16_t version; /* NN_PLAN_VERSION */
+    uint16_t reset_count; /* layers behind the others that give variables their initial values, 0 without any */
     uint32_t arena_bytes;
     uint16_t tensor_count;
     uint16_t layer_count;
     uint16_t input;  /* tensor index of the network's input */
     uint16_t output; /* tensor index of the network's output */
     const nn_tensor_t *tensors;
-    const nn_layer_t *layers;
+    const nn_layer_t *layers; /* layer_count, then reset_count */
     uint8_t model_hash[16]; /* first bytes of the SHA-256 of the .tflite */
 } nn_plan_t;
 
@@ -85,16 +89,20 @@ typedef struct nn {
 } nn_t;
 
 /* Binds a plan to memory and, where layers are the accelerator's, to its driver (an nn_mvp_t, see
- * kernels/mvp/nn_mvp.h), else NULL. Checks everything that can be checked, so that nn_run cannot fail for a
- * reason known here. */
+ * kernels/mvp/nn_mvp.h), else NULL; then resets it. Checks everything that can be checked, so that nn_run
+ * cannot fail for a reason known here. */
 nn_status_t nn_init(nn_t *nn, const nn_plan_t *plan, const nn_kernel_fn *kernels, uint8_t *arena,
                     uint32_t arena_bytes, void *accelerator);
+
+/* Variables back to their initial values: what follows does not depend on earlier inferences. */
+void nn_reset(const nn_t *nn);
 
 /* The input and output buffers (in the arena). The input is overwritten by nn_run. */
 void *nn_input(const nn_t *nn);
 const void *nn_output(const nn_t *nn);
 
-/* Runs every layer, or one (index < plan->layer_count; its inputs must be in the arena). */
+/* Runs every layer, or one (index < plan->layer_count; its inputs must be in the arena). An inference reads
+ * variables and leaves new values in them, so each moment of a signal is to be run once. */
 nn_status_t nn_run(const nn_t *nn);
 nn_status_t nn_run_layer(const nn_t *nn, uint32_t index);
 

@@ -150,7 +150,7 @@ OPTION_TABLES = {
     "batch_matmul": "BatchMatMulOptions", "sum": "ReducerOptions", "leaky_relu": "LeakyReluOptions",
     "strided_slice": "StridedSliceOptions", "gelu": "GeluOptions", "pack": "PackOptions",
     "unpack": "UnpackOptions", "reduce_min": "ReducerOptions", "gather": "GatherOptions",
-    "l2_normalization": "L2NormOptions",
+    "l2_normalization": "L2NormOptions", "call_once": "CallOnceOptions", "var_handle": "VarHandleOptions",
 }  # fmt: skip
 ALIASES = {
     "stride_width": "stride_w", "stride_height": "stride_h", "activation": "fused_activation_function",
@@ -161,10 +161,13 @@ ALIASES = {
 def test_operator_options_are_the_published_schema():
     published = pytest.importorskip("ai_edge_litert.schema_py_generated")
     for _code, (name, numbers) in schema.OPERATORS.items():
-        for field, (number, _form, default) in numbers.items():
+        for field, (number, form, default) in numbers.items():
             table = getattr(published, OPTION_TABLES[name])
             assert field_number(table, ALIASES.get(field, field)) == number, (name, field)
             empty = getattr(published, f"{OPTION_TABLES[name]}T")()
+            if form == schema.TEXT:  # none is an empty one
+                assert default == ""
+                default = None
             assert getattr(empty, camel(ALIASES.get(field, field), first=False)) == default, (name, field)
 
 

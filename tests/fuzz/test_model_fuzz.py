@@ -135,10 +135,31 @@ def expanding_model() -> bytes:
     return n.build([x], [z])
 
 
-SMALL, MOVING, EXPANDING = small_model(), moving_model(), expanding_model()
+def keeping_model() -> bytes:
+    """Ditto with variables: one that begins with constants, one assigned what the other was, and used after
+    that."""
+    n = NetworkBuilder()
+    like = {"scale": 0.2, "zero_point": 5}
+    n.initialized(a={"shape": (1, 2, 3), **like, "data": np.arange(6)})
+    a, b = n.handle("a"), n.handle("b")
+    x, u, v, w = (n.tensor((1, 2, 3), **like) for _ in range(4))
+    both, last, y = (n.tensor(shape, **like) for shape in ((1, 4, 3), (1, 2, 3), (1, 2, 3)))
+    n.operator("READ_VARIABLE", [b], [v])
+    n.operator("READ_VARIABLE", [a], [u])
+    n.operator("CONCATENATION", [u, x], [both], "ConcatenationOptions", axis=1)
+    lists = [n.tensor((3,), "int32", data=np.array(v)) for v in ([0, 1, 0], [1, 3, 3], [1, 1, 1])]
+    n.operator("STRIDED_SLICE", [both, *lists], [last], "StridedSliceOptions")
+    n.operator("ASSIGN_VARIABLE", [a, last], [])
+    n.operator("ASSIGN_VARIABLE", [b, u], [])
+    n.operator("READ_VARIABLE", [a], [w])
+    n.operator("ADD", [v, w], [y], "AddOptions")
+    return n.build([x], [y])
+
+
+ALL = [small_model(), moving_model(), expanding_model(), keeping_model()]
 WORDS = (0, 1, 0x7F, 0xFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0xFFFFFFFC, 1 << 16, 1 << 24)
-models = st.sampled_from([SMALL, MOVING, EXPANDING])
-places = st.integers(0, max(len(SMALL), len(MOVING), len(EXPANDING)) - 1)
+models = st.sampled_from(ALL)
+places = st.integers(0, max(map(len, ALL)) - 1)
 
 
 def compile_or_refuse(data: bytes) -> None:
@@ -152,7 +173,7 @@ def compile_or_refuse(data: bytes) -> None:
 
 
 def test_the_models_compile():
-    for data in (SMALL, MOVING, EXPANDING):
+    for data in ALL:
         model = Model(data)
         model.invoke(np.zeros(model.input.shape, np.int8))
 

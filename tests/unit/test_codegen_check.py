@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
+from codegen import variables
 from codegen.check import CONSTRAINTS, rules
 from codegen.errors import TokayError
 from codegen.pipeline import compile_model
@@ -646,7 +647,7 @@ def test_types_that_are_not_supported_are_named():
 
 
 def test_every_lowered_operator_has_rules_and_every_rule_a_sentence():
-    assert set(CONSTRAINTS) == {name for name, _ in OPERATORS.values()}
+    assert {*CONSTRAINTS, *variables.RULES} == {name for name, _ in OPERATORS.values()}
     for name, sentences in rules().items():
         assert sentences, name
         for sentence in sentences:

@@ -88,7 +88,7 @@ def on_the_core(tflite: bytes, monkeypatch: pytest.MonkeyPatch) -> Model:
     for group in groups(graph):
         graph = widen(graph, group)
     layers = lower(graph)
-    plan = build_plan(graph, layers, plan_memory(graph, layers), name="n", sha256="", accelerator="none")
+    plan = build_plan(graph, layers, (), plan_memory(graph, layers), name="n", sha256="", accelerator="none")
     monkeypatch.setattr(runtime, "compile_model", lambda *_, **__: plan)
     return Model(tflite)
 

@@ -1,0 +1,15 @@
+"""From a .tflite to the network that is checked and compiled: the passes before the second."""
+
+from __future__ import annotations
+
+from codegen.fold import fold
+from codegen.graph import Graph
+from codegen.prune import prune
+from codegen.read import read_model
+from codegen.separate import separate
+from codegen.variables import resolve
+
+
+def read_network(tflite: bytes) -> Graph:
+    """The network of a .tflite, not checked yet; TokayError if the file is damaged."""
+    return prune(fold(separate(resolve(read_model(tflite)))))
