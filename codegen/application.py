@@ -4,7 +4,7 @@ holds them (`model_parameters.h` and `.c`)."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import UnionType
 from typing import Any
 
@@ -144,7 +144,25 @@ def settings_of(
     settings = FrontendSettings.from_parameters(parameters)
     check_features(graph, settings, parameters)
     classes = graph.tensors[graph.outputs[0]].elements
-    return settings, ApplicationSettings.from_parameters(parameters, classes)
+    application = ApplicationSettings.from_parameters(parameters, classes)
+    if graph.variables:
+        application = _in_step(application, settings, parameters)
+    return settings, application
+
+
+def _in_step(
+    application: ApplicationSettings, settings: FrontendSettings, parameters: Mapping[str, Any]
+) -> ApplicationSettings:
+    """The settings of a network that keeps state, which is to hear each column once; TokayError where the
+    model says another time between inferences."""
+    needed = settings.frames * settings.window_step_ms
+    if "latency_ms" in parameters and application.latency_ms != needed:
+        raise TokayError(
+            f"latency_ms={application.latency_ms}: the network keeps state and takes {settings.frames} new "
+            f"columns of {settings.window_step_ms} ms an inference, so that is {needed}",
+            hint=f"latency_ms={needed}, or none",
+        )
+    return replace(application, latency_ms=needed)
 
 
 def _integer(parameters: Mapping[str, Any], name: str, default: int, high: int = MAX_MS) -> int:

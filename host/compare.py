@@ -276,6 +276,7 @@ def _layers(
     commands.write_tensor(device, plan.input, values.tobytes())
     first: dict[str, Any] | None = None
     text, different = "", 0
+    model.reset()  # as the target was when its source was set
     outputs = model.invoke_layers(values)
     for position, (layer, expected) in enumerate(zip(model.layers, outputs, strict=True)):
         device.request(m.RunLayer(layer=position), timeout_s=0.5, retries=_LAYER_TRIES - 1)

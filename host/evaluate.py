@@ -33,7 +33,7 @@ from host.evaluation import clips, operating_point, subject, tables
 from host.evaluation.subject import Subject
 from host.files import require_writable, write_atomic
 from host.metrics import recordings, simulated, streams, trials
-from host.metrics.scoring import feature_stream, streaming_scores
+from host.metrics.scoring import clip_scores, feature_stream, streaming_scores
 from host.metrics.streams import KeywordStream, Stream
 from host.metrics.sweep import Limits, Suggestion, suggest
 from host.pipeline import Pipeline
@@ -160,7 +160,7 @@ def _evaluate(model: Subject, where: Target | None, args: Any) -> tuple[dict[str
         result["recordings"] = _recordings(model, where, args)
     if args.audio and not (args.dataset or args.stream or args.suggest or args.gap):
         return result, None
-    store = find.load(args.dataset, model.spec)
+    store = find.load(args.dataset, model.clips)
     result |= {"split": args.split, **_clips(model, where, store, args)}
     if where is not None and args.stream:
         result["streaming"] = _simulated_stream(model, where, store, args)
@@ -176,12 +176,12 @@ def _evaluate(model: Subject, where: Target | None, args: Any) -> tuple[dict[str
 
 def _clips(model: Subject, where: Target | None, store: Store, args: Any) -> dict[str, Any]:
     limit = args.limit or (_SIMULATED_CLIPS if where else 0)
-    chosen = clips.load(model.spec, store, args.split, limit)
-    scores = model.network(chosen.features)
+    chosen = clips.load(model.clips, store, args.split, limit)
+    scores = clip_scores(model.network, chosen.features)
     value: dict[str, Any] = {}
     if where is not None:
         with progress("clips in the simulator") as bar:
-            found = simulated.network(where, bar)(chosen.features)
+            found = clip_scores(simulated.network(where, model.network, bar), chosen.features)
         value["simulated"] = {
             "board": args.board, "clips": len(chosen), "of": chosen.of,
             "equal_to_pc": int(np.all(found == scores, axis=1).sum()),

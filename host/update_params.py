@@ -16,8 +16,8 @@ from typing import Any
 from codegen.application import ApplicationSettings, settings_of
 from codegen.frontend import FrontendSettings, has_frontend
 from codegen.graph import Graph
+from codegen.network import read_network
 from codegen.parameters import Parameters, read_parameters, write_parameters
-from codegen.read import read_model
 from host import cli, model_files
 from host.detector import never_detects
 from host.errors import TokayError
@@ -105,7 +105,7 @@ def _follow_frontend(changed: Parameters, given: Mapping[str, Any]) -> list[str]
 def _require_usable(tflite: bytes, before: Parameters, after: Parameters) -> None:
     """Refuses a change that makes a model that the other commands take one that they do not."""
     try:
-        graph = read_model(tflite)
+        graph = read_network(tflite)
     except TokayError:
         return  # they do not take it anyway
     if len(graph.inputs) != 1 or len(graph.outputs) != 1:

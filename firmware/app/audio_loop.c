@@ -60,6 +60,7 @@ audio_loop_status_t audio_loop_init(audio_loop_t *loop, const audio_loop_config_
 void audio_loop_reset(audio_loop_t *loop) {
     frontend_reset(loop->frontend);
     detector_reset(&loop->detector);
+    nn_reset(loop->config->nn);
     loop->feature_column = 0;
     loop->frontend_cycles = 0;
     loop->due = 0;
@@ -108,8 +109,8 @@ static void add_column(audio_loop_t *loop, const uint16_t *column) {
         memcpy(window + kept, column, channels * sizeof window[0]);
     } else {
         frontend_quantize(column, channels, (int8_t *)loop->features + loop->feature_column * channels);
-        loop->feature_column = (loop->feature_column + 1u) % frontend->frames;
     }
+    loop->feature_column = (loop->feature_column + 1u) % frontend->frames;
 }
 
 /* The window, oldest column first, into the network's input. */
@@ -137,6 +138,9 @@ static uint32_t period_samples(const audio_loop_t *loop) {
 static bool is_due(audio_loop_t *loop, size_t backlog) {
     audio_loop_statistics_t *statistics = &loop->statistics;
     uint32_t period = period_samples(loop);
+    if (loop->config->nn->plan->reset_count != 0) { /* it keeps state: all columns are new, and none is left out */
+        return loop->feature_column == 0;
+    }
     if (loop->due == 0) { /* the first window is not full: asked once, because the columns' number wraps */
         if (statistics->columns < loop->config->frontend->frames) {
             return false;

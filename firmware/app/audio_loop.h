@@ -5,6 +5,9 @@
  *
  * An inference runs every latency_ms of audio (at least one window step apart), on the newest window
  * of features, from the moment the first window is full.
+ *
+ * A network that keeps state (nn.h) hears each column once: an inference runs whenever the window has been
+ * filled anew, whatever latency_ms says, and is never put off.
  */
 #ifndef TOKAY_AUDIO_LOOP_H
 #define TOKAY_AUDIO_LOOP_H
@@ -31,7 +34,7 @@ typedef enum {
 } audio_loop_status_t;
 
 /* What the loop works with; everything must live as long as the loop. The detector's settings,
- * latency and gain may be changed between calls. */
+ * latency and gain may be changed between calls. The loop resets the network when it is reset itself. */
 typedef struct audio_loop_config {
     const frontend_config_t *frontend;
     const nn_t *nn;
@@ -72,7 +75,7 @@ typedef struct audio_loop {
     frontend_t *frontend;
     detector_t detector;
     uint8_t *features;       /* ring of int8 columns, or a plain window of uint16 ones */
-    uint32_t feature_column; /* where the next column goes */
+    uint32_t feature_column; /* where the next column goes: columns since start, by the window's length */
     uint32_t frontend_cycles; /* of the column in the making */
     uint64_t due;            /* sample at which the next inference is wanted; 0 before the first window */
     audio_loop_statistics_t statistics;
@@ -87,7 +90,7 @@ size_t audio_loop_bytes(const frontend_config_t *frontend);
 audio_loop_status_t audio_loop_init(audio_loop_t *loop, const audio_loop_config_t *config, void *memory,
                                     size_t bytes);
 
-/* Back to silence: empty window, detector and time 0. Statistics start anew. */
+/* Back to silence: empty window, network without a past, empty detector and time 0. Statistics start anew. */
 void audio_loop_reset(audio_loop_t *loop);
 
 /* Consumes samples until a column is complete or they are used up; returns how many it took. `backlog`
@@ -96,7 +99,8 @@ void audio_loop_reset(audio_loop_t *loop);
 size_t audio_loop_process(audio_loop_t *loop, const int16_t *samples, size_t count, size_t backlog,
                           audio_loop_result_t *result);
 
-/* Tells the loop of samples that were lost at this point: time goes on. */
+/* Tells the loop of samples that were lost at this point: time goes on. What the front end, the window and
+ * the network have of the audio before stays, as if it were followed by what comes. */
 void audio_loop_lost(audio_loop_t *loop, uint32_t count);
 
 /* Milliseconds of audio heard so far. */

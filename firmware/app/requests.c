@@ -133,6 +133,8 @@ static bool set_source(application_t *app, const link_frame_t *frame, uint16_t r
         reason = application_listen(app, message.source);
     } else if (message.source != SOURCE_NONE) { /* nothing listens: it is none */
         reason = "the audio loop did not start";
+    } else if (app->bound) {
+        nn_reset(&app->nn);
     }
     if (reason != NULL && result == RESULT_OK) {
         result = RESULT_FAILED;

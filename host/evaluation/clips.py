@@ -13,7 +13,7 @@ import numpy as np
 from host.dataset.store import Store
 from host.metrics import curves, intervals
 from host.metrics.classification import summary
-from host.metrics.scoring import Network
+from host.metrics.scoring import Network, clip_scores
 from host.specification import Specification
 from host.training import examples
 
@@ -34,7 +34,8 @@ class Clips:
 
 
 def load(spec: Specification, store: Store, split: str, limit: int = 0) -> Clips:
-    """All clips, or ``limit`` of them at equal distances in the dataset's order (so of all words)."""
+    """All clips, or ``limit`` of them at equal distances in the dataset's order (so of all words), as long as
+    the specification's front end says."""
     places = examples.of_a_class(spec, store, split)
     if not places:
         raise examples.without_clips(split)
@@ -78,7 +79,7 @@ def gap(
     rows: list[dict[str, Any]] = []
     first: np.ndarray | None = None
     for name, network in networks:
-        scores = network(clips.features)
+        scores = clip_scores(network, clips.features)
         first = scores if first is None else first
         value = summary(clips.labels, scores.argmax(axis=1), classes)
         rows.append(

@@ -12,14 +12,16 @@ from pathlib import Path
 
 from codegen.application import ApplicationSettings, settings_of
 from codegen.frontend import FrontendSettings, has_frontend
+from codegen.network import read_network
 from codegen.parameters import read_parameters
-from codegen.read import read_model
 from host import model_files, specification
 from host.errors import TokayError
-from host.metrics.scoring import Network, int8_network, keras_network
+from host.metrics.scoring import InOrder, Network, int8_network, keras_network
 from host.runtime import Model
 from host.specification import Specification
 from host.training.keras_file import load_trained
+
+CLIP_MS = 1000
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,15 @@ class Subject:
     arithmetic: str
     network: Network
     tflite: bytes | None = None
+
+    @property
+    def clips(self) -> Specification:
+        """What to load clips by, which are as long as what the network classifies. One that keeps state hears
+        more than its input holds, and does not say how much: a second, as Speech Commands has."""
+        if not isinstance(self.network, InOrder):
+            return self.spec
+        heard = dataclasses.replace(self.spec.frontend, sample_length_ms=CLIP_MS)
+        return dataclasses.replace(self.spec, frontend=heard)
 
     @property
     def accelerator(self) -> str:
@@ -60,7 +71,7 @@ def quantized(model: str, accelerator: str = "none") -> Subject:
     file = model_files.read(model)
     spec = specification_of(file.tflite, str(file.path))
     network = int8_network(file.tflite, accelerator)
-    _, settings = settings_of(read_model(file.tflite), read_parameters(file.tflite))
+    _, settings = settings_of(read_network(file.tflite), read_parameters(file.tflite))
     arithmetic = "mvp" if accelerator == "mvp" else "int8"
     return Subject(file.name, file.path, spec, settings, arithmetic, network, file.tflite)
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from codegen.application import ApplicationSettings, check_types
 from codegen.frontend import FrontendSettings
+from codegen.parameters import read_parameters
 from host import native
 from host.detector import apply_gain, inference_columns
 from host.features import Frontend
@@ -28,6 +29,35 @@ from host.runtime import Model
 
 Network = Callable[[np.ndarray], np.ndarray]
 """int8 features [n, frames, channels] to scores uint8[n, classes], 0..255."""
+
+
+@dataclass(frozen=True)
+class InOrder:
+    """A network that keeps state. A call takes the windows of a stream in their order, without gaps, and goes
+    on where the call before ended; ``reset`` brings it back to silence. ``frames`` are a window's columns."""
+
+    invoke: Network
+    reset: Callable[[], None]
+    frames: int
+
+    def __call__(self, features: np.ndarray) -> np.ndarray:
+        return self.invoke(features)
+
+
+def clip_scores(network: Network, features: np.ndarray) -> np.ndarray:
+    """uint8[n, classes] of clips, int8[n, columns, channels], each by itself. A network that keeps state
+    hears a clip from silence on, and what counts is what it says at the end; columns that fill no window any
+    more are left out."""
+    if not isinstance(network, InOrder):
+        return network(features)
+    count = features.shape[1] // network.frames
+    scores = []
+    for clip in features:
+        network.reset()
+        windows = clip[: count * network.frames].reshape(count, network.frames, -1)
+        scores.append(network(windows)[-1])
+    return np.array(scores)
+
 
 _AT_ONCE = 512  # windows that a network is given
 _PIECE_S = 60
@@ -95,12 +125,14 @@ def feature_stream(
 def streaming_scores(
     invoke: Network, streams: Sequence[FeatureStream], progress: Callable[[int, int], None] | None = None
 ) -> list[Scored]:
-    """Runs a network over streams; ``progress(done, of)`` counts inferences. A stream that is shorter than
-    the network's window gives scores [0, classes]."""
+    """Runs a network over streams, each from silence on; ``progress(done, of)`` counts inferences. A stream
+    that is shorter than the network's window gives scores [0, classes]."""
     total, done = sum(len(stream.ends) for stream in streams), 0
     results = []
     for stream in streams:
         parts = []
+        if isinstance(invoke, InOrder):
+            invoke.reset()
         for first in range(0, len(stream.ends), _AT_ONCE):
             scores = np.asarray(invoke(stream.windows(first, first + _AT_ONCE)))
             if scores.dtype != np.uint8:
@@ -121,11 +153,18 @@ def _nothing_said(invoke: Network, stream: FeatureStream) -> np.ndarray:
 
 
 def int8_network(tflite: bytes, accelerator: str = "none") -> Network:
-    """The firmware's kernels on this PC, on all cores; their outputs as the detector takes them."""
-    cores = native.cores()
+    """The firmware's kernels on this PC, on all cores; their outputs as the detector takes them. Where they
+    keep state it is an :class:`InOrder`, on one core."""
     first = Model(tflite, accelerator=accelerator)
     check_types(first.plan.graph, first.plan.name)
-    models = [first, *(first.twin() for _ in range(cores - 1))]
+    if first.keeps_state:
+        frames = FrontendSettings.from_parameters(read_parameters(tflite)).frames
+        return InOrder(_on([first]), first.reset, frames)
+    return _on([first, *(first.twin() for _ in range(native.cores() - 1))])
+
+
+def _on(models: Sequence[Model]) -> Network:
+    """The network of these, each a thread of its own."""
 
     def some(model: Model, features: np.ndarray) -> np.ndarray:
         shape = model.input.shape
@@ -133,8 +172,8 @@ def int8_network(tflite: bytes, accelerator: str = "none") -> Network:
         return np.array(outputs, np.int8).reshape(len(features), int(np.prod(model.output.shape)))
 
     def invoke(features: np.ndarray) -> np.ndarray:
-        with ThreadPoolExecutor(cores) as pool:
-            parts = list(pool.map(some, models, np.array_split(features, cores)))
+        with ThreadPoolExecutor(len(models)) as pool:
+            parts = list(pool.map(some, models, np.array_split(features, len(models))))
         return np.concatenate(parts).view(np.uint8) ^ np.uint8(128)
 
     return invoke

@@ -16,7 +16,7 @@ from host.device import commands
 from host.device import messages as m
 from host.device.device import Gap
 from host.errors import TokayError
-from host.metrics.scoring import Network, Scored
+from host.metrics.scoring import InOrder, Network, Scored
 from host.metrics.streams import Stream
 from host.pipeline import Event, Pipeline
 from host.runtime import Model
@@ -42,12 +42,15 @@ def booted(model: str, board: str, accelerator: str) -> Iterator[target.Target]:
         yield where
 
 
-def network(where: target.Target, progress: Any = None) -> Network:
-    """The image's network: features go in over the link, scores come back."""
+def network(where: target.Target, on_pc: Network, progress: Any = None) -> Network:
+    """The image's network, of the kind that it is on the PC: features go in over the link, scores come back.
+    The image is silent and without a source from then on."""
     device = where.device
 
+    def silence() -> None:
+        commands.set_source(device, m.Source.NONE)
+
     def invoke(features: np.ndarray) -> np.ndarray:
-        commands.take_over(device)
         outputs = []
         for x in features:
             commands.inject_features(device, x)
@@ -56,7 +59,8 @@ def network(where: target.Target, progress: Any = None) -> Network:
                 progress(len(outputs), len(features))
         return np.array(outputs, np.int8).view(np.uint8) ^ np.uint8(128)
 
-    return invoke
+    commands.take_over(device)
+    return InOrder(invoke, silence, on_pc.frames) if isinstance(on_pc, InOrder) else invoke
 
 
 def hear(where: target.Target, pipeline: Pipeline, stream: Stream) -> Heard:
