@@ -18,6 +18,7 @@ from codegen.expand import expand
 from codegen.lower import lower, lower_resets
 from codegen.mvp.kernels.layer import Cycles
 from codegen.network import read_network
+from codegen.order import assign_early
 from codegen.plan import Plan, build_plan
 from codegen.plan_memory import plan_memory
 
@@ -44,7 +45,7 @@ def compile_model(
     try:
         graph = read_network(tflite)
         check_graph(graph)
-        graph = expand(graph)
+        graph = assign_early(expand(graph))
         layers = lower(graph, rounding)
     except TokayError as error:
         raise TokayError(f"{name}: {error.message}", hint=error.hint) from error

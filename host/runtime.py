@@ -104,7 +104,7 @@ class Model:
     @property
     def layers(self) -> tuple[Layer, ...]:
         """As they run: in the order of the .tflite's operators, of which one may have become several, or
-        several one."""
+        several one, and those that only lead to a variable come earlier."""
         return self.plan.layers
 
     @property

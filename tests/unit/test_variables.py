@@ -159,36 +159,54 @@ def test_what_no_output_depends_on_is_left_out():
     assert [layer.name for layer in plan.layers] == ["relu"] and not plan.keeps_state
 
 
-def ring(rows: int, new: int, channels: int) -> bytes:
-    """A stream's buffer as converters make it: joined with what is new, of which the last rows are kept; the
-    mean over all rows is the output."""
+def rings(count: int, rows: int, new: int, channels: int) -> bytes:
+    """Streams' buffers as converters make them: joined with what is new, of which the last rows are kept at
+    the end of all. The mean over all rows, repeated, is new to the next one, at last the output."""
     n = NetworkBuilder()
     kept, all_rows = (1, rows, channels), (1, rows + new, channels)
-    n.initialized(ring={"shape": kept, **LIKE, "data": np.full(kept, 3)})
-    x, v, both, next_, y = (
-        n.tensor(shape, **LIKE) for shape in ((1, new, channels), kept, all_rows, kept, (1, channels))
-    )
+    n.initialized(**{f"r{k}": {"shape": kept, **LIKE, "data": np.full(kept, 3)} for k in range(count)})
     lists = [([0, new, 0]), ([1, rows + new, channels]), ([1, 1, 1])]
-    begin, end, strides = (n.tensor((3,), "int32", data=np.array(values)) for values in lists)
-    handle = n.handle("ring")
-    n.operator("READ_VARIABLE", [handle], [v])
-    n.operator("CONCATENATION", [v, x], [both], "ConcatenationOptions", axis=1)
-    n.operator("MEAN", [both, n.tensor((1,), "int32", data=np.array([1]))], [y], "ReducerOptions")
-    n.operator("STRIDED_SLICE", [both, begin, end, strides], [next_], "StridedSliceOptions")
-    n.operator("ASSIGN_VARIABLE", [handle, next_], [])
+    constants = [n.tensor((3,), "int32", data=np.array(values)) for values in lists]
+    times, axis = (n.tensor((len(v),), "int32", data=np.array(v)) for v in ([1, new, 1], [1]))
+    x = y = n.tensor((1, new, channels), **LIKE)
+    last = []
+    for k in range(count):
+        v, both, mean, out = (
+            n.tensor(shape, **LIKE) for shape in (kept, all_rows, (1, 1, channels), (1, new, channels))
+        )
+        handle = n.handle(f"r{k}")
+        n.operator("READ_VARIABLE", [handle], [v])
+        n.operator("CONCATENATION", [v, y], [both], "ConcatenationOptions", axis=1)
+        n.operator("MEAN", [both, axis], [mean], "ReducerOptions", keepDims=True)
+        n.operator("TILE", [mean, times], [out], "TileOptions")
+        last.append((handle, both))
+        y = out
+    for handle, both in last:
+        after = n.tensor(kept, **LIKE)
+        n.operator("STRIDED_SLICE", [both, *constants], [after], "StridedSliceOptions")
+        n.operator("ASSIGN_VARIABLE", [handle, after], [])
     return n.build([x], [y])
 
 
 def test_a_streams_buffer_takes_its_own_size_and_is_not_copied_twice():
-    plan = compile_model(ring(10, 2, 8), name="ring")
+    plan = compile_model(rings(1, 10, 2, 8), name="ring")
     places = plan.memory.offsets
     variable = plan.graph.variables[0].tensor
     for layer in plan.layers:
         if layer.kernel == "copy":  # reads and assigns in place
             assert places[layer.inputs[0]] == places[layer.output] == places[variable]
     assert plan.memory.arena_bytes == plan.memory.bound_bytes == 80 + 96 + 16
+    assert [layer.name for layer in plan.layers] == [
+        "read_variable", "concatenation", "strided_slice", "assign_variable", "mean", "tile"
+    ]  # fmt: skip
     (reset,) = plan.resets
     assert (reset.kernel, plan.graph.tensors[reset.inputs[0]].bytes) == ("strided_slice", 1)
+
+
+def test_what_is_kept_is_cut_out_before_the_next_layers():
+    """Else all that the rings are cut out of would be in the arena at the end."""
+    one, five = (compile_model(rings(count, 10, 2, 8), name="rings").memory.arena_bytes for count in (1, 5))
+    assert five - one == 4 * 80
 
 
 def test_a_value_that_is_read_stays_what_it_was():
