@@ -96,6 +96,7 @@ nn_status_t nn_run(const nn_t *nn)
 
 void nn_reset(const nn_t *nn)
 {
-    for (uint32_t i = nn->plan->layer_count; i < all_layers(nn->plan); i++)
+    const uint32_t end = all_layers(nn->plan);
+    for (uint32_t i = nn->plan->layer_count; i < end; i++)
         (void)nn_run_layer(nn, i); /* a copy, which cannot fail */
 }

@@ -27,6 +27,7 @@ from host.flashing.simulated_probe import SimulatedProbe
 from host.model_layout import BLANK, SLOTS
 from host.runtime import Model
 from host.simulator.machine import Machine
+from tests import streaming_network
 from tests.places import ROOT
 from tests.simulator.flashing import PART, silent
 
@@ -265,6 +266,19 @@ def test_its_network_computes_what_it_does_on_the_pc(machine, other_file, accele
         assert commands.run_network(device).tolist() == model.invoke(x).ravel().tolist()
         device.request(m.SourceSet(source=m.Source.MICROPHONE))
     until_proven(machine, placed.slot)
+
+
+def test_a_network_that_keeps_state_begins_and_goes_on(machine, folder):
+    path = folder / "streaming.tflite"
+    path.write_bytes(streaming_network.network())
+    place(machine, model_image.build(str(path), boards.load("brd2601b"), folder / "streaming"))
+    ours, rng = Model(str(path)), np.random.default_rng(1)
+    with Device(SimulatorTransport(machine), session_id=1) as device:
+        assert device.connect().model == "streaming"
+        device.request(m.SourceSet(source=m.Source.NONE), timeout_s=2.0)
+        for x in rng.integers(-128, 128, (3, *ours.input.shape), np.int8):
+            commands.inject_features(device, x)
+            np.testing.assert_array_equal(commands.run_network(device), ours.invoke(x).reshape(-1))
 
 
 def test_a_model_whose_layer_fails_gives_way(machine, other, accelerated):
