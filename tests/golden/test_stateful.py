@@ -130,3 +130,27 @@ def test_random_networks(seed, count):
         made = {layer.output: values for layer, values in zip(ours.layers, layers, strict=True)}
         np.testing.assert_array_equal(made[ours.plan.graph.outputs[0]], y)
         np.testing.assert_array_equal(twin.invoke(x), y)
+
+
+def test_a_score_that_is_uint8_at_last():
+    """As microWakeWord's, of a single class."""
+    n, rng = NetworkBuilder(), np.random.default_rng(0)
+    n.initialized(v={"shape": (1, 4), "scale": 0.1, "data": np.zeros(4)})
+    x, v, total = (n.tensor((1, 4), scale=0.1) for _ in range(3))
+    handle = n.handle("v")
+    n.operator("READ_VARIABLE", [handle], [v])
+    n.operator("ADD", [x, v], [total], "AddOptions")
+    n.operator("ASSIGN_VARIABLE", [handle, total], [])
+    logit, score = n.tensor((1, 1), scale=0.1), n.tensor((1, 1), scale=1 / 256, zero_point=-128)
+    weights = n.tensor((1, 4), scale=0.01, data=rng.integers(-100, 101, 4))
+    n.operator("FULLY_CONNECTED", [total, weights, -1], [logit], "FullyConnectedOptions")
+    n.operator("LOGISTIC", [logit], [score])
+    output = n.tensor((1, 1), "uint8", scale=1 / 256)
+    n.operator("QUANTIZE", [score], [output])
+    model = n.build([x], [output])
+    inputs = rng.integers(-20, 21, (INFERENCES, 1, 4)).astype(np.int8)
+    expected = outputs(reference(model), inputs)
+    ours = Model(model)
+    assert ours.output.dtype == np.int8 and expected.dtype == np.uint8
+    np.testing.assert_array_equal(outputs(ours, inputs).astype(int) + 128, expected)
+    assert len(np.unique(expected)) > 4

@@ -239,3 +239,13 @@ def test_the_network_that_is_read_is_the_one_that_is_compiled():
     graph = read_network(network())
     assert [op.name for op in graph.operators] == ["read_variable", "add", "assign_variable"]
     assert [variable.name for variable in graph.variables] == ["v"]
+
+
+@pytest.mark.parametrize("changes", [{"scale": 1 / 128}, {"zero_point": 1}, {"scale": None}, {"shape": (1,)}])
+def test_another_uint8_is_no_score(changes):
+    n = NetworkBuilder()
+    x, y = n.tensor(SHAPE, **LIKE), n.tensor(SHAPE, scale=1 / 256, zero_point=-128)
+    n.operator("LOGISTIC", [x], [y])
+    output = n.tensor(**{"shape": SHAPE, "type": "uint8", "scale": 1 / 256, **changes})
+    n.operator("QUANTIZE", [y], [output])
+    assert "the model's output is uint8 (quantize it to int8" in refused(n.build([x], [output]))
