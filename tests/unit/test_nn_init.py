@@ -10,6 +10,7 @@ import pytest
 
 from codegen.plan import KERNELS
 from host.runtime import Model
+from tests import streaming_network
 
 SHIPPED = "keyword_spotting_on_off"
 OK, VERSION, ARENA, KERNEL, ACCELERATOR = range(5)  # nn_status_t
@@ -18,8 +19,8 @@ OK, VERSION, ARENA, KERNEL, ACCELERATOR = range(5)  # nn_status_t
 class Binding:
     """Everything that nn_init is given, of a model that runs; a test changes one thing."""
 
-    def __init__(self, accelerator: str = "none") -> None:
-        self.model = Model(SHIPPED, accelerator)
+    def __init__(self, accelerator: str = "none", model: str | bytes = SHIPPED) -> None:
+        self.model = Model(model, accelerator)
         self.plan = self.model._memory.c
         library = self.model._library
         all_kernels = (ctypes.c_void_p * len(KERNELS)).in_dll(library, "nn_native_kernels")
@@ -55,6 +56,31 @@ def test_an_arena_that_is_missing_or_misaligned_or_too_small(binding):
     ):  # fmt: skip
         binding.arena, binding.bytes = arena, count
         assert binding.status() == expected
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_layers_of_a_reset_are_checked_like_others(which):
+    binding = Binding(model=streaming_network.network())
+    assert binding.plan.reset_count == 2 and binding.status() == OK
+    layer = binding.plan.layers[binding.plan.layer_count + which]
+    for field, wrong, expected in (
+        ("kernel", len(KERNELS), KERNEL), ("output", binding.plan.tensor_count, ARENA),
+        ("scratch_bytes", 1 << 30, ARENA),
+    ):  # fmt: skip
+        right = getattr(layer, field)
+        setattr(layer, field, wrong)
+        assert binding.status() == expected
+        setattr(layer, field, right)
+    assert binding.status() == OK
+
+
+def test_binding_resets():
+    binding = Binding(model=streaming_network.network())
+    x = np.full(binding.model.input.shape, 50, np.int8)
+    first = binding.model.invoke(x)
+    assert not np.array_equal(binding.model.invoke(x), first)
+    assert binding.status() == OK
+    np.testing.assert_array_equal(binding.model.invoke(x), first)
 
 
 @pytest.mark.parametrize("which", ["input", "output"])
