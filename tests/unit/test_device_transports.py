@@ -554,7 +554,7 @@ def test_choosing_a_port() -> None:
     assert choose_port(None, boards[:1]) == "/dev/ttyACM0"
     assert choose_port("000440123456", boards) == "/dev/ttyACM1"
     assert choose_port("/dev/anything", boards) == "/dev/anything"
-    with pytest.raises(TokayError, match=r"no board found .* \(plug it in, or give --port\)"):
+    with pytest.raises(TokayError, match=r"no board found: .* \(plug it in, or give --port\)"):
         choose_port(None, [])
     said = r"2 boards found: /dev/ttyACM0 \(E66\), /dev/ttyACM2 \(CMSIS-DAP\) \(choose one with --port\)"
     with pytest.raises(TokayError, match=said):
