@@ -328,6 +328,8 @@ def test_what_lies_side_by_side_is_copied_at_once(bench, name, to, lists, most):
         ("DEPTHWISE_CONV_2D", (1, 16, 12, 6), (1, 3, 3, 6), (1, 1), 3),
         ("DEPTHWISE_CONV_2D", (1, 49, 1, 8), (1, 9, 1, 8), (1, 1), 0),
         ("DEPTHWISE_CONV_2D", (1, 21, 11, 4), (1, 3, 2, 4), (1, 3), 0),
+        ("DEPTHWISE_CONV_2D", (1, 10, 1, 16), (1, 10, 1, 16), (10, 1), 0),
+        ("DEPTHWISE_CONV_2D", (1, 5, 5, 8), (1, 5, 5, 8), (5, 5), 3),
         ("FULLY_CONNECTED", (1, 1218), (1, 1218), (1, 1), 0),
         ("FULLY_CONNECTED", (1, 1216), (8, 1216), (1, 1), 1),
     ],
@@ -346,6 +348,38 @@ def test_estimates_of_cycles(bench, name, shape, kernel, step, activation):
     model = Model(n.build([x], [y]))
     measured = bench.run(model.plan, inputs(model, 1)[0])[0].cycles
     assert 0.6 <= cortex_m33_cycles(model.layers[0], int(np.prod(shape))) / measured <= 1.6
+
+
+@pytest.mark.parametrize(
+    "window, kernel, dilation, multiplier, activation",
+    [
+        ((10, 1), (10, 1), 1, 1, 0),
+        ((1, 10), (1, 10), 1, 1, 1),
+        ((12, 3), (10, 2), 1, 2, 0),
+        ((7, 5), (4, 3), 2, 1, 3),
+        ((9, 4), (9, 5), 1, 1, 0),  # which reaches beyond the input
+    ],
+)
+def test_a_depthwise_convolution_to_one_output(bench, window, kernel, dilation, multiplier, activation):
+    """As a network that keeps state has one for each column."""
+    n, rng = NetworkBuilder(), np.random.default_rng(3)
+    outputs = 16 * multiplier
+    x = n.tensor((1, *window, 16), scale=0.05, zero_point=3)
+    taps = rng.integers(-127, 128, (1, *kernel, outputs))
+    weights = n.tensor(taps.shape, scale=np.full(outputs, 0.01), dimension=3, data=taps)
+    bias = n.tensor((outputs,), "int32", data=rng.integers(-900, 900, outputs))
+    y = n.tensor((1, 1, 1, outputs), scale=0.08, zero_point=-5)
+    padded = kernel[1] > window[1]
+    n.operator("DEPTHWISE_CONV_2D", [x, weights, bias], [y], "DepthwiseConv2DOptions", strideH=window[0],
+               strideW=window[1], padding=0 if padded else 1, depthMultiplier=multiplier,
+               dilationHFactor=dilation, dilationWFactor=dilation,
+               fusedActivationFunction=activation)  # fmt: skip
+    model = Model(n.build([x], [y]))
+    values = inputs(model, 1)[0]
+    run = bench.run(model.plan, values)[0]
+    np.testing.assert_array_equal(run.output, model.invoke(values))
+    if not padded:
+        assert run.cycles < 12 * taps.size + 110 * outputs
 
 
 @pytest.mark.parametrize("name", ["ADD", "MUL"])

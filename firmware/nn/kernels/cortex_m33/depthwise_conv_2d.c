@@ -1,5 +1,6 @@
 /* depthwise_conv_2d for the Cortex-M33: each input channel in turn becomes an int16 image with its
- * padding, where neighbouring taps are operands of one multiplication (row.h).
+ * padding, where neighbouring taps are operands of one multiplication (row.h), unless there is but one
+ * output of it.
  *
  * Rows and columns are interchangeable, so the image is turned where that leaves fewer incomplete
  * groups of four outputs: 25 x 5 outputs go in 5 rows of 25.
@@ -199,6 +200,39 @@ static bool is_3x3(const nn_depthwise_conv_2d_options_t *o)
            o->stride_height == o->stride_width;
 }
 
+/* Whether there is one output a channel, without padding: what a network that keeps state has for a column. */
+static bool is_alone(const nn_depthwise_conv_2d_options_t *o)
+{
+    return o->output_height == 1 && o->output_width == 1 && o->pad_top == 0 && o->pad_left == 0 &&
+           (o->kernel_height - 1) * o->dilation_height < o->input_height &&
+           (o->kernel_width - 1) * o->dilation_width < o->input_width;
+}
+
+/* All channels of such a layer. Each input is used once, so an image would cost more than it saves. */
+static void filter_alone(const depthwise_t *d, const int8_t *input, int8_t *output)
+{
+    const nn_depthwise_conv_2d_options_t *const o = d->options;
+    const int32_t row_step = o->dilation_height * o->input_width * o->input_channels;
+    const bool is_column = o->kernel_width == 1; /* as long a row */
+    const int32_t rows = is_column ? 1 : o->kernel_height;
+    const int32_t taps = is_column ? o->kernel_height : o->kernel_width;
+    const int32_t tap_step = is_column ? row_step : o->dilation_width * o->input_channels;
+    const int8_t *weight = o->weights;
+    for (int32_t c = 0; c < o->output_channels; c++) {
+        const nn_channel_t *const channel = &o->channels[c];
+        const int8_t *row = input + c / o->depth_multiplier;
+        int32_t sum = channel->bias;
+        for (int32_t r = 0; r < rows; r++, row += row_step) {
+            const int8_t *tap = row;
+            for (int32_t k = 0; k < taps; k++, tap += tap_step) {
+                sum += *weight++ * *tap;
+            }
+        }
+        const int32_t value = nn_requantize(sum, channel->multiplier, channel->shift);
+        output[c] = clamp(d, value + o->output_zero_point);
+    }
+}
+
 nn_status_t nn_kernel_depthwise_conv_2d(const nn_call_t *call)
 {
     const nn_depthwise_conv_2d_options_t *const o = call->layer->options;
@@ -212,6 +246,10 @@ nn_status_t nn_kernel_depthwise_conv_2d(const nn_call_t *call)
     const int8_t *weights = o->weights;
     m33_row_t row;
     int32_t copies = 0;
+    if (is_alone(o)) {
+        filter_alone(&d, input, output);
+        return NN_OK;
+    }
     describe_rows(&d, &row);
     for (int32_t k = 0; k < elements; k++) {
         d.image[k] = (int16_t)o->pad_value;
