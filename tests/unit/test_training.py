@@ -412,7 +412,9 @@ def test_a_keras_model_that_the_device_cannot_run_is_not_written(
     status = cli.run(quantize.main, [NAME, "-w", str(own), "--dataset", str(dataset), "-o", str(out)])
     error = capsys.readouterr().err
     assert (status, out.exists()) == ((2, False) if what else (0, True)), error
-    assert what is None or (f"error: {own}: {what}" in error and error.count("\n") == 1)
+    # Where a synthesizer is installed, its voices are told of before.
+    told = [line for line in error.splitlines() if not line.startswith("saying ")]
+    assert what is None or (len(told) == 1 and told[0].startswith(f"error: {own}: {what}")), error
 
 
 @needs_tensorflow
