@@ -49,9 +49,12 @@ def library() -> ctypes.CDLL:
         raise TokayError(f"{path} cannot be loaded: {error}", hint=hint) from error
 
 
-def declared(prototypes: Mapping[str, tuple[Any, Sequence[Any]]]) -> ctypes.CDLL:
-    """The loaded library with functions declared: by name, what each returns and what it takes."""
-    lib = library()
+def declared(
+    prototypes: Mapping[str, tuple[Any, Sequence[Any]]], lib: ctypes.CDLL | None = None
+) -> ctypes.CDLL:
+    """The loaded library, or another build of its sources, with functions declared: by name, what each
+    returns and what it takes."""
+    lib = library() if lib is None else lib
     for name, (result, arguments) in prototypes.items():
         function = getattr(lib, name, None)
         if function is None:

@@ -239,21 +239,25 @@ def _library(rounding: str) -> ctypes.CDLL:
     if rounding not in ("double", "single"):
         raise TokayError(f"rounding {rounding!r}", hint="double or single")
     if rounding == "double":
-        return _prototypes(native.library())
+        return _declared(native.library())
     path = native.library_path().with_name("libtokay_nn_single_rounding.so")
     if not path.is_file():
         raise TokayError(f"{path}: not built", hint="run: make setup")
-    return _prototypes(ctypes.CDLL(str(path)))
+    return _declared(ctypes.CDLL(str(path)))
 
 
-def _prototypes(library: ctypes.CDLL) -> ctypes.CDLL:
-    nn, index = ctypes.POINTER(Nn), ctypes.c_uint32
-    library.nn_init.argtypes = [
-        nn, ctypes.POINTER(NnPlan), ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint32, ctypes.c_void_p,
-    ]  # fmt: skip
-    library.nn_run.argtypes = library.nn_reset.argtypes = [nn]
-    library.nn_reset.restype = None
-    library.nn_run_layer.argtypes = [nn, index]
+def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
+    nn, plan, status = ctypes.POINTER(Nn), ctypes.POINTER(NnPlan), ctypes.c_int
+    pointer, u32 = ctypes.c_void_p, ctypes.c_uint32
+    native.declared(
+        {
+            "nn_init": (status, [nn, plan, pointer, pointer, u32, pointer]),
+            "nn_run": (status, [nn]),
+            "nn_run_layer": (status, [nn, u32]),
+            "nn_reset": (None, [nn]),
+        },
+        library,
+    )
     expected = sizes()
     if list((ctypes.c_uint32 * len(expected)).in_dll(library, "nn_native_sizes")) != expected:
         raise native.outdated()
