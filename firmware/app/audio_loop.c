@@ -137,10 +137,10 @@ static uint32_t period_samples(const audio_loop_t *loop) {
 /* Whether an inference is to run on this column. */
 static bool is_due(audio_loop_t *loop, size_t backlog) {
     audio_loop_statistics_t *statistics = &loop->statistics;
-    uint32_t period = period_samples(loop);
     if (loop->config->nn->plan->reset_count != 0) { /* it keeps state: all columns are new, and none is left out */
         return loop->feature_column == 0;
     }
+    uint32_t period = period_samples(loop);
     if (loop->due == 0) { /* the first window is not full: asked once, because the columns' number wraps */
         if (statistics->columns < loop->config->frontend->frames) {
             return false;

@@ -75,7 +75,7 @@ typedef struct audio_loop {
     frontend_t *frontend;
     detector_t detector;
     uint8_t *features;       /* ring of int8 columns, or a plain window of uint16 ones */
-    uint32_t feature_column; /* where the next column goes: columns since start, by the window's length */
+    uint32_t feature_column; /* columns since start, modulo the window's; of a ring, where the next one goes */
     uint32_t frontend_cycles; /* of the column in the making */
     uint64_t due;            /* sample at which the next inference is wanted; 0 before the first window */
     audio_loop_statistics_t statistics;

@@ -1,9 +1,17 @@
-/* What softmax, log_softmax and l2_normalization share: fixed-point inverses, by Newton's method as the
- * reference has them. */
+/* What softmax, log_softmax and l2_normalization share: the largest value of a row, and fixed-point inverses
+ * by Newton's method, as the reference has them. */
 #ifndef TOKAY_NN_INVERSE_H
 #define TOKAY_NN_INVERSE_H
 
 #include "quantization.h"
+
+static inline int32_t nn_largest(const int8_t *row, int32_t count)
+{
+    int32_t largest = INT8_MIN;
+    for (int32_t c = 0; c < count; c++)
+        if (row[c] > largest) largest = row[c];
+    return largest;
+}
 
 static inline int32_t nn_shift_left_saturating(int32_t x, int32_t bits)
 {

@@ -48,10 +48,7 @@ static int32_t logarithm(int32_t sum)
 
 static void log_softmax_row(const nn_log_softmax_options_t *o, const int8_t *input, int8_t *output)
 {
-    int32_t largest = INT8_MIN;
-    for (int32_t c = 0; c < o->depth; c++)
-        if (input[c] > largest) largest = input[c];
-
+    const int32_t largest = nn_largest(input, o->depth);
     int32_t sum = 0;
     for (int32_t c = 0; c < o->depth; c++) {
         const int32_t below = largest - input[c];
