@@ -45,9 +45,12 @@ def _read(model: Table) -> Graph:
     codes = [_operator_code(code) for code in code_tables]
     buffers = _tables(model, schema.MODEL["buffers"], MAX_TENSORS, "buffers")
     graph = _graph(model, subgraphs[0], codes, buffers)
-    called = {int(op.options["init_subgraph_index"]) for op in graph.operators if op.name == "call_once"}
-    _check_subgraphs(count, called == set(range(1, count)))
-    initializers = {number: _graph(model, subgraphs[number], codes, buffers) for number in called}
+    calls = {int(op.options["init_subgraph_index"]): op for op in graph.operators if op.name == "call_once"}
+    _check_subgraphs(count, all(number in calls for number in range(1, count)))
+    for number, op in calls.items():
+        if not 0 < number < count:
+            raise FlatBufferError(f"{op} calls subgraph {number}, of {count} with the network's own")
+    initializers = {number: _graph(model, subgraphs[number], codes, buffers) for number in calls}
     return replace(graph, initializers=initializers)
 
 

@@ -194,7 +194,8 @@ def _assignments(call: Operator, graph: Graph) -> dict[Key, tuple[Operator, Tens
         if op.name == "var_handle":
             continue
         value = graph.input(op, 1)
-        if op.name != "assign_variable" or len(op.inputs) != 2 or op.inputs[0] not in handles:
+        assigns = op.name == "assign_variable" and len(op.inputs) == 2 and op.inputs[0] in handles
+        if not assigns or value is None:
             raise TokayError(f"{call}: the initialization has {op}", hint="it may only assign constants")
         if not value.constant:
             raise TokayError(

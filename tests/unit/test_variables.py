@@ -107,6 +107,16 @@ def another_in_the_initialization(n: NetworkBuilder, *_: int) -> None:
     once.operator("RELU", [a], [b])
 
 
+def nothing_in_the_initialization(n: NetworkBuilder, *_: int) -> None:
+    assignment = n.subgraphs[0].operators[-1]
+    assignment.inputs = [assignment.inputs[0], -1]
+
+
+def a_call_of_itself(n: NetworkBuilder, *_: int) -> None:
+    n.operators[0].builtinOptions.initSubgraphIndex = 0
+    n.subgraphs.clear()
+
+
 def handle_elsewhere(n: NetworkBuilder, x: int, y: int, handle: int) -> None:
     n.operator("RELU", [handle], [n.tensor(SHAPE, **LIKE)])
 
@@ -138,6 +148,8 @@ def never_assigned(n: NetworkBuilder, x: int, y: int, handle: int) -> None:
         (late_call, "(CALL_ONCE): it has operands, or comes after variables are used"),
         (called_with, "(CALL_ONCE): it has operands, or comes after variables are used"),
         (another_in_the_initialization, "the initialization has operator 2 (RELU) (it may only assign"),
+        (nothing_in_the_initialization, "the initialization has operator 1 (ASSIGN_VARIABLE) (it may only"),
+        (a_call_of_itself, "damaged: operator 0 (CALL_ONCE) calls subgraph 0, of 1 with the network's own"),
         (handle_elsewhere, "operator 4 (RELU) takes the handle of variable 'v' (only READ_VARIABLE"),
         (no_handle, "operator 3 (ASSIGN_VARIABLE): it has no variable's handle"),
         (two_of_one_output, "operator 4 (VAR_HANDLE): it does not give one handle, once"),
