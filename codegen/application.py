@@ -32,6 +32,7 @@ class ApplicationSettings:
     volume_gain_q8: int = _GAIN_ONE  # 1/256
     sensitivity_q8: int = _GAIN_ONE // 2  # of the activity LED: change of a score in a millisecond, 1/256
     verbose: bool = False
+    each_column_once: bool = False  # whatever latency_ms is: of a network that keeps state
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Any], class_count: int) -> ApplicationSettings:
@@ -162,7 +163,7 @@ def _in_step(
             f"columns of {settings.window_step_ms} ms an inference, so that is {needed}",
             hint=f"latency_ms={needed}, or none",
         )
-    return replace(application, latency_ms=needed)
+    return replace(application, latency_ms=needed, each_column_once=True)
 
 
 def _integer(parameters: Mapping[str, Any], name: str, default: int, high: int = MAX_MS) -> int:

@@ -281,7 +281,9 @@ class _Session:
         """Of a file in which nothing can be detected whatever is said in it, as of one word of a dataset."""
         settings, frontend = self.pipeline.settings, self.pipeline.frontend
         columns = frontend.frames(samples)
-        inferences = len(inference_columns(frontend.settings, settings.latency_ms, columns))
+        once = settings.each_column_once
+        ends = inference_columns(frontend.settings, settings.latency_ms, columns, each_column_once=once)
+        inferences = len(ends)
         needed = max(1, settings.minimum_count)
         if inferences < needed:
             print(

@@ -25,8 +25,13 @@ def period_samples(frontend: FrontendSettings, latency_ms: int) -> int:
     return max(latency_ms * frontend.sample_rate_hz // 1000, frontend.step_samples)
 
 
-def inference_columns(frontend: FrontendSettings, latency_ms: int, columns: int) -> np.ndarray:
-    """The columns (their count, from 1) on which the audio loop infers, among the first ``columns``."""
+def inference_columns(
+    frontend: FrontendSettings, latency_ms: int, columns: int, *, each_column_once: bool = False
+) -> np.ndarray:
+    """The columns (their count, from 1) on which the audio loop infers, among the first ``columns``. Where it
+    hears each column once, time does not count: milliseconds are no whole samples at all rates."""
+    if each_column_once:
+        return np.arange(frontend.frames, columns + 1, frontend.frames, dtype=np.int64)
     window, step = frontend.window_samples, frontend.step_samples
     period = period_samples(frontend, latency_ms)
     found, column = [], frontend.frames

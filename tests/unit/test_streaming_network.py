@@ -113,6 +113,20 @@ def test_streams_and_clips_are_judged_from_silence_on(tflite):
     assert [tuple(row) for row in clip_scores(network, clips).tolist()] == last
 
 
+@pytest.mark.parametrize("rate", [11025, 15999])
+def test_streams_at_rates_with_no_whole_samples_in_a_step(rate):
+    """Two columns of 20 ms are less than 40 ms there, but none is left out."""
+    tflite = streaming_network.network({"fe.sample_rate_hz": rate})
+    pipeline, samples = Pipeline(tflite), audio(5)
+    frontend = pipeline.frontend.settings
+    assert NEW * frontend.step_samples * 1000 < PERIOD_MS * rate
+    made = feature_stream(Stream("stream", samples, ()), frontend, pipeline.settings)
+    (scored,) = streaming_scores(int8_network(tflite), [made])
+    events = pipeline.process(samples)
+    assert [tuple(row) for row in scored.scores.tolist()] == [event.scores for event in events]
+    assert scored.times_ms.tolist() == [event.time_ms for event in events]
+
+
 def test_the_evaluation_of_clips_is_that_of_their_whole_length(tflite, tmp_path):
     path, data, found = tmp_path / "streaming.tflite", tmp_path / "data", tmp_path / "found.json"
     path.write_bytes(tflite)
