@@ -176,7 +176,7 @@ def _evaluate(model: Subject, where: Target | None, args: Any) -> tuple[dict[str
 
 def _clips(model: Subject, where: Target | None, store: Store, args: Any) -> dict[str, Any]:
     limit = args.limit or (_SIMULATED_CLIPS if where else 0)
-    chosen = clips.load(model.clips, store, args.split, limit)
+    chosen = clips.load(model.clips, store, args.split, limit, model.spec.frontend.frames)
     scores = clip_scores(model.network, chosen.features)
     value: dict[str, Any] = {}
     if where is not None:

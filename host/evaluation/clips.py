@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from host.dataset.store import Store
+from host.features import Frontend
 from host.metrics import curves, intervals
 from host.metrics.classification import summary
 from host.metrics.scoring import Network, clip_scores
@@ -33,9 +34,10 @@ class Clips:
         return len(self.labels)
 
 
-def load(spec: Specification, store: Store, split: str, limit: int = 0) -> Clips:
+def load(spec: Specification, store: Store, split: str, limit: int = 0, frames: int | None = None) -> Clips:
     """All clips, or ``limit`` of them at equal distances in the dataset's order (so of all words), as long as
-    the specification's front end says."""
+    the specification's front end says. ``frames`` are the columns that the network is given at a time, all
+    if not said: where features are scaled by the loudest value, it is the loudest of these."""
     places = examples.of_a_class(spec, store, split)
     if not places:
         raise examples.without_clips(split)
@@ -43,15 +45,26 @@ def load(spec: Specification, store: Store, split: str, limit: int = 0) -> Clips
     if 0 < limit < total:
         places = [places[k] for k in np.linspace(0, total - 1, limit).round().astype(np.int64)]
     made = examples.as_they_are(spec, store, places)
+    features = made.features
+    if spec.frontend.quantize_dynamic_scale_enable and frames not in (None, spec.frontend.frames):
+        features = _scaled_by_window(Frontend(spec.frontend), store.audio[places], frames)
     clips = [store.clips[i] for i in places]
     return Clips(
         split,
         tuple(clip.name for clip in clips),
         tuple(str(clip.path) for clip in clips),
         made.labels,
-        made.features,
+        features,
         total,
     )
+
+
+def _scaled_by_window(frontend: Frontend, audio: np.ndarray, frames: int) -> np.ndarray:
+    """int8[n, columns, channels] of int16[n, samples], each ``frames`` columns by their own scale; columns
+    that fill no window any more are left out."""
+    count = frontend.settings.frames // frames
+    spectrograms = [frontend.spectrogram(clip)[: count * frames] for clip in audio]
+    return np.stack([np.concatenate([*map(frontend.quantize, np.split(s, count))]) for s in spectrograms])
 
 
 def evaluate(clips: Clips, scores: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:

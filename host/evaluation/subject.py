@@ -39,10 +39,12 @@ class Subject:
     @property
     def clips(self) -> Specification:
         """What to load clips by, which are as long as what the network classifies. One that keeps state hears
-        more than its input holds, and does not say how much: a second, as Speech Commands has."""
+        more than its input holds, and does not say how much: a second, as Speech Commands has, or as much as
+        its input where that is more."""
         if not isinstance(self.network, InOrder):
             return self.spec
-        heard = dataclasses.replace(self.spec.frontend, sample_length_ms=CLIP_MS)
+        length_ms = max(CLIP_MS, self.spec.frontend.sample_length_ms)
+        heard = dataclasses.replace(self.spec.frontend, sample_length_ms=length_ms)
         return dataclasses.replace(self.spec, frontend=heard)
 
     @property

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from host import cli, evaluate, update_params
+from host.audio import read_audio
+from host.dataset import find
 from host.errors import TokayError
+from host.evaluation import clips, subject
 from host.features import Frontend
 from host.metrics.scoring import InOrder, clip_scores, feature_stream, int8_network, streaming_scores
 from host.metrics.streams import Stream
@@ -107,10 +111,10 @@ def test_streams_and_clips_are_judged_from_silence_on(tflite):
         events = pipeline.process(audio(2, seed=k))
         assert [tuple(row) for row in scored.scores.tolist()] == [event.scores for event in events]
         assert scored.times_ms.tolist() == [event.time_ms for event in events]
-    clips = np.stack([columns(audio(1, seed=k)) for k in range(3)])
-    assert clips.shape[1] % NEW  # one column is left over
-    last = [scores_of(Model(tflite), clip)[-1] for clip in clips]
-    assert [tuple(row) for row in clip_scores(network, clips).tolist()] == last
+    heard = np.stack([columns(audio(1, seed=k)) for k in range(3)])
+    assert heard.shape[1] % NEW  # one column is left over
+    last = [scores_of(Model(tflite), clip)[-1] for clip in heard]
+    assert [tuple(row) for row in clip_scores(network, heard).tolist()] == last
 
 
 @pytest.mark.parametrize("rate", [11025, 15999])
@@ -125,6 +129,30 @@ def test_streams_at_rates_with_no_whole_samples_in_a_step(rate):
     events = pipeline.process(samples)
     assert [tuple(row) for row in scored.scores.tolist()] == [event.scores for event in events]
     assert scored.times_ms.tolist() == [event.time_ms for event in events]
+
+
+@pytest.mark.parametrize("scaled_as_a_whole", [False, True])
+def test_clips_are_heard_as_the_audio_loop_hears_them(tmp_path, scaled_as_a_whole):
+    path = tmp_path / "streaming.tflite"
+    path.write_bytes(streaming_network.network({"fe.quantize_dynamic_scale_enable": scaled_as_a_whole}))
+    model = subject.quantized(str(path))
+    store = find.load(tone_words.write_dataset(tmp_path / "data"), model.clips)
+    chosen = clips.load(model.clips, store, "testing", 4, NEW)
+    pipeline, last = Pipeline(str(path)), []
+    for name in chosen.names:
+        pipeline.reset()
+        last.append(pipeline.process(read_audio(tmp_path / "data" / name, RATE))[-1].scores)
+    assert [tuple(row) for row in clip_scores(model.network, chosen.features).tolist()] == last
+    assert len(set(last)) > 1
+
+
+def test_clips_are_a_second_or_as_long_as_an_input(tflite, tmp_path):
+    path = tmp_path / "streaming.tflite"
+    path.write_bytes(tflite)
+    model = subject.quantized(str(path))
+    assert model.clips.frontend.sample_length_ms == subject.CLIP_MS
+    wide = replace(model.spec, frontend=replace(FRONTEND, sample_length_ms=1230))
+    assert replace(model, spec=wide).clips.frontend.sample_length_ms == 1230
 
 
 def test_the_evaluation_of_clips_is_that_of_their_whole_length(tflite, tmp_path):
