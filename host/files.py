@@ -14,17 +14,24 @@ from host.errors import TokayError
 
 def require_writable(path: Path) -> None:
     """Refuses a result's file that cannot be written, before there is work to be lost."""
-    reason = None
-    if path.is_dir():
-        reason = errno.EISDIR
-    elif not path.exists() or path.is_file():  # else a pipe or a device
-        folder = next(parent for parent in Path(os.path.realpath(path)).parents if parent.exists())
-        if not folder.is_dir():
-            reason = errno.ENOTDIR
-        elif not os.access(folder, os.W_OK | os.X_OK):
-            reason = errno.EACCES
+    try:
+        reason = _unwritable(path)
+    except OSError as error:  # of a name that no file can have
+        reason = error.errno
     if reason is not None:
         raise TokayError(f"cannot write {path}: {os.strerror(reason)}")
+
+
+def _unwritable(path: Path) -> int | None:
+    """The error's number that writing a file would end in."""
+    if path.is_dir():
+        return errno.EISDIR
+    if path.exists() and not path.is_file():  # a pipe or a device
+        return None
+    folder = next(parent for parent in Path(os.path.realpath(path)).parents if parent.exists())
+    if not folder.is_dir():
+        return errno.ENOTDIR
+    return None if os.access(folder, os.W_OK | os.X_OK) else errno.EACCES
 
 
 def write_atomic(path: Path | str, data: bytes | str) -> None:
@@ -44,7 +51,9 @@ def write_all(files: Mapping[Path, bytes | str]) -> None:
     try:
         for path, data in files.items():
             content = _content(data)
-            if path.exists() and not path.is_file() and not path.is_dir():
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            if path.exists() and not path.is_file():
                 path.write_bytes(content)
                 continue
             place = Path(os.path.realpath(path))

@@ -130,8 +130,12 @@ def test_output_to_a_closed_pipe():
 
 
 @pytest.mark.parametrize(
-    ("name", "reason"), [("", "Is a directory"), ("file/a.json", "Not a directory"), ("new/a.json", None)]
-)
+    ("name", "reason"),
+    [
+        ("", "Is a directory"), ("file/a.json", "Not a directory"), ("new/a.json", None),
+        ("n" * 300, "File name too long"),
+    ],
+)  # fmt: skip
 def test_a_result_that_cannot_be_written_is_told_before_the_work(name, reason, tmp_path, refused):
     (tmp_path / "file").write_text("kept")
     target = f"{tmp_path}/{name}"
@@ -173,6 +177,13 @@ def test_a_full_disk_leaves_nothing(tmp_path, refused, monkeypatch):
     (tmp_path / "c").mkdir()
     assert "No space left" in refused("host.compile", MODEL, "-o", tmp_path / "c")
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
+
+
+def test_a_folder_in_the_place_of_one_of_several_files_leaves_nothing(tmp_path):
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(TokayError, match=r"cannot write .*/taken: Is a directory"):
+        write_all({tmp_path / "new" / "x": "1", tmp_path / "taken": "2"})
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
 
 
 def test_a_file_that_would_not_change_keeps_its_time_and_damage_is_mended(tmp_path):
