@@ -181,7 +181,7 @@ def _clips(model: Subject, where: Target | None, store: Store, args: Any) -> dic
     value: dict[str, Any] = {}
     if where is not None:
         with progress("clips in the simulator") as bar:
-            found = clip_scores(simulated.network(where, model.network, bar), chosen.features)
+            found = clip_scores(simulated.network(where, model.network), chosen.features, bar)
         value["simulated"] = {
             "board": args.board, "clips": len(chosen), "of": chosen.of,
             "equal_to_pc": int(np.all(found == scores, axis=1).sum()),

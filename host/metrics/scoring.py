@@ -44,19 +44,27 @@ class InOrder:
         return self.invoke(features)
 
 
-def clip_scores(network: Network, features: np.ndarray) -> np.ndarray:
-    """uint8[n, classes] of clips, int8[n, columns, channels], each by itself. A network that keeps state
-    hears a clip from silence on, and what counts is what it says at the end; columns that fill no window any
-    more are left out."""
-    if not isinstance(network, InOrder):
-        return network(features)
-    count = features.shape[1] // network.frames
+def clip_scores(
+    network: Network, features: np.ndarray, progress: Callable[[int, int], None] | None = None
+) -> np.ndarray:
+    """uint8[n, classes] of clips, int8[n, columns, channels], each by itself; ``progress(done, of)`` counts
+    them. A network that keeps state hears a clip from silence on, and what counts is what it says at the end;
+    columns that fill no window any more are left out."""
+    if progress is None and not isinstance(network, InOrder):
+        return network(features)  # all at once, on as many cores
     scores = []
     for clip in features:
-        network.reset()
-        windows = clip[: count * network.frames].reshape(count, network.frames, -1)
-        scores.append(network(windows)[-1])
+        scores.append(_at_the_end(network, clip) if isinstance(network, InOrder) else network(clip[None])[0])
+        if progress:
+            progress(len(scores), len(features))
     return np.array(scores)
+
+
+def _at_the_end(network: InOrder, clip: np.ndarray) -> np.ndarray:
+    """uint8[classes] that a network says at the end of a clip, int8[columns, channels]."""
+    network.reset()
+    count = len(clip) // network.frames
+    return network(clip[: count * network.frames].reshape(count, network.frames, -1))[-1]
 
 
 _AT_ONCE = 512  # windows that a network is given

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -42,7 +41,7 @@ def booted(model: str, board: str, accelerator: str) -> Iterator[target.Target]:
         yield where
 
 
-def network(where: target.Target, on_pc: Network, progress: Any = None) -> Network:
+def network(where: target.Target, on_pc: Network) -> Network:
     """The image's network, of the kind that it is on the PC: features go in over the link, scores come back.
     The image is silent and without a source from then on."""
     device = where.device
@@ -55,8 +54,6 @@ def network(where: target.Target, on_pc: Network, progress: Any = None) -> Netwo
         for x in features:
             commands.inject_features(device, x)
             outputs.append(commands.run_network(device))
-            if progress:
-                progress(len(outputs), len(features))
         return np.array(outputs, np.int8).view(np.uint8) ^ np.uint8(128)
 
     commands.take_over(device)

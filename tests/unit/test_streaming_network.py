@@ -114,7 +114,9 @@ def test_streams_and_clips_are_judged_from_silence_on(tflite):
     heard = np.stack([columns(audio(1, seed=k)) for k in range(3)])
     assert heard.shape[1] % NEW  # one column is left over
     last = [scores_of(Model(tflite), clip)[-1] for clip in heard]
-    assert [tuple(row) for row in clip_scores(network, heard).tolist()] == last
+    counted: list[tuple[int, int]] = []
+    scores = clip_scores(network, heard, lambda done, of: counted.append((done, of)))
+    assert [tuple(row) for row in scores.tolist()] == last and counted == [(1, 3), (2, 3), (3, 3)]
 
 
 @pytest.mark.parametrize("rate", [11025, 15999])
