@@ -79,11 +79,12 @@ def quantized(model: str, accelerator: str = "none") -> Subject:
 
 
 def arithmetics(subject: Subject) -> list[tuple[str, Network]]:
-    """A quantized model in all its arithmetics: float, where the Keras model is beside it, int8, MVP."""
+    """A quantized model in all its arithmetics: float, where the Keras model is beside it and keeps no state,
+    int8, MVP."""
     assert subject.tflite is not None
     found = []
     path = subject.path.with_suffix(".keras")
-    if path.is_file():
+    if path.is_file() and not isinstance(subject.network, InOrder):
         model = load_trained(path, subject.spec)
         found.append(("float", keras_network(model, Model(subject.tflite).input.scale)))
     found.append(("int8", int8_network(subject.tflite)))
@@ -118,6 +119,9 @@ def _beside_tflite(given: Path) -> Subject:
     int8 = quantized(str(tflite))
     if not path.is_file():
         raise TokayError(f"{path}: no such Keras model")
+    if isinstance(int8.network, InOrder):
+        hint = f"give {tflite}, without --float"
+        raise TokayError(f"{path}: a network that keeps state cannot be judged in floats", hint=hint)
     assert int8.tflite is not None
     network = keras_network(load_trained(path, int8.spec), Model(int8.tflite).input.scale)
     return dataclasses.replace(int8, path=path, arithmetic="float", network=network, tflite=None)

@@ -73,10 +73,9 @@ def _gap(rows: Sequence[Mapping[str, Any]]) -> str:
             for row in rows
         ],
     )  # fmt: skip
-    missing = (
-        "" if rows[0]["arithmetic"] == "float" else "\n(no Keras model beside the .tflite: float is left out)"
-    )
-    return table + missing
+    if rows[0]["arithmetic"] == "float":
+        return table
+    return f"{table}\n(float is left out: no Keras model beside the .tflite, or it keeps state)"
 
 
 def _streaming(title: str, figures: Mapping[str, Any]) -> str:

@@ -157,11 +157,15 @@ def test_clips_are_a_second_or_as_long_as_an_input(tflite, tmp_path):
     assert replace(model, spec=wide).clips.frontend.sample_length_ms == 1230
 
 
-def test_the_evaluation_of_clips_is_that_of_their_whole_length(tflite, tmp_path):
+def test_the_evaluation_of_clips_is_that_of_their_whole_length(tflite, tmp_path, capsys):
     path, data, found = tmp_path / "streaming.tflite", tmp_path / "data", tmp_path / "found.json"
     path.write_bytes(tflite)
     tone_words.write_dataset(data)
-    arguments = [str(path), "--dataset", str(data), "--limit", "5", "--json", str(found), "--gap"]
-    assert cli.run(evaluate.main, arguments) == 0
+    arguments = [str(path), "--dataset", str(data), "--limit", "5", "--json", str(found)]
+    path.with_suffix(".keras").write_bytes(b"which nobody could run column by column")
+    assert cli.run(evaluate.main, [*arguments, "--float"]) == 2
+    assert "a network that keeps state cannot be judged in floats (give " in capsys.readouterr().err
+    assert cli.run(evaluate.main, [*arguments, "--gap"]) == 0
+    assert "(float is left out: " in capsys.readouterr().out
     value = json.loads(found.read_text())
     assert value["samples"] == 5 and [row["arithmetic"] for row in value["gap"]] == ["int8", "mvp"]
