@@ -27,6 +27,7 @@ from host import cli
 from host import image as builder
 from host.errors import TokayError
 from host.flashing import images
+from host.memory_map import FLASH_BASE
 from host.progress import progress
 
 _START_S = 0.05  # of virtual time: past clocks and initialisation
@@ -47,7 +48,7 @@ def main(argv: Sequence[str]) -> int:
 
         return flash_model.run(args, board)
     path = _image_path(args)
-    image = images.firmware_image(images.read(path, images.FLASH_BASE if args.base is None else args.base))
+    image = images.firmware_image(images.read(path, FLASH_BASE if args.base is None else args.base))
     _check_board(path, image, board)
     part = args.part or board.part
     if args.simulate:
@@ -79,7 +80,7 @@ def _arguments(argv: Sequence[str]) -> Any:
     p.add_argument("--swappable", action="store_true", help="MODEL's image takes other models later")
     p.add_argument("--model-only", action="store_true", help="MODEL without firmware, for one that takes it")
     p.add_argument("--firmware", metavar="IMAGE", help="with --model-only --simulate: what is on the chip")
-    p.add_argument("--base", type=_address, help=f"address of a .bin (0x{images.FLASH_BASE:08x})")
+    p.add_argument("--base", type=_address, help=f"address of a .bin (0x{FLASH_BASE:08x})")
     which = p.add_mutually_exclusive_group()
     which.add_argument("--probe", metavar="SERIAL", help="the debug probe's serial number, or its beginning")
     which.add_argument("--simulate", action="store_true", help="flash a simulated chip, and see it start")

@@ -19,9 +19,9 @@ from host import model_files, model_layout, stack, toolchain
 from host.errors import TokayError
 from host.files import write_atomic, write_changed
 from host.lock import locked
+from host.memory_map import FIRMWARE_BYTES, RAM_BASE, RAM_BYTES
 from host.places import PACKAGES, SOURCES, builds, package_version
 
-RAM_START, RAM_BYTES, FLASH_BYTES = 0x2000_0000, 256 * 1024, 1024 * 1024  # as in linker.ld
 _ALLOCATED = 2  # SHF_ALLOC
 _RECORD = "image.json"
 # CMake, Ninja or the linker take it for more than a name; the last are bytes that are no text.
@@ -30,8 +30,8 @@ _NOT_IN_PATHS = re.compile(r'[;,%|"\[\]\\\n\udc80-\udcff]')
 _INPUTS = (
     (SOURCES, "CMakeLists.txt"), (SOURCES, "firmware/**/*"), (PACKAGES, "codegen/**/*"),
     (PACKAGES, "host/compiled.py"), (PACKAGES, "host/generation.py"), (PACKAGES, "host/image.py"),
-    (PACKAGES, "host/board.py"), (PACKAGES, "host/model_layout.py"), (PACKAGES, "host/stack.py"),
-    (PACKAGES, "host/summary.py"), (PACKAGES, "host/toolchain.py"),
+    (PACKAGES, "host/board.py"), (PACKAGES, "host/memory_map.py"), (PACKAGES, "host/model_layout.py"),
+    (PACKAGES, "host/stack.py"), (PACKAGES, "host/summary.py"), (PACKAGES, "host/toolchain.py"),
     (PACKAGES, "host/simulator/mvp/__init__.py"), (PACKAGES, "host/simulator/mvp/timing.*"),
 )  # fmt: skip
 # The large variables, by what they are for.
@@ -288,7 +288,7 @@ def _measure(
         sections = [s for s in ELFFile(stream).iter_sections() if s["sh_flags"] & _ALLOCATED]
         symbols = _ram_symbols(ELFFile(stream))
     flash = sum(s["sh_size"] for s in sections if s["sh_type"] != "SHT_NOBITS")
-    ram = sum(s["sh_size"] for s in sections if s["sh_addr"] >= RAM_START)
+    ram = sum(s["sh_size"] for s in sections if s["sh_addr"] >= RAM_BASE)
     parts = {name: symbols[symbol] for name, symbol in _PARTS.items() if symbol in symbols}
     parts["stack"] = board.stack_bytes
     parts["other"] = ram - sum(parts.values())
@@ -306,7 +306,7 @@ def _measure(
 def _ram_symbols(elf: Any) -> dict[str, int]:
     """Sizes of the variables in RAM."""
     symbols = elf.get_section_by_name(".symtab").iter_symbols()
-    return {s.name: s["st_size"] for s in symbols if s["st_value"] >= RAM_START and s["st_size"]}
+    return {s.name: s["st_size"] for s in symbols if s["st_value"] >= RAM_BASE and s["st_size"]}
 
 
 def warn(summary: dict[str, Any] | None) -> None:
@@ -326,7 +326,7 @@ def describe(image: Image) -> str:
     path = " > ".join(bound.thread_path[1:])
     return (
         f"{image.elf}\n"
-        f"flash {image.flash_bytes:7d} bytes of {FLASH_BYTES}\n"
+        f"flash {image.flash_bytes:7d} bytes of {FIRMWARE_BYTES}\n"
         f"RAM   {image.ram_bytes:7d} bytes of {RAM_BYTES} ({parts})\n"
         f"stack {bound.total:7d} bytes at worst of {image.stack_reserved}: {bound.thread} in {path}, "
         f"{bound.interrupt} in {' > '.join(bound.interrupt_path)}"

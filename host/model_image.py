@@ -12,6 +12,7 @@ from codegen.frontend import FrontendSettings
 from host import board as boards
 from host import generation, image, model_files, model_layout, toolchain
 from host.errors import TokayError
+from host.memory_map import SLOTS
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def _link(
 ) -> dict[int, Linked]:
     """The model for each slot, compiled where it changed and linked in any case."""
     generation.write(generated.files, folder / "model")
-    paths = {slot: folder / f"model_0x{slot:08x}.elf" for slot in model_layout.SLOTS}
+    paths = {slot: folder / f"model_0x{slot:08x}.elf" for slot in SLOTS}
     try:
         for path in paths.values():
             path.unlink(missing_ok=True)  # Ninja would keep one that was damaged since
@@ -104,9 +105,9 @@ def _linked(path: Path, slot: int) -> Linked:
         section = elf.get_section_by_name(".model")
         data = section.data()
         symbols = elf.get_section_by_name(".symtab").get_symbol_by_name("generated_model")
-    if len(data) > model_layout.SLOTS[slot]:
+    if len(data) > SLOTS[slot]:
         raise TokayError(
-            f"the model takes {len(data)} bytes of flash, a slot has {model_layout.SLOTS[slot]}",
+            f"the model takes {len(data)} bytes of flash, a slot has {SLOTS[slot]}",
             hint="build it into the firmware: host.flash MODEL without --model-only",
         )
     return Linked(slot, data, symbols[0]["st_value"])

@@ -16,8 +16,6 @@ from host.places import SOURCES
 
 # To be raised when constants get another meaning in structures that stay as they are.
 REVISION = 1
-SLOTS = {0x08100000: 256 * 1024, 0x08140000: 248 * 1024}  # as in linker.ld: address and room
-SLOT_NAMES = dict(zip(SLOTS, "AB", strict=True))
 PROOF_INFERENCES = 10  # MODEL_PROOF_INFERENCES
 MAGIC = 0x314D4B54
 BLANK = 0xFFFFFFFF

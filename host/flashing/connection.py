@@ -18,6 +18,7 @@ from host.errors import TokayError
 from host.flashing import target, unlock
 from host.flashing.reset import stop_at_reset
 from host.flashing.simulated_probe import SimulatedProbe
+from host.memory_map import DEVICE_INFO, FLASH_BYTES, RAM_BYTES, SECTOR
 
 FREQUENCY_HZ = 4_000_000
 _LOCKED_HINT = (
@@ -167,11 +168,11 @@ def _close(session: Session) -> None:
 def _check_chip(chip: Any, part: str) -> None:
     """Whether it is one with the flash that we know, by its own device information."""
     try:
-        _, family, pages, sizes = chip.read_memory_block32(target.DEVICE_INFO, 4)
+        _, family, pages, sizes = chip.read_memory_block32(DEVICE_INFO, 4)
     except target.BROKEN as error:
         raise TokayError(f"the chip's device information cannot be read: {error}") from error
     page, flash, ram = 1 << (10 + (pages & 0xFF)), sizes & 0xFFFF, sizes >> 16 & 0x7FF
-    if (page, flash, ram) != (0x2000, 1536, 256):
+    if (page, flash << 10, ram << 10) != (SECTOR, FLASH_BYTES, RAM_BYTES):
         raise TokayError(
             f"the chip (family {family >> 16 & 0x3F}) has {flash} kB flash in pages of {page} bytes and "
             f"{ram} kB RAM, so it is no {part}",

@@ -9,12 +9,11 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from host.flashing.images import FLASH_BASE, FLASH_BYTES, SECTOR
-from host.simulator.machine import RAM_BASE, RAM_BYTES, Machine
+from host.memory_map import FLASH_BASE, FLASH_BYTES, INFO_BASE, INFO_BYTES, RAM_BASE, RAM_BYTES, SECTOR
+from host.simulator.machine import Machine
 
 SLICE_S = 0.001  # virtual time between two looks of a debugger: about what USB takes
 _INSTANT_S = 1e-7  # what the core can be let run at least: some instructions
-_INFO_BASE, _INFO_BYTES = 0x0FE00000, 0x10000
 
 DFSR, AIRCR, DHCSR, DCRSR, DCRDR, DEMCR = (
     0xE000ED30, 0xE000ED0C, 0xE000EDF0, 0xE000EDF4, 0xE000EDF8, 0xE000EDFC,
@@ -127,7 +126,7 @@ class CoreDebug:
 
     def block(self, address: int, size: int) -> bytes | None:
         """Plain memory at once, which is quicker; None where it is not plain memory."""
-        for base, length in ((RAM_BASE, RAM_BYTES), (FLASH_BASE, FLASH_BYTES), (_INFO_BASE, _INFO_BYTES)):
+        for base, length in ((RAM_BASE, RAM_BYTES), (FLASH_BASE, FLASH_BYTES), (INFO_BASE, INFO_BYTES)):
             if base <= address and address + size <= base + length:
                 return self.machine.read(address, size)
         return None

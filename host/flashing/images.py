@@ -9,12 +9,18 @@ from pathlib import Path
 
 from host import model_layout
 from host.errors import TokayError
+from host.memory_map import (
+    FLASH_BASE,
+    FLASH_BYTES,
+    LAST_SECTOR,
+    RAM_BASE,
+    RAM_BYTES,
+    SECTOR,
+    SLOTS,
+    USER_DATA,
+    USER_DATA_BYTES,
+)
 from host.simulator.image import read_image
-
-FLASH_BASE, FLASH_BYTES, SECTOR = 0x08000000, 0x00180000, 0x2000
-LAST_SECTOR = FLASH_BASE + FLASH_BYTES - SECTOR
-RAM_BASE, RAM_BYTES = 0x20000000, 0x40000
-USER_DATA, USER_DATA_BYTES = 0x0FE00000, 0x400
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,7 @@ def firmware_image(image: FlashImage) -> FlashImage:
     first = image.sectors.get(FLASH_BASE)
     if first is None or model_layout.find_taker(first) is None:
         return image
-    return with_blank(image, (slot for slot in model_layout.SLOTS if slot not in image.sectors))
+    return with_blank(image, (slot for slot in SLOTS if slot not in image.sectors))
 
 
 def to_hex(image: FlashImage) -> str:

@@ -19,9 +19,10 @@ from pyocd.flash.flash import Flash
 
 from host.errors import TokayError
 from host.flashing import algorithm
-from host.flashing.images import SECTOR, FlashImage, Guard
+from host.flashing.images import FlashImage, Guard
 from host.flashing.reset import stop_at_reset
 from host.flashing.target import BROKEN
+from host.memory_map import SECTOR
 
 _VECTOR_BYTES = 8
 _BLANK = b"\xff" * SECTOR

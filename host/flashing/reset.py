@@ -15,7 +15,7 @@ from typing import Any
 
 from pyocd.core import exceptions
 
-from host.flashing.images import FLASH_BASE, FLASH_BYTES
+from host.memory_map import FLASH_BASE, FLASH_BYTES
 
 _STOPS_S = 1.0
 _POLL_S = 0.01

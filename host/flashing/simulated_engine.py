@@ -3,7 +3,7 @@ and the command that erases the device."""
 
 from __future__ import annotations
 
-from host.flashing.images import FLASH_BASE, FLASH_BYTES
+from host.memory_map import FLASH_BASE, FLASH_BYTES
 from host.simulator.machine import Machine
 
 _CSW, _TAR, _DRW = 0x00, 0x04, 0x0C

@@ -10,6 +10,7 @@ from host import model_layout
 from host.errors import TokayError
 from host.flashing import images, programmer
 from host.flashing.reset import stop_at_reset
+from host.memory_map import FLASH_BASE, SLOT_NAMES, SLOTS
 from host.model_image import ModelImage
 
 _START_BYTES = 4096
@@ -25,15 +26,15 @@ class Placed:
 
     @property
     def name(self) -> str:
-        return model_layout.SLOT_NAMES[self.slot]
+        return SLOT_NAMES[self.slot]
 
 
 def place(target: Any, model: ModelImage, progress: Callable[[int, int], None]) -> Placed:
     """Writes a model to the slot that is not needed, after a look whether the firmware will take it."""
     stop_at_reset(target)
-    taker = model_layout.find_taker(programmer.read_block(target, images.FLASH_BASE, _START_BYTES))
+    taker = model_layout.find_taker(programmer.read_block(target, FLASH_BASE, _START_BYTES))
     model_layout.check(taker, model.kernels, model.memory_bytes)
-    headers = {slot: _header(target, slot) for slot in model_layout.SLOTS}
+    headers = {slot: _header(target, slot) for slot in SLOTS}
     slot = choose(headers)
     sequence = 1 + max((header.sequence for header in headers.values() if header), default=0)
     if sequence > 0xFFFFFFFF:
@@ -46,7 +47,7 @@ def place(target: Any, model: ModelImage, progress: Callable[[int, int], None]) 
 def _header(target: Any, slot: int) -> model_layout.Header | None:
     """The header of a slot whose contents are whole and of the firmware's layout."""
     header = model_layout.read_header(programmer.read_block(target, slot, 64))
-    if header is None or header.bytes > model_layout.SLOTS[slot] or header.layout != model_layout.layout():
+    if header is None or header.bytes > SLOTS[slot] or header.layout != model_layout.layout():
         return None
     data = programmer.read_block(target, slot, (header.bytes + 3) & ~3)
     return header if model_layout.is_whole(header, data) else None

@@ -11,7 +11,7 @@ from pyocd.coresight.coresight_target import CoreSightTarget
 from pyocd.target import TARGET
 
 from host.flashing import algorithm
-from host.flashing.images import FLASH_BASE, FLASH_BYTES, RAM_BASE, RAM_BYTES, SECTOR
+from host.memory_map import FLASH_BASE, FLASH_BYTES, INFO_BASE, INFO_BYTES, RAM_BASE, RAM_BYTES, SECTOR
 
 # The parts of the boards there are, the XIAO MG24 and the first BRD2703A included.
 PARTS = (
@@ -20,7 +20,6 @@ PARTS = (
     "EFR32MG24B220F1536IM48",
     "EFR32MG24B020F1536IM48",
 )
-DEVICE_INFO = 0x0FE08000
 CORE_PORT = 0  # of the debug port's access ports
 # What a connection that breaks raises. A probe that is pulled out: also the errors of USB libraries, OSErrors
 # that pyOCD lets pass. A chip that only ever says "wait": pyOCD asks it to stop, and again, and so on.
@@ -71,7 +70,7 @@ def memory_map() -> MemoryMap:
             is_boot_memory=True,
             algo=flash_algorithm(),
         ),
-        RomRegion(name="info", start=0x0FE00000, length=0x10000),
+        RomRegion(name="info", start=INFO_BASE, length=INFO_BYTES),
         RamRegion(name="ram", start=RAM_BASE, length=RAM_BYTES),
     )
 

@@ -26,11 +26,11 @@ import numpy as np
 
 from host import board as boards
 from host.errors import TokayError
+from host.memory_map import RAM_BASE, RAM_BYTES
 from host.simulator import native
 from host.simulator.image import Image, Symbol, read_image
 from host.simulator.mvp import SILICON, timing_number
 
-RAM_BASE, RAM_BYTES = 0x20000000, 0x40000
 _LIMIT, _RETURNED, _FAULT, _ERROR, _BREAKPOINT = range(5)
 _STOPS = ("limit", "limit", "fault", "stuck", "breakpoint")  # what debug_run says of each
 _AUDIO_MODES = ("exact", "linear")

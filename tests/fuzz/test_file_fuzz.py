@@ -23,6 +23,7 @@ from host.audio import read_audio
 from host.dataset import folder
 from host.device import recording
 from host.flashing import images
+from host.memory_map import FLASH_BASE
 from host.metrics import recordings
 from tests.places import ROOT
 
@@ -54,7 +55,7 @@ def recorded() -> bytes:
 
 def firmware_hex() -> bytes:
     words = np.array([0x20004000, 0x08000101] + [0] * 62, "<u4").tobytes()
-    whole = images.to_hex(images.from_bytes("good", images.FLASH_BASE, words))
+    whole = images.to_hex(images.from_bytes("good", FLASH_BASE, words))
     return "\n".join([*whole.splitlines()[:9], ":00000001FF", ""]).encode()
 
 

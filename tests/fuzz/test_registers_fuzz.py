@@ -9,7 +9,8 @@ from collections import Counter
 import numpy as np
 
 from host.errors import TokayError
-from host.simulator.machine import RAM_BASE, RAM_BYTES, Machine
+from host.memory_map import RAM_BASE, RAM_BYTES
+from host.simulator.machine import Machine
 
 FLASH = 0x08000000
 # Vectors; a loop that the core runs; stores and loads of a word, a halfword and a byte, to be called.

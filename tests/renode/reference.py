@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from host import board, image, model_image, model_layout, update_params
+from host import board, image, memory_map, model_image, update_params
 from host.audio import read_audio
 from host.device import commands
 from host.device import messages as m
@@ -59,7 +59,7 @@ def swappable(model: str, accelerator: str) -> str:
 def slot(which: str, file: str, model: str, accelerator: str, *changes: str) -> dict[str, object]:
     """Writes a changed model as it lies in slot A or B; the file and the slot's address."""
     made = model_image.build(_changed(model, changes), board.load(BOARD), accelerator=accelerator)
-    address = next(at for at, name in model_layout.SLOT_NAMES.items() if name == which)
+    address = next(at for at, name in memory_map.SLOT_NAMES.items() if name == which)
     Path(file).write_bytes(made.sealed(address, 1))
     return {"file": file, "address": address}
 

@@ -13,8 +13,9 @@ import pytest
 
 from codegen.mvp.assembler import Program
 from codegen.mvp.isa import Type
+from host.memory_map import FLASH_BASE, RAM_BASE
 from host.native import library_path
-from host.simulator.mvp import FLASH_BASE, RAM_BASE, Machine
+from host.simulator.mvp import Machine
 
 HERE = Path(__file__).parent
 DEVICES = HERE.parents[1] / "boards" / "renode"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from host.flashing import images
+from host.memory_map import FLASH_BASE, FLASH_BYTES
 from host.simulator.machine import Machine
 
 _GCC = "arm-none-eabi-gcc"
@@ -106,6 +106,6 @@ def boot(build_image: Callable[[str], Path]) -> Callable[..., Machine]:
 def machine() -> Iterator[Machine]:
     """A chip that was used before: its flash is noise."""
     made = Machine()
-    made.write(images.FLASH_BASE, random.Random(7).randbytes(images.FLASH_BYTES))
+    made.write(FLASH_BASE, random.Random(7).randbytes(FLASH_BYTES))
     yield made
     made.close()

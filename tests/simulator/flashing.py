@@ -6,6 +6,7 @@ import random
 
 from host.flashing import connection, images, programmer, target
 from host.flashing.simulated_probe import SimulatedProbe
+from host.memory_map import FLASH_BASE, FLASH_BYTES, SECTOR, USER_DATA, USER_DATA_BYTES
 from host.simulator.machine import Machine, SimulatorFault
 
 PART = target.PARTS[0]
@@ -16,17 +17,17 @@ def silent(done: int, steps: int) -> None:
     """Progress that nobody watches."""
 
 
-def bootable(marker: int, size: int = images.SECTOR + 5000) -> bytes:
+def bootable(marker: int, size: int = SECTOR + 5000) -> bytes:
     """An image that stores ``marker`` at MARKER and waits; the rest is noise."""
     code = bytes.fromhex("0148 0249 0160 fee7".replace(" ", ""))  # ldr r0, =MARKER; ldr r1, =marker; str; b .
-    head = [0x20040000, images.FLASH_BASE + 9]
+    head = [0x20040000, FLASH_BASE + 9]
     words = b"".join(word.to_bytes(4, "little") for word in (MARKER, marker))
     start = b"".join(word.to_bytes(4, "little") for word in head) + code + words
     return start + random.Random(marker).randbytes(size - len(start))
 
 
 def image_of(data: bytes) -> images.FlashImage:
-    return images.from_bytes("test", images.FLASH_BASE, data)
+    return images.from_bytes("test", FLASH_BASE, data)
 
 
 def flash(
@@ -51,5 +52,5 @@ def runs(machine: Machine) -> int | None:
 
 def everything(machine: Machine) -> bytes:
     """Flash and the user data page."""
-    flash = machine.read(images.FLASH_BASE, images.FLASH_BYTES)
-    return flash + machine.read(images.USER_DATA, images.USER_DATA_BYTES)
+    flash = machine.read(FLASH_BASE, FLASH_BYTES)
+    return flash + machine.read(USER_DATA, USER_DATA_BYTES)

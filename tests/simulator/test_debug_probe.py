@@ -9,10 +9,11 @@ pytest.importorskip("pyocd", reason="pyOCD is not installed (extra flash)")
 from pyocd.core.exceptions import TransferFaultError
 
 from host.errors import TokayError
-from host.flashing import connection, images, programmer
+from host.flashing import connection, programmer
 from host.flashing import reset as reset_module
 from host.flashing.reset import stop_at_reset
 from host.flashing.simulated_probe import SimulatedProbe
+from host.memory_map import FLASH_BASE, FLASH_BYTES
 from host.simulator.machine import Machine
 from tests.simulator.flashing import MARKER, PART, bootable, everything, flash, image_of, runs, silent
 
@@ -29,7 +30,7 @@ def at_reset(machine: Machine) -> tuple[bool, int]:
 def test_core_stops_at_the_reset_vector(machine):
     """The chip does not obey the vector catch: what was flashed last would run."""
     flash(machine, bootable(0x11))
-    assert at_reset(machine) == (True, images.FLASH_BASE + 8)
+    assert at_reset(machine) == (True, FLASH_BASE + 8)
 
 
 def test_the_next_reset_is_an_ordinary_one(machine):
@@ -44,7 +45,7 @@ def test_the_next_reset_is_an_ordinary_one(machine):
 
 def test_blank_part_is_flashed(machine):
     """Without a reset vector there is nothing to break at: the core locks up, and is halted there."""
-    machine.write(images.FLASH_BASE, b"\xff" * images.FLASH_BYTES)
+    machine.write(FLASH_BASE, b"\xff" * FLASH_BYTES)
     assert at_reset(machine)[0]
     flash(machine, bootable(0x11))
     assert runs(machine) == 0x11
@@ -76,9 +77,9 @@ def test_other_ports_are_left_alone(machine):
 
 
 def test_pyocd_reads_writes_and_steps(machine):
-    machine.write(images.FLASH_BASE, bootable(0x5A))
+    machine.write(FLASH_BASE, bootable(0x5A))
     with connection.connect(SimulatedProbe(machine), PART) as chip:
-        assert chip.read_core_register("pc") == images.FLASH_BASE + 8
+        assert chip.read_core_register("pc") == FLASH_BASE + 8
         chip.write_memory_block8(0x20000000, [0x99] * 8)
         chip.write_memory_block8(0x20000001, [1, 2, 3, 4, 5, 6])
         assert chip.read_memory_block8(0x20000000, 8) == [0x99, 1, 2, 3, 4, 5, 6, 0x99]
@@ -88,7 +89,7 @@ def test_pyocd_reads_writes_and_steps(machine):
         assert chip.read32(0x20000100) == 0xBEEF0000
         for expected in (0x0A, 0x0C, 0x0E, 0x0E):
             chip.step()
-            assert chip.read_core_register("pc") == images.FLASH_BASE + expected
+            assert chip.read_core_register("pc") == FLASH_BASE + expected
         assert chip.read_core_register("r1") == chip.read32(MARKER) == 0x5A
         chip.write_core_register("control", 2)
         assert machine.register(19) == 2
@@ -96,7 +97,7 @@ def test_pyocd_reads_writes_and_steps(machine):
         assert chip.get_state() == chip.State.RUNNING
         chip.halt()
         assert chip.is_halted()
-        assert chip.read_core_register("pc") == images.FLASH_BASE + 0x0E
+        assert chip.read_core_register("pc") == FLASH_BASE + 0x0E
 
 
 def test_nothing_there_is_a_fault(machine):
@@ -105,13 +106,13 @@ def test_nothing_there_is_a_fault(machine):
             with pytest.raises(TransferFaultError):
                 chip.read32(address)
         with pytest.raises(TransferFaultError):
-            chip.write32(images.FLASH_BASE, 0)  # flash is not written by writing
+            chip.write32(FLASH_BASE, 0)  # flash is not written by writing
         chip.write32(0x40008068, 1 << 16)
         assert chip.read32(0x40030000) == 3  # the flash controller, its clock on
 
 
 def test_software_breakpoint(machine):
-    machine.write(images.FLASH_BASE, bootable(0x5A))
+    machine.write(FLASH_BASE, bootable(0x5A))
     with connection.connect(SimulatedProbe(machine), PART) as chip:
         chip.write_memory_block8(0x20000200, [0x01, 0x30, 0x01, 0x30, 0xFE, 0xE7])  # adds r0, #1 twice; b .
         chip.set_breakpoint(0x20000202, chip.BreakpointType.SW)

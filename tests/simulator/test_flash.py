@@ -11,10 +11,11 @@ pytest.importorskip("pyocd", reason="pyOCD is not installed (extra flash)")
 from pyocd.core import exceptions
 
 from host.errors import TokayError
-from host.flashing import connection, images, programmer, target
+from host.flashing import connection, programmer
 from host.flashing.core_debug import PowerCut
 from host.flashing.reset import stop_at_reset
 from host.flashing.simulated_probe import SimulatedProbe
+from host.memory_map import DEVICE_INFO, FLASH_BASE, FLASH_BYTES, SECTOR
 from host.simulator.machine import Machine
 from tests.simulator.flashing import MARKER, PART, bootable, everything, flash, image_of, runs, silent
 
@@ -22,7 +23,7 @@ from tests.simulator.flashing import MARKER, PART, bootable, everything, flash, 
 def test_flash_changes_the_image_alone(machine):
     before, data = everything(machine), bootable(0x11)
     outcome, _ = flash(machine, data)
-    padded = data + b"\xff" * (-len(data) % images.SECTOR)
+    padded = data + b"\xff" * (-len(data) % SECTOR)
     assert everything(machine) == padded + before[len(padded) :]
     assert outcome.sectors == outcome.sectors_written == 2
     assert [guard.split(" 0x")[0] for guard in outcome.guards] == [
@@ -40,7 +41,7 @@ def test_sectors_that_fit_already_are_left_alone(machine):
     data[-1] ^= 0xFF
     outcome, _ = flash(machine, bytes(data))
     assert outcome.sectors_written == 2  # the sector that changed, and that of the vectors
-    assert machine.read(images.FLASH_BASE, len(data)) == bytes(data)
+    assert machine.read(FLASH_BASE, len(data)) == bytes(data)
 
 
 def test_progress_ends_when_all_is_done(machine):
@@ -50,21 +51,21 @@ def test_progress_ends_when_all_is_done(machine):
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]  # two sectors, erased and written
 
 
-@pytest.mark.parametrize("lost", [0, 8, images.SECTOR])
+@pytest.mark.parametrize("lost", [0, 8, SECTOR])
 def test_what_does_not_stick_is_told(machine, lost, monkeypatch):
     """A write that reports success and leaves the flash blank: of the vectors, behind them, elsewhere."""
     with connection.connect(SimulatedProbe(machine), PART) as chip:
-        flash = chip.memory_map.get_region_for_address(images.FLASH_BASE).flash
+        flash = chip.memory_map.get_region_for_address(FLASH_BASE).flash
         for name in ("program_page", "program_phrase"):
             write = getattr(flash, name)
 
             def leaky(address, data, write=write):
-                if address != images.FLASH_BASE + lost:
+                if address != FLASH_BASE + lost:
                     write(address, data)
 
             monkeypatch.setattr(flash, name, leaky)
         with pytest.raises(
-            TokayError, match=rf"^0x{images.FLASH_BASE + lost:08x} reads 0xff, 0x.. was written"
+            TokayError, match=rf"^0x{FLASH_BASE + lost:08x} reads 0xff, 0x.. was written"
         ):
             programmer.program(chip, image_of(bootable(0x11)), silent)
     assert runs(machine) is None
@@ -77,7 +78,7 @@ def test_the_chip_runs_when_flashed(machine):
 
 
 def test_time_and_throughput(machine):
-    data = bootable(0x33, 16 * images.SECTOR)
+    data = bootable(0x33, 16 * SECTOR)
     outcome, probe = flash(machine, data)
     erase, write = 16 * 12e-3, 16 * 2048 * 11e-6  # the model's figures for a page and a word
     assert erase + write < probe.chip.busy_s < 1.2 * (erase + write)
@@ -99,15 +100,15 @@ def calls_of_a_flash() -> int:
 def test_power_cut_at_every_operation(after_s):
     """Whatever starts afterwards is whole; what does not start can be flashed; nothing else has changed."""
     old, new = bootable(0x41), bootable(0x42)
-    padded = [data + b"\xff" * (-len(data) % images.SECTOR) for data in (old, new)]
+    padded = [data + b"\xff" * (-len(data) % SECTOR) for data in (old, new)]
     count = calls_of_a_flash()
     assert count >= 8
     outcomes = set()
     machine = Machine()
-    machine.write(images.FLASH_BASE, random.Random(7).randbytes(images.FLASH_BYTES))
+    machine.write(FLASH_BASE, random.Random(7).randbytes(FLASH_BYTES))
     beyond = everything(machine)[len(padded[0]) :]
     for call in range(count):
-        machine.write(images.FLASH_BASE, padded[0])
+        machine.write(FLASH_BASE, padded[0])
         with pytest.raises(TokayError, match=r"power was cut|no answer"):
             flash(machine, new, cut=PowerCut(call, after_s))
         found = everything(machine)
@@ -127,11 +128,11 @@ def test_power_cut_at_every_operation(after_s):
 def test_power_cut_at_any_moment(machine):
     """250 moments at random, many of them within the first microseconds of a call."""
     draw, count = random.Random(5), calls_of_a_flash()
-    old, new = (data + b"\xff" * (-len(data) % images.SECTOR) for data in (bootable(0x41), bootable(0x42)))
+    old, new = (data + b"\xff" * (-len(data) % SECTOR) for data in (bootable(0x41), bootable(0x42)))
     beyond = everything(machine)[len(old) :]
     seen = set()
     for _ in range(250):
-        machine.write(images.FLASH_BASE, old)
+        machine.write(FLASH_BASE, old)
         cut = PowerCut(draw.randrange(count), draw.choice([draw.uniform(0, 0.025), draw.uniform(0, 60e-6)]))
         with pytest.raises(TokayError):
             flash(machine, new, cut=cut)
@@ -145,7 +146,7 @@ def test_power_cut_at_any_moment(machine):
 @pytest.mark.parametrize("error", [exceptions.ProbeError, exceptions.TransferTimeoutError, OSError])
 def test_a_probe_that_is_pulled_out(machine, error, monkeypatch):
     """At random transfers, while connecting too: one line, and the old image, the new one or none starts."""
-    old, new = bootable(0x66, 3 * images.SECTOR), bootable(0x77, 3 * images.SECTOR)
+    old, new = bootable(0x66, 3 * SECTOR), bootable(0x77, 3 * SECTOR)
     left, endless = [10**6], 10**6
 
     def counted(name):
@@ -186,7 +187,7 @@ def test_sleeping_part_is_woken_by_reset(machine):
 
 
 def test_another_chip_is_refused(machine):
-    machine.write(target.DEVICE_INFO + 12, (128 << 16 | 512).to_bytes(4, "little"))
+    machine.write(DEVICE_INFO + 12, (128 << 16 | 512).to_bytes(4, "little"))
     with pytest.raises(TokayError, match=r"512 kB flash .* 128 kB RAM, so it is no EFR32MG24"):
         flash(machine, bootable(0x11))
 

@@ -8,7 +8,8 @@ import pytest
 
 pytest.importorskip("pyocd", reason="pyOCD is not installed (extra flash)")
 
-from host.flashing import algorithm, images
+from host.flashing import algorithm
+from host.memory_map import FLASH_BASE
 from host.simulator.machine import Machine
 from tests.simulator.flashing import bootable, everything
 
@@ -88,7 +89,7 @@ def test_of_several_refusals_one_is_told(code, reason):
 def test_simulator_insists_on_the_handshake(machine):
     """An algorithm that does not wait for the flash would fail here as it does on the chip."""
     enable, write_enable, command, address, data = 0x40008068, 0x4003000C, 0x40030010, 0x40030014, 0x40030018
-    machine.write(images.FLASH_BASE, bootable(0x5A))
+    machine.write(FLASH_BASE, bootable(0x5A))
     machine.reset()
     assert machine.debug_write(enable, 4, 1 << 16) and machine.debug_write(write_enable, 4, 1)
     assert machine.debug_write(address, 4, 0x08010000) and machine.debug_write(command, 4, 2)

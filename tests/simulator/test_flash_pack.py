@@ -21,6 +21,7 @@ from host.board import load
 from host.errors import TokayError
 from host.flashing import connection, images, programmer
 from host.flashing.simulated_probe import SimulatedProbe
+from host.memory_map import FLASH_BASE, FLASH_BYTES, SECTOR
 from host.simulator.machine import Machine
 from tests.places import ROOT
 
@@ -64,7 +65,7 @@ def no_pack_before(monkeypatch):
     monkeypatch.delitem(TARGET, "tokaytest1", raising=False)
 
 
-def make_pack(folder, page: int, *, size=images.FLASH_BYTES, sector=images.SECTOR, first: int | None = None):
+def make_pack(folder, page: int, *, size=FLASH_BYTES, sector=SECTOR, first: int | None = None):
     """A pack whose algorithm writes pages of so many bytes, in a flash of so many, in sectors of so many.
     With ``first`` its flash is two regions, the first of so many bytes."""
     device, script, flm = folder / "device.c", folder / "flm.ld", folder / "test.flm"
@@ -78,7 +79,7 @@ def make_pack(folder, page: int, *, size=images.FLASH_BYTES, sector=images.SECTO
          str(CHIP / "flash_algorithm" / "flash_algorithm.c"), str(device), "-o", str(flm)],
         check=True,
     )  # fmt: skip
-    second = "" if first is None else SECOND.format(start=images.FLASH_BASE + first, size=size - first)
+    second = "" if first is None else SECOND.format(start=FLASH_BASE + first, size=size - first)
     path = folder / "test.pack"
     with zipfile.ZipFile(path, "w") as archive:
         text = DESCRIPTION.format(size=size, first=first or size, second=second)
@@ -92,13 +93,13 @@ def test_flash_with_a_pack(tmp_path, page):
     """Pages smaller than a sector, of its size and larger: none writes outside the image."""
     pack = make_pack(tmp_path, page)
     machine = Machine()
-    machine.write(images.FLASH_BASE, random.Random(7).randbytes(images.FLASH_BYTES))
-    before = machine.read(images.FLASH_BASE, images.FLASH_BYTES)
+    machine.write(FLASH_BASE, random.Random(7).randbytes(FLASH_BYTES))
+    before = machine.read(FLASH_BASE, FLASH_BYTES)
     data = random.Random(1).randbytes(30000)
     with connection.connect(SimulatedProbe(machine), "TOKAYTEST1", pack=pack) as chip:
-        outcome = programmer.program(chip, images.from_bytes("x", images.FLASH_BASE, data), lambda d, n: None)
-    padded = data + b"\xff" * (-len(data) % images.SECTOR)
-    assert machine.read(images.FLASH_BASE, images.FLASH_BYTES) == padded + before[len(padded) :]
+        outcome = programmer.program(chip, images.from_bytes("x", FLASH_BASE, data), lambda d, n: None)
+    padded = data + b"\xff" * (-len(data) % SECTOR)
+    assert machine.read(FLASH_BASE, FLASH_BYTES) == padded + before[len(padded) :]
     assert outcome.sectors_written == 4
     machine.close()
 
@@ -117,22 +118,22 @@ def test_a_pack_that_is_not_of_this_flash(described, start, message, tmp_path):
     """Nothing is erased for an image that it cannot write."""
     pack = make_pack(tmp_path, 0x400, **described)
     machine = Machine()
-    machine.write(images.FLASH_BASE, random.Random(7).randbytes(images.FLASH_BYTES))
-    before = machine.read(images.FLASH_BASE, images.FLASH_BYTES)
-    whole = images.from_bytes("x", start, bytes(2 * images.SECTOR))
+    machine.write(FLASH_BASE, random.Random(7).randbytes(FLASH_BYTES))
+    before = machine.read(FLASH_BASE, FLASH_BYTES)
+    whole = images.from_bytes("x", start, bytes(2 * SECTOR))
     opened = connection.connect(SimulatedProbe(machine), "TOKAYTEST1", pack=pack)
     with pytest.raises(TokayError, match=message), opened as chip:
         programmer.program(chip, whole, lambda done, steps: None)
-    assert machine.read(images.FLASH_BASE, images.FLASH_BYTES) == before
+    assert machine.read(FLASH_BASE, FLASH_BYTES) == before
     machine.close()
 
 
-@pytest.mark.parametrize("offset", [-1, 2 * images.SECTOR], ids=["before", "behind"])
+@pytest.mark.parametrize("offset", [-1, 2 * SECTOR], ids=["before", "behind"])
 def test_an_algorithm_that_writes_beside_the_image_is_noticed(offset, tmp_path, monkeypatch):
     pack, start = make_pack(tmp_path, 0x400), 0x08010000
-    whole = images.from_bytes("x", start, bytes(2 * images.SECTOR))
+    whole = images.from_bytes("x", start, bytes(2 * SECTOR))
     machine = Machine()
-    machine.write(images.FLASH_BASE, random.Random(7).randbytes(images.FLASH_BYTES))
+    machine.write(FLASH_BASE, random.Random(7).randbytes(FLASH_BYTES))
     changed = pytest.raises(TokayError, match=r"the sector (before|behind) the image at 0x080\w+ has changed")
     with changed, connection.connect(SimulatedProbe(machine), "TOKAYTEST1", pack=pack) as chip:
         flash = chip.memory_map.get_region_for_address(start).flash

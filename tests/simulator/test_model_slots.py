@@ -24,7 +24,8 @@ from host.errors import TokayError
 from host.flashing import connection, images, programmer, slots
 from host.flashing.core_debug import PowerCut
 from host.flashing.simulated_probe import SimulatedProbe
-from host.model_layout import BLANK, SLOTS
+from host.memory_map import FLASH_BASE, RAM_BYTES, SECTOR, SLOTS
+from host.model_layout import BLANK
 from host.runtime import Model
 from host.simulator.machine import Machine
 from tests import streaming_network
@@ -89,7 +90,7 @@ def place(machine: Machine, model: model_image.ModelImage, cut: PowerCut | None 
 
 def put(machine: Machine, slot: int, data: bytes) -> None:
     """As if it had been flashed."""
-    machine.write(slot, data + b"\xff" * (-len(data) % images.SECTOR))
+    machine.write(slot, data + b"\xff" * (-len(data) % SECTOR))
 
 
 def booted(machine: Machine, seconds: float = BOOTED_S) -> str:
@@ -358,7 +359,7 @@ def test_power_cut_in_a_write_leaves_the_old_model(machine, other, after_s):
     put(machine, SLOT_A, other.sealed(SLOT_A, 1))
     machine.reset()
     until_proven(machine, SLOT_A)
-    put(machine, SLOT_B, bytes(images.SECTOR))  # what was there before does not matter
+    put(machine, SLOT_B, bytes(SECTOR))  # what was there before does not matter
     call, old, seen = 0, machine.read(SLOT_A, SLOTS[SLOT_A]), []
     while True:
         try:
@@ -393,10 +394,10 @@ def built_without(build_image: Callable):
 
 
 def test_the_firmware_says_what_it_takes(firmware):
-    taker = model_layout.find_taker(images.read(firmware.elf).sectors[images.FLASH_BASE])
+    taker = model_layout.find_taker(images.read(firmware.elf).sectors[FLASH_BASE])
     assert taker is not None and taker.layout == model_layout.layout()
     assert taker.kernels == (1 << len(KERNELS)) - 1
-    assert 0 <= image.RAM_BYTES - firmware.ram_bytes - taker.memory_bytes < 8
+    assert 0 <= RAM_BYTES - firmware.ram_bytes - taker.memory_bytes < 8
     # What it costs: a rise means that something came in.
     assert firmware.flash_bytes <= 71_840 and firmware.ram_bytes <= 26_000
 
@@ -406,7 +407,7 @@ def test_flashing_the_firmware_empties_the_slots(machine, firmware, other):
     whole = images.firmware_image(images.read(firmware.elf))
     with connection.connect(SimulatedProbe(machine), PART) as chip:
         programmer.program(chip, whole, silent)
-    assert machine.read(SLOT_A, images.SECTOR) == b"\xff" * images.SECTOR
+    assert machine.read(SLOT_A, SECTOR) == b"\xff" * SECTOR
     machine.run(BOOTED_S)
     assert running(machine) == MODEL
 

@@ -7,10 +7,11 @@ import pytest
 pytest.importorskip("pyocd", reason="pyOCD is not installed (extra flash)")
 
 from host.errors import TokayError
-from host.flashing import connection, images, programmer
+from host.flashing import connection, programmer
 from host.flashing import unlock as unlocking
 from host.flashing.simulated_engine import SecureEngine
 from host.flashing.simulated_probe import SimulatedProbe
+from host.memory_map import FLASH_BASE, FLASH_BYTES, SECTOR, USER_DATA, USER_DATA_BYTES
 from host.simulator.machine import Machine
 from tests.simulator.flashing import PART, bootable, everything, flash, image_of, runs, silent
 
@@ -28,21 +29,21 @@ def unlock(machine: Machine, data: bytes, probe: SimulatedProbe) -> None:
 
 
 def test_locked_part_is_erased_and_unlocked_when_asked(machine):
-    user_data = machine.read(images.USER_DATA, images.USER_DATA_BYTES)
+    user_data = machine.read(USER_DATA, USER_DATA_BYTES)
     data = bootable(0x11)
     unlock(machine, data, SimulatedProbe(machine, locked=True))
     assert runs(machine) == 0x11
-    after = machine.read(images.FLASH_BASE, images.FLASH_BYTES)
+    after = machine.read(FLASH_BASE, FLASH_BYTES)
     assert after[: len(data)] == data and set(after[len(data) :]) == {0xFF}
-    assert machine.read(images.USER_DATA, images.USER_DATA_BYTES) == user_data
+    assert machine.read(USER_DATA, USER_DATA_BYTES) == user_data
 
 
 def test_unlocking_erases_no_part_that_is_not_locked(machine):
-    before = machine.read(images.FLASH_BASE, images.FLASH_BYTES)
+    before = machine.read(FLASH_BASE, FLASH_BYTES)
     data = bootable(0x11)
     unlock(machine, data, SimulatedProbe(machine))
-    whole = -(-len(data) // images.SECTOR) * images.SECTOR
-    assert machine.read(images.FLASH_BASE + whole, images.FLASH_BYTES - whole) == before[whole:]
+    whole = -(-len(data) // SECTOR) * SECTOR
+    assert machine.read(FLASH_BASE + whole, FLASH_BYTES - whole) == before[whole:]
 
 
 class SlowEngine(SecureEngine):

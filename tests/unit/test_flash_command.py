@@ -18,6 +18,7 @@ from host import board as boards
 from host import cli, flash
 from host.errors import TokayError
 from host.flashing import algorithm, images
+from host.memory_map import FLASH_BASE, FLASH_BYTES, SECTOR
 from host.simulator.machine import Machine
 from host.toolchain import COMPILER
 from tests.unit.test_flash_images import DATA, FIRMWARE, hex_file
@@ -147,7 +148,7 @@ def plugged_in(monkeypatch):
     def plug(*serials: str, locked: bool = False) -> list[SimulatedProbe]:
         for _ in serials:
             machines.append(Machine())
-            machines[-1].write(images.FLASH_BASE, bytes(images.FLASH_BYTES))
+            machines[-1].write(FLASH_BASE, bytes(FLASH_BYTES))
         probes = [
             SimulatedProbe(machine, serial=serial, locked=locked)
             for machine, serial in zip(machines, serials, strict=True)
@@ -180,7 +181,7 @@ def test_a_board_is_flashed_through_its_probe(plugged_in, tmp_path, capsys):
     assert said.startswith(f"{path}: 300 bytes in 1 sectors, verified (1 written, 0 left alone)\n")
     assert said.endswith(" s through probe 000440222; the image runs\n") and "about" not in said
     assert (result["target"], result["probe"], result["verified"]) == ("device", "000440222", True)
-    assert result["sectors_written"] == 1 and result["bytes_written"] == images.SECTOR
+    assert result["sectors_written"] == 1 and result["bytes_written"] == SECTOR
     assert cli.run(flash.main, [*arguments, "--probe", "0004402"]) == 0
     assert "verified (0 written, 1 left alone)" in capsys.readouterr().out
 
@@ -190,16 +191,16 @@ def test_a_locked_board_is_erased_only_when_asked(plugged_in, tmp_path, capsys):
     path.write_bytes(DATA)
     arguments = [str(path), "--base", "0x08100000"]
     assert "the part is locked" in failure(capsys, *arguments)
-    assert chip_holds(probe, images.FLASH_BASE, bytes(images.FLASH_BYTES))
+    assert chip_holds(probe, FLASH_BASE, bytes(FLASH_BYTES))
     assert cli.run(flash.main, [*arguments, "--unlock"]) == 0
     assert probe.frequency == 4_000_000
-    assert chip_holds(probe, 0x08100000, DATA) and chip_holds(probe, images.FLASH_BASE, b"\xff" * 8)
+    assert chip_holds(probe, 0x08100000, DATA) and chip_holds(probe, FLASH_BASE, b"\xff" * 8)
 
 
 def test_an_image_that_starts_is_said_to(capsys, tmp_path):
     pytest.importorskip("pyocd", reason="pyOCD is not installed (extra flash)")
     path = tmp_path / "a.bin"
-    path.write_bytes(struct.pack("<IIH", 0x20001000, images.FLASH_BASE + 9, 0xE7FE))  # it waits for ever
+    path.write_bytes(struct.pack("<IIH", 0x20001000, FLASH_BASE + 9, 0xE7FE))  # it waits for ever
     assert cli.run(flash.main, [str(path), "--simulate", "--json", str(tmp_path / "json")]) == 0
     result = json.loads((tmp_path / "json").read_text())
     assert result["starts"] and result["target"] == "simulator"
@@ -384,7 +385,7 @@ def test_commander_needs_no_pyocd(commander, binary, monkeypatch):
 def test_commander_gets_all_of_an_image_with_gaps(commander, tmp_path):
     """Over several of the 64 kB that a record's address can tell apart."""
     calls, path, given = commander(), tmp_path / "a.hex", tmp_path / "given.hex"
-    pieces = [(images.FLASH_BASE, FIRMWARE), (0x0800FF00, DATA * 300), (0x08130000, DATA)]
+    pieces = [(FLASH_BASE, FIRMWARE), (0x0800FF00, DATA * 300), (0x08130000, DATA)]
     path.write_text(hex_file(pieces))
     assert cli.run(flash.main, [str(path), "--commander"]) == 0
     given.write_text(calls()[0]["image"])

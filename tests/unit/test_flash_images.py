@@ -9,9 +9,10 @@ import pytest
 
 from host.errors import TokayError
 from host.flashing import images
+from host.memory_map import FLASH_BASE, FLASH_BYTES, LAST_SECTOR, SECTOR
 
 DATA = random.Random(3).randbytes(300)
-FIRMWARE = struct.pack("<II", 0x20001000, images.FLASH_BASE + 0x101) + DATA  # a vector table, and no code
+FIRMWARE = struct.pack("<II", 0x20001000, FLASH_BASE + 0x101) + DATA  # a vector table, and no code
 
 
 def hex_record(kind: int, address: int, data: bytes) -> str:
@@ -34,8 +35,8 @@ def test_binary_goes_to_its_base(tmp_path):
     path.write_bytes(DATA)
     image = images.read(path, 0x08004000 - 100)
     assert list(image.sectors) == [0x08002000, 0x08004000]
-    assert image.sectors[0x08002000] == b"\xff" * (images.SECTOR - 100) + DATA[:100]
-    assert image.sectors[0x08004000] == DATA[100:] + b"\xff" * (images.SECTOR - 200)
+    assert image.sectors[0x08002000] == b"\xff" * (SECTOR - 100) + DATA[:100]
+    assert image.sectors[0x08004000] == DATA[100:] + b"\xff" * (SECTOR - 200)
     assert image.used_bytes == 300 and image.boots_from is None
     path = tmp_path / "A.BIN"
     path.write_bytes(FIRMWARE)
@@ -53,7 +54,7 @@ def test_binary_goes_to_its_base(tmp_path):
 def test_what_has_no_vector_table_is_not_flashed(stack, reset, tmp_path):
     start = struct.pack("<II", stack, reset)
     (tmp_path / "a.bin").write_bytes(start + DATA)
-    (tmp_path / "a.hex").write_text(hex_file([(images.FLASH_BASE, start)]))
+    (tmp_path / "a.hex").write_text(hex_file([(FLASH_BASE, start)]))
     for name in ("a.bin", "a.hex"):
         with pytest.raises(TokayError, match=rf"{name}: no vector table at 0x08000000 .*{reset:08x}\)"):
             images.read(tmp_path / name)
@@ -62,7 +63,7 @@ def test_what_has_no_vector_table_is_not_flashed(stack, reset, tmp_path):
 
 def test_the_stack_may_begin_at_the_end_of_ram(tmp_path):
     (tmp_path / "a.bin").write_bytes(struct.pack("<II", 0x20040000, 0x08000101) + DATA)
-    assert images.read(tmp_path / "a.bin").boots_from == images.FLASH_BASE
+    assert images.read(tmp_path / "a.bin").boots_from == FLASH_BASE
 
 
 def test_hex_with_a_gap(tmp_path):
@@ -147,12 +148,12 @@ def test_images_that_do_not_belong(base, size, message):
 
 
 def test_whole_flash_but_the_last_sector_fits():
-    image = images.from_bytes("x", images.FLASH_BASE, bytes(images.FLASH_BYTES - images.SECTOR))
+    image = images.from_bytes("x", FLASH_BASE, bytes(FLASH_BYTES - SECTOR))
     assert [guard.name for guard in image.guards] == ["user data page", "last sector"]
 
 
 def test_the_first_sector_is_guarded_and_the_last_one_once():
-    second = images.from_bytes("x", images.FLASH_BASE + images.SECTOR, b"1")
-    assert (images.FLASH_BASE, images.SECTOR) in [(guard.address, guard.size) for guard in second.guards]
-    last_but_one = images.from_bytes("x", images.LAST_SECTOR - images.SECTOR, b"1")
-    assert [guard.address for guard in last_but_one.guards].count(images.LAST_SECTOR) == 1
+    second = images.from_bytes("x", FLASH_BASE + SECTOR, b"1")
+    assert (FLASH_BASE, SECTOR) in [(guard.address, guard.size) for guard in second.guards]
+    last_but_one = images.from_bytes("x", LAST_SECTOR - SECTOR, b"1")
+    assert [guard.address for guard in last_but_one.guards].count(LAST_SECTOR) == 1

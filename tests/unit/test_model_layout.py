@@ -9,8 +9,9 @@ import pytest
 from codegen.plan import KERNELS
 from host import model_layout
 from host.errors import TokayError
+from host.memory_map import SLOTS
 
-SLOT = next(iter(model_layout.SLOTS))
+SLOT = next(iter(SLOTS))
 
 
 def test_the_host_refuses_what_the_firmware_would():

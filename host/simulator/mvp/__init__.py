@@ -20,8 +20,6 @@ from host.errors import TokayError
 from host.native import declared
 
 PROGRAM_WORDS = 69
-RAM_BASE = 0x20000000
-FLASH_BASE = 0x08000000
 TIMINGS = {"ports": 0, "shared": 1, "vendor": 2}
 SILICON = ("ports", "shared")
 """The rules that estimate silicon: an image runs by one of them."""
@@ -219,7 +217,7 @@ def count(programs: ArrayLike, timing: str = "ports") -> Counters:
 
 
 def cycles(programs: ArrayLike, timing: str = "ports") -> int:
-    """Estimated MVP cycles of programs (flash is at 0x08000000, RAM at 0x20000000)."""
+    """Estimated MVP cycles of programs, of programs for the chip's addresses."""
     return count(programs, timing).cycles
 
 
