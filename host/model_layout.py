@@ -19,6 +19,7 @@ REVISION = 1
 PROOF_INFERENCES = 10  # MODEL_PROOF_INFERENCES
 MAGIC = 0x314D4B54
 BLANK = 0xFFFFFFFF
+OPTIONAL_KERNELS = ("mvp",)  # what a firmware can be without; it has all others of its layout
 _FIRMWARE = SOURCES / "firmware"
 _HEADERS = (  # and the reader of the accelerator's programs, whose form no header describes
     "app/model.h", "detector/detector.h", "frontend/frontend_config.h", "nn/nn.h", "nn/nn_kernels.h",
@@ -91,7 +92,7 @@ class Taker:
     """What a firmware takes."""
 
     layout: int
-    kernels: int  # a bit a kernel number
+    optional_kernels: int  # which of OPTIONAL_KERNELS it has, a bit a kernel number
     memory_bytes: int
 
 
@@ -113,7 +114,8 @@ def check(taker: Taker | None, kernels: tuple[str, ...], memory_bytes: int) -> N
             f"the firmware on the chip takes models of layout {taker.layout:08x}, this is {layout():08x}",
             hint=hint,
         )
-    missing = [name for name in kernels if not taker.kernels >> KERNELS.index(name) & 1]
+    optional = [name for name in kernels if name in OPTIONAL_KERNELS]
+    missing = [name for name in optional if not taker.optional_kernels >> KERNELS.index(name) & 1]
     if missing:
         raise TokayError(
             f"the firmware on the chip lacks what the model needs: {', '.join(missing)}",

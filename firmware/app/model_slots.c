@@ -17,9 +17,9 @@ extern const uint8_t model_slot_a[], model_slot_a_bytes[], model_slot_b[], model
 extern uint8_t model_memory[], model_memory_bytes[];
 
 #if TOKAY_MVP
-#define LEFT_OUT 0u
+#define OPTIONAL_KERNELS BIT_OF(NN_KERNEL_mvp)
 #else
-#define LEFT_OUT BIT_OF(NN_KERNEL_mvp)
+#define OPTIONAL_KERNELS 0u
 #define nn_kernel_mvp NULL
 #endif
 
@@ -33,7 +33,7 @@ extern const model_taker_t model_taker;
 const model_taker_t model_taker __attribute__((section(".taker"), used)) = {
     .magic = MODEL_TAKER_MAGIC,
     .layout = TOKAY_MODEL_LAYOUT,
-    .kernels = (BIT_OF(NN_KERNEL_COUNT) - 1u) & ~LEFT_OUT,
+    .optional_kernels = OPTIONAL_KERNELS,
     .memory_bytes = model_memory_bytes,
 };
 

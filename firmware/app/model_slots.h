@@ -32,9 +32,9 @@ typedef struct model_header {
 #define MODEL_TAKER_MAGIC {'T', 'o', 'k', 'a', 'y', 'S', 'w', 'p'}
 typedef struct model_taker {
     char magic[8];
-    uint32_t layout;
-    uint32_t kernels;         /* a bit a kernel number */
-    const void *memory_bytes; /* for arena and audio loop: a linker's number, so not an address */
+    uint32_t layout;           /* as in the header; of one layout are the same kernels, but for: */
+    uint32_t optional_kernels; /* those there are of the ones that may be left out (mvp), a bit a kernel number */
+    const void *memory_bytes;  /* for arena and audio loop: a linker's number, so not an address */
 } model_taker_t;
 
 #endif
