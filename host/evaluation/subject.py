@@ -16,7 +16,7 @@ from codegen.network import read_network
 from codegen.parameters import read_parameters
 from host import model_files, specification
 from host.errors import TokayError
-from host.metrics.scoring import InOrder, Network, int8_network, keras_network
+from host.metrics.scoring import Network, int8_network, keras_network
 from host.runtime import Model
 from host.specification import Specification
 from host.training.keras_file import load_trained
@@ -41,7 +41,7 @@ class Subject:
         """What to load clips by, which are as long as what the network classifies. One that keeps state hears
         more than its input holds, and does not say how much: a second, as Speech Commands has, or as much as
         its input where that is more."""
-        if not isinstance(self.network, InOrder):
+        if not self.network.keeps_state:
             return self.spec
         length_ms = max(CLIP_MS, self.spec.frontend.sample_length_ms)
         heard = dataclasses.replace(self.spec.frontend, sample_length_ms=length_ms)
@@ -84,7 +84,7 @@ def arithmetics(subject: Subject) -> list[tuple[str, Network]]:
     assert subject.tflite is not None
     found = []
     path = subject.path.with_suffix(".keras")
-    if path.is_file() and not isinstance(subject.network, InOrder):
+    if path.is_file() and not subject.network.keeps_state:
         model = load_trained(path, subject.spec)
         found.append(("float", keras_network(model, Model(subject.tflite).input.scale)))
     found.append(("int8", int8_network(subject.tflite)))
@@ -119,7 +119,7 @@ def _beside_tflite(given: Path) -> Subject:
     int8 = quantized(str(tflite))
     if not path.is_file():
         raise TokayError(f"{path}: no such Keras model")
-    if isinstance(int8.network, InOrder):
+    if int8.network.keeps_state:
         hint = f"give {tflite}, without --float"
         raise TokayError(f"{path}: a network that keeps state cannot be judged in floats", hint=hint)
     assert int8.tflite is not None

@@ -27,21 +27,29 @@ from host.metrics.streaming import Spoken
 from host.metrics.streams import Stream
 from host.runtime import Model
 
-Network = Callable[[np.ndarray], np.ndarray]
-"""int8 features [n, frames, channels] to scores uint8[n, classes], 0..255."""
+
+def _nothing() -> None:
+    pass
 
 
 @dataclass(frozen=True)
-class InOrder:
-    """A network that keeps state. A call takes the windows of a stream in their order, without gaps, and goes
-    on where the call before ended; ``reset`` brings it back to silence. ``frames`` are a window's columns."""
+class Network:
+    """What makes scores, uint8[n, classes], 0..255, of int8 features [n, frames, channels].
 
-    invoke: Network
-    reset: Callable[[], None]
-    frames: int
+    One without state takes windows in any order. One that keeps state takes those of a stream in their order,
+    without gaps, and goes on where the call before ended; ``reset`` brings it back to silence.
+    """
+
+    invoke: Callable[[np.ndarray], np.ndarray]
+    reset: Callable[[], None] = _nothing
+    frames: int | None = None  # columns of a window, where it keeps state
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
         return self.invoke(features)
+
+    @property
+    def keeps_state(self) -> bool:
+        return self.frames is not None
 
 
 def clip_scores(
@@ -50,21 +58,21 @@ def clip_scores(
     """uint8[n, classes] of clips, int8[n, columns, channels], each by itself; ``progress(done, of)`` counts
     them. A network that keeps state hears a clip from silence on, and what counts is what it says at the end;
     columns that fill no window any more are left out."""
-    if progress is None and not isinstance(network, InOrder):
+    if progress is None and network.frames is None:
         return network(features)  # all at once, on as many cores
     scores = []
     for clip in features:
-        scores.append(_at_the_end(network, clip) if isinstance(network, InOrder) else network(clip[None])[0])
+        network.reset()
+        scores.append(network(_windows(clip, network.frames or len(clip)))[-1])
         if progress:
             progress(len(scores), len(features))
     return np.array(scores)
 
 
-def _at_the_end(network: InOrder, clip: np.ndarray) -> np.ndarray:
-    """uint8[classes] that a network says at the end of a clip, int8[columns, channels]."""
-    network.reset()
-    count = len(clip) // network.frames
-    return network(clip[: count * network.frames].reshape(count, network.frames, -1))[-1]
+def _windows(clip: np.ndarray, frames: int) -> np.ndarray:
+    """A clip, int8[columns, channels], cut into as many windows of ``frames`` columns as fit."""
+    count = len(clip) // frames
+    return clip[: count * frames].reshape(count, frames, -1)
 
 
 _AT_ONCE = 512  # windows that a network is given
@@ -132,7 +140,7 @@ def feature_stream(
 
 
 def streaming_scores(
-    invoke: Network, streams: Sequence[FeatureStream], progress: Callable[[int, int], None] | None = None
+    network: Network, streams: Sequence[FeatureStream], progress: Callable[[int, int], None] | None = None
 ) -> list[Scored]:
     """Runs a network over streams, each from silence on; ``progress(done, of)`` counts inferences. A stream
     that is shorter than the network's window gives scores [0, classes]."""
@@ -140,40 +148,39 @@ def streaming_scores(
     results = []
     for stream in streams:
         parts = []
-        if isinstance(invoke, InOrder):
-            invoke.reset()
+        network.reset()
         for first in range(0, len(stream.ends), _AT_ONCE):
-            scores = np.asarray(invoke(stream.windows(first, first + _AT_ONCE)))
+            scores = np.asarray(network(stream.windows(first, first + _AT_ONCE)))
             if scores.dtype != np.uint8:
                 raise TypeError(f"a network's scores are uint8, not {scores.dtype}")
             parts.append(scores)
             done += len(scores)
             if progress:
                 progress(done, total)
-        scores = np.concatenate(parts) if parts else _nothing_said(invoke, stream)
+        scores = np.concatenate(parts) if parts else _nothing_said(network, stream)
         results.append(Scored(stream.name, scores, stream.times_ms, stream.spoken, stream.duration_ms))
     return results
 
 
-def _nothing_said(invoke: Network, stream: FeatureStream) -> np.ndarray:
+def _nothing_said(network: Network, stream: FeatureStream) -> np.ndarray:
     """uint8[0, classes]. How many classes there are is the network's to know; Keras takes no empty batch."""
     silence = np.full((1, stream.frames, stream.columns.shape[1]), -128, np.int8)
-    return np.asarray(invoke(silence))[:0]
+    return np.asarray(network(silence))[:0]
 
 
 def int8_network(tflite: bytes, accelerator: str = "none") -> Network:
-    """The firmware's kernels on this PC, on all cores; their outputs as the detector takes them. Where they
-    keep state it is an :class:`InOrder`, on one core."""
+    """The firmware's kernels on this PC, on all cores; their outputs as the detector takes them. One
+    that keeps state runs on one core."""
     first = Model(tflite, accelerator=accelerator)
     check_types(first.plan.graph, first.plan.name)
     if first.keeps_state:
         frames = FrontendSettings.from_parameters(read_parameters(tflite)).frames
-        return InOrder(_on([first]), first.reset, frames)
-    return _on([first, *(first.twin() for _ in range(native.cores() - 1))])
+        return Network(_on([first]), first.reset, frames)
+    return Network(_on([first, *(first.twin() for _ in range(native.cores() - 1))]))
 
 
-def _on(models: Sequence[Model]) -> Network:
-    """The network of these, each a thread of its own."""
+def _on(models: Sequence[Model]) -> Callable[[np.ndarray], np.ndarray]:
+    """What a `Network` invokes: these, each in a thread of its own."""
 
     def some(model: Model, features: np.ndarray) -> np.ndarray:
         shape = model.input.shape
@@ -195,7 +202,7 @@ def keras_network(model: Any, input_scale: float) -> Network:
         x = features[..., None].astype(np.float32) * np.float32(input_scale)
         return as_scores(np.asarray(model.predict_on_batch(x)))
 
-    return invoke
+    return Network(invoke)
 
 
 def as_scores(shares: np.ndarray) -> np.ndarray:

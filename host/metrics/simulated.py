@@ -15,7 +15,7 @@ from host.device import commands
 from host.device import messages as m
 from host.device.device import Gap
 from host.errors import TokayError
-from host.metrics.scoring import InOrder, Network, Scored
+from host.metrics.scoring import Network, Scored
 from host.metrics.streams import Stream
 from host.pipeline import Event, Pipeline
 from host.runtime import Model
@@ -57,7 +57,7 @@ def network(where: target.Target, on_pc: Network) -> Network:
         return np.array(outputs, np.int8).view(np.uint8) ^ np.uint8(128)
 
     commands.take_over(device)
-    return InOrder(invoke, silence, on_pc.frames) if isinstance(on_pc, InOrder) else invoke
+    return Network(invoke, silence, on_pc.frames)
 
 
 def hear(where: target.Target, pipeline: Pipeline, stream: Stream) -> Heard:

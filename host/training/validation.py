@@ -20,8 +20,7 @@ from host.detector import DetectorSettings, detector_settings
 from host.errors import TokayError
 from host.metrics import sweep, trials
 from host.metrics.classification import balanced_accuracy
-from host.metrics.scoring import Network as Scores
-from host.metrics.scoring import as_scores, int8_network
+from host.metrics.scoring import Network, as_scores, int8_network
 from host.metrics.streaming import StreamResult
 from host.metrics.streams import KeywordStream
 from host.metrics.trials import Trials
@@ -63,7 +62,8 @@ class Validator:
     def in_float(self, logits: Logits, streams: bool = True) -> Validation:
         """Of a network in floats; ``streams`` costs a second or two."""
         result = on_clips(logits(self.clips.features), self.clips.labels)
-        return self._with_streams(result, lambda x: as_scores(softmax(logits(x)))) if streams else result
+        scores = Network(lambda x: as_scores(softmax(logits(x))))
+        return self._with_streams(result, scores) if streams else result
 
     def on_device(self, tflite: bytes) -> Validation:
         """Of an int8 model."""
@@ -71,7 +71,7 @@ class Validator:
         result = on_clips(np.log((scores + 0.5) / 256), self.clips.labels)
         return self._with_streams(result, int8_network(tflite))
 
-    def _with_streams(self, validation: Validation, network: Scores) -> Validation:
+    def _with_streams(self, validation: Validation, network: Network) -> Validation:
         if self._trials is None:
             return validation
         scored = trials.score(self._trials, network)

@@ -26,7 +26,7 @@ from host.evaluation import clips
 from host.evaluation.clips import Clips, gap
 from host.evaluation.subject import specification_of
 from host.metrics import simulated
-from host.metrics.scoring import Scored, int8_network
+from host.metrics.scoring import Network, Scored, int8_network
 from host.metrics.streams import Stream
 from tests import tone_words
 
@@ -288,7 +288,8 @@ def test_arithmetics_are_compared_with_the_first_clip_by_clip() -> None:
     made = Clips("testing", ("",) * 4, ("",) * 4, labels, features, 4)
     exact = np.array([[200, 30, 26], [0, 255, 1], [90, 80, 86], [10, 20, 226]], np.uint8)
     other = np.array([[190, 40, 26], [0, 255, 1], [85, 85, 86], [10, 20, 226]], np.uint8)
-    first, second = gap(made, [("float", lambda x: exact), ("int8", lambda x: other)], ("on", "off", "_u_"))
+    networks = [("float", Network(lambda x: exact)), ("int8", Network(lambda x: other))]
+    first, second = gap(made, networks, ("on", "off", "_u_"))
     assert (first["arithmetic"], first["same_decision"], first["largest_score_difference"]) == (
         "float",
         1.0,

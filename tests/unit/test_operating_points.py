@@ -17,7 +17,14 @@ from host.errors import TokayError
 from host.evaluation import operating_point, subject
 from host.features import Frontend
 from host.metrics import sweep
-from host.metrics.scoring import Scored, feature_stream, int8_network, keras_network, streaming_scores
+from host.metrics.scoring import (
+    Network,
+    Scored,
+    feature_stream,
+    int8_network,
+    keras_network,
+    streaming_scores,
+)
 from host.metrics.streaming import Spoken
 from host.metrics.streams import Stream
 from host.metrics.sweep import Limits
@@ -77,7 +84,9 @@ def test_a_long_stream_is_made_in_pieces_without_a_seam() -> None:
     last = made.windows(len(made.ends) - 1, len(made.ends))[0]
     seen: list[tuple[int, int]] = []
     streaming_scores(
-        lambda x: np.zeros((len(x), 4), np.uint8), [made, made], lambda done, of: seen.append((done, of))
+        Network(lambda x: np.zeros((len(x), 4), np.uint8)),
+        [made, made],
+        lambda done, of: seen.append((done, of)),
     )
     assert seen[-1] == (2 * len(made.ends),) * 2 and len(seen) > 4 and seen == sorted(set(seen))
     assert {of for _, of in seen} == {2 * len(made.ends)}
@@ -123,7 +132,7 @@ def test_a_keras_models_scores_are_those_of_its_int8_model() -> None:
 def test_a_network_that_does_not_give_scores_is_refused() -> None:
     made = feature_stream(spoken_audio(2), tone_words.FRONTEND, ApplicationSettings(("a",), (1,)))
     with pytest.raises(TypeError, match="uint8"):
-        streaming_scores(lambda x: np.zeros((len(x), 4), np.float32), [made])
+        streaming_scores(Network(lambda x: np.zeros((len(x), 4), np.float32)), [made])
 
 
 @settings(max_examples=60, deadline=None)

@@ -14,7 +14,7 @@ from host.dataset import find
 from host.errors import TokayError
 from host.evaluation import clips, subject
 from host.features import Frontend
-from host.metrics.scoring import InOrder, clip_scores, feature_stream, int8_network, streaming_scores
+from host.metrics.scoring import clip_scores, feature_stream, int8_network, streaming_scores
 from host.metrics.streams import Stream
 from host.pipeline import Pipeline
 from host.runtime import Model
@@ -101,7 +101,7 @@ def test_another_pace_is_refused(tflite, tmp_path, capsys):
 
 def test_streams_and_clips_are_judged_from_silence_on(tflite):
     network = int8_network(tflite)
-    assert isinstance(network, InOrder) and network.frames == NEW
+    assert network.keeps_state and network.frames == NEW
     pipeline = Pipeline(tflite)
     made = [
         feature_stream(Stream(f"s{k}", audio(2, seed=k), ()), FRONTEND, pipeline.settings) for k in range(2)
