@@ -256,14 +256,8 @@ class Device:
                     events.append(Restarted(item.boot_id))
                 if item.lost:
                     events.append(Gap(item.lost))
-                events.append(self._message(item))
+                message = m.decode(item.type, item.payload)
+                events.append(Unknown(item.type, item.payload) if message is None else message)
             else:
                 events.append(item)
         return events
-
-    def _message(self, frame: Frame) -> Message | Unknown:
-        try:
-            message = m.decode(frame.type, frame.payload)
-        except ValueError:
-            message = None
-        return Unknown(frame.type, frame.payload) if message is None else message

@@ -787,9 +787,10 @@ MESSAGES: dict[int, type[Message]] = {
 
 
 def decode(message_type: int, payload: bytes) -> Message | None:
-    """The message in a payload, None for a type that this version does not know.
-
-    Raises ValueError if the payload is not what its type says.
-    """
+    """The message in a payload; None if this version cannot read it, because it does not know the type or the
+    payload is not what the type says."""
     cls = MESSAGES.get(message_type)
-    return None if cls is None else cls.decode(payload)
+    try:
+        return None if cls is None else cls.decode(payload)
+    except ValueError:
+        return None

@@ -196,10 +196,7 @@ def _messages(decoder: Decoder, data: bytes) -> list[tuple[int, bytes]]:
 
 
 def _show(message: tuple[int, bytes]) -> str:
-    try:
-        known = decode(*message)
-    except ValueError:
-        known = None
+    known = decode(*message)
     return f"type {message[0]:#04x}, {message[1].hex()}" if known is None else str(known)
 
 

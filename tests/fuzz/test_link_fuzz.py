@@ -75,11 +75,8 @@ def python_decoder(inputs: int, seed: int) -> None:
         for _ in range(rng.randrange(1, 4)):
             mutated[rng.randrange(len(mutated))] = rng.randrange(256)
         raw = bytes(mutated[: rng.randrange(len(mutated) + 1)] if rng.random() < 0.3 else mutated)
-        try:
-            message = messages.decode(number, raw)
-        except ValueError:
-            continue
-        assert message is not None and len(message.encode()) <= len(raw)
+        message = messages.decode(number, raw)
+        assert message is None or len(message.encode()) <= len(raw)
 
 
 def test_python_decoders_for_seconds() -> None:
