@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from codegen.application import ApplicationSettings, check_types, frontend_parameters, settings_of
-from codegen.emit_memory import Nn
 from codegen.parameters import read_parameters
 from host import detector, native
 from host.errors import TokayError
@@ -132,20 +131,19 @@ def _library() -> ctypes.CDLL:
 
 
 class AudioLoop:
-    """`audio_loop_t` over a front end, a network bound to memory and the application's settings.
+    """`audio_loop_t` over a front end, a network in memory and the application's settings.
 
-    The network is any `nn_t` whose input holds the front end's features and whose output is one int8 a
-    class; it must live as long as the loop.
+    The network's input holds the front end's features, its output is one int8 a class.
     """
 
-    def __init__(self, frontend: Frontend, nn: Nn, settings: ApplicationSettings) -> None:
+    def __init__(self, frontend: Frontend, model: Model, settings: ApplicationSettings) -> None:
         self._lib = _library()
-        self._keep = (frontend, nn)
+        self._keep = (frontend, model)  # C has their addresses
         self.settings = settings
         self._classes = detector.c_settings(detector.detector_settings(settings))
         self._config = _Config(
             frontend.config_address,
-            ctypes.addressof(nn),
+            ctypes.addressof(model.nn),
             ctypes.pointer(self._classes),
             settings.latency_ms,
             settings.volume_gain_q8,
@@ -225,7 +223,7 @@ class Pipeline:
         frontend_parameters(parameters, "the model")
         features, self.settings = settings_of(self.model.plan.graph, parameters)
         self.frontend = Frontend(features)
-        self.loop = AudioLoop(self.frontend, self.model.nn, self.settings)
+        self.loop = AudioLoop(self.frontend, self.model, self.settings)
 
     @property
     def sample_rate_hz(self) -> int:

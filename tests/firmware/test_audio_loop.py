@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import gc
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -121,15 +123,27 @@ def test_reset_forgets_everything():
     assert pipeline.process(audio) == first
 
 
+def test_the_loop_keeps_what_it_runs():
+    pipeline = Pipeline(MODEL)
+    audio = bursts(2 * RATE, seed=1)
+    expected = pipeline.process(audio)
+    model, loop = weakref.ref(pipeline.model), pipeline.loop
+    del pipeline
+    gc.collect()
+    assert model() is not None
+    loop.reset()
+    assert loop.process(audio) == expected
+
+
 def test_refuses_what_does_not_fit():
     model = Model(MODEL)
     pipeline = Pipeline(MODEL)
     narrow = Frontend(replace(pipeline.frontend.settings, filterbank_n_channels=20))
     with pytest.raises(TokayError, match="input does not fit"):
-        AudioLoop(narrow, model.nn, pipeline.settings)
+        AudioLoop(narrow, model, pipeline.settings)
     fewer = replace(pipeline.settings, labels=("a", "b"), thresholds=(1, 2))
     with pytest.raises(TokayError, match="output does not fit"):
-        AudioLoop(pipeline.frontend, model.nn, fewer)
+        AudioLoop(pipeline.frontend, model, fewer)
     with pytest.raises(TokayError, match="one channel of int16"):
         pipeline.process(np.zeros((2, 2), np.int16))
 
