@@ -198,11 +198,12 @@ def _on(models: Sequence[Model]) -> Callable[[np.ndarray], np.ndarray]:
 def keras_network(model: Any, input_scale: float) -> Network:
     """A Keras model with softmax outputs, which become scores as a quantized model's do."""
 
-    def invoke(features: np.ndarray) -> np.ndarray:
-        x = features[..., None].astype(np.float32) * np.float32(input_scale)
-        return as_scores(np.asarray(model.predict_on_batch(x)))
+    return Network(lambda x: as_scores(np.asarray(model.predict_on_batch(keras_input(x, input_scale)))))
 
-    return Network(invoke)
+
+def keras_input(features: np.ndarray, input_scale: float) -> np.ndarray:
+    """int8 features [n, frames, channels] as a Keras model takes them, float32 [n, frames, channels, 1]."""
+    return features[..., None].astype(np.float32) * np.float32(input_scale)
 
 
 def as_scores(shares: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from host.metrics.classification import summary
-from host.metrics.scoring import int8_network
+from host.metrics.scoring import int8_network, keras_input
 from host.specification import Specification
 from host.training.examples import Examples
 
@@ -21,8 +21,7 @@ def evaluate_float(model: Any, spec: Specification, examples: Examples) -> dict[
 
 def float_outputs(model: Any, spec: Specification, features: np.ndarray) -> np.ndarray:
     """The Keras model's outputs, float32[n, classes], for int8 features[n, frames, channels]."""
-    x = features[..., None].astype(np.float32) * np.float32(spec.input_scale)
-    return model.predict(x, batch_size=512, verbose=0)
+    return model.predict(keras_input(features, spec.input_scale), batch_size=512, verbose=0)
 
 
 def evaluate_int8(

@@ -19,6 +19,7 @@ from codegen import schema
 from codegen.flatbuffer import Table
 from codegen.parameters import Parameters, Value, write_parameters
 from host.errors import TokayError
+from host.metrics.scoring import keras_input
 from host.specification import Specification
 from host.training.backend import silenced, unwritable
 from host.training.examples import Examples
@@ -88,7 +89,7 @@ def calibration(spec: Specification, features: np.ndarray, labels: np.ndarray) -
     batch = features[balanced_choice(labels, _REPRESENTATIVE)]
     span = np.full((1, *spec.feature_shape), -128, np.int8)
     span[0, 0] = 127  # one example that spans the range, so that no operator sees one of nothing else
-    return np.concatenate((span, batch))[..., None].astype(np.float32) * np.float32(spec.input_scale)
+    return keras_input(np.concatenate((span, batch)), spec.input_scale)
 
 
 def unlabelled(spec: Specification) -> Examples:
