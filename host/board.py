@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from host.errors import TokayError
+from host.memory_map import RAM_BYTES
 from host.places import SOURCES
 
 try:
@@ -26,7 +27,7 @@ _U32 = 2**32 - 1
 _LEAST_BAUD = 9600  # slower, a frame takes longer than commands wait for its answer
 _FIELDS: dict[str, dict[str, tuple[int, int] | None]] = {
     "clocks": {"hfxo_hz": (1, _U32), "hfxo_ctune": (0, 255), "core_hz": (1, _U32)},
-    "memory": {"stack_bytes": (8, 256 * 1024)},
+    "memory": {"stack_bytes": (8, RAM_BYTES)},
     "vcom": {"tx": _PIN_NAME, "rx": _PIN_NAME, "baud": (_LEAST_BAUD, 2_000_000)},
     "microphone": {
         "clock": _PIN_NAME, "data": _PIN_NAME, "word_select": _PIN_NAME, "power": _PIN_NAME,
@@ -69,6 +70,16 @@ class Board:
         """Refuses to run layers on an accelerator ("none" or "mvp") that the board does not have."""
         if accelerator not in ("none", self.accelerator):
             raise TokayError(f"{self.name} has no {accelerator}", hint="use --accelerator none")
+
+    def require_microphone(self, sample_rate_hz: int) -> None:
+        """Refuses to listen at a model's rate with a microphone that is not there or does not run at it."""
+        if not self.has_microphone:
+            raise TokayError(f"{self.name} has no microphone", hint="choose another --board")
+        if misfit := self.microphone_misfit(sample_rate_hz):
+            raise TokayError(
+                misfit,
+                hint="train the model for such a rate, or let it hear files: on the PC, or with --device",
+            )
 
     def microphone_misfit(self, sample_rate_hz: int) -> str | None:
         """Why the microphone does not run at a model's rate; None if it does, or if there is none. It is

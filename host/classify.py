@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from codegen.application import MAX_MS, MAX_REAL, MAX_SAMPLES
+from host import board as boards
 from host import cli, listening, model_files, target
 from host.audio import read_audio
 from host.detector import inference_columns, never_detects, period_samples
@@ -195,8 +196,10 @@ def classify(args: Any, *, quiet: bool = False) -> dict[str, Any]:
         "settings": listening.device_values(pipeline.settings),
         "files": [],
     }
-    folders.make()
     session = _Session(args, pipeline, folders, say, live=not quiet and sys.stdout.isatty())
+    if args.target and (not files or session.plays_to(args.target)):
+        boards.load(args.board).require_microphone(pipeline.sample_rate_hz)
+    folders.make()
     if args.target or args.replay:
         with target.connect(args, pipeline.model.plan.sha256) as where:
             value["accelerator"] = target.accelerator(where.device)
@@ -238,6 +241,10 @@ class _Session:
         self.pipeline.reset()
         return self._hear(path, samples, on_pc(self.pipeline, samples, self.streams))
 
+    def plays_to(self, kind: str) -> bool:
+        """Whether a target of this kind hears files with its microphone, and not over the link."""
+        return kind in ("simulator", "renode") and self._fits_line()
+
     def on_target(
         self, where: target.Target, path: Path | None, samples: np.ndarray | None
     ) -> dict[str, Any]:
@@ -246,7 +253,7 @@ class _Session:
             self._warn_of_slow_line()
             end_ms = None if self.args.seconds is None else int(self.args.seconds * 1000)
             heard = listening.microphone(device, self.streams, end_ms, labels=labels)
-        elif where.kind in ("simulator", "renode") and self._fits_line():
+        elif self.plays_to(where.kind):
             play = target.player(where, self.args.board, samples)
             heard = listening.played(
                 device, samples.size, self.pipeline.frontend, self.streams, play, labels=labels

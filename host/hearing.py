@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from host import board as boards
 from host import listening, target
 from host.device import commands
 from host.display import Display
@@ -58,6 +59,7 @@ def hear_simulated(
 ) -> dict[str, Any]:
     """Plays int16 samples to an image in the simulator until it has heard all of them. ``frontend`` is its
     model's, ``labels`` as for :func:`host.listening.microphone`."""
+    boards.load(board).require_microphone(frontend.settings.sample_rate_hz)
     with target.simulate(elf, board) as where:
         play = target.player(where, board, samples)
         heard = listening.played(

@@ -70,6 +70,19 @@ def test_wrong_options_are_refused(options, audio, refused):
     refused("--audio", audio, *options.split())
 
 
+@pytest.mark.parametrize("where", ["--simulate", "--renode", "--device"])
+def test_a_rate_that_the_microphone_does_not_run_at(where, tmp_path, refused):
+    tflite, rate = model_files.read(MODEL).tflite, 15_000
+    model, audio = tmp_path / "odd.tflite", tmp_path / "odd.wav"
+    model.write_bytes(write_parameters(tflite, {**read_parameters(tflite), "fe.sample_rate_hz": rate}))
+    audio.write_bytes(wav(np.zeros(rate, np.int16), rate))
+    files = [] if where == "--device" else ["--audio", audio]
+    said = refused(where, *files, model=model)
+    assert "the model's 15000 Hz: the nearest are 14509 or 15234 Hz (train the model for such a rate" in said
+    without = refused(where, *files, "--board", "brd2703a", model=model)
+    assert "BRD2703A has no microphone (choose another --board)" in without
+
+
 @pytest.mark.parametrize("options", ["-c 5 -w 100", "-w 0 -l 20 -c 2", "-l 400"])
 def test_options_with_which_nothing_would_ever_be_detected(options, audio, refused):
     said = refused("--audio", audio, *options.split())
