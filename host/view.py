@@ -14,6 +14,7 @@ import numpy as np
 from codegen.layers import Layer
 from codegen.mvp import isa, stream
 from codegen.mvp.disassembler import disassemble
+from codegen.plan import Plan
 from host import cli
 from host.compiled import compiled
 from host.errors import TokayError
@@ -39,16 +40,16 @@ def main(argv: Sequence[str]) -> int:
         raise TokayError(f"{file.name} has no layer {args.layer}", hint=f"0 to {plan.layers[-1].index}")
     if args.json != "-":
         for layer in layers:
-            print("\n".join(lines(layer, whole=args.all)))
+            print("\n".join(lines(layer, plan, whole=args.all)))
     cli.emit_json(args.json, {"name": file.name, "layers": [as_json(layer) for layer in layers]})
     return 0
 
 
-def lines(layer: Layer, *, whole: bool) -> Iterator[str]:
+def lines(layer: Layer, plan: Plan, *, whole: bool) -> Iterator[str]:
     """A layer's programs to read. Addresses are those of an arena at the start of RAM."""
     yield f"== layer {layer.index}: {layer.title} {layer.input_shape} -> {layer.output_shape}"
     if layer.mvp is None:
-        yield f"   not on the accelerator: {layer.reason or 'nothing to do'}"
+        yield f"   not on the accelerator: {layer.reason or _copying(layer, plan)}"
         return
     taken = " or ".join(f"{cycles(layer.mvp.programs, rule):,} ({rule})" for rule in SILICON)
     yield (
@@ -64,6 +65,14 @@ def lines(layer: Layer, *, whole: bool) -> Iterator[str]:
             changed = [k for k in sorted(stream.used_words(words)) if before[k] != words[k]]
             yield "   as before, but " + ", ".join(_word(k, int(words[k])) for k in changed)
         before = words
+
+
+def _copying(layer: Layer, plan: Plan) -> str:
+    """What is done for a layer that only hands its input on."""
+    places = plan.memory.offsets
+    if places.get(layer.inputs[0]) == places[layer.output]:
+        return "no work, its output lies where its input does"
+    return "a copy, which the core makes"
 
 
 def _alike(before: np.ndarray, words: np.ndarray) -> bool:

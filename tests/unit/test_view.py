@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from codegen.mvp.disassembler import disassemble
 from host import cli, view
 from host.runtime import Model
 from host.simulator.mvp import SILICON, cycles
+from tests.unit.test_variables import network
 
 MODEL = "keyword_spotting_on_off"
 
@@ -65,8 +67,21 @@ def test_a_layer_that_is_not_on_the_accelerator_says_why(capsys: pytest.CaptureF
             estimates = " or ".join(f"{cycles(layer.mvp.programs, rule):,} ({rule})" for rule in SILICON)
             assert f"; {len(layer.mvp.programs)} programs, {estimates} cycles, both estimates; " in said
         else:
-            assert f"   not on the accelerator: {layer.reason or 'nothing to do'}\n" in said
+            reason = layer.reason or "no work, its output lies where its input does"
+            assert f"   not on the accelerator: {reason}\n" in said
     assert said.count("not on the accelerator") == sum(layer.mvp is None for layer in layers) > 0
+
+
+def test_a_copy_that_the_core_makes_is_told_from_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is assigned is the network's output too, so it cannot be made in the variable's place."""
+    path = tmp_path / "sum.tflite"
+    path.write_bytes(network())
+    assert cli.run(view.main, [str(path), "--mvp"]) == 0
+    _, read, _, assign = capsys.readouterr().out.split("== layer ")
+    assert "read_variable" in read and "no work, its output lies where its input does" in read
+    assert "assign_variable" in assign and "a copy, which the core makes" in assign
 
 
 def test_what_there_is_to_view_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
