@@ -47,7 +47,7 @@ def _clips(result: Mapping[str, Any]) -> str:
     lines += [
         f"balanced accuracy {percentage(result['balanced_accuracy'])} ({span(spans['balanced_accuracy'])}), "
         f"accuracy {percentage(result['accuracy'])} ({span(spans['accuracy'])}), 95 % intervals",
-        text_table(("", "recall", "95 %", *names), rows),
+        text_table(("", "accuracy", "95 %", *names), rows),
     ]
     if "errors" in result:
         lines.append(f"misheard clips: {result['errors']}")
