@@ -4,7 +4,8 @@
 listed word is for training. Words that no list names are split by a hash of the speaker, and so is all
 where there are no lists; a speaker that a list does name stays in the split that the list says. Folders
 whose name starts with ``_background`` hold noise, not words. Names are taken in Unicode's composed form
-(NFC), whichever form the file system that they come from writes: macOS writes letters and accents apart.
+(NFC), whichever form the file system that they come from writes: macOS writes letters and accents apart. They
+are UTF-8 whatever the locale says, as the lists are.
 
 A speaker in two splits makes every score too good, so it is refused; ``TOKAY_ALLOW_LEAKS=1`` makes it a
 warning, for those who know. (The same recording in two splits is found when it is read: store.py.)
@@ -123,7 +124,7 @@ def _is_background(folder: Path) -> bool:
 
 
 def _split(root: Path, paths: Sequence[Path], listed: dict[str, str]) -> tuple[Clip, ...]:
-    names = [_composed(f"{path.parent.name}/{path.name}") for path in paths]
+    names = [_composed(_in_utf8(f"{path.parent.name}/{path.name}")) for path in paths]
     if twice := next((name for name, n in Counter(names).items() if n > 1), None):
         raise TokayError(f"{root}: two clips are called {twice}, in two Unicode forms", hint="rename one")
     listed_words = {stem.split("/")[0] for stem in listed}
@@ -220,6 +221,11 @@ def _read_lists(root: Path) -> tuple[dict[str, str], list[str]]:
                 )
             listed[stem] = split
     return listed, warnings
+
+
+def _in_utf8(name: str) -> str:
+    """A name from the file system by its bytes: Python has decoded it as the locale says."""
+    return os.fsencode(name).decode("utf-8", "surrogateescape")
 
 
 def _composed(name: str) -> str:

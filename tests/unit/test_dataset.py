@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -91,6 +94,21 @@ def test_names_are_the_same_in_either_unicode_form(dataset: Path) -> None:
     if len(list(dataset.glob("*l"))) == 2:  # a file system that takes them for one has one file
         with pytest.raises(TokayError, match="two clips are called \u00f6l/aa_nohash_0"):
             folder.scan(dataset)
+
+
+def test_names_are_utf_8_in_every_locale(dataset: Path) -> None:
+    (dataset / "tree").rename(dataset / "grün")
+    for name in folder.LISTS.values():
+        path = dataset / name
+        path.write_text(path.read_text().replace("tree", "grün"), encoding="utf-8")
+    program = (
+        "import json, sys; from host.dataset import folder; "
+        "print(json.dumps([[clip.name, clip.split] for clip in folder.scan(sys.argv[1]).clips]))"
+    )
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command, env = [sys.executable, "-c", program, dataset], {**os.environ, **locale}
+    told = subprocess.run(command, env=env, check=True, capture_output=True)
+    assert json.loads(told.stdout) == [[clip.name, clip.split] for clip in folder.scan(dataset).clips]
 
 
 def test_a_clip_in_both_lists_is_refused(dataset: Path) -> None:
