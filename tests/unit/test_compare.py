@@ -114,7 +114,7 @@ def test_a_layer_is_named_by_its_part_where_an_operator_has_several(monkeypatch)
     by_number = {model.plan.number(tensor): data for tensor, data in wrong.items()}
     monkeypatch.setattr(compare.commands, "write_tensor", lambda *_: None)
     monkeypatch.setattr(compare.commands, "read_tensor", lambda device, number: by_number[number])
-    head = next(view.lines(model.layers[3], whole=True))
+    head = next(view.lines(model.layers[3], model.plan, whole=True))
     assert head.startswith("== layer 0: conv_2d, step 3 of 5 1x2x2x2,")
     device = SimpleNamespace(request=lambda *_, **__: None)
     text = compare._layers(device, model, model.plan, np.zeros((1, 2, 2, 4), np.int8), "zeros", {}).text
