@@ -12,7 +12,8 @@ from __future__ import annotations
 import argparse
 import functools
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -57,17 +58,17 @@ def main(argv: Sequence[str]) -> int:
     _detector_options(p)
     _dump_options(p)
     args = p.parse_args(argv)
-    target.check_options(p, args)
-    if args.target in ("simulator", "renode") and not args.audio:
-        p.error(f"--{'simulate' if args.target == 'simulator' else 'renode'} needs --audio FILE")
-    if args.record and not (args.target or args.replay):
+    chosen = target.options(p, args)
+    if chosen.kind in ("simulator", "renode") and not args.audio:
+        p.error(f"--{'simulate' if chosen.kind == 'simulator' else 'renode'} needs --audio FILE")
+    if chosen.record and not chosen.named:
         p.error("--record needs --simulate, --renode or --device")
     cli.check_seconds(p, args.seconds)
     if args.seconds is not None and args.audio:
         p.error("--seconds is for a microphone, --audio ends with its files")
-    if args.microphone is not None and (args.target or args.replay or args.audio):
+    if args.microphone is not None and (chosen.named or args.audio):
         p.error("--microphone is of this PC: leave out --audio, --simulate, --renode, --device and --replay")
-    value = classify(args, quiet=args.json == "-")
+    value = _classify(args, chosen)
     cli.emit_json(args.json, value)
     # Ctrl-C is how listening without an end ends.
     cut_short = any(file.get("interrupted") for file in value["files"]) and (args.audio or args.seconds)
@@ -135,13 +136,13 @@ def _thresholds(text: str) -> list[int]:
     return [int(_number(int, 0, 255)(part)) for part in text.split(",")]
 
 
-def overrides(args: Any) -> dict[str, Any]:
+def _overrides(args: argparse.Namespace) -> dict[str, Any]:
     """The parameters that the options replace, by their names in the model."""
     names = (
         "average_window_duration_ms", "minimum_count", "detection_threshold_list", "suppression_ms",
         "latency_ms", "volume_gain", "sensitivity",
     )  # fmt: skip
-    values = {name: getattr(args, name, None) for name in names}
+    values = {name: getattr(args, name) for name in names}
     values = {name: value for name, value in values.items() if value is not None}
     thresholds = values.get("detection_threshold_list")
     if thresholds is not None and len(thresholds) == 1:
@@ -149,21 +150,23 @@ def overrides(args: Any) -> dict[str, Any]:
     return values
 
 
-def _require_detections(pipeline: Pipeline, args: Any) -> None:
+def _require_detections(pipeline: Pipeline, replaced: Mapping[str, Any]) -> None:
     """Refuses options with which the averaging window never holds as many inferences as are asked for."""
-    given = (args.average_window_duration_ms, args.minimum_count, args.latency_ms)
+    decide = {"average_window_duration_ms", "minimum_count", "latency_ms"}
     settings = pipeline.settings
     frontend = pipeline.frontend.settings
     reason = never_detects(settings.minimum_count, settings.average_window_ms, settings.latency_ms, frontend)
-    if reason and any(value is not None for value in given):
+    if reason and decide & replaced.keys():
         raise TokayError(reason, hint="a longer window (-w), a smaller count (-c) or more inferences (-l)")
 
 
-def classify(args: Any, *, quiet: bool = False) -> dict[str, Any]:
+def _classify(args: argparse.Namespace, chosen: target.Options) -> dict[str, Any]:
     """Listens as told, showing detections as they come; returns the result as ``--json`` gives it."""
+    quiet = args.json == "-"
     say: Callable[[str], None] = (lambda text: None) if quiet else print
-    pipeline = Pipeline(args.model, accelerator=args.accelerator, overrides=overrides(args))
-    _require_detections(pipeline, args)
+    replaced = _overrides(args)
+    pipeline = Pipeline(args.model, accelerator=args.accelerator, overrides=replaced)
+    _require_detections(pipeline, replaced)
     folders = Folders(args.dump_audio, args.dump_spectrograms, args.dump_raw_spectrograms)
     if folders.spectrograms and pipeline.frontend.settings.quantize_dynamic_scale_enable:
         raise TokayError(
@@ -172,7 +175,7 @@ def classify(args: Any, *, quiet: bool = False) -> dict[str, Any]:
             hint="--dump-raw-spectrograms",
         )
     channels = pipeline.frontend.settings.channels
-    if (args.target or args.replay) and listening.reported(folders.streams, channels) != folders.streams:
+    if chosen.named and listening.reported(folders.streams, channels) != folders.streams:
         raise TokayError(
             f"a target does not report spectrograms of {channels} channels: a column does not fit into a "
             "message",
@@ -189,19 +192,25 @@ def classify(args: Any, *, quiet: bool = False) -> dict[str, Any]:
     ]
     value: dict[str, Any] = {
         "model": model_files.read(args.model).name,
-        "target": args.target or ("replay" if args.replay else "pc"),
+        "target": chosen.kind or ("replay" if chosen.replay else "pc"),
         "accelerator": args.accelerator,
         "labels": list(pipeline.labels),
         "latency_ms": pipeline.settings.latency_ms,
         "settings": listening.device_values(pipeline.settings),
         "files": [],
     }
-    session = _Session(args, pipeline, folders, say, live=not quiet and sys.stdout.isatty())
-    if args.target and (not files or session.plays_to(args.target)):
-        boards.load(args.board).require_microphone(pipeline.sample_rate_hz)
+    session = _Session(
+        pipeline, folders, chosen, args.microphone, args.seconds, say, args.verbose,
+        live=not quiet and sys.stdout.isatty(),
+    )  # fmt: skip
+    if chosen.kind and (not files or session.plays_to(chosen.kind)):
+        boards.load(chosen.board).require_microphone(pipeline.sample_rate_hz)
     folders.make()
-    if args.target or args.replay:
-        with target.connect(args, pipeline.model.plan.sha256) as where:
+    if chosen.named:
+        elf = None
+        if chosen.boots:
+            elf = target.build_image(args.model, chosen.board, chosen.accelerator, verbose=args.verbose)
+        with target.connect(chosen, pipeline.model.plan.sha256, elf) as where:
             value["accelerator"] = target.accelerator(where.device)
             with listening.applied(where.device, pipeline.settings) as changed:
                 if args.verbose and changed:
@@ -212,14 +221,22 @@ def classify(args: Any, *, quiet: bool = False) -> dict[str, Any]:
     return value
 
 
+@dataclass(frozen=True)
 class _Session:
     """Listening with one set of options, to one or more files or to a microphone."""
 
-    def __init__(
-        self, args: Any, pipeline: Pipeline, folders: Folders, say: Callable[[str], None], *, live: bool
-    ) -> None:
-        self.args, self.pipeline, self.folders, self.say, self.live = args, pipeline, folders, say, live
-        self.streams = listening.RESULTS | folders.streams
+    pipeline: Pipeline
+    folders: Folders
+    chosen: target.Options
+    microphone: str | None  # of this PC
+    seconds: float | None  # with a microphone; None: without an end
+    say: Callable[[str], None]
+    verbose: bool
+    live: bool
+
+    @property
+    def streams(self) -> m.Stream:
+        return listening.RESULTS | self.folders.streams
 
     def all(
         self,
@@ -229,15 +246,18 @@ class _Session:
         """What was heard in each file, or with the microphone if there is none; Ctrl-C ends it with the file
         that it fell into."""
         results = []
-        for file in files or [(None, None)]:
-            results.append(hear(*file))
+        for path, samples in files or [(None, None)]:
+            if len(files) > 1:
+                self.say(f"{path}:")
+            results.append(hear(path, samples))
             if results[-1].get("interrupted"):
                 break
         return results
 
     def on_pc(self, path: Path | None, samples: np.ndarray | None) -> dict[str, Any]:
         if samples is None:
-            return self._hear(None, None, _microphone(self.pipeline, self.args, self.streams))
+            heard = _microphone(self.pipeline, self.microphone, self.seconds, self.streams)
+            return self._hear(None, None, heard)
         self.pipeline.reset()
         return self._hear(path, samples, on_pc(self.pipeline, samples, self.streams))
 
@@ -251,10 +271,10 @@ class _Session:
         device, labels = where.device, self.pipeline.labels
         if samples is None:
             self._warn_of_slow_line()
-            end_ms = None if self.args.seconds is None else int(self.args.seconds * 1000)
+            end_ms = None if self.seconds is None else int(self.seconds * 1000)
             heard = listening.microphone(device, self.streams, end_ms, labels=labels)
         elif self.plays_to(where.kind):
-            play = target.player(where, self.args.board, samples)
+            play = target.player(where, self.chosen.board, samples)
             heard = listening.played(
                 device, samples.size, self.pipeline.frontend, self.streams, play, labels=labels
             )
@@ -263,9 +283,7 @@ class _Session:
         return {**self._hear(path, samples, heard), **statistics(where)}
 
     def _hear(self, path: Path | None, samples: np.ndarray | None, events: Iterator[Heard]) -> dict[str, Any]:
-        if path is not None and len(self.args.audio) > 1:
-            self.say(f"{path}:")
-        display = Display(self.pipeline.labels, self.say, verbose=self.args.verbose, live=self.live)
+        display = Display(self.pipeline.labels, self.say, verbose=self.verbose, live=self.live)
         name = "microphone" if path is None else path.stem
         recording = Recording(self.folders, name, self.pipeline.sample_rate_hz)
         try:
@@ -322,7 +340,7 @@ class _Session:
         return total
 
     def _fits_line(self) -> bool:
-        return self._bytes_a_second() < 0.9 * target.line_rate(self.args) / 10
+        return self._bytes_a_second() < 0.9 * self.chosen.line_rate / 10
 
     def _warn_of_slow_line(self) -> None:
         if not self._fits_line():
@@ -338,7 +356,10 @@ def _frame_bytes(message: Message) -> int:
     return len(Encoder(0).encode(message.TYPE, message.encode()))
 
 
-def _microphone(pipeline: Pipeline, args: Any, streams: m.Stream) -> Iterator[Heard]:
+def _microphone(
+    pipeline: Pipeline, name: str | None, seconds: float | None, streams: m.Stream
+) -> Iterator[Heard]:
+    """What a microphone of this PC hears, by its name, part of it, or its number (None: the default one)."""
     try:
         import sounddevice
     except (ImportError, OSError) as error:
@@ -346,10 +367,9 @@ def _microphone(pipeline: Pipeline, args: Any, streams: m.Stream) -> Iterator[He
             "no way to listen to a microphone",
             hint="pip install 'tokay[mic]'; Debian and Ubuntu: apt-get install libportaudio2",
         ) from error
-    rate, seconds = pipeline.sample_rate_hz, args.seconds
+    rate = pipeline.sample_rate_hz
     step = rate * _CHUNK_MS // 1000
-    number = args.microphone is not None and args.microphone.isdigit()
-    which = int(args.microphone) if number else args.microphone
+    which = int(name) if name is not None and name.isdigit() else name
     observer = listening.Observer(pipeline, streams)
     try:
         stream = sounddevice.InputStream(

@@ -10,6 +10,7 @@ on random inputs, also of a network that no front end feeds. Exit status 1 if an
 from __future__ import annotations
 
 import sys
+from argparse import Namespace
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -86,12 +87,12 @@ def main(argv: Sequence[str]) -> int:
     cli.add_mvp_weights(p)
     target.add_options(p)
     args = p.parse_args(argv)
-    target.check_options(p, args)
-    if args.image and (args.target == "device" or args.replay):
+    chosen = target.options(p, args)
+    if args.image and not chosen.boots:
         p.error("--image is for --simulate and --renode")
     if args.resample and args.audio is None:
         p.error("--resample is for --audio")
-    kind, stages = _compare_layers(args) if args.audio is None else _compare_audio(args)
+    kind, stages = _compare_layers(args, chosen) if args.audio is None else _compare_audio(args, chosen)
     value = result(stages) | {"target": kind, "audio": args.audio and str(args.audio)}
     if args.json != "-":
         print(table(stages))
@@ -99,22 +100,22 @@ def main(argv: Sequence[str]) -> int:
     return 0 if value["same"] else 1
 
 
-def _compare_audio(args: Any) -> tuple[str, list[Stage]]:
+def _compare_audio(args: Namespace, chosen: target.Options) -> tuple[str, list[Stage]]:
     plan = Model(args.model, args.accelerator, mvp_weights=args.mvp_weights).plan
     reference = args.reference or args.accelerator
     pipeline = Pipeline(args.model, accelerator=reference, mvp_weights=args.mvp_weights)
     samples = read_audio(args.audio, pipeline.sample_rate_hz, resample=args.resample)
-    with target.connect(args, plan.sha256, _image(args, listens=True)) as where:
+    with target.connect(chosen, plan.sha256, _image(args, chosen, listens=True)) as where:
         target.require_accelerator(where.device, args.accelerator)
         # A board may still have the options of an earlier command: both sides get the model's settings.
         with listening.applied(where.device, pipeline.settings):
             return where.kind, compare(where.device, pipeline, samples, plan)
 
 
-def _compare_layers(args: Any) -> tuple[str, list[Stage]]:
+def _compare_layers(args: Namespace, chosen: target.Options) -> tuple[str, list[Stage]]:
     plan = Model(args.model, args.accelerator, mvp_weights=args.mvp_weights).plan
     model = Model(args.model, args.reference or args.accelerator, mvp_weights=args.mvp_weights)
-    with target.connect(args, plan.sha256, _image(args, listens=False)) as where:
+    with target.connect(chosen, plan.sha256, _image(args, chosen, listens=False)) as where:
         target.require_accelerator(where.device, args.accelerator)
         try:
             return where.kind, [compare_layers(where.device, model, plan)]
@@ -122,9 +123,9 @@ def _compare_layers(args: Any) -> tuple[str, list[Stage]]:
             listening.stop(where.device)
 
 
-def _image(args: Any, *, listens: bool) -> Path | None:
+def _image(args: Namespace, chosen: target.Options, *, listens: bool) -> Path | None:
     """The image to run, built if none was given; None where the target has one."""
-    if args.image or args.target == "device" or args.replay:
+    if args.image or not chosen.boots:
         return args.image
     return target.build_image(
         args.model, args.board, args.accelerator, mvp_weights=args.mvp_weights, listens=listens,

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import time
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from host import board as boards
-from host import cli, hearing, listening, profile
+from host import cli, hearing, listening, profile, target
 from host import image as images
 from host.audio import read_audio
 from host.errors import TokayError
@@ -68,12 +67,12 @@ def main(argv: Sequence[str]) -> int:
     )
 
     say("\n3. Profile the same image\n")
-    profiled = _profile(args, args.accelerator)
+    profiled = _profile(args.model, args.board, args.accelerator, args.verbose)
     say(profile.table(profiled))
     accelerated = None
     if args.accelerator == "none" and board.accelerator != "none":
         say(f"\n4. The same model with its layers on the {board.accelerator.upper()}\n")
-        accelerated = _profile(args, board.accelerator)
+        accelerated = _profile(args.model, args.board, board.accelerator, args.verbose)
         say(profile.table(accelerated))
     cli.emit_json(
         args.json,
@@ -91,10 +90,10 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _profile(args: argparse.Namespace, accelerator: str) -> dict[str, Any]:
+def _profile(model: str, board: str, accelerator: str, verbose: bool) -> dict[str, Any]:
     """One run of each layer in the simulator, as host.profile gives it."""
-    options = [args.model, "--simulate", "-n", "1", "--board", args.board, "-a", accelerator]
-    return profile.profile(profile.arguments([*options, *(["--verbose"] if args.verbose else [])]))
+    chosen = target.Options("simulator", accelerator, board)
+    return profile.profile(model, chosen, repetitions=1, verbose=verbose)
 
 
 def compare(expected: Sequence[dict[str, Any]], heard: Sequence[dict[str, Any]]) -> tuple[list[tuple], int]:

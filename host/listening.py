@@ -3,7 +3,7 @@
 A device and the PC give the same kinds of events (``Heard``), so that whoever shows, keeps or compares
 them does not know which it was:
 
-    with target.connect(args, sha256) as where:
+    with target.connect(options, sha256, elf) as where:
         with listening.applied(where.device, settings):
             for event in listening.injected(where.device, samples, streams):
                 ...

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -33,16 +32,6 @@ _ESTIMATES = {
 
 def main(argv: Sequence[str]) -> int:
     """The command."""
-    args = arguments(argv)
-    value = profile(args)
-    if args.json != "-":
-        print(table(value))
-    cli.emit_json(args.json, value)
-    return 0
-
-
-def arguments(argv: Sequence[str]) -> argparse.Namespace:
-    """The command's arguments, as :func:`profile` takes them."""
     p = cli.parser("profile", __doc__.splitlines()[0])
     p.add_argument("model", metavar="MODEL", help="a model's name or the path of a .tflite")
     target.add_options(p)
@@ -55,19 +44,34 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     )  # fmt: skip
     cli.add_mvp_weights(p)
     args = p.parse_args(argv)
-    target.check_options(p, args)
+    chosen = target.options(p, args)
     if not 1 <= args.repetitions <= 1000:
         p.error("--repetitions takes 1 to 1000")
-    return args
+    value = profile(
+        args.model, chosen, mvp_weights=args.mvp_weights, repetitions=args.repetitions, timing=args.timing,
+        verbose=args.verbose,
+    )  # fmt: skip
+    if args.json != "-":
+        print(table(value))
+    cli.emit_json(args.json, value)
+    return 0
 
 
-def profile(args: argparse.Namespace) -> dict[str, Any]:
-    """Runs the profile and returns the result as ``--json`` gives it."""
-    static, elf = _static(args)
-    with target.connect(args, static["sha256"], elf, args.timing) as where:
-        target.require_accelerator(where.device, args.accelerator)
+def profile(
+    model: str, chosen: target.Options, *, mvp_weights: str = "ram", repetitions: int = 3,
+    timing: str = SILICON[0], verbose: bool = False,
+) -> dict[str, Any]:  # fmt: skip
+    """Profiles a model's image on the chosen target, running each layer ``repetitions`` times; returns the
+    result as ``--json`` gives it."""
+    if chosen.boots:
+        static, elf = _built(model, chosen, mvp_weights, verbose)
+    else:
+        static, elf = _static(model, chosen.accelerator, mvp_weights), None
+    with target.connect(chosen, static["sha256"], elf, timing) as where:
+        target.require_accelerator(where.device, chosen.accelerator)
         run_s = max(1.0, static["macs"] * _MOST_CYCLES_A_MAC / _CLOCK_HZ)
-        measured, asked = measure(where, boards.load(args.board), args.accelerator, args.repetitions, run_s)
+        board = boards.load(chosen.board)
+        measured, asked = measure(where, board, chosen.accelerator, repetitions, run_s)
     if len(measured.layers) != len(static["layers"]):
         raise TokayError(
             f"{where.device.transport.name} has {len(measured.layers)} layers, the model "
@@ -76,29 +80,33 @@ def profile(args: argparse.Namespace) -> dict[str, Any]:
         )
     verdict = judge(_numbered(measured, static["layers"]), asked)
     value = result(static, where.kind, measured)
-    if args.accelerator == "mvp" and where.kind in _ESTIMATES:
-        value["timing"] = args.timing
+    if chosen.accelerator == "mvp" and where.kind in _ESTIMATES:
+        value["timing"] = timing
     return {**value, "verdict": verdict.verdict, "reasons": list(verdict.reasons)}
 
 
-def _static(args: argparse.Namespace) -> tuple[dict[str, Any], Path | None]:
-    """What is known of the model without running it, and its image where one is to be simulated: that knows
-    as much, so that nothing is compiled twice or in vain."""
-    if args.target != "device" and not args.replay:
-        built = image.build(
-            args.model, boards.load(args.board), accelerator=args.accelerator,
-            mvp_weights=args.mvp_weights, listens=False, verbose=args.verbose,
-        )  # fmt: skip
-        assert built.summary is not None
-        if (reason := built.summary["unused_frontend"]) is not None:
-            print(f"warning: the network is profiled without its front end: {reason}", file=sys.stderr)
-        return built.summary, built.elf
+def _built(
+    model: str, chosen: target.Options, mvp_weights: str, verbose: bool
+) -> tuple[dict[str, Any], Path]:
+    """The image to run, and what it knows of the model: so nothing is compiled twice or in vain."""
+    built = image.build(
+        model, boards.load(chosen.board), accelerator=chosen.accelerator, mvp_weights=mvp_weights,
+        listens=False, verbose=verbose,
+    )  # fmt: skip
+    assert built.summary is not None
+    if (reason := built.summary["unused_frontend"]) is not None:
+        print(f"warning: the network is profiled without its front end: {reason}", file=sys.stderr)
+    return built.summary, built.elf
+
+
+def _static(model: str, accelerator: str, mvp_weights: str) -> dict[str, Any]:
+    """What is known of the model without running it."""
     from codegen.parameters import read_parameters  # here: an image that is known needs none of it
     from host.compiled import compiled
     from host.summary import summary
 
-    file, plan = compiled(args.model, args.accelerator, args.mvp_weights)
-    return summary(plan, read_parameters(file.tflite), len(file.tflite)), None
+    file, plan = compiled(model, accelerator, mvp_weights)
+    return summary(plan, read_parameters(file.tflite), len(file.tflite))
 
 
 def measure(

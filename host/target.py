@@ -7,7 +7,6 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -51,8 +50,37 @@ class Target:
         self.close()
 
 
+@dataclass(frozen=True)
+class Options:
+    """Which target, as the options of :func:`add_options` say it."""
+
+    kind: str | None = None  # "simulator", "renode" or "device"; None where none was named
+    accelerator: str = "none"
+    board: str = boards.DEFAULT
+    replay: str | None = None
+    record: str | None = None
+    port: str | None = None
+    baud: int | None = None
+
+    @property
+    def named(self) -> bool:
+        """Whether a target was asked for, also a recorded one."""
+        return self.kind is not None or self.replay is not None
+
+    @property
+    def boots(self) -> bool:
+        """Whether the target runs an image that it is given: Renode, the simulator, and that if none is
+        named."""
+        return self.kind != "device" and self.replay is None
+
+    @property
+    def line_rate(self) -> int:
+        """Bits a second on the serial port of the board."""
+        return self.baud or boards.load(self.board).baud
+
+
 def add_options(p: argparse.ArgumentParser) -> None:
-    """``--accelerator``, ``--board``, and which target (none given: None in ``args.target``)."""
+    """``--accelerator``, ``--board`` and which target, for :func:`options`."""
     cli.add_accelerator(p)
     boards.add_option(p)
     which = p.add_mutually_exclusive_group()
@@ -72,20 +100,16 @@ def add_options(p: argparse.ArgumentParser) -> None:
     p.add_argument("--baud", type=baud_rate, help="with --device: bits a second (default: the board's)")
 
 
-def check_options(p: argparse.ArgumentParser, args: Any) -> None:
-    """Refuses options of :func:`add_options` that the target would not heed."""
+def options(p: argparse.ArgumentParser, args: argparse.Namespace) -> Options:
+    """What the options of :func:`add_options` say; refuses those that the target would not heed."""
     if args.record and args.replay:
         p.error("--record is for a conversation with a target, --replay has it already")
-    if args.target == "device":
-        return
     for name in ("port", "baud"):
-        if getattr(args, name) is not None:
+        if args.target != "device" and getattr(args, name) is not None:
             p.error(f"--{name} is for --device")
-
-
-def line_rate(args: Any) -> int:
-    """Bits a second on the serial port of the board that the options name."""
-    return args.baud or boards.load(args.board).baud
+    return Options(
+        args.target, args.accelerator, args.board, args.replay, args.record, args.port, args.baud
+    )
 
 
 def build_image(
@@ -100,20 +124,20 @@ def build_image(
     return built.elf
 
 
-def connect(args: Any, model_sha256: str, image: Path | None = None, timing: str = "ports") -> Target:
-    """The target that the options of :func:`add_options` name; the simulator if they name none. Refuses one
-    that runs another model, or on another board.
+def connect(chosen: Options, model_sha256: str, elf: Path | None, timing: str = "ports") -> Target:
+    """The target that was chosen, the simulator if none was named. Refuses one that runs another model, or on
+    another board.
 
-    The simulator and Renode run ``image`` (None: that of ``args.model``, which is built); ``timing`` is
-    their rule for the accelerator's cycles."""
-    board = boards.load(args.board).key
-    if args.replay:
-        return replay(args.replay, model_sha256, board)
-    if args.target == "device":
-        return attach(args.port, line_rate(args), model_sha256, board, args.record)
-    elf = image or build_image(args.model, args.board, args.accelerator, verbose=args.verbose)
-    boot = in_renode if args.target == "renode" else simulate
-    where = boot(elf, args.board, args.record, timing)
+    ``elf`` is the image that the simulator or Renode runs, None where the target has one (see
+    ``Options.boots``); ``timing`` is their rule for the accelerator's cycles."""
+    board = boards.load(chosen.board).key
+    if chosen.replay is not None:
+        return replay(chosen.replay, model_sha256, board)
+    if chosen.kind == "device":
+        return attach(chosen.port, chosen.line_rate, model_sha256, board, chosen.record)
+    assert elf is not None
+    boot = in_renode if chosen.kind == "renode" else simulate
+    where = boot(elf, chosen.board, chosen.record, timing)
     try:
         require_model(where, model_sha256, board)
     except BaseException:

@@ -97,9 +97,8 @@ def test_dumps_are_what_the_front_end_gets_and_gives(run, audio, speech, tmp_pat
 
 @pytest.mark.parametrize("weights", ["ram", "flash"])
 def test_memory_of_a_board_is_that_of_its_weights(weights):
-    asked = profile.arguments([MODEL, "--device", "-a", "mvp", "--mvp-weights", weights])
     plan = Model(MODEL, "mvp", mvp_weights=weights).plan
-    assert profile._static(asked)[0]["arena_bytes"] == plan.memory.arena_bytes
+    assert profile._static(MODEL, "mvp", weights)["arena_bytes"] == plan.memory.arena_bytes
 
 
 # ---- a target that misbehaves ----

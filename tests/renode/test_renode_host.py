@@ -111,7 +111,7 @@ def test_without_it_one_line_says_how_to_get_it(command, tmp_path, monkeypatch, 
     monkeypatch.setattr(renode, "_usual_places", list)
     monkeypatch.setattr(renode.shutil, "which", lambda name: None)
     monkeypatch.setattr("host.target.build_image", lambda *a, **k: tmp_path)
-    monkeypatch.setattr("host.profile._static", lambda args: ({"sha256": "", "layers": []}, tmp_path))
+    monkeypatch.setattr("host.profile._built", lambda *_: ({"sha256": "", "layers": []}, tmp_path))
     heard = [] if command is profile.main else ["--audio", str(CLIP)]
     assert cli.run(command, [MODEL, "--renode", *heard]) == 2
     error = capsys.readouterr().err

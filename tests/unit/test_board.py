@@ -83,7 +83,7 @@ def test_the_serial_line_is_as_fast_as_the_board_says(tmp_path: Path) -> None:
     for args, rate in ((ours, 921600), ([], 115200), ([*ours, "--baud", "9600"], 9600)):
         parser = argparse.ArgumentParser()
         target.add_options(parser)
-        assert target.line_rate(parser.parse_args([*args, "--device"])) == rate
+        assert target.options(parser, parser.parse_args([*args, "--device"])).line_rate == rate
 
 
 def test_a_board_by_the_path_of_its_folder(tmp_path: Path) -> None:

@@ -289,11 +289,11 @@ def test_a_target_that_is_refused_or_done_with_leaves_nothing_open(monkeypatch: 
         return target.Target("simulator", *(part(name) for name in ("device", "machine", "renode")))
 
     monkeypatch.setattr(target, "simulate", opened)
-    args = SimpleNamespace(board="brd2601b", replay=None, target=None, record=None)
+    chosen = target.Options()
     with pytest.raises(TokayError, match="it runs 'on_off'"):
-        target.connect(args, 64 * "0", Path("an.elf"))
+        target.connect(chosen, 64 * "0", Path("an.elf"))
     assert closed == ["device", "machine", "renode"]
-    with target.connect(args, HELLO.model_hash.hex(), Path("an.elf")):
+    with target.connect(chosen, HELLO.model_hash.hex(), Path("an.elf")):
         assert len(closed) == 3
     assert len(closed) == 6
 

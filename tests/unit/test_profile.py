@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -134,12 +135,12 @@ def test_the_verdict_calls_layers_what_the_tables_call_them(static, measured, mo
     first, second, *rest = (replace(r, repetitions=5) for r in measured.layers)
     spoilt = replace(measured, layers=(first, replace(second, wait_cycles=second.cpu_cycles + 1), *rest))
     known = [{**layer, "index": 3 * k} for k, layer in enumerate(static["layers"])]
-    monkeypatch.setattr(profile, "_static", lambda args: (static | {"layers": known}, None))
+    monkeypatch.setattr(profile, "_static", lambda *_: static | {"layers": known})
     monkeypatch.setattr(target, "connect", lambda *_: target.Target("device", connected(FakeMachine())))
     monkeypatch.setattr(target, "require_accelerator", lambda *_: None)
     asked = Conditions(5, CLOCK, "none", on_board=True)
     monkeypatch.setattr(profile, "measure", lambda *_: (spoilt, asked))
-    value = profile.profile(profile.arguments([MODEL, "-d"]))
+    value = profile.profile(MODEL, target.Options("device"))
     assert value["layers"][1]["index"] == 3
     assert "layer 3 waited longer than it ran" in value["reasons"]
 
@@ -156,12 +157,14 @@ def test_a_counter_that_stands_still_is_judged_and_told(static, measured):
     assert value["frontend"]["step_ms"] == 20 and "come from elsewhere" not in profile.table(value)
 
 
-def test_repetitions():
-    for good in (1, 1000):
-        assert profile.arguments([MODEL, "-n", str(good)]).repetitions == good
-    for bad in (0, 1001):
-        with pytest.raises(TokayError, match="--repetitions takes 1 to 1000"):
-            profile.arguments([MODEL, "-n", str(bad)])
+@pytest.mark.parametrize(("runs", "refused"), [(0, True), (1, False), (1000, False), (1001, True)])
+def test_repetitions(runs, refused, monkeypatch):
+    asked = []
+    monkeypatch.setattr(profile, "profile", lambda *_, repetitions, **more: asked.append(repetitions) or {})
+    monkeypatch.setattr(profile, "table", str)
+    with pytest.raises(TokayError, match="--repetitions takes 1 to 1000") if refused else nullcontext():
+        profile.main([MODEL, "-n", str(runs)])
+    assert asked == ([] if refused else [runs])
 
 
 def test_a_summary_adds_its_layers_up(static):
