@@ -123,6 +123,7 @@ def _check(args: Any) -> None:
     require(not (is_float and args.write), "--write needs a .tflite: a Keras model carries no parameters")
     require(not (is_float and args.gap), "--gap starts from a .tflite, with the Keras model beside it")
     require(not (is_float and args.accelerator == "mvp"), "--float runs on no accelerator")
+    require(not (is_float and args.simulate), "--simulate runs an image, which is made of a .tflite")
     require(not (args.simulate and args.suggest), "--suggest takes hours of audio: leave out --simulate")
     for name, least in (("seeds", 1), ("keywords", 1), ("others", 0), ("seed", 0), ("limit", 1)):
         value = getattr(args, name)
@@ -157,19 +158,24 @@ def _evaluate(model: Subject, where: Target | None, args: Any) -> tuple[dict[str
     }
     suggestion = None
     if args.audio:
-        result["recordings"] = _recordings(model, where, args)
+        labels = args.labels or [None] * len(args.audio)
+        result["recordings"] = [
+            _recording(model, where, audio, labelled, args.resample)
+            for audio, labelled in zip(args.audio, labels, strict=True)
+        ]
     if args.audio and not (args.dataset or args.stream or args.suggest or args.gap):
         return result, None
     store = find.load(args.dataset, model.clips)
     result |= {"split": args.split, **_clips(model, where, store, args)}
+    plan = _plan(args)
     if where is not None and args.stream:
-        result["streaming"] = _simulated_stream(model, where, store, args)
+        result["streaming"] = _simulated_stream(model, where, store, args.split, plan, args.seconds)
     elif args.stream or args.suggest:
-        scored = _scored(model, store, args.split, _plan(args))
+        scored = _scored(model, store, args.split, plan)
         result["streaming"] = trials.report(scored, detector_settings(model.settings))
     if args.suggest:
         limits = Limits(background=args.false_accepts)
-        suggestion = _suggest(model, store, limits, args)
+        suggestion = _suggest(model, store, limits, plan)
         result["suggested"] = operating_point.as_json(suggestion, "validation", limits, scored)
     return result, suggestion
 
@@ -210,45 +216,45 @@ def _scored(model: Subject, store: Store, split: str, plan: trials.Plan) -> tria
         return trials.score(made, model.network, bar)
 
 
-def _suggest(model: Subject, store: Store, limits: Limits, args: Any) -> Suggestion:
+def _suggest(model: Subject, store: Store, limits: Limits, plan: trials.Plan) -> Suggestion:
     """On streams of the validation split with seeds of their own."""
-    plan = _plan(args)
     plan = dataclasses.replace(plan, seeds=tuple(seed + 500 for seed in plan.seeds))
     scored = _scored(model, store, "validation", plan)
     return suggest(scored.with_keywords, scored.without, detector_settings(model.settings), limits)
 
 
-def _recordings(model: Subject, where: Target | None, args: Any) -> list[dict[str, Any]]:
-    """Each recording with the figures of its own."""
-    labels: Sequence[Path | None] = args.labels or [None] * len(args.audio)
+def _recording(
+    model: Subject, where: Target | None, audio: Path, labelled: Path | None, resample: bool
+) -> dict[str, Any]:
+    """The figures of one recording."""
     rate, keywords = model.spec.sample_rate_hz, model.spec.keywords
-    found = []
-    for audio, labelled in zip(args.audio, labels, strict=True):
-        stream = recordings.load(audio, labelled, rate, resample=args.resample, keywords=keywords)
-        found.append({"file": str(audio), **_heard(model, where, stream, args)})
-    return found
+    stream = recordings.load(audio, labelled, rate, resample=resample, keywords=keywords)
+    return {"file": str(audio), **_heard(model, where, stream)}
 
 
-def _simulated_stream(model: Subject, where: Target, store: Store, args: Any) -> dict[str, Any]:
+def _simulated_stream(
+    model: Subject, where: Target, store: Store, split: str, plan: trials.Plan, seconds: float
+) -> dict[str, Any]:
     """The start of the first stream with keywords, through the image's whole audio loop."""
-    spec, wanted = model.spec, _plan(args).keyword_stream
-    source = trials.material(store, args.split, spec.classes, spec.sample_rate_hz, wanted)
-    made = streams.keyword_stream(source, args.seed, wanted)
-    stream = streams.cut(made, args.seconds, source.rate)
-    detail = _heard(model, where, stream, args)
+    spec, wanted = model.spec, plan.keyword_stream
+    source = trials.material(store, split, spec.classes, spec.sample_rate_hz, wanted)
+    made = streams.keyword_stream(source, plan.seeds[0], wanted)
+    stream = streams.cut(made, seconds, source.rate)
+    detail = _heard(model, where, stream)
     return {
-        "split": args.split,
+        "split": split,
         "simulated_seconds": len(stream.audio) / source.rate,
         "keywords": {**detail, "streams": [detail]},
     }
 
 
-def _heard(model: Subject, where: Target | None, stream: Stream, args: Any) -> dict[str, Any]:
+def _heard(model: Subject, where: Target | None, stream: Stream) -> dict[str, Any]:
     if where is None:
         made = feature_stream(stream, model.spec.frontend, model.settings)
         [scored] = streaming_scores(model.network, [made])
         return trials.detail(scored, detector_settings(model.settings))
-    heard = simulated.hear(where, Pipeline(args.model, args.accelerator), stream)
+    assert model.tflite is not None  # an image is made of one
+    heard = simulated.hear(where, Pipeline(model.tflite, model.accelerator), stream)
     return {
         **trials.judged(heard.scored, heard.detections, model.spec.keywords),
         "equal_to_pc": heard.same_as_pc,

@@ -469,3 +469,8 @@ def test_wrong_options_are_one_line(
     assert cli.run(evaluate.main, [str(model), *arguments]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1 and what in error
+
+
+def test_a_keras_model_runs_in_no_image(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(evaluate.main, [str(model.with_suffix(".keras")), "--simulate"]) == 2
+    assert capsys.readouterr().err == "error: --simulate runs an image, which is made of a .tflite\n"
