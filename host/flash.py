@@ -16,9 +16,10 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import functools
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ from host.flashing import images
 from host.memory_map import FLASH_BASE
 from host.progress import progress
 
+Connect = Callable[[Any], contextlib.AbstractContextManager[Any]]
+"""Opens a debug probe's target, as `host.flashing.connection.connect` with the command's options."""
 _START_S = 0.05  # of virtual time: past clocks and initialisation
 _SUFFIXES = (".elf", ".hex", ".bin", ".axf", ".out")
 _NOT_READ = (".s19", ".s28", ".s37", ".srec", ".mot", ".ihex", ".gbl", ".uf2")  # and no models either
@@ -51,9 +54,7 @@ def main(argv: Sequence[str]) -> int:
     image = images.firmware_image(images.read(path, FLASH_BASE if args.base is None else args.base))
     _check_board(path, image, board)
     part = args.part or board.part
-    if args.simulate:
-        result = _simulated(image, part, args)
-    elif args.commander:
+    if args.commander:
         from host.flashing import commander
 
         result = commander.flash(
@@ -62,7 +63,13 @@ def main(argv: Sequence[str]) -> int:
     else:
         from host.flashing import connection
 
-        result = _flash(connection.choose_probe(args.probe), image, part, args)
+        connect = functools.partial(
+            connection.connect, part=part, pack=args.pack, frequency=args.frequency, unlocking=args.unlock
+        )
+        if args.simulate:
+            result = _simulated(image, args.board, connect)
+        else:
+            result = _flash(connection.choose_probe(args.probe), image, connect)
     result = {"image": str(path), "board": board.key, "part": part, **result}
     if args.json != "-":
         print(_describe(result))
@@ -159,23 +166,22 @@ def _check_board(path: Path, image: images.FlashImage, board: boards.Board) -> N
         )
 
 
-def _flash(probe: Any, image: images.FlashImage, part: str, args: Any) -> dict[str, Any]:
-    from host.flashing import connection, programmer
+def _flash(probe: Any, image: images.FlashImage, connect: Connect) -> dict[str, Any]:
+    from host.flashing import programmer
 
-    opened = connection.connect(probe, part, pack=args.pack, frequency=args.frequency, unlocking=args.unlock)
-    with opened as chip, progress("flash") as report:
+    with connect(probe) as chip, progress("flash") as report:
         outcome = programmer.program(chip, image, report)
     return {"target": "device", "probe": probe.unique_id, "verified": True, **dataclasses.asdict(outcome)}
 
 
-def _simulated(image: images.FlashImage, part: str, args: Any) -> dict[str, Any]:
+def _simulated(image: images.FlashImage, board: str, connect: Connect) -> dict[str, Any]:
     """Flashes a blank simulated chip and lets it run a little."""
     from host.flashing.simulated_probe import SimulatedProbe
     from host.simulator.machine import Machine
 
-    with contextlib.closing(Machine(board=args.board)) as machine:
+    with contextlib.closing(Machine(board=board)) as machine:
         probe = SimulatedProbe(machine)
-        result = _flash(probe, image, part, args)
+        result = _flash(probe, image, connect)
         total = probe.chip.busy_s + probe.wire_s
         estimate = {
             "flash_s": probe.chip.busy_s,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
+import functools
+from argparse import Namespace
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +21,20 @@ _FIRMWARE_MODEL = "keyword_spotting_on_off"  # in the simulated chip's firmware,
 _PROOF_S = 15.0  # of virtual time: a slow model's inferences, and room
 
 
-def run(args: Any, board: boards.Board) -> int:
+def run(args: Namespace, board: boards.Board) -> int:
     """The command, its arguments parsed by host.flash."""
     model = model_image.build(
         args.image, board, accelerator=args.accelerator, mvp_weights=args.mvp_weights, verbose=args.verbose
     )
     image.warn(model.summary)
     part = args.part or board.part
+    connect = functools.partial(connection.connect, part=part, pack=args.pack, frequency=args.frequency)
     if args.simulate:
-        result = _simulated(model, board, part, args)
+        firmware = images.read(args.firmware or _firmware(board, args.verbose))
+        result = _simulated(model, firmware, args.board, connect)
     else:
         probe = connection.choose_probe(args.probe)
-        placed = _place(probe, model, part, args)
+        placed = _place(connect(probe), model)
         result = {"target": "device", "probe": probe.unique_id, **_as_json(placed)}
     result = {"model": model.name, "model_sha256": model.sha256, "board": board.key, "part": part, **result}
     if args.json != "-":
@@ -38,8 +43,7 @@ def run(args: Any, board: boards.Board) -> int:
     return 0
 
 
-def _place(probe: Any, model: model_image.ModelImage, part: str, args: Any) -> slots.Placed:
-    opened = connection.connect(probe, part, pack=args.pack, frequency=args.frequency)
+def _place(opened: AbstractContextManager[Any], model: model_image.ModelImage) -> slots.Placed:
     with opened as chip, progress("flash") as report:
         return slots.place(chip, model, report)
 
@@ -49,18 +53,20 @@ def _as_json(placed: slots.Placed) -> dict[str, Any]:
     return {"slot": placed.name, "address": placed.slot, "sequence": placed.sequence, **outcome}
 
 
-def _simulated(model: model_image.ModelImage, board: boards.Board, part: str, args: Any) -> dict[str, Any]:
+def _simulated(
+    model: model_image.ModelImage, firmware: images.FlashImage, board: str,
+    connect: Callable[[Any], AbstractContextManager[Any]],
+) -> dict[str, Any]:  # fmt: skip
     """Flashes firmware that takes models onto a simulated chip, then the model; sees it prove itself."""
     from host.device.device import Device
     from host.device.simulator import SimulatorTransport
     from host.simulator.machine import Machine
 
-    firmware = images.read(args.firmware or _firmware(board, args))
-    with contextlib.closing(Machine(board=args.board)) as machine:
+    with closing(Machine(board=board)) as machine:
         probe = SimulatedProbe(machine)
-        with connection.connect(probe, part, pack=args.pack, frequency=args.frequency) as chip:
+        with connect(probe) as chip:
             programmer.program(chip, images.firmware_image(firmware), lambda done, steps: None)
-        placed = _place(probe, model, part, args)
+        placed = _place(connect(probe), model)
         with Device(SimulatorTransport(machine), session_id=1) as device:
             hello = device.connect()
         proven = _prove(machine, placed.slot)
@@ -69,9 +75,10 @@ def _simulated(model: model_image.ModelImage, board: boards.Board, part: str, ar
     return {"target": "simulator", "runs": hello.model, "proven": proven, **_as_json(placed)}
 
 
-def _firmware(board: boards.Board, args: Any) -> Path:
+def _firmware(board: boards.Board, verbose: bool) -> Path:
+    """The image of firmware that takes models, which is built."""
     accelerator = "mvp" if board.accelerator == "mvp" else "none"
-    built = image.build(_FIRMWARE_MODEL, board, accelerator=accelerator, swappable=True, verbose=args.verbose)
+    built = image.build(_FIRMWARE_MODEL, board, accelerator=accelerator, swappable=True, verbose=verbose)
     return built.elf
 
 
