@@ -10,7 +10,7 @@ from codegen import schema, variables
 from codegen.errors import TokayError
 from codegen.graph import Graph
 from codegen.lookups import DIVIDERS, RESHAPERS
-from codegen.rules import common, elementwise, movers, products, windowed
+from codegen.rules import common, elementwise, movers, products, svdf, windowed
 from codegen.rules.common import Constraint
 
 MAX_CONSTANT_BYTES = 1 << 22
@@ -106,6 +106,7 @@ CONSTRAINTS: dict[str, tuple[Constraint, ...]] = {
     ),
     "fully_connected": (*_WEIGHTS, windowed.fully_connected_shapes, windowed.sums_fit),
     "batch_matmul": (common.rank_at_most_4, products.matrices_fit, products.products_fit),
+    "svdf": (svdf.operands, svdf.fits, svdf.activation, svdf.sums_fit),
     "max_pool_2d": _POOL,
     "average_pool_2d": _POOL,
     "add": (*_PAIR, elementwise.add_scales),

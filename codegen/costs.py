@@ -22,6 +22,9 @@ def macs_and_ops(graph: Graph, op: Operator) -> tuple[int, int]:
     if op.name == "batch_matmul":
         macs = outputs * matrices(graph, op)[0][1]
         return macs, 2 * macs
+    if op.name == "svdf":
+        macs = sum(graph.input(op, k).elements for k in (1, 2))
+        return macs, 2 * macs + outputs + _activation_ops(op, outputs)
     return 0, _other_ops(graph, op, outputs)
 
 

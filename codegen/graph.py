@@ -44,7 +44,8 @@ class Widened:
 
 @dataclass(frozen=True, eq=False)
 class Tensor:
-    """A tensor; ``data`` is its array if it is constant. ``shape`` is that of what is stored."""
+    """A tensor; ``data`` is its array if it is constant. ``shape`` is that of what is stored. ``variable``
+    says that the .tflite marks it as one that keeps its values between inferences."""
 
     index: int
     name: str
@@ -54,6 +55,7 @@ class Tensor:
     quantization: Quantization | None
     data: np.ndarray | None
     widened: Widened | None = None
+    variable: bool = False
 
     @property
     def elements(self) -> int:
@@ -126,7 +128,7 @@ class Operator:
 @dataclass(frozen=True)
 class Variable:
     """What the network keeps from one inference to the next: a tensor, and the constant whose values it has
-    before the first one. A constant of one element stands for as many as the tensor has."""
+    before the first one. A constant of one byte stands for as many as the tensor has."""
 
     name: str
     tensor: int

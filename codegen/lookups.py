@@ -29,6 +29,7 @@ DATA_INPUTS: dict[str, tuple[int, ...] | None] = {
     "concatenation": None,
     "pack": None,
     "split": (1,),
+    "svdf": (0, 4),
 }
 
 TABLES = (
@@ -89,6 +90,18 @@ def channel_scales(graph: Graph, op: Operator, channels: int) -> np.ndarray:
     """float32[channels]: the scale of each output channel's weights."""
     q = graph.input(op, 1).q
     return q.scales if q.per_channel else np.full(channels, q.scales[0], np.float32)
+
+
+def svdf_bias(graph: Graph, op: Operator) -> np.ndarray:
+    """int32[units]: the bias of an svdf, zeros where there is none."""
+    bias = graph.input(op, 3)
+    return np.zeros(graph.output(op).elements, np.int32) if bias is None else bias.data.reshape(-1)
+
+
+def svdf_factors(graph: Graph, op: Operator) -> tuple[float, float]:
+    """What an svdf's sums are rescaled by, to the state and to the output."""
+    source, features, times, state = (graph.input(op, k).q.scale for k in (0, 1, 2, 4))
+    return source * features / state, state * times / graph.output(op).q.scale
 
 
 def constant_indices(graph: Graph, op: Operator, k: int) -> np.ndarray | None:

@@ -16,7 +16,7 @@ from codegen.float_tables import BEFORE
 from codegen.graph import Graph, Operator
 from codegen.layers import Layer
 from codegen.lookups import DIVIDERS, REPEATERS, RESHAPERS, TABLES, activation_of, padding_of
-from codegen.lowering import elementwise, movers, windowed
+from codegen.lowering import elementwise, movers, svdf, windowed
 from codegen.lowering.tables import TABLE_MAKERS
 from codegen.options import Options
 
@@ -69,6 +69,7 @@ LOWERINGS: dict[str, Callable[..., Layer]] = {
     "depthwise_conv_2d": windowed.depthwise_conv_2d,
     "fully_connected": windowed.fully_connected,
     "batch_matmul": windowed.batch_matmul,
+    "svdf": svdf.svdf,
     "max_pool_2d": windowed.pool,
     "average_pool_2d": windowed.pool,
     "add": elementwise.add,

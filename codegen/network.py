@@ -8,9 +8,10 @@ from codegen.prune import prune
 from codegen.read import read_model
 from codegen.separate import separate
 from codegen.signed import signed
+from codegen.states import with_states
 from codegen.variables import resolve
 
 
 def read_network(tflite: bytes) -> Graph:
     """The network of a .tflite, not checked yet; TokayError if the file is damaged."""
-    return prune(fold(separate(signed(resolve(read_model(tflite))))))
+    return prune(fold(separate(signed(with_states(resolve(read_model(tflite)))))))

@@ -229,6 +229,26 @@ class L2NormalizationOptions(Options):
 
 
 @dataclass(frozen=True, eq=False)
+class SvdfOptions(Options):
+    c_type = "nn_svdf_options_t"
+    inputs: int
+    units: int
+    rank: int
+    memory: int
+    state_bytes: int
+    state_zero_point: int
+    state_multiplier: int
+    state_shift: int
+    output_zero_point: int
+    output_multiplier: int
+    output_shift: int
+    feature_weights: Int8Array
+    feature_biases: Int32Array
+    time_weights: Int8Array
+    biases: Int32Array
+
+
+@dataclass(frozen=True, eq=False)
 class QuantizeOptions(Options):
     c_type = "nn_quantize_options_t"
     elements: int

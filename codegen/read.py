@@ -125,6 +125,7 @@ def _tensor(index: int, table: Table, buffers: list[Table]) -> Tensor:
         item_bytes=item_bytes,
         quantization=_quantization(where, table.table(schema.TENSOR["quantization"])),
         data=_constant(where, table, buffers, tuple(shape.tolist()), dtype, size),
+        variable=bool(table.scalar(schema.TENSOR["is_variable"], "?")),
     )
 
 

@@ -83,6 +83,7 @@ OPERATORS: dict[int, tuple[str, dict[str, tuple[int, str, int | float | bool | s
     21: ("relu6", {}),
     22: ("reshape", {}),
     25: ("softmax", {"beta": (0, "f", 0.0)}),
+    27: ("svdf", {"rank": (0, "i", 0), "activation": (1, "b", 0)}),
     28: ("tanh", {}),
     34: ("pad", {}),
     36: ("gather", {"axis": (0, "i", 0), "batch_dims": (1, "i", 0)}),

@@ -1,6 +1,6 @@
 """A keyword spotter that keeps state, as converters make them of streaming ones: it takes two new columns an
-inference, and keeps those before and what its first layer made of them in rings. Its weights are random, so
-that scores depend on all that it has heard."""
+inference, and keeps those before and what its first layer made of them in rings, and its logits' past in the
+state of an operator. Its weights are random, so that scores depend on all that it has heard."""
 
 from __future__ import annotations
 
@@ -48,6 +48,16 @@ def _filled(shape: tuple[int, ...], value: int) -> dict[str, Any]:
     return {"shape": shape, "data": np.full(shape, value)}
 
 
+def _with_a_past(n: NetworkBuilder, rng: np.random.Generator, source: int, logits: int) -> None:
+    """Two filters a logit, each with its own share in the last values."""
+    filters, values = 6, 4
+    features = n.tensor((filters, FILTERS), scale=0.02, data=rng.integers(-100, 101, (filters, FILTERS)))
+    weights = rng.integers(-32767, 32768, (filters, values))
+    times = n.tensor((filters, values), "int16", scale=3e-5, data=weights)
+    state = n.tensor((1, filters * values), "int16", scale=1e-3, variable=True)
+    n.operator("SVDF", [source, features, times, -1, state], [logits], "SVDFOptions", rank=2)
+
+
 def network(parameters: dict | None = None) -> bytes:
     """The .tflite; ``parameters`` take the place of the model's, None of one leaves it out."""
     rng, n = np.random.default_rng(3), _Rings()
@@ -75,8 +85,9 @@ def network(parameters: dict | None = None) -> bytes:
     n.operator("DEPTHWISE_CONV_2D", [rows, weights, bias], [mixed], "DepthwiseConv2DOptions",
                strideH=1, strideW=1, padding=1, depthMultiplier=1)  # fmt: skip
     logits, scores = n.tensor((1, 3), scale=0.1), n.tensor((1, 3), scale=1 / 256, zero_point=-128)
-    weights = n.tensor((3, FILTERS), scale=0.02, data=rng.integers(-100, 101, (3, FILTERS)))
-    n.operator("FULLY_CONNECTED", [mixed, weights, -1], [logits], "FullyConnectedOptions")
+    flat = n.tensor((1, FILTERS), scale=0.05)
+    n.operator("RESHAPE", [mixed], [flat], "ReshapeOptions")
+    _with_a_past(n, rng, flat, logits)
     n.operator("SOFTMAX", [logits], [scores], "SoftmaxOptions", beta=1.0)
     values = {**FRONTEND.to_parameters(), **DETECTOR, "classes": list(CLASSES), "name": "streaming"}
     values |= parameters or {}

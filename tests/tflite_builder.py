@@ -38,12 +38,15 @@ class NetworkBuilder:
         zero_point: int = 0,
         dimension: int = 0,
         data: np.ndarray | None = None,
+        variable: bool = False,
     ) -> int:
-        """Adds a tensor, constant if it has ``data``; ``scale`` may be one for each channel."""
+        """Adds a tensor, constant if it has ``data``; ``scale`` may be one for each channel. ``variable``
+        marks it as one that an operator writes to."""
         t = schema.TensorT()
         t.shape = list(shape)
         t.type = _TYPES[type]
         t.name = f"t{len(self.tensors)}".encode()
+        t.isVariable = variable
         if scale is not None:
             scales = np.atleast_1d(np.asarray(scale, np.float32))
             q = schema.QuantizationParametersT()
@@ -133,3 +136,34 @@ def single(
     """One operator whose first input is the network's."""
     network.operator(name, inputs, [output], options, **fields)
     return network.build(inputs[:1], [output])
+
+
+def svdf(
+    state: str, inputs: int, units: int, rank: int, memory: int, *, rng: np.random.Generator,
+    zero_point: int = 0, state_zero_point: int = 0, output_zero_point: int = 0, fill: float = 1.0,
+    gain: float = 1.0, extreme: bool = False, bias: str = "random", activation: int = 0,
+) -> bytes:  # fmt: skip
+    """One SVDF of random weights (at their bounds if ``extreme``); ``state`` is the type of its state and
+    weights of time. ``fill`` and ``gain`` are about how much of its type's range a state and of int8's an
+    output has. ``bias`` is "random", "zero" or "none"."""
+    n, filters, largest = NetworkBuilder(), units * rank, np.iinfo(_NUMPY[state]).max
+
+    def weights(shape: tuple[int, int], bound: int) -> np.ndarray:
+        return rng.choice([-bound, bound], shape) if extreme else rng.integers(-bound, bound + 1, shape)
+
+    source_scale = feature_scale = 0.05
+    state_scale = source_scale * feature_scale * 74 * 74 * inputs**0.5 / (fill * largest / 2)
+    time_scale = 1 / largest
+    output_scale = state_scale * fill * largest * (memory * rank) ** 0.5 / 3 / (64 * gain)
+    x = n.tensor((1, inputs), scale=source_scale, zero_point=zero_point)
+    features = n.tensor((filters, inputs), scale=feature_scale, data=weights((filters, inputs), 127))
+    times = n.tensor((filters, memory), state, scale=time_scale, data=weights((filters, memory), largest))
+    most = min(output_scale / (state_scale * time_scale) * 64, 2.0**30)
+    values = rng.uniform(-most, most, units) if bias == "random" else np.zeros(units)
+    sums = n.tensor((units,), "int32", scale=state_scale * time_scale, data=values)
+    kept = n.tensor(
+        (1, filters * memory), state, scale=state_scale, zero_point=state_zero_point, variable=True
+    )
+    y = n.tensor((1, units), scale=output_scale, zero_point=output_zero_point)
+    operands = [x, features, times, -1 if bias == "none" else sums, kept]
+    return single("SVDF", operands, y, n, "SVDFOptions", rank=rank, fusedActivationFunction=activation)

@@ -32,8 +32,8 @@ def reset(graph: Graph, variable: Variable) -> Layer:
     """A variable's initial values, of which one may stand for all, copied to its place."""
     tensor, initial = graph.tensors[variable.tensor], graph.tensors[variable.initial]
     kernel, options = "copy", CopyOptions(tensor.bytes)
-    if initial.elements < tensor.elements:
-        kernel, options = "strided_slice", StridedSliceOptions((1, 1, 1, tensor.elements), (0, 0, 0, 0), 0)
+    if initial.bytes < tensor.bytes:
+        kernel, options = "strided_slice", StridedSliceOptions((1, 1, 1, tensor.bytes), (0, 0, 0, 0), 0)
     return Layer(
         index=0,
         opcode=CODES["assign_variable"],

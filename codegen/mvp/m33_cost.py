@@ -21,6 +21,7 @@ from codegen.options import (
     MeanOptions,
     MulOptions,
     Pool2DOptions,
+    SvdfOptions,
 )
 from codegen.pack import even
 
@@ -34,6 +35,8 @@ def cortex_m33_cycles(layer: Layer, inputs: int) -> int | None:
         cycles = _depthwise_conv_2d(options, inputs)
     elif isinstance(options, FullyConnectedOptions):
         cycles = _fully_connected(options)
+    elif isinstance(options, SvdfOptions):
+        cycles = _svdf(options)
     elif isinstance(options, Pool2DOptions):
         cycles = _pool(options, layer.kernel == "average_pool_2d")
     elif isinstance(options, MeanOptions):
@@ -90,6 +93,12 @@ def _fully_connected(o: FullyConnectedOptions) -> float:
     quads = bool(o.joined) and o.taps % 4 == 0
     product, output = (1.66, 74) if quads else (4.9, 103)
     return o.rows * (product * even(o.output_channels) * o.taps + output * o.output_channels + 85) + 130
+
+
+def _svdf(o: SvdfOptions) -> float:
+    """For each filter: its products, and what it has of the past, which moves on."""
+    past = 13.4 if o.state_bytes == 1 else 19.4
+    return o.units * o.rank * (7.0 * o.inputs + past * o.memory + 125) + 130
 
 
 def _pool(o: Pool2DOptions, average: bool) -> float:

@@ -38,8 +38,12 @@ def has_elements(graph: Graph, op: Operator) -> str | None:
 def is_int8(graph: Graph, op: Operator) -> str | None:
     """Data is int8 (convert with int8 operators alone and a representative dataset), with one scale
     (positive) and one zero point (-128..127) a tensor; quantize and dequantize convert from and to float32;
-    reshape takes any type."""
-    types = {"quantize": ({"int8", "float32"}, {"int8"}), "dequantize": ({"int8"}, {"float32"})}
+    reshape takes any type; the state of svdf may be int16."""
+    types = {
+        "quantize": ({"int8", "float32"}, {"int8"}),
+        "dequantize": ({"int8"}, {"float32"}),
+        "svdf": ({"int8", "int16"}, {"int8"}),
+    }
     if op.name in RESHAPERS:
         a, b = graph.input(op, 0), graph.output(op)
         return None if a.type == b.type else f"the input is {a.type}, the output {b.type}"

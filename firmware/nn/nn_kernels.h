@@ -237,6 +237,26 @@ typedef struct nn_l2_normalization_options {
     int32_t zero_point;
 } nn_l2_normalization_options_t;
 
+/* ---- svdf: a dense layer whose outputs (filters) each have a filter in time over their last values; `rank`
+ * of these add up to an output
+ *
+ * Input 0 is int8 [inputs]; input 1 the state, a variable [filters][memory] of `state_bytes` (int8 or int16)
+ * each, oldest first, filters = units * rank; the kernel moves it on by one value. A value is the sum from
+ * feature_biases (minus the input's zero point times the filter's weights), rescaled, clamped to the state's
+ * type and only then put to its zero point, where int8 wraps, as the reference has it. An output is the sum
+ * from `biases` (less the state's zero point times the weights) of the values times time_weights, of the
+ * state's type; it wraps in 32 bits. */
+typedef struct nn_svdf_options {
+    int32_t inputs, units, rank, memory;
+    int32_t state_bytes; /* 1 or 2 */
+    int32_t state_zero_point, state_multiplier, state_shift;
+    int32_t output_zero_point, output_multiplier, output_shift;
+    const int8_t *feature_weights; /* [filters][inputs] */
+    const int32_t *feature_biases; /* [filters] */
+    const int8_t *time_weights;    /* [filters][memory], 4-byte aligned */
+    const int32_t *biases;         /* [units] */
+} nn_svdf_options_t;
+
 /* ---- quantize: float -> int8; dequantize: int8 -> float (4-byte aligned) */
 typedef struct nn_quantize_options {
     int32_t elements;

@@ -147,7 +147,8 @@ OPTION_TABLES = {
     "batch_matmul": "BatchMatMulOptions", "sum": "ReducerOptions", "leaky_relu": "LeakyReluOptions",
     "strided_slice": "StridedSliceOptions", "gelu": "GeluOptions", "pack": "PackOptions",
     "unpack": "UnpackOptions", "reduce_min": "ReducerOptions", "gather": "GatherOptions",
-    "l2_normalization": "L2NormOptions", "call_once": "CallOnceOptions", "var_handle": "VarHandleOptions",
+    "l2_normalization": "L2NormOptions", "svdf": "SVDFOptions", "call_once": "CallOnceOptions",
+    "var_handle": "VarHandleOptions",
 }  # fmt: skip
 ALIASES = {
     "stride_width": "stride_w", "stride_height": "stride_h", "activation": "fused_activation_function",

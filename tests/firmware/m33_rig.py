@@ -9,6 +9,7 @@ import shutil
 import struct
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -28,6 +29,7 @@ FLAGS = ("-std=c11", "-mcpu=cortex-m33", "-mthumb", "-mfloat-abi=hard", "-mfpu=f
 PLAN, ARENA, STACK = 0x0808_0000, 0x2000_0000, 0x2004_0000
 GUARD = 64
 """Bytes past the arena that a kernel must leave alone."""
+_GUARD_BYTES = b"\xa5" * GUARD
 
 _SCRIPT = """
 MEMORY { ROM (rx) : ORIGIN = 0x08000000, LENGTH = 0x80000 }
@@ -90,10 +92,10 @@ class PlanImage:
     def __init__(self, plan: Plan, base: int = PLAN) -> None:
         self._base, self._bytes = base, bytearray()
         tensors = b"".join(self._tensor(plan, index) for index in plan.tensors)
-        layers = b"".join(self._layer(plan, layer) for layer in plan.layers)
+        layers = b"".join(self._layer(plan, layer) for layer in plan.every_layer)
         self.plan = self._put(
-            struct.pack("<IIHHHHII", VERSION, plan.memory.arena_bytes, len(plan.tensors), len(plan.layers),
-                        plan.input, plan.output, self._put(tensors), self._put(layers))
+            struct.pack("<HHIHHHHII", VERSION, len(plan.resets), plan.memory.arena_bytes, len(plan.tensors),
+                        len(plan.layers), plan.input, plan.output, self._put(tensors), self._put(layers))
             + bytes.fromhex(plan.sha256)[:16]
         )  # fmt: skip
 
@@ -152,15 +154,22 @@ class Bench:
 
     def run(self, plan: Plan, x: np.ndarray) -> list[LayerRun]:
         """One inference, layer by layer. Checks that nothing past the arena is written."""
+        return self.run_all(plan, [x])[0]
+
+    def run_all(self, plan: Plan, inputs: Sequence[np.ndarray]) -> list[list[LayerRun]]:
+        """Ditto of several inferences, the first after a reset."""
         machine, image = self.machine, PlanImage(plan)
         end = ARENA + plan.memory.arena_bytes
         nn = (end + GUARD + 7) & ~7
-        guard = b"\xa5" * GUARD
         machine.write(PLAN, image.data)
-        machine.write(end, guard)
+        machine.write(end, _GUARD_BYTES)
         kernels = machine.symbol("bench_kernels")
         status = self._call("nn_init", nn, image.plan, kernels, ARENA, plan.memory.arena_bytes, 0).value
         assert status == 0, f"nn_init: {status}"
+        return [self._inference(plan, x, nn) for x in inputs]
+
+    def _inference(self, plan: Plan, x: np.ndarray, nn: int) -> list[LayerRun]:
+        machine, end = self.machine, ARENA + plan.memory.arena_bytes
         machine.write(ARENA + plan.memory.offsets[plan.graph.inputs[0]], np.ascontiguousarray(x).tobytes())
         runs = []
         for position, layer in enumerate(plan.layers):
@@ -170,7 +179,7 @@ class Bench:
             data = machine.read(ARENA + plan.memory.offsets[layer.output], tensor.bytes)
             output = np.frombuffer(data, np.dtype(tensor.type)).reshape(tensor.shape)
             runs.append(LayerRun(output, result.instructions, result.cycles))
-            assert machine.read(end, GUARD) == guard, f"layer {position} writes past the arena"
+            assert machine.read(end, GUARD) == _GUARD_BYTES, f"layer {position} writes past the arena"
         return runs
 
     def _call(self, name: str, *arguments: int) -> CallResult:

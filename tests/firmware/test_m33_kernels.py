@@ -20,7 +20,7 @@ from tests.golden import test_single_pairs as pairs
 from tests.golden import test_single_products as products
 from tests.golden import test_single_repeats as repeats
 from tests.places import MODEL, SHARED
-from tests.tflite_builder import NetworkBuilder, single
+from tests.tflite_builder import NetworkBuilder, single, svdf
 from tests.unit.mvp_networks import weighted
 
 pytestmark = pytest.mark.skipif(m33_rig.available() is not None, reason=str(m33_rig.available()))
@@ -382,6 +382,19 @@ def test_a_depthwise_convolution_to_one_output(bench, window, kernel, dilation, 
         assert run.cycles < 12 * taps.size + 110 * outputs
 
 
+@pytest.mark.parametrize("state", ["int8", "int16"])
+@pytest.mark.parametrize(
+    "shape", [(96, 64, 1, 8), (16, 32, 1, 32), (40, 16, 2, 10), (3, 5, 3, 1), (1, 2, 1, 7), (33, 9, 1, 3)]
+)
+def test_a_state_over_many_inferences(bench, state, shape):
+    """Inputs, units, rank and values that are kept."""
+    model = Model(svdf(state, *shape, rng=np.random.default_rng(2), zero_point=-7, fill=2.0, gain=0.5))
+    values = inputs(model, 2 * shape[-1] + 2)
+    for x, runs in zip(values, bench.run_all(model.plan, values), strict=True):
+        np.testing.assert_array_equal(runs[0].output, model.invoke(x))
+        assert 0.6 <= cortex_m33_cycles(model.layers[0], shape[0]) / runs[0].cycles <= 1.6
+
+
 @pytest.mark.parametrize("name", ["ADD", "MUL"])
 @pytest.mark.parametrize("activation", [0, 3])
 @pytest.mark.parametrize("axes", [[1], [2], [3]])
@@ -497,6 +510,18 @@ def test_instructions_of_the_shipped_model(bench):
     for layer, run in zip(model.layers, bench.run(model.plan, inputs(model, 1)[0]), strict=True):
         counts.setdefault(layer.name, []).append(run.instructions)
     assert {name: counts[name] for name in INSTRUCTIONS} == INSTRUCTIONS
+
+
+# Of the first layer of a keyword spotter of SVDF: 96 inputs, 64 filters, 8 values.
+SVDF_INSTRUCTIONS = {"int8": 42514, "int16": 44306}
+
+
+@pytest.mark.parametrize("state", SVDF_INSTRUCTIONS)
+def test_instructions_of_a_state(bench, state):
+    if m33_rig.compiler_version() != PINNED_COMPILER:
+        pytest.skip(f"counts are those of arm-none-eabi-gcc {PINNED_COMPILER}")
+    model = Model(svdf(state, 96, 64, 1, 8, rng=np.random.default_rng(0), fill=0.5))
+    assert bench.run(model.plan, inputs(model, 1)[0])[0].instructions == SVDF_INSTRUCTIONS[state]
 
 
 def test_macs_per_cycle_of_the_shipped_model(bench):

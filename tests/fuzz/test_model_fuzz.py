@@ -18,7 +18,7 @@ from codegen.errors import TokayError
 from codegen.pipeline import compile_model
 from host.runtime import Model
 from tests.places import ROOT
-from tests.tflite_builder import NetworkBuilder
+from tests.tflite_builder import NetworkBuilder, svdf
 
 SHIPPED = sorted((ROOT / "host" / "models").glob("*.tflite"))
 EXAMPLES = int(os.environ.get("TOKAY_EXAMPLES", "300"))
@@ -156,7 +156,16 @@ def keeping_model() -> bytes:
     return n.build([x], [y])
 
 
-ALL = [small_model(), moving_model(), expanding_model(), keeping_model()]
+def remembering_model(state: str) -> bytes:
+    """Ditto with an operator that keeps a state."""
+    rng = np.random.default_rng(0)
+    return svdf(state, 4, 3, 2, 5, rng=rng, zero_point=3, output_zero_point=-128, activation=1)
+
+
+ALL = [
+    small_model(), moving_model(), expanding_model(), keeping_model(), remembering_model("int8"),
+    remembering_model("int16"),
+]  # fmt: skip
 WORDS = (0, 1, 0x7F, 0xFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0xFFFFFFFC, 1 << 16, 1 << 24)
 models = st.sampled_from(ALL)
 places = st.integers(0, max(map(len, ALL)) - 1)

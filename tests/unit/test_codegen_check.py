@@ -15,7 +15,7 @@ from codegen.errors import TokayError
 from codegen.pipeline import compile_model
 from codegen.schema import OPERATORS
 from host.runtime import Model
-from tests.tflite_builder import NetworkBuilder, single
+from tests.tflite_builder import NetworkBuilder, single, svdf
 
 
 def refused(model: bytes) -> str:
@@ -353,6 +353,79 @@ def test_norms_that_cannot_be():
     x, y = n.tensor((1, 4), scale=0.1), n.tensor((1, 4), scale=1 / 128)
     text = refused(single("L2_NORMALIZATION", [x], y, n, "L2NormOptions", fusedActivationFunction=1))
     assert "the fused activation relu is not supported" in text
+
+
+def changed_svdf(tensor: int, state: str = "int8", **changes) -> bytes:
+    """An SVDF of 4 inputs, 3 units of rank 2 and 5 values, with something of one tensor, in the order of its
+    operands, as it should not be."""
+    built = svdf(state, 4, 3, 2, 5, rng=np.random.default_rng(0))
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(built))
+    graph = model.subgraphs[0]
+    operands = [*graph.operators[0].inputs, *graph.operators[0].outputs]
+    quantized = {key: changes.pop(key) for key in ("scale", "zeroPoint") if key in changes}
+    for key, value in changes.items():
+        setattr(graph.tensors[operands[tensor]], key, value)
+    for key, value in quantized.items():
+        setattr(graph.tensors[operands[tensor]].quantization, key, value)
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+INT16, NO_BUFFER = schema.TensorType.INT16, 0
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (changed_svdf(1, buffer=NO_BUFFER), "the weights of feature are not constant"),
+        (changed_svdf(1, zeroPoint=[3]), "the weights of feature have the zero point 3"),
+        (changed_svdf(1, scale=[-1.0]), "the weights of feature have not one positive scale"),
+        (changed_svdf(2, quantization=None), "the weights of time have not one positive scale"),
+        (changed_svdf(2, buffer=NO_BUFFER, type=INT16), "the weights of time are not constant"),
+        (changed_svdf(4, type=INT16), "the weights of time are int8, not int16"),
+        (changed_svdf(4, "int16", zeroPoint=[1]), "the state, tensor 4, has the zero point 1"),
+        (changed_svdf(4, "int16", scale=[0.0]), "the state, tensor 4, has not one positive scale"),
+        (changed_svdf(4, zeroPoint=[128]), "tensor 4 has the zero point 128"),
+        (changed_svdf(4, isVariable=False), "its state, tensor 4, is not a variable tensor"),
+        (changed_svdf(3, buffer=NO_BUFFER), "the bias is int32, not constant"),
+        (changed_svdf(0, shape=[1, 5]), "1x5, 6x4, 6x5, 1x30, 1x3, rank 2"),
+        (changed_svdf(0, shape=[4]), "4, 6x4, 6x5, 1x30, 1x3, rank 2"),
+        (changed_svdf(4, shape=[1, 29]), "1x4, 6x4, 6x5, 1x29, 1x3, rank 2"),
+        (changed_svdf(5, shape=[1, 6]), "1x4, 6x4, 6x5, 1x30, 1x6, rank 2"),
+        (changed_svdf(0, scale=[1e9]), "are rescaled by"),
+        (changed_svdf(5, scale=[1e-9]), "sums over the state of up to"),
+        (changed_svdf(5, "int16", scale=[1e-9]), "sums over the state are rescaled by"),
+        (svdf("int8", 4, 3, 2, 5, rng=np.random.default_rng(0), activation=1),
+         "the fused activation is relu, the output's zero point 0"),
+        (svdf("int8", 4, 3, 2, 5, rng=np.random.default_rng(0), output_zero_point=-128, activation=3),
+         "the fused activation is relu6, the output's zero point -128"),
+    ],
+)  # fmt: skip
+def test_states_that_do_not_fit_their_operator(model, message):
+    text = refused(model)
+    assert "operator 0 (SVDF): " in text and message in text
+
+
+def test_a_states_input_is_int8():
+    n = NetworkBuilder()
+    x, wide = n.tensor((1, 2), scale=0.1), n.tensor((1, 2), "int16", scale=0.1)
+    kept, y = n.tensor((1, 4), "int16", scale=0.1, variable=True), n.tensor((1, 2), scale=0.1)
+    weights = n.tensor((2, 2), scale=0.1, data=np.ones((2, 2)))
+    n.operator("QUANTIZE", [x], [wide])
+    n.operator("SVDF", [wide, weights, weights, -1, kept], [y], "SVDFOptions", rank=1)
+    assert "operator 0 (QUANTIZE): tensor 1 is int16, not int8" in refused(n.build([x], [y]))
+
+
+def test_a_state_belongs_to_its_operator_alone():
+    n, names = NetworkBuilder(), ("x", "y", "z")
+    x, y, z = (n.tensor((1, 2), scale=0.1) for _ in names)
+    features = n.tensor((2, 2), scale=0.1, data=np.ones((2, 2)))
+    state = n.tensor((1, 4), scale=0.1, variable=True)
+    for source, output in ((x, y), (y, z)):
+        n.operator("SVDF", [source, features, features, -1, state], [output], "SVDFOptions", rank=1)
+    assert "operator 0 (SVDF): its state, tensor 4, has more uses than that" in refused(n.build([x], [z]))
+    assert "has more uses than that" in refused(n.build([x], [state]))
 
 
 @pytest.mark.parametrize("name", ["MINIMUM", "REDUCE_MIN"])

@@ -32,6 +32,7 @@ const uint32_t nn_native_sizes[] = {
     sizeof(nn_softmax_options_t),
     sizeof(nn_log_softmax_options_t),
     sizeof(nn_l2_normalization_options_t),
+    sizeof(nn_svdf_options_t),
     sizeof(nn_quantize_options_t),
     sizeof(nn_requantize_options_t),
     sizeof(nn_concatenation_options_t),

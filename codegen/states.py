@@ -1,0 +1,50 @@
+"""Between reading and checking: what operators keep by themselves, as resource variables do for networks.
+
+SVDF has an input that the .tflite marks as variable: it reads that and writes to it. Here each such tensor
+becomes a variable of the network, with a place of its own; what else it has to be is a rule of the operator.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+
+from codegen.errors import TokayError
+from codegen.graph import Graph, Operator, Quantization, Tensor, Variable
+
+STATES = {"svdf": (4,)}
+"""The inputs that an operator writes to."""
+
+
+def with_states(graph: Graph) -> Graph:
+    """The graph with a variable for each tensor that an operator keeps; TokayError where anything else
+    touches it, since it would see values from before or after by chance."""
+    uses = Counter(index for op in graph.operators for index in (*op.inputs, *op.outputs))
+    uses.update((*graph.inputs, *graph.outputs))
+    tensors, variables = list(graph.tensors), list(graph.variables)
+    for op in graph.operators:
+        for k in STATES.get(op.name, ()):
+            state = graph.input(op, k)
+            if state is None:
+                continue  # a rule of all operators says so
+            _check(op, state, uses[state.index])
+            initial = _zero(len(tensors), state)
+            tensors.append(initial)
+            variables.append(Variable(f"state of {op}", state.index, initial.index))
+    return replace(graph, tensors=tuple(tensors), variables=tuple(variables))
+
+
+def _check(op: Operator, state: Tensor, uses: int) -> None:
+    if state.constant or not state.variable or uses != 1:
+        reason = "has more uses than that" if uses != 1 else "is not a variable tensor"
+        raise TokayError(f"{op}: its state, tensor {state.index}, {reason}", hint="convert the model again")
+
+
+def _zero(index: int, state: Tensor) -> Tensor:
+    """The byte that a state is full of before the first inference: zero, at an int8's zero point."""
+    zero_point = state.quantization.zero_point if state.type == "int8" and state.quantization else 0
+    data = np.array([zero_point]).astype(np.int8)
+    like = Quantization(np.ones(1, np.float32), np.zeros(1, np.int64), 0)
+    return Tensor(index, "", (1,), "int8", 1, like, data)
