@@ -63,7 +63,10 @@ def _check_structure(graph: Graph) -> None:
         raise TokayError("no operator leads to the model's output")
     for what, tensors in (("inputs", graph.inputs), ("outputs", graph.outputs)):
         if len(tensors) != 1:
-            raise TokayError(f"the model has {len(tensors)} {what}", hint="networks of one are supported")
+            raise TokayError(
+                f"the model has {len(tensors)} {what}",
+                hint="networks of one are supported, beside states, whose inputs have state in their names",
+            )
         tensor = graph.tensors[tensors[0]]
         if tensor.constant:
             raise TokayError(f"tensor {tensor.index}, one of the model's {what}, is constant")

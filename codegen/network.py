@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codegen.external import with_external_states
 from codegen.fold import fold
 from codegen.graph import Graph
 from codegen.prune import prune
@@ -14,4 +15,4 @@ from codegen.variables import resolve
 
 def read_network(tflite: bytes) -> Graph:
     """The network of a .tflite, not checked yet; TokayError if the file is damaged."""
-    return prune(fold(separate(signed(with_states(resolve(read_model(tflite)))))))
+    return prune(fold(separate(signed(with_external_states(with_states(resolve(read_model(tflite))))))))

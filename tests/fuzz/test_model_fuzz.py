@@ -162,9 +162,20 @@ def remembering_model(state: str) -> bytes:
     return svdf(state, 4, 3, 2, 5, rng=rng, zero_point=3, output_zero_point=-128, activation=1)
 
 
+def handing_model() -> bytes:
+    """Ditto with states that its caller keeps, one of which is not read."""
+    n = NetworkBuilder()
+    x, a, b, y = (n.tensor((1, 3), scale=0.2, zero_point=5) for _ in range(4))
+    n.tensors[a].name = n.tensors[b].name = "state"
+    n.operator("ADD", [x, a], [y], "AddOptions")
+    flat = n.tensor((3,), scale=0.2, zero_point=5)
+    n.operator("RESHAPE", [y], [flat], "ReshapeOptions")
+    return n.build([x, a, b], [flat, y, x])
+
+
 ALL = [
     small_model(), moving_model(), expanding_model(), keeping_model(), remembering_model("int8"),
-    remembering_model("int16"),
+    remembering_model("int16"), handing_model(),
 ]  # fmt: skip
 WORDS = (0, 1, 0x7F, 0xFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0xFFFFFFFC, 1 << 16, 1 << 24)
 models = st.sampled_from(ALL)
