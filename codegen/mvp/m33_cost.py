@@ -97,8 +97,8 @@ def _fully_connected(o: FullyConnectedOptions) -> float:
 
 def _svdf(o: SvdfOptions) -> float:
     """For each filter: its products, and what it has of the past, which moves on."""
-    past = 13.4 if o.state_bytes == 1 else 19.4
-    return o.units * o.rank * (7.0 * o.inputs + past * o.memory + 125) + 130
+    past = 3.6 if o.state_bytes == 1 else 4.6
+    return o.units * o.rank * (2.25 * o.inputs + past * o.memory + 155) + 130
 
 
 def _pool(o: Pool2DOptions, average: bool) -> float:
