@@ -58,10 +58,10 @@ def test_an_arena_that_is_missing_or_misaligned_or_too_small(binding):
         assert binding.status() == expected
 
 
-@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("which", [0, 1, 2])
 def test_layers_of_a_reset_are_checked_like_others(which):
     binding = Binding(model=streaming_network.network())
-    assert binding.plan.reset_count == 2 and binding.status() == OK
+    assert binding.plan.reset_count == 3 and binding.status() == OK
     layer = binding.plan.layers[binding.plan.layer_count + which]
     for field, wrong, expected in (
         ("kernel", len(KERNELS), KERNEL), ("output", binding.plan.tensor_count, ARENA),
