@@ -4,7 +4,8 @@
 void *nn_tensor_data(const nn_plan_t *plan, uint8_t *arena, uint32_t tensor)
 {
     const nn_tensor_t *t = &plan->tensors[tensor];
-    /* Constants are never written: only inputs may be constant, and kernels take those as const. */
+    /* Constants are never written: only inputs may be constant, and kernels take those as const, but for
+     * the state of an svdf, which is a variable. */
     return t->constant ? (void *)(uintptr_t)t->constant : (void *)(arena + t->offset);
 }
 

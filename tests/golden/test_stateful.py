@@ -97,8 +97,20 @@ class RandomNetwork:
         self.n.operator("STRIDED_SLICE", [both, *lists], [value], "StridedSliceOptions")
         self.made.append(value)
 
+    def past(self) -> None:
+        """A tensor and its last values, in the state of an operator."""
+        flat, mixed, value = self.new((1, 24)), self.new((1, 24)), self.new()
+        features = self.n.tensor((24, 24), scale=0.01, data=self.rng.integers(-60, 61, (24, 24)))
+        times = self.n.tensor((24, 3), scale=0.01, data=self.rng.integers(-127, 128, (24, 3)))
+        bias = self.n.tensor((24,), "int32", scale=0.0005, data=np.zeros(24))
+        state = self.n.tensor((1, 72), **LIKE, variable=True)
+        self.n.operator("RESHAPE", [self.any()], [flat], "ReshapeOptions")
+        self.n.operator("SVDF", [flat, features, times, bias, state], [mixed], "SVDFOptions", rank=1)
+        self.n.operator("RESHAPE", [mixed], [value], "ReshapeOptions")
+        self.made.append(value)
+
     def build(self, count: int) -> bytes:
-        steps = [self.read, self.assign, self.assign, self.add, self.relu, self.reshape, self.ring]
+        steps = [self.read, self.assign, self.assign, self.add, self.relu, self.reshape, self.ring, self.past]
         self.read()
         for _ in range(count):
             steps[self.rng.integers(len(steps))]()
