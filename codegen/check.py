@@ -10,7 +10,7 @@ from codegen import schema, variables
 from codegen.errors import TokayError
 from codegen.graph import Graph
 from codegen.lookups import DIVIDERS, RESHAPERS
-from codegen.rules import common, elementwise, movers, products, svdf, windowed
+from codegen.rules import common, elementwise, movers, products, recurrent, svdf, windowed
 from codegen.rules.common import Constraint
 
 MAX_CONSTANT_BYTES = 1 << 22
@@ -156,5 +156,10 @@ CONSTRAINTS: dict[str, tuple[Constraint, ...]] = {
     "broadcast_to": (movers.broadcasts_to, movers.four_are_left, common.same_scale),
     "gather": (movers.gathers, common.same_scale),
     **dict.fromkeys(("read_variable", "assign_variable"), (common.same_elements, common.same_scale)),
+    "unidirectional_sequence_lstm": (
+        recurrent.as_of_keras, recurrent.sequence_of_one, recurrent.gates_fit, recurrent.own_states,
+        recurrent.gates_sums_fit,
+    ),
+    "reverse_v2": (movers.reverses, movers.four_are_left),
     "transpose": (movers.transposes, movers.four_are_left, common.same_scale),
 }  # fmt: skip

@@ -9,6 +9,10 @@ from __future__ import annotations
 
 from codegen.graph import Graph, Operator
 from codegen.lookups import activation_of, channel_axis, matrices
+from codegen.lstm import GATES
+
+_LSTM_UNIT_OPS = 4 + 5 + 4
+"""A step's sums of both products, activations, and what they are multiplied and added to the new states."""
 
 
 def macs_and_ops(graph: Graph, op: Operator) -> tuple[int, int]:
@@ -25,6 +29,10 @@ def macs_and_ops(graph: Graph, op: Operator) -> tuple[int, int]:
     if op.name == "svdf":
         macs = sum(graph.input(op, k).elements for k in (1, 2))
         return macs, 2 * macs + outputs + _activation_ops(op, outputs)
+    if op.name == "unidirectional_sequence_lstm":
+        inputs, units = graph.input(op, 0).shape[2], graph.output(op).shape[2]
+        macs = outputs * GATES * (inputs + units)
+        return macs, 2 * macs + outputs * (GATES + _LSTM_UNIT_OPS)
     return 0, _other_ops(graph, op, outputs)
 
 

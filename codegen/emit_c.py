@@ -21,6 +21,7 @@ _C_TYPES = {
     "Int8Array": "int8_t",
     "Int32Array": "int32_t",
     "WordArray": "uint32_t",
+    "HalfArray": "uint16_t",
     "ChannelArray": "nn_channel_t",
 }
 
@@ -88,7 +89,7 @@ def _array(layer: Layer, field: str, kind: str, value: np.ndarray) -> _Array:
         words = (f"0x{word:08x}" for word in value.tolist())
     else:
         words = map(_int32, value.tolist())
-    commented = field in ("weights", "table", "programs")
+    commented = field in ("weights", "input_weights", "hidden_weights", "table", "programs")
     comment = f"{layer.index} {layer.name} {layer.output_shape}" if commented else ""
     return _Array(_C_TYPES[kind], _array_name(layer, field), len(value), c_text.rows(words, _INDENT), comment)
 

@@ -32,6 +32,9 @@ DATA_INPUTS: dict[str, tuple[int, ...] | None] = {
     "svdf": (0, 4),
 }
 
+SHOWN_INPUTS = {"unidirectional_sequence_lstm": (0, 1, 5, 12)}
+"""Of an operator with many alike, those that reports give the shapes of."""
+
 TABLES = (
     "abs", "elu", "exp", "gelu", "hard_swish", "leaky_relu", "log", "logistic", "neg", "rsqrt", "sqrt",
     "square", "tanh",
@@ -221,6 +224,10 @@ def slice_axes(graph: Graph, op: Operator) -> list[SliceAxis]:
             SliceAxis(begin, 1, n - begin if size == -1 else size, False)
             for n, begin, size in zip(shape, begins, sizes, strict=True)
         ]
+    if op.name == "reverse_v2":
+        turned = {axis % len(shape) for axis in constant_ints(graph, op, 1) or []}
+        return [SliceAxis(n - 1, -1, n, False) if d in turned else SliceAxis(0, 1, n, False)
+                for d, n in enumerate(shape)]  # fmt: skip
     axis, sizes, number = division_axis(graph, op), division_sizes(graph, op), op.part.number
     axes = [SliceAxis(0, 1, n, False) for n in shape]
     axes[axis] = SliceAxis(sum(sizes[:number]), 1, sizes[number], op.name == "unpack")

@@ -15,8 +15,16 @@ from codegen.costs import macs_and_ops
 from codegen.float_tables import BEFORE
 from codegen.graph import Graph, Operator
 from codegen.layers import Layer
-from codegen.lookups import DIVIDERS, REPEATERS, RESHAPERS, TABLES, activation_of, padding_of
-from codegen.lowering import elementwise, movers, svdf, windowed
+from codegen.lookups import (
+    DIVIDERS,
+    REPEATERS,
+    RESHAPERS,
+    SHOWN_INPUTS,
+    TABLES,
+    activation_of,
+    padding_of,
+)
+from codegen.lowering import elementwise, movers, recurrent, svdf, windowed
 from codegen.lowering.tables import TABLE_MAKERS
 from codegen.options import Options
 
@@ -53,12 +61,13 @@ def lower_operator(graph: Graph, op: Operator) -> Layer:
     """The layer of one operator of a checked graph."""
     layer = LOWERINGS[op.name](graph, op)
     macs, ops = macs_and_ops(graph, op)
+    shown = [graph.input(op, k) for k in SHOWN_INPUTS.get(op.name, range(len(op.inputs)))]
     return replace(
         layer,
         macs=macs,
         ops=ops,
         weights_bytes=_constant_bytes(layer.options),
-        input_shape=",".join(graph.tensors[i].dimensions for i in op.inputs if i >= 0),
+        input_shape=",".join(tensor.dimensions for tensor in shown if tensor is not None),
         output_shape=graph.output(op).dimensions,
         options_text=_options_text(op),
     )
@@ -94,7 +103,10 @@ LOWERINGS: dict[str, Callable[..., Layer]] = {
     "relu": elementwise.relu,
     "relu6": elementwise.relu6,
     **dict.fromkeys((*TABLES, "prelu"), elementwise.table),
-    **dict.fromkeys(("strided_slice", "slice", "transpose", *DIVIDERS, *REPEATERS), movers.picked),
+    **dict.fromkeys(
+        ("strided_slice", "slice", "reverse_v2", "transpose", *DIVIDERS, *REPEATERS), movers.picked
+    ),
+    "unidirectional_sequence_lstm": recurrent.lstm_layer,
 }
 
 

@@ -19,6 +19,8 @@ Int32Array = np.ndarray
 """const int32_t *"""
 WordArray = np.ndarray
 """const uint32_t *"""
+HalfArray = np.ndarray
+"""const uint16_t *"""
 ChannelArray = np.ndarray
 """const nn_channel_t *: int32[n, 3] of bias, multiplier, shift"""
 
@@ -289,6 +291,31 @@ class StridedSliceOptions(Options):
     shape: Quad
     strides: Quad
     start: int
+
+
+@dataclass(frozen=True, eq=False)
+class LstmOptions(Options):
+    c_type = "nn_lstm_options_t"
+    steps: int
+    inputs: int
+    units: int
+    input_multiplier: Quad
+    input_shift: Quad
+    hidden_multiplier: Quad
+    hidden_shift: Quad
+    cell_shift: int
+    cell_min: int
+    cell_max: int
+    tanh_multiplier: int
+    tanh_shift: int
+    output_zero_point: int
+    output_multiplier: int
+    output_shift: int
+    input_weights: Int8Array
+    hidden_weights: Int8Array
+    input_bias: Int32Array
+    hidden_bias: Int32Array
+    sigmoid: HalfArray
 
 
 @dataclass(frozen=True, eq=False)

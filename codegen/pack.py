@@ -44,6 +44,27 @@ def pack_weights(weights: np.ndarray, row_taps: int, *, splits: bool = False) ->
     return {"weights": packed if joined is None else joined, "joined": int(joined is not None)}
 
 
+def in_fours(n: int) -> int:
+    """n rounded up to a multiple of four."""
+    return -(-n // 4) * 4
+
+
+def pack_gates(weights: np.ndarray) -> np.ndarray:
+    """Of an LSTM: [gates][units][taps], none of them -128, to joined pairs of gates, unit by unit, taps
+    filled up to a multiple of four with zeros."""
+    taps = in_fours(weights.shape[2])
+    rows = np.zeros((weights.shape[1], weights.shape[0], taps), np.int8)
+    rows[:, :, : weights.shape[2]] = weights.swapaxes(0, 1)
+    joined = join_pairs(pack_pairs(rows.reshape(-1, taps)), taps, taps, splits=True)
+    assert joined is not None
+    return joined
+
+
+def lstm_scratch_bytes(inputs: int, units: int) -> int:
+    """A step's inputs and the hidden state, each up to a multiple of four, and the cell states as int16."""
+    return in_fours(inputs) + in_fours(units) + 2 * units
+
+
 def conv_scratch_bytes(taps: int, channels: int, row_taps: int, input_width: int) -> int:
     """Windows of taps, prepared multipliers, a row of padding and a window as it is, with slack."""
     windows = 16 if taps == 9 and row_taps == 3 else 4
@@ -52,7 +73,7 @@ def conv_scratch_bytes(taps: int, channels: int, row_taps: int, input_width: int
 
 def matmul_scratch_bytes(taps: int) -> int:
     """Four columns as int16, filled up to whole groups of four taps."""
-    return 4 * 2 * (-(-taps // 4) * 4)
+    return 4 * 2 * in_fours(taps)
 
 
 def pack_depthwise(weights: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ KERNELS = (
     "conv_2d", "depthwise_conv_2d", "fully_connected", "max_pool_2d", "average_pool_2d", "add", "mul",
     "pad", "mean", "copy", "softmax", "quantize", "dequantize", "requantize", "concatenation", "table",
     "strided_slice", "mvp", "sub", "squared_difference", "div", "batch_matmul",
-    "log_softmax", "l2_normalization", "svdf",
+    "log_softmax", "l2_normalization", "svdf", "lstm",
 )  # fmt: skip
 """The lines of nn_kernels.def, in order."""
 

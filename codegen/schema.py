@@ -61,6 +61,10 @@ _STRIDED_SLICE = {
     "begin_mask": (0, "i", 0), "end_mask": (1, "i", 0), "ellipsis_mask": (2, "i", 0),
     "new_axis_mask": (3, "i", 0), "shrink_axis_mask": (4, "i", 0), "offset": (5, "?", False),
 }  # fmt: skip
+_LSTM = {
+    "cell_activation": (0, "b", 0), "cell_clip": (1, "f", 0.0), "time_major": (3, "?", False),
+    "diagonal_recurrent_tensors": (5, "?", False),
+}  # fmt: skip
 
 TEXT = "text"
 """In place of a struct letter, of an option that is a string."""
@@ -92,6 +96,7 @@ OPERATORS: dict[int, tuple[str, dict[str, tuple[int, str, int | float | bool | s
     41: ("sub", {"activation": (0, "b", 0)}),
     42: ("div", {"activation": (0, "b", 0)}),
     43: ("squeeze", {}),
+    44: ("unidirectional_sequence_lstm", _LSTM),
     45: ("strided_slice", _STRIDED_SLICE),
     47: ("exp", {}),
     49: ("split", {}),
@@ -117,6 +122,7 @@ OPERATORS: dict[int, tuple[str, dict[str, tuple[int, str, int | float | bool | s
     99: ("squared_difference", {}),
     101: ("abs", {}),
     102: ("split_v", {}),
+    105: ("reverse_v2", {}),
     111: ("elu", {}),
     114: ("quantize", {}),
     117: ("hard_swish", {}),

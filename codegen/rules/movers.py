@@ -120,6 +120,17 @@ def cuts_out(graph: Graph, op: Operator) -> str | None:
     return slice_makes_output(graph, op)
 
 
+def reverses(graph: Graph, op: Operator) -> str | None:
+    """The dimensions that are turned round are constant int32, different ones of the input's, which has the
+    output's shape."""
+    source, axes = graph.input(op, 0), constant_ints(graph, op, 1)
+    rank = len(source.shape)
+    if axes is None or len({axis % rank for axis in axes if -rank <= axis < rank}) != len(axes):
+        given = axes if axes is not None else "that are not constant int32"
+        return f"the dimensions {given} of {source.dimensions}"
+    return slice_makes_output(graph, op)
+
+
 def divides(graph: Graph, op: Operator) -> str | None:
     """The dimension is constant and the input's, sizes (of split_v) are constant int32, and the outputs are
     all of the input along it."""
@@ -128,7 +139,7 @@ def divides(graph: Graph, op: Operator) -> str | None:
     if axis is None:
         return f"the dimension is not constant int32, or none of {source.dimensions}"
     sizes = division_sizes(graph, op)
-    if sizes is None or len(sizes) != op.part.count or min(sizes) < 1 or sum(sizes) != source.shape[axis]:
+    if sizes is None or len(sizes) != op.part.count or min(sizes) < 0 or sum(sizes) != source.shape[axis]:
         return f"{op.part.count} outputs of sizes {sizes} along dimension {axis} of {source.dimensions}"
     return slice_makes_output(graph, op)
 

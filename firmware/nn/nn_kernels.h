@@ -294,6 +294,35 @@ typedef struct nn_strided_slice_options {
     int32_t start;
 } nn_strided_slice_options_t;
 
+/* ---- lstm: [steps][inputs] -> [steps][units], the hidden state after each step
+ *
+ * Hidden and cell states are zero before the first step, in every inference.
+ *
+ * Weights: a row for each of a unit's four gates (input gate, forget gate, candidate, output gate), two pairs
+ * a unit, joined as those of fully_connected. They have `inputs` taps, or `units` of the hidden state, filled
+ * up to a multiple of four with zeros. Biases [units][4] hold what the zero points add. A gate's multiplier and
+ * shift bring its sums to 12 fraction bits.
+ *
+ * Cell states are int16 of a scale that is a power of two: cell_shift brings products of gates to it (with
+ * the multiplier 2^30), and (x * tanh_multiplier + half) >> tanh_shift three times the state to 12 fraction
+ * bits.
+ *
+ * sigmoid[i] is 2^16 times the sigmoid of i / 24 (codegen/fixed_point.py).
+ *
+ * Scratch of the layer, 4-byte aligned: inputs and units, each rounded up to a multiple of four, and 2 * units
+ * bytes. */
+typedef struct nn_lstm_options {
+    int32_t steps, inputs, units;
+    int32_t input_multiplier[4], input_shift[4];
+    int32_t hidden_multiplier[4], hidden_shift[4];
+    int32_t cell_shift, cell_min, cell_max;
+    int32_t tanh_multiplier, tanh_shift;
+    int32_t output_zero_point, output_multiplier, output_shift;
+    const int8_t *input_weights, *hidden_weights;
+    const int32_t *input_bias, *hidden_bias;
+    const uint16_t *sigmoid; /* [256] */
+} nn_lstm_options_t;
+
 /* ---- mvp: any layer that the accelerator runs; call->accelerator is an nn_mvp_t (kernels/mvp/nn_mvp.h)
  *
  * programs: as codegen/mvp/stream.py stores them. constants: weights and tables, whole words, 4-byte

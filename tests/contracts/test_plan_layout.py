@@ -148,10 +148,11 @@ OPTION_TABLES = {
     "strided_slice": "StridedSliceOptions", "gelu": "GeluOptions", "pack": "PackOptions",
     "unpack": "UnpackOptions", "reduce_min": "ReducerOptions", "gather": "GatherOptions",
     "l2_normalization": "L2NormOptions", "svdf": "SVDFOptions", "call_once": "CallOnceOptions",
-    "var_handle": "VarHandleOptions",
+    "var_handle": "VarHandleOptions", "unidirectional_sequence_lstm": "UnidirectionalSequenceLSTMOptions",
 }  # fmt: skip
 ALIASES = {
     "stride_width": "stride_w", "stride_height": "stride_h", "activation": "fused_activation_function",
+    "cell_activation": "fused_activation_function",
     "dilation_width": "dilation_w_factor", "dilation_height": "dilation_h_factor",
 }  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 
 import numpy as np
@@ -15,11 +16,13 @@ from tests.firmware import m33_rig
 from tests.golden import test_single_expansions as expansions
 from tests.golden import test_single_l2_normalization as l2_normalization
 from tests.golden import test_single_log_softmax as log_softmax
+from tests.golden import test_single_lstm as lstms
 from tests.golden import test_single_movers as movers
 from tests.golden import test_single_pairs as pairs
 from tests.golden import test_single_products as products
 from tests.golden import test_single_repeats as repeats
 from tests.places import MODEL, SHARED
+from tests.recurrent import lstm
 from tests.tflite_builder import NetworkBuilder, single, svdf
 from tests.unit.mvp_networks import weighted
 
@@ -98,21 +101,24 @@ def test_every_layer_is_the_vendors_reference_when_rounding_once(path):
         repeats.test_broadcast_to,
         log_softmax.test_log_softmax,
         l2_normalization.test_l2_normalization,
+        lstms.test_lstm,
+        lstms.test_reverse,
     ],
     ids=lambda test: test.__name__.removeprefix("test_"),
 )
 def test_random_operators(bench, random_models, monkeypatch):
     """The models that hold the portable kernels to the reference, once more."""
-
-    def same_as_portable(tflite: bytes, seed: int, count: int = 2) -> None:
-        model, rng = Model(tflite), np.random.default_rng(seed)
-        extreme = rng.choice(np.array([-128, 127], np.int8), model.input.shape)
-        for x in (extreme, *inputs(model, count - 1)):
-            for run, expected in zip(bench.run(model.plan, x), model.invoke_layers(x), strict=True):
-                np.testing.assert_array_equal(run.output, expected)
-
-    monkeypatch.setattr(sys.modules[random_models.__module__], "assert_exact", same_as_portable)
+    same = functools.partial(same_as_portable, bench)
+    monkeypatch.setattr(sys.modules[random_models.__module__], "assert_exact", same)
     random_models()
+
+
+def same_as_portable(bench: m33_rig.Bench, tflite: bytes, seed: int, count: int = 2) -> None:
+    model, rng = Model(tflite), np.random.default_rng(seed)
+    extreme = rng.choice(np.array([-128, 127], np.int8), model.input.shape)
+    for x in (extreme, *inputs(model, count - 1)):
+        for run, expected in zip(bench.run(model.plan, x), model.invoke_layers(x), strict=True):
+            np.testing.assert_array_equal(run.output, expected)
 
 
 def extreme_sums(name: str, taps: int, second: int, total: int) -> Model:
@@ -244,6 +250,28 @@ def test_windows_at_every_place_of_rows_of_any_width(bench, name, kernel, depth,
             output = bench.run(model.plan, values)[0].output
             where = f"width {width}, stride {stride}, dilation {dilation}"
             np.testing.assert_array_equal(output, model.invoke(values), err_msg=where)
+
+
+@pytest.mark.parametrize("fill", [-127, 127])
+def test_an_lstm_at_its_bounds(bench, fill, monkeypatch):
+    monkeypatch.setattr(lstms, "assert_exact", functools.partial(same_as_portable, bench))
+    for cell_exponent in (-29, -15, 2):
+        lstms.test_extremes(fill, cell_exponent, 0.0)
+
+
+def test_what_an_lstm_takes(bench):
+    """That of 32 units over 25 steps of 32 values, a usual one for keywords: five cycles a product, half of
+    them for gates and states. The portable kernel takes almost three times as many."""
+    n, rng = NetworkBuilder(), np.random.default_rng(0)
+    x, y = n.tensor((1, 25, 32), scale=0.05), n.tensor((1, 25, 32), scale=1 / 128)
+    lstm(n, rng, x, y, weight_scale=0.002, bias=1000)
+    model = Model(n.build([x], [y]))
+    values = inputs(model, 1)[0]
+    (run,) = bench.run(model.plan, values)
+    np.testing.assert_array_equal(run.output, model.invoke(values))
+    assert run.cycles < 5 * model.macs
+    (portable,) = m33_rig.Bench(m33_rig.build(optimized=False)).run(model.plan, values)
+    assert 2.5 * run.cycles < portable.cycles
 
 
 @pairs.tied

@@ -38,6 +38,7 @@ const uint32_t nn_native_sizes[] = {
     sizeof(nn_concatenation_options_t),
     sizeof(nn_table_options_t),
     sizeof(nn_strided_slice_options_t),
+    sizeof(nn_lstm_options_t),
     sizeof(nn_mvp_options_t),
     0,
 };

@@ -1,50 +1,7 @@
 /* fully_connected for the Cortex-M33: four output channels (two pairs of joined weights) over the input
  * as it lies. */
-#include "dot.h"
+#include "dense.h"
 #include "requantize.h"
-
-/* Groups of four taps after which a joined sum is split: 508 products of int8 stay within 2^23. */
-#define SPLIT_QUADS 127
-
-/* Sums of four channels, or of two if `pairs` is 1, over groups of four taps of joined weights. */
-static inline __attribute__((always_inline)) void sum_joined(const uint32_t *weights, int32_t steps,
-                                                             const int8_t *input, int32_t quads, int pairs,
-                                                             int32_t sums[4])
-{
-    const uint32_t *other = weights + steps;
-    sums[0] = sums[1] = sums[2] = sums[3] = 0;
-    while (quads > 0) {
-        const int32_t part = quads < SPLIT_QUADS ? quads : SPLIT_QUADS;
-        int32_t a0 = 0, b0 = 0, a1 = 0, b1 = 0;
-        for (int32_t i = 0; i < part; i++) {
-            const uint32_t taps = m33_load(input);
-            const int16x2_t even = (int16x2_t)m33_even_bytes(taps);
-            const int16x2_t odd = (int16x2_t)m33_odd_bytes(taps);
-            const uint32_t w0 = weights[0];
-            const uint32_t w1 = weights[1];
-            b0 = __smlad((int16x2_t)w0, even, b0);
-            a0 = __smlad((int16x2_t)m33_even_bytes(w0), even, a0);
-            b0 = __smlad((int16x2_t)w1, odd, b0);
-            a0 = __smlad((int16x2_t)m33_even_bytes(w1), odd, a0);
-            if (pairs == 2) {
-                const uint32_t v0 = other[0];
-                const uint32_t v1 = other[1];
-                b1 = __smlad((int16x2_t)v0, even, b1);
-                a1 = __smlad((int16x2_t)m33_even_bytes(v0), even, a1);
-                b1 = __smlad((int16x2_t)v1, odd, b1);
-                a1 = __smlad((int16x2_t)m33_even_bytes(v1), odd, a1);
-            }
-            input += 4;
-            weights += 2;
-            other += 2;
-        }
-        sums[0] += a0;
-        sums[1] += (b0 - a0) >> 8;
-        sums[2] += a1;
-        sums[3] += (b1 - a1) >> 8;
-        quads -= part;
-    }
-}
 
 /* Sums of one pair over taps in order, whatever the weights' layout and the number of taps. */
 static void sum_in_order(const nn_fully_connected_options_t *o, const uint32_t *weights, const int8_t *input,
@@ -52,7 +9,7 @@ static void sum_in_order(const nn_fully_connected_options_t *o, const uint32_t *
 {
     sums[0] = sums[1] = 0;
     for (int32_t k = 0; k < o->taps;) {
-        const int32_t part = o->taps - k < 4 * SPLIT_QUADS ? o->taps - k : 4 * SPLIT_QUADS;
+        const int32_t part = o->taps - k < 4 * M33_SPLIT_QUADS ? o->taps - k : 4 * M33_SPLIT_QUADS;
         int32_t a = 0, b = 0;
         for (const int32_t end = k + part; k < end; k += 2) {
             const uint32_t second = k + 1 < o->taps ? (uint32_t)input[k + 1] : 0;
@@ -88,11 +45,11 @@ nn_status_t nn_kernel_fully_connected(const nn_call_t *call)
         int32_t sums[4];
         if (o->joined && o->taps % 4 == 0) {
             for (; c + 2 < o->output_channels; c += 4, weights += 2 * steps) {
-                sum_joined(weights, steps, input, o->taps / 4, 2, sums);
+                m33_sum_joined(weights, steps, input, o->taps / 4, 2, sums);
                 store(o, sums, c, 4, output);
             }
             if (c < o->output_channels) {
-                sum_joined(weights, steps, input, o->taps / 4, 1, sums);
+                m33_sum_joined(weights, steps, input, o->taps / 4, 1, sums);
                 store(o, sums, c, 2, output);
             }
         } else {
