@@ -58,7 +58,8 @@ def _check_subgraphs(count: int, supported: bool) -> None:
     if not supported:
         raise TokayError(
             f"the model has {count} subgraphs",
-            hint="networks of one are supported; loops make more, as of recurrent layers without unroll=True",
+            hint="networks of one are supported; loops make more, as of a GRU without unroll=True, or of an "
+            "LSTM that Keras 3 exported by itself (host.train and Keras 2 make one operator of it)",
         )
 
 

@@ -21,6 +21,7 @@ from codegen.parameters import Parameters, Value, write_parameters
 from host.errors import TokayError
 from host.metrics.scoring import keras_input
 from host.specification import Specification
+from host.training import recurrent
 from host.training.backend import silenced, unwritable
 from host.training.examples import Examples
 
@@ -56,15 +57,16 @@ def to_int8(model: Any, spec: Specification, features: np.ndarray, labels: np.nd
 
 
 def require_no_loops(model: Any, spec: Specification) -> None:
-    """Raises TokayError for a network with loops, as LSTM and GRU are, or that cannot be converted at all.
-    Each loop is a subgraph of its own, also of the model in floats, whose conversion calibrates nothing."""
+    """Raises TokayError for a network with loops, as GRU and other recurrent layers are, or that cannot be
+    converted at all. Each loop is a subgraph of its own, also of the model in floats, whose conversion
+    calibrates nothing."""
     with _converter(model) as converter:
         try:
             tflite = converter.convert()
         except Exception as error:  # the converter names the operator it has no form of
             raise TokayError(f"{spec.name} cannot be converted: {error}") from error
     if Table.root(tflite).count(schema.MODEL["subgraphs"]) != 1:
-        hint = "LSTM and GRU need unroll=True"
+        hint = "LSTM with default activations, not stateful; other layers with unroll=True"
         raise TokayError(f"{spec.name} has loops, which the device cannot run", hint=hint)
 
 
@@ -78,7 +80,8 @@ def _converter(model: Any) -> Iterator[Any]:
 
         signature = [keras.InputSpec(shape=(1, *model.input_shape[1:]), dtype="float32", name="input")]
         try:
-            model.export(folder, format="tf_saved_model", verbose=False, input_signature=signature)
+            with recurrent.exportable(model):
+                model.export(folder, format="tf_saved_model", verbose=False, input_signature=signature)
         except (OSError, tf.errors.OpError) as error:
             raise unwritable(folder, error) from error
         yield tf.lite.TFLiteConverter.from_saved_model(folder)

@@ -294,7 +294,7 @@ def test_what_the_device_cannot_run_is_told_before_the_work(
     looped = text.replace(before, "layers.GRU(2)(inputs[..., 0])")
     spec.write_text(looped)
     assert cli.run(train.main, arguments) == 2
-    assert "has loops, which the device cannot run (LSTM and GRU need unroll=True)" in capsys.readouterr().err
+    assert "has loops, which the device cannot run (LSTM with default activations" in capsys.readouterr().err
     spec.write_text(text.replace("hard_shrink", "relu"))  # zeros to start from are no hindrance
     with pytest.raises(InterruptedError):
         train.train(

@@ -1,0 +1,114 @@
+"""Keras' recurrent layers as they are exported and quantized: which become the operator of an LSTM."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from host.errors import TokayError
+from host.runtime import Model
+from tests.golden.reference import assert_exact
+from tests.unit.small_training import needs_tensorflow
+
+pytestmark = [needs_tensorflow, pytest.mark.xdist_group("tensorflow")]
+
+STEPS, BANDS = 6, 8
+SPEC = types.SimpleNamespace(name="words", feature_shape=(STEPS, BANDS), input_scale=0.03)
+
+
+def network(layer: Callable[[Any, Any], Any]) -> Any:
+    """A Keras network of a recurrent layer, as if trained."""
+    import keras
+
+    keras.utils.set_random_seed(1)
+    inputs = keras.Input((STEPS, BANDS, 1))
+    x = layer(keras.layers, keras.layers.Reshape((STEPS, BANDS))(inputs))
+    x = x if len(x.shape) == 2 else keras.layers.Flatten()(x)
+    model = keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(x))
+    rng = np.random.default_rng(0)
+    for weight in model.trainable_weights:
+        weight.assign(1.3 * weight + rng.normal(0, 0.2, weight.shape))
+    return model
+
+
+def converted(model: Any, features: np.ndarray) -> bytes:
+    from host.training import convert
+
+    convert.require_no_loops(model, SPEC)
+    return convert.to_int8(model, SPEC, features, np.zeros(len(features), np.int64))
+
+
+LSTMS = {
+    "plain": lambda k, x: k.LSTM(6)(x),
+    "sequences": lambda k, x: k.LSTM(6, return_sequences=True, use_bias=False)(x),
+    "backwards": lambda k, x: k.LSTM(6, go_backwards=True)(x),
+    "dropout": lambda k, x: k.LSTM(6, dropout=0.2, recurrent_dropout=0.3, unroll=True)(x),
+    "two": lambda k, x: k.LSTM(5)(k.LSTM(6, return_sequences=True)(x)),
+}
+
+
+@pytest.mark.parametrize("name", LSTMS)
+def test_an_lstm_is_one_operator(name: str) -> None:
+    model = network(LSTMS[name])
+    features = np.random.default_rng(2).integers(-128, 128, (200, STEPS, BANDS), np.int8)
+    tflite = converted(model, features)
+    ours = Model(tflite)
+    names = [layer.name for layer in ours.layers]
+    assert names.count("unidirectional_sequence_lstm") == (2 if name == "two" else 1)
+    assert ("reverse_v2" in names) == (name == "backwards") and len(names) <= 6
+    assert_exact(tflite, 1)
+    inputs = features[:50, ..., None]
+    wanted = model.predict(inputs.astype(np.float32) * np.float32(SPEC.input_scale), verbose=0)
+    scores = np.array([(ours.invoke(x[None]).reshape(-1) + 128.0) / 256 for x in inputs])
+    assert np.abs(scores - wanted).max() < 0.03 < wanted.std()
+    assert np.sqrt(np.mean((scores - wanted) ** 2)) < 0.005
+
+
+def test_both_directions() -> None:
+    """Whose scales the converter mixes up: held to the reference, which takes them so."""
+    features = np.random.default_rng(2).integers(-128, 128, (200, STEPS, BANDS), np.int8)
+    layer = network(lambda k, x: k.Bidirectional(k.LSTM(4, return_sequences=True))(x))
+    tflite = converted(layer, features)
+    names = [layer.name for layer in Model(tflite).layers]
+    assert names.count("unidirectional_sequence_lstm") == names.count("reverse_v2") == 2
+    assert_exact(tflite, 1)
+
+
+def test_an_unrolled_gru_is_many_operators() -> None:
+    features = np.random.default_rng(2).integers(-128, 128, (64, STEPS, BANDS), np.int8)
+    tflite = converted(network(lambda k, x: k.GRU(4, unroll=True, dropout=0.2)(x)), features)
+    assert len(Model(tflite).layers) > 60
+    assert_exact(tflite, 1)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        lambda k, x: k.LSTM(4, activation="relu")(x),
+        lambda k, x: k.LSTM(4, recurrent_activation="hard_sigmoid")(x),
+        lambda k, x: k.LSTM(4)(x, initial_state=[k.Dense(4)(x[:, 0]), k.Dense(4)(x[:, 1])]),
+        lambda k, x: k.LSTM(4)(k.Masking()(x)),
+        lambda k, x: k.GRU(4)(x),
+    ],
+)
+def test_other_loops_are_refused(layer: Callable[[Any, Any], Any]) -> None:
+    from host.training import convert
+
+    with pytest.raises(TokayError, match="words has loops, which the device cannot run"):
+        convert.require_no_loops(network(layer), SPEC)
+
+
+def test_the_layers_are_as_before_afterwards() -> None:
+    from host.training import recurrent
+
+    model = network(LSTMS["dropout"])
+    (layer,) = (layer for layer in model.layers if layer.name.startswith("lstm"))
+    with pytest.raises(InterruptedError), recurrent.exportable(model):
+        assert "inner_loop" in vars(layer) and layer.cell.dropout == layer.cell.recurrent_dropout == 0
+        raise InterruptedError
+    assert "inner_loop" not in vars(layer)
+    assert (layer.cell.dropout, layer.cell.recurrent_dropout) == (0.2, 0.3)
