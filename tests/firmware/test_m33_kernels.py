@@ -259,9 +259,18 @@ def test_an_lstm_at_its_bounds(bench, fill, monkeypatch):
         lstms.test_extremes(fill, cell_exponent, 0.0)
 
 
+@pytest.mark.parametrize("bits", [*range(12, 20), 25, 36, 42, 43])
+def test_gates_of_every_scale(bench, bits):
+    """Of sums up to 2^30, by multipliers that are shifted left or right by as much as they can be."""
+    n, rng = NetworkBuilder(), np.random.default_rng(bits)
+    x, y = n.tensor((1, 4, 6), scale=1.0), n.tensor((1, 4, 50), scale=1 / 128)
+    lstm(n, rng, x, y, weight_scale=2.0**-bits, bias=min(1 << bits + 16, (1 << 30) - (1 << 18)))
+    same_as_portable(bench, n.build([x], [y]), bits, 4)
+
+
 def test_what_an_lstm_takes(bench):
-    """That of 32 units over 25 steps of 32 values, a usual one for keywords: five cycles a product, half of
-    them for gates and states. The portable kernel takes almost three times as many."""
+    """That of 32 units over 25 steps of 32 values, a usual one for keywords: 4.4 cycles a product, half of
+    them for gates and states. The portable kernel takes three times as many."""
     n, rng = NetworkBuilder(), np.random.default_rng(0)
     x, y = n.tensor((1, 25, 32), scale=0.05), n.tensor((1, 25, 32), scale=1 / 128)
     lstm(n, rng, x, y, weight_scale=0.002, bias=1000)
@@ -269,9 +278,9 @@ def test_what_an_lstm_takes(bench):
     values = inputs(model, 1)[0]
     (run,) = bench.run(model.plan, values)
     np.testing.assert_array_equal(run.output, model.invoke(values))
-    assert run.cycles < 5 * model.macs
+    assert run.cycles < 4.5 * model.macs
     (portable,) = m33_rig.Bench(m33_rig.build(optimized=False)).run(model.plan, values)
-    assert 2.5 * run.cycles < portable.cycles
+    assert 3 * run.cycles < portable.cycles
 
 
 @pairs.tied

@@ -78,8 +78,11 @@ static inline int32_t m33_requantize_bounded(int32_t x, int32_t multiplier, int3
 #ifdef NN_SINGLE_ROUNDING
     return nn_requantize(x, multiplier, shift);
 #else
-    const int32_t left = shift > 0 ? shift : 0, right = shift > 0 ? 0 : -shift;
-    return nn_round_shift(m33_multiply_high_round_add(x * (2 << left), multiplier, 0), right);
+    if (shift >= 0) {
+        return m33_multiply_high_round_add(x * (2 << shift), multiplier, 0);
+    }
+    const int32_t doubled = x * 2, rounding = (1 << (-shift - 1)) + (doubled >> 31);
+    return m33_multiply_high_round_add(doubled, multiplier, rounding) >> -shift;
 #endif
 }
 
