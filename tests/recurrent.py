@@ -52,3 +52,13 @@ def lstm(
     options = {"fusedActivationFunction": TANH, "cellClip": cell_clip, "timeMajor": time_major, **options}
     n.operator("UNIDIRECTIONAL_SEQUENCE_LSTM", places, [y], "UnidirectionalSequenceLSTMOptions", **options)
     return places
+
+
+def backwards() -> bytes:
+    """A small network of an LSTM that goes backwards."""
+    n, rng = NetworkBuilder(), np.random.default_rng(0)
+    x, turned, states, y = (n.tensor((1, 3, size), scale=0.01) for size in (4, 4, 2, 2))
+    n.operator("REVERSE_V2", [x, n.tensor((1,), "int32", data=np.array([1]))], [turned])
+    lstm(n, rng, turned, states, bias=100)
+    n.operator("RELU", [states], [y])
+    return n.build([x], [y])

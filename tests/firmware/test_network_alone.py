@@ -19,6 +19,7 @@ from host.errors import TokayError
 from host.media import wav
 from host.runtime import Model
 from tests.attention import attention
+from tests.recurrent import backwards
 from tests.tflite_builder import NetworkBuilder
 from tests.unit.test_even_channels import odd_network
 
@@ -154,7 +155,9 @@ def unusual_layers() -> bytes:
 
 
 @pytest.mark.parametrize(
-    "layers", [unusual_layers, partial(attention, divides=True)], ids=["unusual", "attention"]
+    "layers",
+    [unusual_layers, partial(attention, divides=True), backwards],
+    ids=["unusual", "attention", "recurrent"],
 )
 def test_its_layers_are_the_runtimes(layers, tmp_path):
     path = tmp_path / "layers.tflite"

@@ -18,7 +18,7 @@ from codegen.errors import TokayError
 from codegen.pipeline import compile_model
 from host.runtime import Model
 from tests.places import ROOT
-from tests.recurrent import lstm
+from tests.recurrent import backwards
 from tests.tflite_builder import NetworkBuilder, svdf
 
 SHIPPED = sorted((ROOT / "host" / "models").glob("*.tflite"))
@@ -174,19 +174,9 @@ def handing_model() -> bytes:
     return n.build([x, a, b], [flat, y, x])
 
 
-def recurrent_model() -> bytes:
-    """Ditto with an LSTM that goes backwards."""
-    n, rng = NetworkBuilder(), np.random.default_rng(0)
-    x, turned, states, y = (n.tensor((1, 3, size), scale=0.01) for size in (4, 4, 2, 2))
-    n.operator("REVERSE_V2", [x, n.tensor((1,), "int32", data=np.array([1]))], [turned])
-    lstm(n, rng, turned, states, bias=100)
-    n.operator("RELU", [states], [y])
-    return n.build([x], [y])
-
-
 ALL = [
     small_model(), moving_model(), expanding_model(), keeping_model(), remembering_model("int8"),
-    remembering_model("int16"), handing_model(), recurrent_model(),
+    remembering_model("int16"), handing_model(), backwards(),
 ]  # fmt: skip
 WORDS = (0, 1, 0x7F, 0xFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0xFFFFFFFC, 1 << 16, 1 << 24)
 models = st.sampled_from(ALL)
