@@ -57,8 +57,8 @@ def lstm(
 def backwards() -> bytes:
     """A small network of an LSTM that goes backwards."""
     n, rng = NetworkBuilder(), np.random.default_rng(0)
-    x, turned, states, y = (n.tensor((1, 3, size), scale=0.01) for size in (4, 4, 2, 2))
+    x, turned, states, y = (n.tensor((1, 3, size), scale=0.01) for size in (4, 4, 6, 6))
     n.operator("REVERSE_V2", [x, n.tensor((1,), "int32", data=np.array([1]))], [turned])
-    lstm(n, rng, turned, states, bias=100)
+    lstm(n, rng, turned, states, weight_scale=0.1, bias=100)
     n.operator("RELU", [states], [y])
     return n.build([x], [y])

@@ -89,7 +89,7 @@ def _folded(model: Any, path: Path) -> Any:
             names = ", ".join(kind.__name__ for kind in kinds)
             raise TokayError(
                 f"{path}: quantization_aware cannot round {layer.name}, a {type(layer).__name__}",
-                hint=f"layers of these kinds, none within another: {names}",
+                hint=f"layers of these kinds, none within another: {names}; or no quantization_aware",
             )
         if len(layer._inbound_nodes) > 1:  # a range and a rounding belong to one place in the network
             raise TokayError(
