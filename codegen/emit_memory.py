@@ -86,8 +86,8 @@ def options_bytes(options: type[Options], *, pointer: int) -> int:
 _SIZED = (
     o.Conv2DOptions, o.DepthwiseConv2DOptions, o.FullyConnectedOptions, o.BatchMatmulOptions, o.Pool2DOptions,
     o.AddOptions, o.MulOptions, o.DivOptions, o.PadOptions, o.MeanOptions, o.CopyOptions, o.SoftmaxOptions,
-    o.LogSoftmaxOptions, o.L2NormalizationOptions, o.SvdfOptions, o.LstmOptions, o.QuantizeOptions,
-    o.RequantizeOptions, o.ConcatenationOptions, o.TableOptions, o.StridedSliceOptions, o.MvpOptions,
+    o.LogSoftmaxOptions, o.L2NormalizationOptions, o.SvdfOptions, o.QuantizeOptions, o.RequantizeOptions,
+    o.ConcatenationOptions, o.TableOptions, o.StridedSliceOptions, o.LstmOptions, o.MvpOptions,
 )  # fmt: skip
 
 
