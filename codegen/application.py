@@ -50,6 +50,10 @@ class ApplicationSettings:
             raise TokayError(
                 f"class name {unprintable!r} has a control character", hint="update_params MODEL classes=..."
             )
+        # Evaluation looks a class up by its name, and a detection says no more than that.
+        twice = next((label for label in labels if labels.count(label) > 1), None)
+        if twice is not None:
+            raise TokayError(f"class {twice!r} is listed twice", hint="update_params MODEL classes=...")
         if not 1 <= class_count <= MAX_CLASSES:
             raise TokayError(f"the model has {class_count} classes, the detector takes 1 to {MAX_CLASSES}")
         return cls(

@@ -149,7 +149,6 @@ def _validate(spec: Specification) -> None:
     require(bool(re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", spec.name)), "a name is letters, digits, _ and -")
     possible = f"between 2 and {MAX_CLASSES} are possible"
     require(2 <= len(spec.classes) <= MAX_CLASSES, f"{len(spec.classes)} classes, {possible}")
-    require(len(set(spec.classes)) == len(spec.classes), "a class is listed twice")
     require(bool(spec.keywords), "no class is a keyword (labels that start with _ are never detected)")
     for label in spec.classes:
         require(bool(label) and label == label.strip(), f"class {label!r} cannot be the name of a folder")

@@ -103,6 +103,7 @@ def test_a_network_of_floats_cannot_listen(command, end, tmp_path, refused):
     [
         ({"fe.filterbank_n_channels": 20}, "makes 49 x 20 features, the network takes 1x49x32x1"),
         ({"classes": ["on\0x", "off", "a", "b"]}, "class name 'on\\x00x' has a control character"),
+        ({"classes": ["on", "off", "on", "b"]}, "class 'on' is listed twice"),
         ({"classes": ["on", "of\nf", "a", "b"]}, "class name 'of\\nf' has a control character"),
         ({"classes": ["on", "off", "_unknown_"]}, "names 3 classes but its output has 4 values"),
     ],

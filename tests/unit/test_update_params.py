@@ -119,6 +119,7 @@ def test_what_should_be_a_list_is_refused_with_its_name(key: str, value: object)
         ("fe.sample_rate_hz=1", "fe.sample_rate_hz"),
         ("fe.window_step_ms=25", "the front end makes"),
         ("classes=on,off", "names 2 classes"),
+        ("classes=on,off,on,_unknown_", "class 'on' is listed twice (update_params MODEL classes="),
         ("samplewise_norm.mean_and_std=true", "samplewise_norm.mean_and_std"),
         ("samplewise_norm.rescale=0.0039", "samplewise_norm.rescale"),
     ],
