@@ -4,13 +4,16 @@ The figures are fitted to the kernels of firmware/nn/kernels/cortex_m33 (portabl
 other), run in the simulator on the layers of five keyword models and of 900 random networks. They are within
 10 % on half of those layers and within a factor of two on nearly all, which is enough: the accelerator takes
 less than half the time wherever a layer has more than a few hundred MACs. They tell apart what takes the
-kernels' short ways and what does not (bounds of an activation, kernels that are not 3x3, numbers that are not
-multiples of four), where a layer takes up to ten times as long.
+kernels' short ways and what does not (bounds of an activation, factors from sums to outputs that are a half
+or more, kernels that are not 3x3, numbers that are not multiples of four), where a layer takes up to ten
+times as long.
 """
 
 from __future__ import annotations
 
 import math
+
+import numpy as np
 
 from codegen.layers import Layer
 from codegen.options import (
@@ -48,9 +51,30 @@ def cortex_m33_cycles(layer: Layer, inputs: int) -> int | None:
     return round(cycles)
 
 
-def _plain(options: Conv2DOptions | DepthwiseConv2DOptions | AddOptions | MulOptions) -> bool:
-    """Whether values are bounded by int8 alone; other bounds take the long way."""
-    return (options.clamp_min, options.clamp_max) == (-128, 127)
+_MAX_BITS = 22  # M33_MAX_BITS of the kernels' requantize.h
+
+
+def _plain(
+    options: Conv2DOptions | DepthwiseConv2DOptions | AddOptions | MulOptions,
+    channels: np.ndarray,
+    bound: int,
+) -> bool:
+    """Whether all outputs take the kernels' short way from a sum to int8: no bounds but those of int8, and
+    ``channels``, int32[n, 3] of bias, multiplier and shift, with which m33_prepare_channel says yes to sums
+    within ``bound``."""
+    if (options.clamp_min, options.clamp_max) != (-128, 127):
+        return False
+    bias, multiplier, shift = channels.astype(np.int64).T
+    bits = -shift
+    is_zero = np.abs(bias) + bound < 1 << np.clip(bits - 1, 0, 30)
+    short = (multiplier == 0) | (bits > _MAX_BITS) & is_zero | (bits >= 1) & (bits <= _MAX_BITS)
+    return bool(np.all(short & (np.abs(bias) < 1 << 29)))
+
+
+def _plain_sums(o: Conv2DOptions | DepthwiseConv2DOptions) -> bool:
+    """Of products of int8, as many as the kernel has taps."""
+    taps = o.taps if isinstance(o, Conv2DOptions) else o.kernel_height * o.kernel_width
+    return taps < 1 << 15 and _plain(o, o.channels, taps << 14)
 
 
 def _conv_2d(o: Conv2DOptions) -> float:
@@ -62,7 +86,7 @@ def _conv_2d(o: Conv2DOptions) -> float:
         (True, False): (0.93, 5.3, 11.6, 248),
         (False, True): (2.2, 3.1, 55, 107),
         (False, False): (3.5, 6.5, 56, 214),
-    }[bool(o.joined) and _plain(o), quads]
+    }[bool(o.joined) and _plain_sums(o), quads]
     if (o.kernel_height, o.kernel_width, o.input_channels, o.dilation_width) == (3, 3, 1, 1):
         tap, position = 0, 65  # gathered in blocks
     return positions * (channels * (product * o.taps + output) + tap * o.taps + position) + 900
@@ -76,9 +100,9 @@ def _depthwise_conv_2d(o: DepthwiseConv2DOptions, inputs: int) -> float:
     short, long = sorted((o.output_height, o.output_width))
     positions = short * -(-long // 4) * 4
     kernel = (o.kernel_height, o.kernel_width, o.dilation_height, o.dilation_width)
-    if kernel == (3, 3, 1, 1) and o.stride_height == o.stride_width <= 2 and _plain(o):
+    if kernel == (3, 3, 1, 1) and o.stride_height == o.stride_width <= 2 and _plain_sums(o):
         return 27 * o.output_height * o.output_width * o.output_channels + 480 * o.output_channels + 300
-    taps, output = o.kernel_height * o.kernel_width, 56 if _plain(o) else 95
+    taps, output = o.kernel_height * o.kernel_width, 56 if _plain_sums(o) else 95
     return positions * o.output_channels * (6.2 * taps + output) + 7 * inputs + 800
 
 
@@ -122,9 +146,10 @@ def _mean(o: MeanOptions, inputs: int) -> float:
 
 def _elementwise(o: AddOptions | MulOptions, kernel: str) -> float:
     """For each output and each row of them but the first."""
+    scaling = np.array([[0, o.output_multiplier, o.output_shift]])
     if kernel == "mul":
-        each, row = (17, 66) if _plain(o) else (49, 48)
-    elif kernel == "add" and _plain(o):
+        each, row = (17, 66) if _plain(o, scaling, 255 * 255) else (49, 48)
+    elif kernel == "add" and _plain(o, scaling, (1 << 29) - 1):
         each, row = 20, 80
     else:
         each, row = 104, 55

@@ -456,6 +456,38 @@ def test_estimates_of_repeated_operands(bench, name, activation, axes):
         assert run.cycles < 40 * np.prod(shape)
 
 
+def test_estimate_of_products_that_are_enlarged(bench):
+    """By a factor of a half or more, with which the kernel cannot take its short way."""
+    n = NetworkBuilder()
+    x, y = n.tensor((1, 3, 21, 9), scale=0.9), n.tensor((1, 3, 21, 9), scale=0.8)
+    n.operator("MUL", [x, x], [y], "MulOptions")
+    model = Model(n.build([x], [y]))
+    assert model.layers[0].options.output_shift >= 0
+    measured = bench.run(model.plan, inputs(model, 1)[0])[0].cycles
+    assert 0.6 <= cortex_m33_cycles(model.layers[0], 567) / measured <= 1.6
+
+
+@pytest.mark.parametrize(
+    "name, shape, kernel",
+    [
+        ("CONV_2D", (1, 12, 9, 8), (8, 3, 3, 8)),
+        ("CONV_2D", (1, 20, 16, 1), (8, 3, 3, 1)),
+        ("DEPTHWISE_CONV_2D", (1, 16, 12, 6), (1, 3, 3, 6)),
+    ],
+)
+def test_estimates_of_sums_that_are_enlarged(bench, name, shape, kernel):
+    n, rng = NetworkBuilder(), np.random.default_rng(0)
+    by_channel = name == "DEPTHWISE_CONV_2D"
+    channels = kernel[3 if by_channel else 0]
+    x, y = n.tensor(shape, scale=0.05), n.tensor((*shape[:3], channels), scale=1e-5)
+    weighted(n, rng, name, kernel, channels, x, y, strideH=1, strideW=1,
+             **({"depthMultiplier": 1} if by_channel else {}))  # fmt: skip
+    model = Model(n.build([x], [y]))
+    assert (model.layers[0].options.channels[:, 2] >= 0).all()
+    measured = bench.run(model.plan, inputs(model, 1)[0])[0].cycles
+    assert 0.6 <= cortex_m33_cycles(model.layers[0], int(np.prod(shape))) / measured <= 1.6
+
+
 @pytest.mark.parametrize(
     "second, shape",
     [
