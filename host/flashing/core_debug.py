@@ -23,7 +23,8 @@ _KEY = 0xA05F0000
 _DEBUGEN, _HALT, _STEP = 1, 2, 4
 _S_REGRDY, _S_HALT, _S_LOCKUP, _S_RETIRED, _S_RESET = 1 << 16, 1 << 17, 1 << 19, 1 << 24, 1 << 25
 _DFSR_HALTED, _DFSR_BKPT = 1, 2
-_MSC_WRITECMD, _MSC_ADDRB, _MSC_STATUS = 0x40030010, 0x40030014, 0x4003001C
+_MSC_WRITECMD, _MSC_ADDRB, _MSC_STATUS = 0x40030010, 0x40030014, 0x4003001C  # of registers.h
+_MSC_STATUS_BUSY, _MSC_WRITECMD_ERASEPAGE = 1, 2
 # Special registers by DCRSR number: the simulator's number (20, the four masks, is put together).
 _SPECIAL = {16: 16, 17: 17, 18: 18, 33: 23}
 
@@ -233,8 +234,9 @@ class CoreDebug:
         written, has bits of before and after."""
         noise = random.Random(self.calls)
         status, address = self.machine.peripheral(_MSC_STATUS), self.machine.peripheral(_MSC_ADDRB)
-        if status & 1 and FLASH_BASE <= address <= FLASH_BASE + FLASH_BYTES:
-            if self.machine.peripheral(_MSC_WRITECMD) & 2:  # the model erases at once, at the start
+        if status & _MSC_STATUS_BUSY and FLASH_BASE <= address <= FLASH_BASE + FLASH_BYTES:
+            # The model erases at once, at the start.
+            if self.machine.peripheral(_MSC_WRITECMD) & _MSC_WRITECMD_ERASEPAGE:
                 page = address & ~(SECTOR - 1)
                 self.machine.write(page, noise.randbytes(SECTOR))
             else:

@@ -6,6 +6,7 @@ import re
 
 from codegen.mvp import isa
 from host import memory_map
+from host.flashing import core_debug
 from tests.places import ROOT
 
 SIMULATOR = ROOT / "host" / "simulator"
@@ -49,6 +50,21 @@ def test_device_information() -> None:
     simulator = (SIMULATOR / "core" / "machine.c").read_text()
     offset = int(re.search(r"devinfo_fill\(m->info \+ (\w+)u\)", simulator)[1], 16)
     assert memory_map.INFO_BASE + offset == memory_map.DEVICE_INFO
+
+
+def test_flash_controller() -> None:
+    """The registers by which the simulated probe knows what a power cut interrupts."""
+    text = (CHIP / "registers.h").read_text()
+    base = int(re.search(r"#define MSC_BASE (\w+)u", text)[1], 16)
+    registers = {
+        name: base + int(offset, 16)
+        for name, offset in re.findall(r"#define (MSC_\w+) REG32\(MSC_BASE \+ (\w+)u\)", text)
+    }
+    for name in ("MSC_WRITECMD", "MSC_ADDRB", "MSC_STATUS"):
+        assert getattr(core_debug, f"_{name}") == registers[name], name
+    bits = dict(re.findall(r"#define (MSC_\w+) BIT\((\d+)\)", text))
+    for name in ("MSC_STATUS_BUSY", "MSC_WRITECMD_ERASEPAGE"):
+        assert getattr(core_debug, f"_{name}") == 1 << int(bits[name]), name
 
 
 def test_accelerator() -> None:

@@ -9,7 +9,7 @@ long as every address keeps its remainder by 4, so the programs can also be move
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,8 +46,9 @@ class Placement:
         return self.constants if self.copy is None else self.copy
 
 
-NOMINAL = Placement((0x20000000, 0x20100000), 0x20200000, 0x20300000, 0x08000000, 0x20400000)
-NOMINAL_FLASH = Placement((0x20000000, 0x20100000), 0x20200000, 0x20300000, 0x08000000)
+_ROOMS = tuple(isa.RAM_BASE + (n << 20) for n in range(5))
+NOMINAL = Placement(_ROOMS[:2], _ROOMS[2], _ROOMS[3], isa.FLASH_BASE, _ROOMS[4])
+NOMINAL_FLASH = replace(NOMINAL, copy=None)
 """Roomy addresses that tell RAM from flash, for sizes and costs."""
 
 
