@@ -21,7 +21,11 @@ _BACKLOG = 1 << 16  # bytes kept for a program that does not read; older ones ar
 
 
 class PtyBridge:
-    """A pseudo-terminal whose other end is a transport; ``port`` is the name to open."""
+    """A pseudo-terminal whose other end is a transport; ``port`` is the name to open.
+
+    The transport is the bridge's: :meth:`close` closes it, and so does a bridge that cannot be made, which
+    raises TokayError.
+    """
 
     def __init__(self, transport: Transport, *, link: str | None = None, paced: bool = True) -> None:
         self._transport = transport
@@ -29,6 +33,7 @@ class PtyBridge:
         try:
             self._master, slave = os.openpty()
         except OSError as error:  # a container without /dev/pts, or all are taken
+            transport.close()
             raise TokayError(f"cannot make a pseudo-terminal: {error.strerror}") from error
         # The bridge keeps the slave open, so that the port outlives the programs that come and go.
         self._slave = slave
@@ -53,6 +58,7 @@ class PtyBridge:
         except OSError as error:
             os.close(self._master)
             os.close(self._slave)
+            self._transport.close()
             raise TokayError(f"cannot make {link}: {error.strerror}") from error
         self.port = link
 

@@ -343,9 +343,12 @@ def test_link_to_a_pseudo_terminal_in_use_is_left_alone(
         first = link.readlink()
         pair = os.openpty()
         monkeypatch.setattr(os, "openpty", lambda: pair)
+        refused = SimulatorTransport(FakeMachine())
         with pytest.raises(TokayError, match=r"cannot make .*board: File exists"):
-            PtyBridge(SimulatorTransport(FakeMachine()), link=str(link))
+            PtyBridge(refused, link=str(link))
         assert link.readlink() == first
+        with pytest.raises(TransportClosed):
+            refused.read(0)
         for end in pair:
             with pytest.raises(OSError, match="Bad file descriptor"):
                 os.fstat(end)
@@ -392,8 +395,11 @@ def test_a_machine_without_pseudo_terminals(monkeypatch: pytest.MonkeyPatch) -> 
         raise OSError(errno.ENOENT, "No such file or directory")
 
     monkeypatch.setattr(os, "openpty", none_left)
+    transport = SimulatorTransport(FakeMachine())
     with pytest.raises(TokayError, match="cannot make a pseudo-terminal: No such file"):
-        PtyBridge(SimulatorTransport(FakeMachine()))
+        PtyBridge(transport)
+    with pytest.raises(TransportClosed):
+        transport.read(0)
 
 
 def test_link_of_a_bridge_that_was_killed_may_name_the_port_that_is_next(
