@@ -16,6 +16,8 @@ def signed(graph: Graph) -> Graph:
     last = next((op for op in graph.operators if op.outputs == graph.outputs), None)
     if last is None or last.name != "quantize" or len(last.inputs) != 1:
         return graph
+    if not any(last.inputs[0] in op.outputs for op in graph.operators):
+        return graph  # of the network's input or of a constant: nothing would be left of the network
     before, after = (graph.tensors[index] for index in (*last.inputs, *last.outputs))
     return replace(graph, outputs=last.inputs) if _is_shift(before, after) else graph
 

@@ -73,6 +73,15 @@ def test_a_model_of_another_type_is_refused():
     assert "the model's input is uint8" in text and "quantize it to int8" in text
 
 
+@pytest.mark.parametrize("data", [None, np.ones((1, 4))])
+def test_a_network_that_only_makes_its_input_or_a_constant_uint8_is_refused(data):
+    n = NetworkBuilder()
+    x, values = n.tensor((1, 4), scale=0.1), n.tensor((1, 4), scale=0.1, data=data)
+    y = n.tensor((1, 4), "uint8", scale=0.1, zero_point=128)
+    n.operator("QUANTIZE", [values], [y], "QuantizeOptions")
+    assert "the model's output is uint8" in refused(n.build([x if data is not None else values], [y]))
+
+
 def test_the_base_of_these_cases_compiles():
     compile_model(conv(NetworkBuilder()), name="model")
     compile_model(conv(NetworkBuilder(), bias=np.full(6, (1 << 31) - 36 * 128 - 1, np.int32)), name="model")
