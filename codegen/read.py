@@ -65,7 +65,11 @@ def _check_subgraphs(count: int, supported: bool) -> None:
 
 def _graph(model: Table, subgraph: Table, codes: list[tuple[int, str]], buffers: list[Table]) -> Graph:
     tensor_tables = _tables(subgraph, schema.SUBGRAPH["tensors"], MAX_TENSORS, "tensors")
-    operator_tables = _tables(subgraph, schema.SUBGRAPH["operators"], MAX_OPERATORS, "operators")
+    operator_tables = _tables(
+        subgraph, schema.SUBGRAPH["operators"], MAX_OPERATORS, "operators",
+        "; an unrolled loop, as of a GRU, makes some at each of its steps: give it fewer (strides or pooling "
+        "before it), or use an LSTM that is one operator (host.train and Keras 2 make it)",
+    )  # fmt: skip
     count = len(tensor_tables)
     operators = tuple(_operator(index, table, codes, count) for index, table in enumerate(operator_tables))
     inputs = _indices(subgraph, schema.SUBGRAPH["inputs"], count, "the model's inputs")
@@ -83,11 +87,13 @@ def _graph(model: Table, subgraph: Table, codes: list[tuple[int, str]], buffers:
     )
 
 
-def _tables(parent: Table, field: int, limit: int, what: str) -> list[Table]:
-    """A list of the model; a file may be whole and yet hold more than is supported."""
+def _tables(parent: Table, field: int, limit: int, what: str, advice: str = "") -> list[Table]:
+    """A list of the model; a file may be whole and yet hold more than is supported. ``advice`` ends the
+    hint."""
     count = parent.count(field)
     if count > limit:
-        raise TokayError(f"the model has {count:,} {what}", hint=f"at most {limit:,} are supported")
+        hint = f"at most {limit:,} are supported{advice}"
+        raise TokayError(f"the model has {count:,} {what}", hint=hint)
     return parent.tables(field, limit)
 
 

@@ -703,7 +703,10 @@ def concatenation_of(count: int) -> bytes:
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (relus((1, 4), 1100), "the model has 1,100 operators (at most 1,024"),  # as of an unrolled LSTM
+        (
+            relus((1, 4), 1100),
+            "the model has 1,100 operators (at most 1,024 are supported; an unrolled loop, as of a GRU,",
+        ),
         (relus((-1, 4)), "tensor 0 has the shape -1x4, with an unknown dimension (export"),
         (relus((1,) * 9), "tensor 0 has 9 dimensions (at most 8"),
         (relus((1, 9 << 20)), "tensor 0 is larger than 8 MiB (no network"),
