@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
+
+from codegen.options import DepthwiseConv2DOptions
 
 
 def even(n: int) -> int:
@@ -81,15 +81,25 @@ def pack_depthwise(weights: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(weights).reshape(-1)
 
 
-def depthwise_scratch_bytes(window: Mapping[str, int]) -> int:
-    """One channel of the input as int16 with its padding; ``window`` has the options' fields."""
+def is_alone(o: DepthwiseConv2DOptions) -> bool:
+    """Whether a channel has one output, whose window lies within the input: kernels need no image then."""
+    reach = (o.kernel_height - 1) * o.dilation_height, (o.kernel_width - 1) * o.dilation_width
+    unpadded = (o.pad_top, o.pad_left) == (0, 0) and reach[0] < o.input_height and reach[1] < o.input_width
+    return (o.output_height, o.output_width) == (1, 1) and unpadded
 
-    def span(side: str, least: int) -> int:
-        steps = (max(window[f"output_{side}"], least) - 1) * window[f"stride_{side}"]
-        return steps + (window[f"kernel_{side}"] - 1) * window[f"dilation_{side}"] + 1
 
-    upright = span("height", 1) * even(span("width", 4) + 1)
-    turned = span("width", 1) * even(span("height", 4) + 1)
+def depthwise_scratch_bytes(o: DepthwiseConv2DOptions) -> int:
+    """One channel of the input as int16 with its padding, where there is more than one output of it."""
+    if is_alone(o):
+        return 0
+
+    def span(outputs: int, stride: int, kernel: int, dilation: int) -> int:
+        return (outputs - 1) * stride + (kernel - 1) * dilation + 1
+
+    vertical = o.stride_height, o.kernel_height, o.dilation_height
+    horizontal = o.stride_width, o.kernel_width, o.dilation_width
+    upright = span(o.output_height, *vertical) * even(span(max(o.output_width, 4), *horizontal) + 1)
+    turned = span(o.output_width, *horizontal) * even(span(max(o.output_height, 4), *vertical) + 1)
     return max(upright, turned) * 2
 
 

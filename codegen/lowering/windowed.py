@@ -115,7 +115,7 @@ def depthwise_conv_2d(graph: Graph, op: Operator) -> Layer:
         weights=pack_depthwise(weights_matrix(op, graph.input(op, 1))),
         channels=packed_channels(graph, op, pad=False),
     )
-    scratch = depthwise_scratch_bytes(fields)
+    scratch = depthwise_scratch_bytes(options)
     return common.layer_of(op, "depthwise_conv_2d", options, scratch_bytes=scratch)
 
 

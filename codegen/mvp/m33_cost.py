@@ -26,7 +26,7 @@ from codegen.options import (
     Pool2DOptions,
     SvdfOptions,
 )
-from codegen.pack import even
+from codegen.pack import even, is_alone
 
 
 def cortex_m33_cycles(layer: Layer, inputs: int) -> int | None:
@@ -94,7 +94,7 @@ def _conv_2d(o: Conv2DOptions) -> float:
 
 def _depthwise_conv_2d(o: DepthwiseConv2DOptions, inputs: int) -> float:
     """One channel at a time, four positions along the longer side."""
-    if _is_alone(o):
+    if is_alone(o):
         rows = 1 if o.kernel_width == 1 else o.kernel_height
         return o.output_channels * (7.2 * o.kernel_height * o.kernel_width + 12 * rows + 83) + 110
     short, long = sorted((o.output_height, o.output_width))
@@ -104,13 +104,6 @@ def _depthwise_conv_2d(o: DepthwiseConv2DOptions, inputs: int) -> float:
         return 27 * o.output_height * o.output_width * o.output_channels + 480 * o.output_channels + 300
     taps, output = o.kernel_height * o.kernel_width, 56 if _plain_sums(o) else 95
     return positions * o.output_channels * (6.2 * taps + output) + 7 * inputs + 800
-
-
-def _is_alone(o: DepthwiseConv2DOptions) -> bool:
-    """Whether a channel has one output, whose window lies within the input."""
-    reach = (o.kernel_height - 1) * o.dilation_height, (o.kernel_width - 1) * o.dilation_width
-    unpadded = (o.pad_top, o.pad_left) == (0, 0) and reach[0] < o.input_height and reach[1] < o.input_width
-    return (o.output_height, o.output_width) == (1, 1) and unpadded
 
 
 def _fully_connected(o: FullyConnectedOptions) -> float:

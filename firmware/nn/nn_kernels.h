@@ -89,7 +89,8 @@ typedef struct nn_conv_2d_options {
  * turned, whichever is larger: max(height * even(wide + 1), width * even(high + 1)) * sizeof(int16_t)
  * bytes, where height is the input rows under all the windows, (output_height - 1) * stride_height +
  * (kernel_height - 1) * dilation_height + 1, high is the same for at least four output rows, and width
- * and wide likewise; the portable kernel does not use it. */
+ * and wide likewise; the portable kernel does not use it. None where a channel has one output, of a window
+ * within the input. */
 typedef struct nn_depthwise_conv_2d_options {
     int32_t input_height, input_width, input_channels;
     int32_t output_height, output_width, output_channels;

@@ -415,6 +415,7 @@ def test_a_depthwise_convolution_to_one_output(bench, window, kernel, dilation, 
     values = inputs(model, 1)[0]
     run = bench.run(model.plan, values)[0]
     np.testing.assert_array_equal(run.output, model.invoke(values))
+    assert (model.layers[0].scratch_bytes == 0) == (not padded)
     if not padded:
         assert run.cycles < 12 * taps.size + 110 * outputs
 
