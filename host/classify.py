@@ -153,11 +153,12 @@ def _overrides(args: argparse.Namespace) -> dict[str, Any]:
 def _require_detections(pipeline: Pipeline, replaced: Mapping[str, Any]) -> None:
     """Refuses options with which the averaging window never holds as many inferences as are asked for."""
     decide = {"average_window_duration_ms", "minimum_count", "latency_ms"}
-    settings = pipeline.settings
-    frontend = pipeline.frontend.settings
-    reason = never_detects(settings.minimum_count, settings.average_window_ms, settings.latency_ms, frontend)
+    reason = never_detects(pipeline.settings, pipeline.frontend.settings)
     if reason and decide & replaced.keys():
-        raise TokayError(reason, hint="a longer window (-w), a smaller count (-c) or more inferences (-l)")
+        hint = "a longer window (-w), a smaller count (-c) or more inferences (-l)"
+        if pipeline.settings.each_column_once:  # of a network that keeps state, which has its own pace
+            hint = "a longer window (-w) or a smaller count (-c)"
+        raise TokayError(reason, hint=hint)
 
 
 def _classify(args: argparse.Namespace, chosen: target.Options) -> dict[str, Any]:
@@ -324,8 +325,10 @@ class _Session:
     def _bytes_a_second(self) -> float:
         """What a target sends at most: every inference a detection."""
         s, streams, labels = self.pipeline.frontend.settings, self.folders.streams, self.pipeline.labels
+        settings = self.pipeline.settings
         columns = 1000 / s.window_step_ms
-        inferences = s.sample_rate_hz / period_samples(s, self.pipeline.settings.latency_ms)
+        period = period_samples(s, settings.latency_ms, each_column_once=settings.each_column_once)
+        inferences = s.sample_rate_hz / period
         longest = "y" * min(max(len(label.encode()) for label in labels), m.Detection.room("label"))
         total = _LEVELS_A_SECOND * _frame_bytes(m.Level())
         total += inferences * _frame_bytes(m.Scores(values=bytes(len(labels))))

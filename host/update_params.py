@@ -119,8 +119,7 @@ def _unusable(graph: Graph, params: Parameters) -> TokayError | None:
     try:
         if has_frontend(params):
             frontend, detector = settings_of(graph, params)
-            count, window_ms = detector.minimum_count, detector.average_window_ms
-            reason = never_detects(count, window_ms, detector.latency_ms, frontend)
+            reason = never_detects(detector, frontend)
             return TokayError(reason, hint="set what belongs together in one command") if reason else None
         else:
             ApplicationSettings.from_parameters(params, graph.tensors[graph.outputs[0]].elements)

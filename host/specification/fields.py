@@ -169,13 +169,10 @@ def _validate_detector(spec: Specification, require: Callable[[bool, str], None]
     require(0 <= detector.detection_threshold <= 255, "detection_threshold is outside 0..255")
     require(detector.minimum_count >= 1, "minimum_count must be at least 1")
     require(detector.latency_ms >= 1, "latency_ms must be at least 1")
-    try:
-        _ = spec.application  # what the device takes, and what a model is refused for that says otherwise
+    try:  # what the device takes, and what a model is refused for that says otherwise
+        reason = never_detects(spec.application, spec.frontend)
     except TokayError as error:
-        require(False, error.message)
-    reason = never_detects(
-        detector.minimum_count, detector.average_window_duration_ms, detector.latency_ms, spec.frontend
-    )
+        reason = error.message
     require(not reason, str(reason))
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from codegen.application import MAX_CLASSES, MAX_MS, MAX_REAL, MAX_SAMPLES
+from codegen.application import MAX_CLASSES, MAX_MS, MAX_REAL, MAX_SAMPLES, ApplicationSettings
 from codegen.frontend import FrontendSettings
 from host import detector as wrapper
 from host.detector import (
@@ -142,23 +142,31 @@ def test_more_samples_than_it_holds():
     assert results[0] == 255 * (MAX_SAMPLES - 1) // MAX_SAMPLES and results[-1] == 0
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     window=st.integers(0, 3000), latency=st.integers(0, 400), step=st.integers(1, 40),
-    rate=st.sampled_from([8000, 11025, 16000]),
+    rate=st.sampled_from([8000, 11025, 16000]), length=st.integers(40, 400), once=st.booleans(),
 )  # fmt: skip
-def test_how_many_samples_a_window_holds_at_its_fullest(window, latency, step, rate):
+@example(window=2470, latency=0, step=5, rate=11025, length=80, once=True)  # 45 ms are no whole samples
+def test_how_many_samples_a_window_holds_at_its_fullest(window, latency, step, rate, length, once):
     frontend = FrontendSettings(
-        sample_rate_hz=rate, window_size_ms=40, window_step_ms=step, filterbank_upper_band_limit=3900.0
-    )
-    columns = inference_columns(frontend, latency, frontend.frames + 60000 // step)
+        sample_rate_hz=rate, sample_length_ms=length, window_size_ms=40, window_step_ms=step,
+        filterbank_upper_band_limit=3900.0,
+    )  # fmt: skip
+    if once:
+        latency = frontend.frames * step
+    count = frontend.frames + 60000 // step
+    columns = inference_columns(frontend, latency, count, each_column_once=once)
     ends = frontend.window_samples + (columns - 1) * frontend.step_samples
     times = ends * 1000 // rate
     held = np.arange(len(times)) - np.searchsorted(times, times - window) + 1
-    most = most_samples(window, latency, frontend)
+    most = most_samples(window, latency, frontend, each_column_once=once)
     assert most == min(held.max(), MAX_SAMPLES)
-    assert never_detects(most, window, latency, frontend) is None
-    assert never_detects(most + 1, window, latency, frontend) is not None
+    of = ApplicationSettings(
+        ("on",), (0,), window, minimum_count=most, latency_ms=latency, each_column_once=once
+    )
+    assert never_detects(of, frontend) is None
+    assert never_detects(replace(of, minimum_count=most + 1), frontend) is not None
 
 
 @pytest.mark.parametrize("count", [0, 33])

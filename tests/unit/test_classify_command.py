@@ -18,6 +18,7 @@ from host import classify, cli, demo, model_files
 from host.audio import read_audio
 from host.device import messages as m
 from host.media import wav
+from tests import streaming_network
 
 MODEL = "keyword_spotting_on_off"
 RATE = 8000
@@ -87,6 +88,15 @@ def test_a_rate_that_the_microphone_does_not_run_at(where, tmp_path, refused):
 def test_options_with_which_nothing_would_ever_be_detected(options, audio, refused):
     said = refused("--audio", audio, *options.split())
     assert "nothing would ever be detected" in said and "(-w), a smaller count (-c)" in said
+
+
+def test_a_network_that_keeps_state_cannot_infer_more_often(tmp_path, refused):
+    model, audio = tmp_path / "stream.tflite", tmp_path / "noise.wav"
+    model.write_bytes(streaming_network.network())
+    audio.write_bytes(wav(streaming_network.audio(1), streaming_network.RATE))
+    said = refused("--audio", audio, "-w", 100, "-c", 60, model=model)
+    assert "nothing would ever be detected" in said
+    assert said.endswith("(a longer window (-w) or a smaller count (-c))\n")
 
 
 @pytest.mark.parametrize(("ms", "inferences"), [(20, 0), (1000, 1), (1180, 2), (1190, 3)])
