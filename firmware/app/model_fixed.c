@@ -1,6 +1,7 @@
 /* The firmware's own model and nothing else, in memory of just its size. */
 #include "audio_loop.h"
 #include "frontend_settings.h"
+#include "kernel_names.h"
 #include "model_plan.h"
 #include "model_source.h"
 
@@ -14,6 +15,12 @@ const model_t *model_source_next(model_source_t *source, report_t *report) {
 }
 
 const nn_kernel_fn *model_source_kernels(void) { return model_kernels; }
+
+const char *const kernel_names[NN_KERNEL_COUNT] = {
+#define NAME(name) [NN_KERNEL_##name] = #name,
+    MODEL_KERNELS(NAME)
+#undef NAME
+};
 
 model_memory_t model_source_memory(const model_t *wanted) {
     (void)wanted;

@@ -5,6 +5,7 @@
 #include "crc32.h"
 #include "format.h"
 #include "hal.h"
+#include "kernel_names.h"
 #include "model_source.h"
 #include "nn_kernels.h"
 
@@ -25,6 +26,12 @@ extern uint8_t model_memory[], model_memory_bytes[];
 
 static const nn_kernel_fn k_kernels[NN_KERNEL_COUNT] = {
 #define NN_KERNEL(name) [NN_KERNEL_##name] = nn_kernel_##name,
+#include "nn_kernels.def"
+#undef NN_KERNEL
+};
+
+const char *const kernel_names[NN_KERNEL_COUNT] = {
+#define NN_KERNEL(name) #name,
 #include "nn_kernels.def"
 #undef NN_KERNEL
 };

@@ -2,15 +2,10 @@
 #include "report.h"
 
 #include "format.h"
+#include "kernel_names.h"
 #include "nn_mvp.h"
 
 #define LINE_BYTES 200u
-
-static const char *const k_kernel_names[NN_KERNEL_COUNT] = {
-#define NN_KERNEL(name) #name,
-#include "nn_kernels.def"
-#undef NN_KERNEL
-};
 
 /* Queues what fits whole, and leaves an answer its room: more lines than the line carries shut no host out. */
 static bool queue(const char *text, size_t length) {
@@ -298,7 +293,7 @@ void report_profile_layer(report_t *report, uint32_t index, const nn_layer_t *la
     named(&out, "Layer ", index);
     named(&out, ": opcode=", layer->opcode);
     format_text(&out, " kernel=");
-    format_text(&out, k_kernel_names[layer->kernel]);
+    format_text(&out, kernel_names[layer->kernel]);
     cycles_of(&out, record);
     if (record->programs != 0) {
         named(&out, " programs=", record->programs);

@@ -16,6 +16,7 @@ from host.device import messages as m
 from host.device.device import Device, DeviceError
 from host.device.simulator import SimulatorTransport
 from host.pipeline import Pipeline
+from host.runtime import Model
 from host.simulator.machine import Machine, SimulatorFault
 from tests.sounds import RATE, bursts
 
@@ -292,6 +293,8 @@ def test_profile_measures_every_layer(machine):
     network = int(re.search(r"^Network: cpu_cycles=(\d+)", text, re.MULTILINE)[1])
     assert len(layers) == int(re.search(r"Profile: layers=(\d+)", text)[1])
     assert 0.95 * network < sum(layers) < 1.1 * network
+    kernels = re.findall(r"^Layer \d+: opcode=\d+ kernel=(\w+) ", text, re.MULTILINE)
+    assert kernels == [layer.kernel for layer in Model(MODEL).layers]
     assert "Frontend: cpu_cycles=" in text
 
 

@@ -269,6 +269,16 @@ def test_its_network_computes_what_it_does_on_the_pc(machine, other_file, accele
     until_proven(machine, placed.slot)
 
 
+def test_its_profile_names_the_kernels(machine, other, other_file):
+    """Also of those that the firmware's own model, all on the accelerator, does not call."""
+    place(machine, other)
+    booted(machine)
+    machine.uart_write(b"profile 1\n")
+    assert machine.run_until(b"Profile complete", 10)
+    kernels = re.findall(r"^Layer \d+: .* kernel=(\w+) ", machine.uart_read().decode(), re.MULTILINE)
+    assert kernels == [layer.kernel for layer in Model(other_file).layers] and "conv_2d" in kernels
+
+
 def test_a_network_that_keeps_state_begins_and_goes_on(machine, folder):
     path = folder / "streaming.tflite"
     path.write_bytes(streaming_network.network())
