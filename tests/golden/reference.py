@@ -42,8 +42,8 @@ def of_tensorflow_lite(model: bytes, x: np.ndarray) -> np.ndarray:
 
 
 def assert_exact(model: bytes, seed: int, inputs: int = 3) -> None:
-    """Same bits as the reference on random inputs and inputs at the bounds. For a network that keeps no state
-    the reference begins anew each time."""
+    """Same bits as the reference, in inferences that follow each other, on random inputs and inputs at the
+    bounds. The reference begins anew for each where ours keeps no state: its LSTMs do keep theirs."""
     rng = np.random.default_rng(seed)
     ours, theirs = Model(model), reference(model)
     shape = ours.input.shape
