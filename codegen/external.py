@@ -8,13 +8,12 @@ assigned to last; what is left is a network of one input and one output.
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 
 from codegen.errors import TokayError
 from codegen.graph import Graph, Operator, Variable
-from codegen.rules.common import bad_quantization
+from codegen.rules.common import bad_quantization, same_quantization
 from codegen.schema import CODES
 
 _HINT = "convert it with internal state, which is kept in resource variables"
@@ -27,29 +26,32 @@ def with_external_states(graph: Graph) -> Graph:
     states = [k for k, index in enumerate(graph.inputs) if "state" in graph.tensors[index].name.lower()]
     if len(graph.inputs) < 2 or not states:
         return graph
-    inputs = [graph.inputs[k] for k in states]
-    outputs = _in_their_places(graph, states) or [_found(graph, k, inputs) for k in states]
-    for state, output in zip(inputs, outputs, strict=True):
-        if _is_read(graph, state):
-            graph = _kept(graph, state, output)
-    return replace(
-        graph,
-        inputs=tuple(index for index in graph.inputs if index not in inputs),
-        outputs=tuple(index for index in graph.outputs if index not in outputs),
-    )
+    if len(states) == len(graph.inputs):
+        raise TokayError(
+            f'each of the model\'s {len(states)} inputs has "state" in its name',
+            hint="rename the one that is the features'",
+        )
+    fit = all(_fits_in_its_place(graph, k) for k in states)
+    places = states if fit else [_found(graph, k, states) for k in states]
+    if not _without(graph.outputs, places):
+        raise TokayError("each of the model's outputs goes with a state, none has the scores", hint=_HINT)
+    ends = {"inputs": _without(graph.inputs, states), "outputs": _without(graph.outputs, places)}
+    for state, place in zip(states, places, strict=True):
+        if _is_read(graph, graph.inputs[state]):
+            graph = _kept(graph, graph.inputs[state], graph.outputs[place])
+    return replace(graph, **ends)
 
 
-def _in_their_places(graph: Graph, states: list[int]) -> list[int] | None:
-    """The outputs in the places that states have among the inputs, as kws_streaming has them; None if one
-    is of another kind. A state of a single row is overwritten unread: its kind is its shape alone."""
-    outputs = [graph.outputs[k] for k in states if k < len(graph.outputs)]
-    inputs = [graph.inputs[k] for k in states]
-    if len(set(outputs)) < len(inputs):
-        return None
-    return outputs if all(map(partial(_fit, graph), outputs, inputs)) else None
+def _without(tensors: tuple[int, ...], places: list[int]) -> tuple[int, ...]:
+    return tuple(index for k, index in enumerate(tensors) if k not in places)
 
 
-def _fit(graph: Graph, output: int, state: int) -> bool:
+def _fits_in_its_place(graph: Graph, k: int) -> bool:
+    """Whether the output in the place that a state has among the inputs, where kws_streaming has it, is of
+    its kind. A state of a single row is overwritten unread: its kind is its shape alone."""
+    if k >= len(graph.outputs):
+        return False
+    state, output = graph.inputs[k], graph.outputs[k]
     if _is_read(graph, state):
         return _are_alike(graph, output, state)
     return graph.tensors[output].shape == graph.tensors[state].shape
@@ -59,33 +61,35 @@ def _is_read(graph: Graph, index: int) -> bool:
     return any(index in op.inputs for op in graph.operators)
 
 
-def _found(graph: Graph, k: int, inputs: list[int]) -> int:
-    """The one output that is of a state's kind, where no other state is; of one that is not read, that in its
-    place."""
+def _found(graph: Graph, k: int, states: list[int]) -> int:
+    """The place of the one output that is of a state's kind, where no other state is; of a state that is not
+    read, its own."""
     state = graph.inputs[k]
-    if not _is_read(graph, state) and k < len(graph.outputs) and _fit(graph, graph.outputs[k], state):
-        return graph.outputs[k]
-    outputs = [index for index in graph.outputs if _are_alike(graph, index, state)]
-    states = [index for index in inputs if _are_alike(graph, index, state)]
-    if len(outputs) == len(states) == 1:
-        return outputs[0]
+    if not _is_read(graph, state) and _fits_in_its_place(graph, k):
+        return k
     tensor = graph.tensors[state]
-    kind = f"int8 {tensor.dimensions} of its scale and zero point"
+    what = f"the model's input {tensor.name!r} is a state"
+    if tensor.type != "int8" and _is_read(graph, state):
+        raise TokayError(f"{what}: it is {tensor.type}, not int8", hint=_HINT)
+    outputs = [place for place, index in enumerate(graph.outputs) if _are_alike(graph, index, state)]
+    alike = [other for other in states if _are_alike(graph, graph.inputs[other], state)]
+    if len(outputs) == len(alike) == 1:
+        return outputs[0]
     raise TokayError(
-        f"the model's input {tensor.name!r} is a state: {len(outputs)} outputs and {len(states)} states are "
-        f"{kind}, not one",
+        f"{what}: {len(outputs)} outputs and {len(alike)} states are int8 {tensor.dimensions} of its scale "
+        "and zero point, not one",
         hint=_HINT,
     )
 
 
-def _are_alike(graph: Graph, *tensors: int) -> bool:
+def _are_alike(graph: Graph, a: int, b: int) -> bool:
     """Whether two tensors are int8 of one shape, scale and zero point."""
-    output, state = (graph.tensors[index] for index in tensors)
-    if (output.type, output.shape) != ("int8", state.shape) or state.type != "int8":
+    first, second = graph.tensors[a], graph.tensors[b]
+    if (first.type, first.shape) != ("int8", second.shape) or second.type != "int8":
         return False
-    if bad_quantization(output) or bad_quantization(state):
+    if bad_quantization(first) or bad_quantization(second):
         return False
-    return (output.q.scale, output.q.zero_point) == (state.q.scale, state.q.zero_point)
+    return same_quantization(first, second)
 
 
 def _kept(graph: Graph, read: int, assigned: int) -> Graph:

@@ -81,9 +81,12 @@ def test_it_is_tensorflow_lite_micros():
         (network(after={"scale": 0.2}),
          "input 'gru/input_state' is a state: 0 outputs and 1 states are int8 1x3 of its scale and zero "
          "point, not one (convert it with internal state"),
-        (network(before={"type": "float32", "scale": None}), "'gru/input_state' is a state: 0 outputs and"),
+        (network(before={"type": "float32", "scale": None}),
+         "the model's input 'gru/input_state' is a state: it is float32, not int8 (convert it with"),
         (network(before={"zero_point": 5}, after={"zero_point": 5}, turned=True),
          "input 'ExternalState' is a state: 2 outputs and 2 states are int8 1x3"),
+        (network(names=("state/x", "state/a", "state/b")),
+         "each of the model's 3 inputs has \"state\" in its name (rename the one that is the features')"),
     ],
 )  # fmt: skip
 def test_what_is_not_clear_is_refused(model, message):
@@ -117,3 +120,16 @@ def test_alike_states_go_with_the_outputs_in_their_places():
     assert sums == [[[0, 0, 0]]] * 3
     kept = {v.name: ours._view(v.tensor).tolist() for v in ours.plan.graph.variables}
     assert kept == {"state_a": [[14, 5, -4]], "state_b": [[-4, 5, 14]]}
+
+
+def test_an_output_may_be_a_state_too():
+    """The tensor is among the outputs twice; if it is once, there are no scores."""
+    n = NetworkBuilder()
+    x, state, y = (n.tensor(**KIND) for _ in range(3))
+    for tensor, name in ((x, "x"), (state, "input_state")):
+        n.tensors[tensor].name = name
+    n.operator("ADD", [x, state], [y], "AddOptions")
+    ours = Model(n.build([x, state], [y, y]))
+    sums = [ours.invoke(np.array([[8, 5, 2]], np.int8)).tolist() for _ in range(3)]
+    assert sums == [[[8, 5, 2]], [[11, 5, -1]], [[14, 5, -4]]]
+    assert "each of the model's outputs goes with a state" in refused(n.build([x, state], [y]))
