@@ -40,5 +40,7 @@ def folded_bias(bias: np.ndarray, weights: np.ndarray, zero_point: int) -> np.nd
 
 
 def largest_sums(bias: np.ndarray, weights: np.ndarray, zero_point: int) -> np.ndarray:
-    """int64[channels]: a bound of every partial sum, whatever the int8 inputs and the order of taps."""
-    return np.abs(folded_bias(bias, weights, zero_point)) + 128 * np.abs(weights.astype(np.int64)).sum(axis=1)
+    """int64[channels]: a bound of every partial sum, whatever the int8 inputs and the order of taps; at least
+    1, so that a rule about them, rescaled, bounds the factor too where all weights are 0."""
+    products = 128 * np.abs(weights.astype(np.int64)).sum(axis=1)
+    return np.maximum(np.abs(folded_bias(bias, weights, zero_point)) + products, 1)

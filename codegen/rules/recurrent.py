@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from codegen import lstm
+from codegen.fixed_point import quantize_multiplier
 from codegen.graph import Graph, Operator, Tensor
 from codegen.rules import common
 from codegen.schema import ACTIVATION
@@ -96,13 +97,13 @@ def _uses(graph: Graph, tensor: int) -> int:
 
 
 def gates_sums_fit(graph: Graph, op: Operator) -> str | None:
-    """Whatever the input, a gate's sums stay within 30 bits and their rescaled values within 29; the hidden
-    state's scale is above 2^-30."""
+    """Whatever the input, a gate's sums stay within 30 bits, also shifted left by as much as their multiplier
+    has them; the hidden state's scale is above 2^-30."""
     for product in lstm.products(graph, op):
         for gate in range(lstm.GATES):
             sums = largest_sums(product.biases[gate], product.weights[gate], product.zero_point)
             largest, factor = int(sums.max()), product.factors[gate]
-            if largest >= 1 << 30 or not largest * factor < 1 << 29:
+            if largest << max(quantize_multiplier(factor)[1], 0) >= 1 << 30:
                 return f"sums of up to {largest} are rescaled by {factor:g}"
     scale = graph.input(op, lstm.HIDDEN_STATE).q.scale
     return None if lstm.output_factor(scale) < 1 else f"the hidden state has the scale {scale:g}"

@@ -55,6 +55,7 @@ def conv(n: NetworkBuilder, *, source=(1, 8, 8, 4), kernel=(6, 3, 3, 4), output=
         ({"scale": float("nan")}, "scale nan"),
         ({"scale": -1.0}, "scale -1"),
         ({"scale": 1e9}, "is rescaled by"),
+        pytest.param({"scale": 1e12, "weights": np.zeros((6, 3, 3, 4))}, "is rescaled by", id="zeros"),
         ({"type": "float32"}, "is float32"),
         ({"bias": np.zeros(5, np.int32)}, "the bias is int32 5"),
         ({"bias": np.full(6, -(1 << 31), np.int32)}, "can reach 2147488256"),
@@ -381,6 +382,16 @@ def changed_svdf(tensor: int, state: str = "int8", **changes) -> bytes:
     return bytes(builder.Output())
 
 
+def svdf_of_zeros() -> bytes:
+    """Whose features are nothing, whatever their scale."""
+    n = NetworkBuilder()
+    x, y = n.tensor((1, 4), scale=1e12), n.tensor((1, 2), scale=0.1)
+    features = n.tensor((2, 4), scale=0.1, data=np.zeros((2, 4)))
+    times = n.tensor((2, 1), scale=0.1, data=np.ones((2, 1)))
+    state = n.tensor((1, 2), scale=0.1, variable=True)
+    return single("SVDF", [x, features, times, -1, state], y, n, "SVDFOptions", rank=1)
+
+
 INT16, NO_BUFFER = schema.TensorType.INT16, 0
 
 
@@ -404,6 +415,7 @@ INT16, NO_BUFFER = schema.TensorType.INT16, 0
         (changed_svdf(5, shape=[1, 6]), "1x4, 6x4, 6x5, 1x30, 1x6, rank 2"),
         (changed_svdf(0, scale=[1e9]), "are rescaled by"),
         (changed_svdf(5, scale=[1e-9]), "sums over the state of up to"),
+        (svdf_of_zeros(), "sums of up to 1 are rescaled by"),
         (changed_svdf(5, "int16", scale=[1e-9]), "sums over the state are rescaled by"),
         (svdf("int8", 4, 3, 2, 5, rng=np.random.default_rng(0), activation=1),
          "the fused activation is relu, the output's zero point 0"),

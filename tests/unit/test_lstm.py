@@ -27,6 +27,11 @@ def weights(n: NetworkBuilder, shape: tuple[int, ...] = (UNITS, INPUTS), value: 
     return n.tensor(shape, **{"scale": 0.01, "data": np.full(shape, value), **more})
 
 
+def just_below_a_power_of_two(n: NetworkBuilder) -> dict[int, int]:
+    """By a hidden state's scale of 1 + 2^-23 its sums' factor is below 2^22, their multiplier no more."""
+    return {5: weights(n, (UNITS, UNITS), data=-np.eye(UNITS), scale=(1 - 2.0**-23) * 2**10)}
+
+
 def test_the_base_of_these_cases_compiles():
     compile_model(network(), name="model")
     compile_model(network(shape=(4, 1, INPUTS), to=(4, 1, UNITS), time_major=True), name="model")
@@ -70,6 +75,9 @@ def test_the_base_of_these_cases_compiles():
         ({"cell_clip": float("inf")}, "the cell clip is inf"),
         ({"bias": 1 << 30}, "sums of up to"),
         ({"weight_scale": 1e4}, "are rescaled by"),
+        ({"change": lambda n: {7: weights(n, (UNITS, UNITS), 0, scale=1e30)}}, "up to 1 are rescaled by"),
+        ({"hidden": {"scale": 1 + 2.0**-23, "zero_point": 0}, "change": just_below_a_power_of_two},
+         "sums of up to 128 are rescaled by 4.1943e+06"),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
