@@ -66,7 +66,7 @@ def require_no_loops(model: Any, spec: Specification) -> None:
         except Exception as error:  # the converter names the operator it has no form of
             raise TokayError(f"{spec.name} cannot be converted: {error}") from error
     if Table.root(tflite).count(schema.MODEL["subgraphs"]) != 1:
-        hint = "LSTM with default activations, not stateful; other layers with unroll=True"
+        hint = "LSTM with default activations, no return_state, not stateful; other layers with unroll=True"
         raise TokayError(f"{spec.name} has loops, which the device cannot run", hint=hint)
 
 

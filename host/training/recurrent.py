@@ -25,8 +25,8 @@ _DROPS = ("dropout", "recurrent_dropout")  # attributes of cells
 @contextlib.contextmanager
 def exportable(model: Any) -> Iterator[None]:
     """Has the LSTMs of a model, also those within bidirectional layers, export such functions where they can:
-    with Keras' default activations, unrolled or not, without a mask, beginning from zeros. Others stay what
-    they are. No cell drops anything."""
+    with Keras' default activations, unrolled or not, without a mask, beginning from zeros, their last states
+    not returned, of which the operator has none. Others stay what they are. No cell drops anything."""
     layers = list(model._flatten_layers())
     lstms = [layer for layer in layers if _has_an_operator(layer)]
     cells = [layer for layer in layers if all(hasattr(layer, name) for name in ("state_size", *_DROPS))]
@@ -48,14 +48,15 @@ def exportable(model: Any) -> Iterator[None]:
 def _has_an_operator(layer: Any) -> bool:
     import keras
 
-    if type(layer) is not keras.layers.LSTM:
+    if type(layer) is not keras.layers.LSTM or layer.return_state:
         return False
     activations = (keras.activations.serialize(f) for f in (layer.activation, layer.recurrent_activation))
     return tuple(activations) == ("tanh", "sigmoid")
 
 
 def _inner_loop(self: Any, sequences: Any, initial_state: Any, mask: Any, training: bool = False) -> Any:
-    """In place of ``keras.layers.LSTM.inner_loop``, with its arguments and results."""
+    """In place of ``keras.layers.LSTM.inner_loop``, with its arguments and results; its last states, which
+    nothing takes, are the first ones."""
     import tensorflow as tf
 
     if mask is not None or not all(map(_is_zero, initial_state)):

@@ -51,6 +51,15 @@ LSTMS = {
 }
 
 
+def assert_scores(ours: Model, model: Any, features: np.ndarray, error: float = 0.005) -> None:
+    """Those of the network in int8 are about those that it had in floats, with this error (RMS) at most."""
+    inputs = features[:50, ..., None]
+    wanted = model.predict(inputs.astype(np.float32) * np.float32(SPEC.input_scale), verbose=0)
+    scores = np.array([(ours.invoke(x[None]).reshape(-1) + 128.0) / 256 for x in inputs])
+    assert np.abs(scores - wanted).max() < 0.03 < wanted.std()
+    assert np.sqrt(np.mean((scores - wanted) ** 2)) < error
+
+
 @pytest.mark.parametrize("name", LSTMS)
 def test_an_lstm_is_one_operator(name: str) -> None:
     model = network(LSTMS[name])
@@ -61,11 +70,7 @@ def test_an_lstm_is_one_operator(name: str) -> None:
     assert names.count("unidirectional_sequence_lstm") == (2 if name == "two" else 1)
     assert ("reverse_v2" in names) == (name == "backwards") and len(names) <= 6
     assert_exact(tflite, 1)
-    inputs = features[:50, ..., None]
-    wanted = model.predict(inputs.astype(np.float32) * np.float32(SPEC.input_scale), verbose=0)
-    scores = np.array([(ours.invoke(x[None]).reshape(-1) + 128.0) / 256 for x in inputs])
-    assert np.abs(scores - wanted).max() < 0.03 < wanted.std()
-    assert np.sqrt(np.mean((scores - wanted) ** 2)) < 0.005
+    assert_scores(ours, model, features)
 
 
 def test_both_directions() -> None:
@@ -76,6 +81,15 @@ def test_both_directions() -> None:
     names = [layer.name for layer in Model(tflite).layers]
     assert names.count("unidirectional_sequence_lstm") == names.count("reverse_v2") == 2
     assert_exact(tflite, 1)
+
+
+def test_last_states_are_those_of_an_unrolled_lstm() -> None:
+    """The operator does not have them. Unrolled, each gate is rounded to int8."""
+    features = np.random.default_rng(2).integers(-128, 128, (200, STEPS, BANDS), np.int8)
+    model = network(lambda k, x: k.Concatenate()(k.LSTM(6, return_state=True, unroll=True)(x)))
+    ours = Model(converted(model, features))
+    assert "unidirectional_sequence_lstm" not in {layer.name for layer in ours.layers}
+    assert_scores(ours, model, features, 0.01)
 
 
 def test_an_unrolled_gru_is_many_operators() -> None:
@@ -92,6 +106,7 @@ def test_an_unrolled_gru_is_many_operators() -> None:
         lambda k, x: k.LSTM(4, recurrent_activation="hard_sigmoid")(x),
         lambda k, x: k.LSTM(4)(x, initial_state=[k.Dense(4)(x[:, 0]), k.Dense(4)(x[:, 1])]),
         lambda k, x: k.LSTM(4)(k.Masking()(x)),
+        lambda k, x: k.Concatenate()(k.LSTM(4, return_state=True)(x)),
         lambda k, x: k.GRU(4)(x),
     ],
 )
