@@ -89,7 +89,7 @@ def _array(layer: Layer, field: str, kind: str, value: np.ndarray) -> _Array:
         words = (f"0x{word:08x}" for word in value.tolist())
     else:
         words = map(_int32, value.tolist())
-    commented = field in ("weights", "input_weights", "hidden_weights", "table", "programs")
+    commented = field.endswith("weights") or field in ("table", "programs")
     comment = f"{layer.index} {layer.name} {layer.output_shape}" if commented else ""
     return _Array(_C_TYPES[kind], _array_name(layer, field), len(value), c_text.rows(words, _INDENT), comment)
 

@@ -160,5 +160,9 @@ class Graph:
             return None
         return self.tensors[operator.inputs[k]]
 
+    def uses(self, tensor: int) -> int:
+        """How often a tensor is read or written, by operators or from outside."""
+        return sum([*end.inputs, *end.outputs].count(tensor) for end in (self, *self.operators))
+
     def output(self, operator: Operator) -> Tensor:
         return self.tensors[operator.outputs[0]]

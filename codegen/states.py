@@ -6,7 +6,6 @@ becomes a variable of the network, with a place of its own; what else it has to 
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -21,15 +20,13 @@ STATES = {"svdf": (4,)}
 def with_states(graph: Graph) -> Graph:
     """The graph with a variable for each tensor that an operator keeps; TokayError where anything else
     touches it, since it would see values from before or after by chance."""
-    uses = Counter(index for op in graph.operators for index in (*op.inputs, *op.outputs))
-    uses.update((*graph.inputs, *graph.outputs))
     tensors, variables = list(graph.tensors), list(graph.variables)
     for op in graph.operators:
         for k in STATES.get(op.name, ()):
             state = graph.input(op, k)
             if state is None:
                 continue  # a rule of all operators says so
-            _check(op, state, uses[state.index])
+            _check(op, state, graph.uses(state.index))
             initial = _zero(len(tensors), state)
             tensors.append(initial)
             variables.append(Variable(f"state of {op}", state.index, initial.index))
@@ -38,7 +35,7 @@ def with_states(graph: Graph) -> Graph:
 
 def _check(op: Operator, state: Tensor, uses: int) -> None:
     if state.constant or not state.variable or uses != 1:
-        reason = "has more uses than that" if uses != 1 else "is not a variable tensor"
+        reason = "is used by others too" if uses != 1 else "is not a variable tensor"
         raise TokayError(f"{op}: its state, tensor {state.index}, {reason}", hint="convert the model again")
 
 

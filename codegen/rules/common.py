@@ -130,6 +130,11 @@ def data_tensors(graph: Graph, op: Operator) -> list[Tensor]:
     return [*(graph.input(op, k) for k in data_positions(op)), graph.output(op)]
 
 
+def described(tensor: Tensor) -> str:
+    """Of an operand whose type, shape or being constant does not fit."""
+    return f"{tensor.type} {tensor.dimensions}, {'' if tensor.constant else 'not '}constant"
+
+
 def same_quantization(a: Tensor, b: Tensor) -> bool:
     """Whether the same bytes are the same values in both; no rule by itself."""
     near = abs(a.q.scale - b.q.scale) <= 1e-6 * b.q.scale
@@ -149,3 +154,9 @@ def bad_quantization(tensor: Tensor) -> str | None:
     if not (math.isfinite(q.scale) and q.scale > 0):
         return f"has the scale {q.scale:g}"
     return None if -128 <= q.zero_point <= 127 else f"has the zero point {q.zero_point}"
+
+
+def bad_symmetric(tensor: Tensor) -> str | None:
+    """As bad_quantization, and whether the zero point is another than 0; no rule by itself."""
+    reason = bad_quantization(tensor)
+    return reason or (f"has the zero point {tensor.q.zero_point}" if tensor.q.zero_point != 0 else None)

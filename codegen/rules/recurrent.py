@@ -6,7 +6,7 @@ import math
 
 from codegen import lstm
 from codegen.fixed_point import quantize_multiplier
-from codegen.graph import Graph, Operator, Tensor
+from codegen.graph import Graph, Operator
 from codegen.rules import common
 from codegen.schema import ACTIVATION
 from codegen.windows import largest_sums
@@ -54,20 +54,16 @@ def gates_fit(graph: Graph, op: Operator) -> str | None:
     for k, shape in shapes.items():
         weights = graph.input(op, k)
         if not weights.constant or weights.type != "int8" or weights.shape != shape:
-            return _described(f"the weight tensor (input {k})", weights)
-        if reason := common.bad_quantization(weights):
-            return f"weights (input {k}): tensor {weights.index} {reason}"
-        if weights.q.zero_point != 0 or weights.data.min() == -128:
-            return f"weights (input {k}) have the zero point {weights.q.zero_point}, or a value of -128"
+            return f"the weight tensor (input {k}) is {common.described(weights)}"
+        if reason := common.bad_symmetric(weights):
+            return f"the weight tensor (input {k}) {reason}"
+        if weights.data.min() == -128:
+            return f"the weight tensor (input {k}) has a value of -128"
     for k in lstm.BIASES:
         bias = graph.input(op, k)
         if not bias.constant or bias.type != "int32" or bias.shape != (units,):
-            return _described(f"the bias (input {k})", bias)
+            return f"the bias (input {k}) is {common.described(bias)}"
     return None
-
-
-def _described(what: str, tensor: Tensor) -> str:
-    return f"{what} is {tensor.type} {tensor.dimensions}, {'' if tensor.constant else 'not '}constant"
 
 
 def own_states(graph: Graph, op: Operator) -> str | None:
@@ -78,22 +74,16 @@ def own_states(graph: Graph, op: Operator) -> str | None:
     hidden, cell = graph.input(op, lstm.HIDDEN_STATE), graph.input(op, lstm.CELL_STATE)
     for state, type in ((hidden, "int8"), (cell, "int16")):
         if state.type != type or state.elements != units or state.constant:
-            return _described(f"tensor {state.index}, a state,", state)
+            return f"tensor {state.index}, a state, is {common.described(state)}"
         if reason := common.bad_quantization(state):
             return f"tensor {state.index}, a state, {reason}"
-        if _uses(graph, state.index) != 1:
+        if graph.uses(state.index) != 1:
             return f"tensor {state.index}, a state, is used by others too"
     fraction, exponent = math.frexp(cell.q.scale)
     if fraction != 0.5 or exponent - 1 not in CELL_EXPONENTS or cell.q.zero_point != 0:
         return f"the cell state has scale {cell.q.scale:g} and zero point {cell.q.zero_point}"
     clip = float(op.options["cell_clip"])
     return None if math.isfinite(clip) and clip >= 0 else f"the cell clip is {clip:g}"
-
-
-def _uses(graph: Graph, tensor: int) -> int:
-    """How often a tensor is read or written, by operators or from outside."""
-    ends = (graph, *graph.operators)
-    return sum([*end.inputs, *end.outputs].count(tensor) for end in ends)
 
 
 def gates_sums_fit(graph: Graph, op: Operator) -> str | None:

@@ -6,6 +6,7 @@ import numpy as np
 
 from codegen.graph import Graph, Operator, Tensor
 from codegen.lookups import activation_of, svdf_bias, svdf_factors
+from codegen.rules import common
 from codegen.windows import largest_sums
 
 
@@ -18,28 +19,21 @@ def operands(graph: Graph, op: Operator) -> str | None:
         return f"the input is {source.type}"
     for k, what, kind in ((1, "feature", "int8"), (2, "time", state.type)):
         if reason := _bad_weights(graph.input(op, k), kind):
-            return f"the weights of {what} {reason}"
-    if state.type == "int16" and (reason := _bad_scale(state, "has")):
+            return f"input {k}, the {what} weights, {reason}"
+    if state.type == "int16" and (reason := common.bad_symmetric(state)):
         return f"the state, tensor {state.index}, {reason}"
     bias = graph.input(op, 3)
     if bias is not None and not (bias.constant and bias.type == "int32"):
-        return f"the bias is {bias.type}, {'' if bias.constant else 'not '}constant"
+        return f"the bias is {common.described(bias)}"
     return None
 
 
 def _bad_weights(weights: Tensor | None, kind: str) -> str | None:
-    if weights is None or not weights.constant:
-        return "are not constant"
-    if weights.type != kind:
-        return f"are {weights.type}, not {kind}"
-    return _bad_scale(weights)
-
-
-def _bad_scale(tensor: Tensor, verb: str = "have") -> str | None:
-    q = tensor.quantization
-    if q is None or q.per_channel or not (np.isfinite(q.scale) and q.scale > 0):
-        return f"{verb} not one positive scale"
-    return None if q.zero_point == 0 else f"{verb} the zero point {q.zero_point}"
+    if weights is None:
+        return "is missing"
+    if not weights.constant or weights.type != kind:
+        return f"is {common.described(weights)}; it has to be constant {kind}"
+    return common.bad_symmetric(weights)
 
 
 def fits(graph: Graph, op: Operator) -> str | None:

@@ -12,6 +12,7 @@ from codegen.lookups import (
     padding_of,
     weights_matrix,
 )
+from codegen.rules.common import described
 from codegen.windows import largest_sums, output_size
 
 MAX_STEP = 1 << 15
@@ -53,7 +54,7 @@ def constant_bias(graph: Graph, op: Operator) -> str | None:
         return None
     channels = graph.input(op, 1).shape[channel_axis(op)]
     if not bias.constant or bias.type != "int32" or bias.elements != channels:
-        return f"the bias is {bias.type} {bias.dimensions}, {'' if bias.constant else 'not '}constant"
+        return f"the bias is {described(bias)}"
     return None
 
 

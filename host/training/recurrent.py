@@ -30,7 +30,7 @@ def exportable(model: Any) -> Iterator[None]:
     layers = list(model._flatten_layers())
     lstms = [layer for layer in layers if _has_an_operator(layer)]
     cells = [layer for layer in layers if all(hasattr(layer, name) for name in ("state_size", *_DROPS))]
-    cells = [layer for layer in cells if not hasattr(layer, "cell")]  # which layers forward
+    cells = [layer for layer in cells if not hasattr(layer, "cell")]  # whose rates a layer shows as its own
     drops = [(cell, name, getattr(cell, name)) for cell in cells for name in _DROPS]
     for layer in lstms:
         layer.inner_loop = types.MethodType(_inner_loop, layer)
