@@ -127,6 +127,8 @@ def _options_text(op: Operator) -> str:
         parts.append(f"filter:{o['filter_width']}x{o['filter_height']}")
     if (o.get("dilation_width", 1), o.get("dilation_height", 1)) != (1, 1):
         parts.append(f"dilation:{o['dilation_width']}x{o['dilation_height']}")
+    if "rank" in o:
+        parts.append(f"rank:{o['rank']}")
     if "activation" in o:
         parts.append(f"activation:{activation_of(op)}")
     if "axis" in o:

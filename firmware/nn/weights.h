@@ -1,5 +1,5 @@
-/* Reads the weights of conv_2d and fully_connected, interleaved by pairs of output channels and, where
- * codegen could, joined for the DSP instructions (see nn_kernels.h). */
+/* Reads the weights of conv_2d, fully_connected and lstm, interleaved by pairs of output channels (lstm: of
+ * gates) and, where codegen could, joined for the DSP instructions (see nn_kernels.h). */
 #ifndef TOKAY_NN_WEIGHTS_H
 #define TOKAY_NN_WEIGHTS_H
 
