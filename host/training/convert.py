@@ -33,7 +33,8 @@ _TYPES = {"samplewise_norm.rescale": "f64"}
 
 
 def to_int8(model: Any, spec: Specification, features: np.ndarray, labels: np.ndarray) -> bytes:
-    """The quantized flatbuffer, calibrated on up to 1,000 of the given int8 features, classes alike.
+    """The quantized flatbuffer, calibrated on up to 1,000 of the given int8 features, classes alike; an LSTM
+    in it has one scale for its states and its output.
 
     ``require_no_loops`` comes first, once for a network whatever its weights: calibrating a loop ends the
     process in TensorFlow."""
@@ -51,7 +52,7 @@ def to_int8(model: Any, spec: Specification, features: np.ndarray, labels: np.nd
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = converter.inference_output_type = tf.int8
         try:
-            return converter.convert()
+            return recurrent.with_scales_of_outputs(converter.convert())
         except Exception as error:  # the converter names the operator it has no int8 form of
             raise TokayError(f"{spec.name} cannot be quantized: {error}") from error
 

@@ -17,7 +17,11 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
+import flatbuffers
 import numpy as np
+
+from codegen.lstm import HIDDEN_STATE
+from codegen.schema import CODES
 
 _DROPS = ("dropout", "recurrent_dropout")  # attributes of cells
 
@@ -43,6 +47,29 @@ def exportable(model: Any) -> Iterator[None]:
             del layer.inner_loop
         for cell, name, rate in drops:
             setattr(cell, name, rate)
+
+
+def with_scales_of_outputs(tflite: bytes) -> bytes:
+    """A quantized model whose LSTMs have hidden states of the scale and zero point of their outputs.
+
+    An output is the hidden state's bytes. Where it is concatenated with others, the converter gives all of
+    them what spans their ranges, and leaves the hidden state its own: read as the output is said to be, its
+    values would be wrong, by ten steps and more."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model, changed = schema.ModelT.InitFromObj(schema.Model.GetRootAs(bytearray(tflite))), False
+    for graph in model.subgraphs:
+        for op in graph.operators:
+            if model.operatorCodes[op.opcodeIndex].builtinCode != CODES["unidirectional_sequence_lstm"]:
+                continue
+            state, output = (graph.tensors[k].quantization for k in (op.inputs[HIDDEN_STATE], op.outputs[0]))
+            if (*state.scale, *state.zeroPoint) != (*output.scale, *output.zeroPoint):
+                state.scale, state.zeroPoint, changed = output.scale, output.zeroPoint, True
+    if not changed:
+        return tflite
+    builder = flatbuffers.Builder(len(tflite))
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
 
 
 def _has_an_operator(layer: Any) -> bool:

@@ -74,13 +74,23 @@ def test_an_lstm_is_one_operator(name: str) -> None:
 
 
 def test_both_directions() -> None:
-    """Whose scales the converter mixes up: held to the reference, which takes them so."""
     features = np.random.default_rng(2).integers(-128, 128, (200, STEPS, BANDS), np.int8)
-    layer = network(lambda k, x: k.Bidirectional(k.LSTM(4, return_sequences=True))(x))
-    tflite = converted(layer, features)
-    names = [layer.name for layer in Model(tflite).layers]
+    model = network(lambda k, x: k.Bidirectional(k.LSTM(4, return_sequences=True))(x))
+    tflite = converted(model, features)
+    ours = Model(tflite)
+    names = [layer.name for layer in ours.layers]
     assert names.count("unidirectional_sequence_lstm") == names.count("reverse_v2") == 2
     assert_exact(tflite, 1)
+    assert_scores(ours, model, features)
+
+
+def test_values_that_are_concatenated_are_what_the_lstm_made() -> None:
+    """The converter gives outputs the scale of the concatenation, here twice that of their bytes."""
+    features = np.random.default_rng(2).integers(-128, 128, (200, STEPS, BANDS), np.int8)
+    model = network(lambda k, x: k.Concatenate()([k.LSTM(4)(x), k.Rescaling(0.5)(x[:, -1])]))
+    tflite = converted(model, features)
+    assert_exact(tflite, 1)
+    assert_scores(Model(tflite), model, features)
 
 
 def test_last_states_are_those_of_an_unrolled_lstm() -> None:
