@@ -130,21 +130,21 @@ def test_what_reports_say():
 
 def test_the_core_runs_it_beside_the_accelerator():
     n, rng = NetworkBuilder(), np.random.default_rng(0)
-    x, c, s = (n.tensor(shape, scale=0.05) for shape in ((1, 8, 1, 4), (1, 8, 1, 5), (1, 8, 5)))
-    taps = n.tensor((5, 3, 1, 4), scale=np.full(5, 0.01), data=rng.integers(-127, 128, (5, 3, 1, 4)))
+    x, c, s = (n.tensor(shape, scale=0.05) for shape in ((1, 8, 1, 16), (1, 8, 1, 16), (1, 8, 16)))
+    taps = n.tensor((16, 3, 1, 16), scale=np.full(16, 0.002), data=rng.integers(-127, 128, (16, 3, 1, 16)))
     n.operator("CONV_2D", [x, taps], [c], "Conv2DOptions", strideH=1, strideW=1)
     n.operator("RESHAPE", [c], [s], "ReshapeOptions")
     y = n.tensor((1, 8, 6), scale=0.008)
-    lstm(n, rng, s, y, bias=100)
+    lstm(n, rng, s, y, weight_scale=0.001, bias=100)  # gates that do not magnify a difference
     tflite = n.build([x], [y])
     model = Model(tflite, "mvp")
     kernels = [layer.kernel for layer in model.layers]
-    assert kernels == ["mvp", "copy", "lstm"] or kernels == ["conv_2d", "copy", "lstm"]
+    assert kernels == ["mvp", "copy", "lstm"]
     reason = model.layers[2].reason
     assert reason == "the accelerator has no kernel for unidirectional_sequence_lstm"
     values = rng.integers(-128, 128, model.input.shape, np.int8)
     difference = model.invoke(values).astype(int) - Model(tflite).invoke(values)
-    assert np.abs(difference).max() <= 2
+    assert np.abs(difference).max() <= 1
 
 
 @pytest.mark.parametrize("axes", [[3], [-4], [1, -2], None])
