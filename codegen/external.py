@@ -9,11 +9,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
 from codegen.errors import TokayError
-from codegen.graph import Graph, Operator, Variable
-from codegen.rules.common import bad_quantization, same_quantization
+from codegen.graph import Graph, Operator, Variable, zero_like
+from codegen.rules.common import are_alike
 from codegen.schema import CODES
 
 _HINT = "convert it with internal state, which is kept in resource variables"
@@ -85,11 +83,7 @@ def _found(graph: Graph, k: int, states: list[int]) -> int:
 def _are_alike(graph: Graph, a: int, b: int) -> bool:
     """Whether two tensors are int8 of one shape, scale and zero point."""
     first, second = graph.tensors[a], graph.tensors[b]
-    if (first.type, first.shape) != ("int8", second.shape) or second.type != "int8":
-        return False
-    if bad_quantization(first) or bad_quantization(second):
-        return False
-    return same_quantization(first, second)
+    return first.type == "int8" and are_alike(first, second)
 
 
 def _kept(graph: Graph, read: int, assigned: int) -> Graph:
@@ -97,8 +91,7 @@ def _kept(graph: Graph, read: int, assigned: int) -> Graph:
     operators for it have numbers behind those of the .tflite."""
     state, number = graph.tensors[read], len(graph.tensors)
     variable = replace(state, index=number)
-    zero = np.array([state.q.zero_point], np.int8)
-    initial = replace(state, index=number + 1, shape=(1,), data=zero)
+    initial = zero_like(state, number + 1)
     last = max((op.index for op in graph.operators), default=-1)
     reads = _copy("read_variable", last + 1, variable.index, read)
     assigns = _copy("assign_variable", last + 2, assigned, variable.index)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -133,6 +133,14 @@ class Variable:
     name: str
     tensor: int
     initial: int
+
+
+def zero_like(tensor: Tensor, index: int) -> Tensor:
+    """The constant of one byte that stands for zeros in all of an int8 or int16 tensor."""
+    q = tensor.quantization
+    zero_point = q.zero_point if q is not None and tensor.type == "int8" else 0
+    data = np.array([zero_point]).astype(np.int8)
+    return replace(tensor, index=index, type="int8", item_bytes=1, shape=(1,), data=data, variable=False)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
 from codegen.errors import TokayError
-from codegen.graph import Graph, Operator, Quantization, Tensor, Variable
+from codegen.graph import Graph, Operator, Tensor, Variable, zero_like
 
 STATES = {"svdf": (4,)}
 """The inputs that an operator writes to."""
@@ -27,7 +25,7 @@ def with_states(graph: Graph) -> Graph:
             if state is None:
                 continue  # a rule of all operators says so
             _check(op, state, graph.uses(state.index))
-            initial = _zero(len(tensors), state)
+            initial = zero_like(state, len(tensors))
             tensors.append(initial)
             variables.append(Variable(f"state of {op}", state.index, initial.index))
     return replace(graph, tensors=tuple(tensors), variables=tuple(variables))
@@ -37,11 +35,3 @@ def _check(op: Operator, state: Tensor, uses: int) -> None:
     if state.constant or not state.variable or uses != 1:
         reason = "is used by others too" if uses != 1 else "is not a variable tensor"
         raise TokayError(f"{op}: its state, tensor {state.index}, {reason}", hint="convert the model again")
-
-
-def _zero(index: int, state: Tensor) -> Tensor:
-    """The byte that a state is full of before the first inference: zero, at an int8's zero point."""
-    zero_point = state.quantization.zero_point if state.type == "int8" and state.quantization else 0
-    data = np.array([zero_point]).astype(np.int8)
-    like = Quantization(np.ones(1, np.float32), np.zeros(1, np.int64), 0)
-    return Tensor(index, "", (1,), "int8", 1, like, data)

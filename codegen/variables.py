@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from codegen.errors import TokayError
-from codegen.graph import Graph, Operator, Tensor, Variable
-from codegen.rules.common import bad_quantization, has_no_elements, same_quantization
+from codegen.graph import Graph, Operator, Tensor, Variable, zero_like
+from codegen.rules.common import are_alike, bad_quantization, has_no_elements
 
 _USERS = ("read_variable", "assign_variable")
 
@@ -52,8 +52,7 @@ def resolve(graph: Graph) -> Graph:
             raise TokayError(
                 f"nothing is ever assigned to variable {_called(key)!r}", hint="convert the model again"
             )
-        start = _initial(key, uses.tensors[tensor], initial.get(key))
-        constant = uses.add(uses.tensors[tensor], data=start, shape=start.shape)
+        constant = uses.add(_initial(key, uses.tensors[tensor], initial.get(key)))
         variables.append(Variable(_called(key), tensor, constant))
     return replace(
         graph,
@@ -144,9 +143,7 @@ class _Uses:
 
 def _check_alike(op: Operator, key: Key, tensor: Tensor, other: Tensor) -> None:
     """A variable is bytes: what reads it otherwise than it was written would be given other values."""
-    alike = (tensor.type, tensor.shape) == (other.type, other.shape)
-    quantized = not any(map(bad_quantization, (tensor, other)))
-    if not (alike and quantized and same_quantization(tensor, other)):
+    if not are_alike(tensor, other):
         raise TokayError(
             f"{op}: variable {_called(key)!r} is {_described(other)} in one place, {_described(tensor)} here",
             hint="convert the model again",
@@ -207,10 +204,14 @@ def _assignments(call: Operator, graph: Graph) -> dict[Key, tuple[Operator, Tens
     return found
 
 
-def _initial(key: Key, like: Tensor, assigned: tuple[Operator, Tensor] | None) -> np.ndarray:
-    """A variable's first values, one of them if they are all alike; zero where none are assigned."""
+def _initial(key: Key, like: Tensor, assigned: tuple[Operator, Tensor] | None) -> Tensor:
+    """A constant with a variable's first values, one of them if they are all alike; zero where none are
+    assigned."""
+    zero = zero_like(like, like.index)
     if assigned is None:
-        return np.full(1, like.q.zero_point, np.int8)
+        return zero
     call, value = assigned
     _check_alike(call, key, value, like)
-    return value.data.reshape(-1)[:1] if np.all(value.data == value.data.flat[0]) else value.data
+    if np.all(value.data == value.data.flat[0]):
+        return replace(zero, data=value.data.reshape(-1)[:1])
+    return replace(like, data=value.data)

@@ -306,10 +306,7 @@ class _Session:
     def _warn_of_short(self, path: Path | None, samples: int) -> None:
         """Of a file in which nothing can be detected whatever is said in it, as of one word of a dataset."""
         settings, frontend = self.pipeline.settings, self.pipeline.frontend
-        columns = frontend.frames(samples)
-        once = settings.each_column_once
-        ends = inference_columns(frontend.settings, settings.latency_ms, columns, each_column_once=once)
-        inferences = len(ends)
+        inferences = len(inference_columns(settings, frontend.settings, frontend.frames(samples)))
         needed = max(1, settings.minimum_count)
         if inferences < needed:
             print(
@@ -325,10 +322,8 @@ class _Session:
     def _bytes_a_second(self) -> float:
         """What a target sends at most: every inference a detection."""
         s, streams, labels = self.pipeline.frontend.settings, self.folders.streams, self.pipeline.labels
-        settings = self.pipeline.settings
         columns = 1000 / s.window_step_ms
-        period = period_samples(s, settings.latency_ms, each_column_once=settings.each_column_once)
-        inferences = s.sample_rate_hz / period
+        inferences = s.sample_rate_hz / period_samples(self.pipeline.settings, s)
         longest = "y" * min(max(len(label.encode()) for label in labels), m.Detection.room("label"))
         total = _LEVELS_A_SECOND * _frame_bytes(m.Level())
         total += inferences * _frame_bytes(m.Scores(values=bytes(len(labels))))

@@ -20,24 +20,20 @@ def keywords_of(labels: Sequence[str]) -> tuple[str, ...]:
     return tuple(label for label in labels if not label.startswith("_"))
 
 
-def period_samples(
-    frontend: FrontendSettings, latency_ms: int, *, each_column_once: bool = False
-) -> int:
+def period_samples(settings: ApplicationSettings, frontend: FrontendSettings) -> int:
     """Samples of audio between the moments at which the audio loop wants an inference. Where it hears each
     column once, time does not count: milliseconds are no whole samples at all rates."""
-    if each_column_once:
+    if settings.each_column_once:
         return frontend.frames * frontend.step_samples
-    return max(latency_ms * frontend.sample_rate_hz // 1000, frontend.step_samples)
+    return max(settings.latency_ms * frontend.sample_rate_hz // 1000, frontend.step_samples)
 
 
-def inference_columns(
-    frontend: FrontendSettings, latency_ms: int, columns: int, *, each_column_once: bool = False
-) -> np.ndarray:
+def inference_columns(settings: ApplicationSettings, frontend: FrontendSettings, columns: int) -> np.ndarray:
     """The columns (their count, from 1) on which the audio loop infers, among the first ``columns``."""
-    if each_column_once:
+    if settings.each_column_once:
         return np.arange(frontend.frames, columns + 1, frontend.frames, dtype=np.int64)
     window, step = frontend.window_samples, frontend.step_samples
-    period = period_samples(frontend, latency_ms)
+    period = period_samples(settings, frontend)
     found, column = [], frontend.frames
     due = window + (column - 1) * step
     while column <= columns:
@@ -48,30 +44,26 @@ def inference_columns(
     return np.array(found, np.int64)
 
 
-def most_samples(
-    window_ms: int, latency_ms: int, frontend: FrontendSettings, *, each_column_once: bool = False
-) -> int:
-    """Scores that an averaging window can hold at its fullest.
+def most_samples(settings: ApplicationSettings, frontend: FrontendSettings) -> int:
+    """Scores that the averaging window can hold at its fullest.
 
     An inference runs on the first column at or after the moment it is wanted, so that n periods are
     sometimes as short as the columns that fit whole into them.
     """
-    period = period_samples(frontend, latency_ms, each_column_once=each_column_once)
-    step = frontend.step_samples
+    period, step = period_samples(settings, frontend), frontend.step_samples
     spans = (n * period // step * step for n in range(MAX_SAMPLES))
-    return sum(span * 1000 // frontend.sample_rate_hz <= window_ms for span in spans)
+    return sum(span * 1000 // frontend.sample_rate_hz <= settings.average_window_ms for span in spans)
 
 
 def never_detects(settings: ApplicationSettings, frontend: FrontendSettings) -> str | None:
     """Why a detector never detects anything: its window holds fewer scores than it waits for; else None."""
-    window_ms, latency_ms = settings.average_window_ms, settings.latency_ms
-    most = most_samples(window_ms, latency_ms, frontend, each_column_once=settings.each_column_once)
+    most = most_samples(settings, frontend)
     if settings.minimum_count <= most:
         return None
     return (
         f"nothing would ever be detected: minimum_count asks for {settings.minimum_count} inferences, the "
-        f"averaging window of {window_ms} ms holds {most} at one in "
-        f"{max(latency_ms, frontend.window_step_ms)} ms"
+        f"averaging window of {settings.average_window_ms} ms holds {most} at one in "
+        f"{max(settings.latency_ms, frontend.window_step_ms)} ms"
     )
 
 

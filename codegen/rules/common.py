@@ -141,6 +141,13 @@ def same_quantization(a: Tensor, b: Tensor) -> bool:
     return near and a.q.zero_point == b.q.zero_point
 
 
+def are_alike(a: Tensor, b: Tensor) -> bool:
+    """Whether they are of one type, shape, scale and zero point; no rule by itself."""
+    if (a.type, a.shape) != (b.type, b.shape) or bad_quantization(a) or bad_quantization(b):
+        return False
+    return same_quantization(a, b)
+
+
 def has_no_elements(tensor: Tensor) -> str | None:
     return f"has the shape {tensor.dimensions}" if tensor.elements == 0 else None
 

@@ -124,8 +124,7 @@ def feature_stream(
     ]
     spectrogram = np.concatenate(parts) if parts else np.zeros((0, s.channels), np.uint16)
     dynamic = bool(s.quantize_dynamic_scale_enable)
-    once = settings.each_column_once
-    ends = inference_columns(s, settings.latency_ms, len(spectrogram), each_column_once=once)
+    ends = inference_columns(settings, s, len(spectrogram))
     samples = s.window_samples + (ends - 1) * s.step_samples
     return FeatureStream(
         stream.name,

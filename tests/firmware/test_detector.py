@@ -155,17 +155,14 @@ def test_how_many_samples_a_window_holds_at_its_fullest(window, latency, step, r
     )  # fmt: skip
     if once:
         latency = frontend.frames * step
-    count = frontend.frames + 60000 // step
-    columns = inference_columns(frontend, latency, count, each_column_once=once)
+    of = ApplicationSettings(("on",), (0,), window, latency_ms=latency, each_column_once=once)
+    columns = inference_columns(of, frontend, frontend.frames + 60000 // step)
     ends = frontend.window_samples + (columns - 1) * frontend.step_samples
     times = ends * 1000 // rate
     held = np.arange(len(times)) - np.searchsorted(times, times - window) + 1
-    most = most_samples(window, latency, frontend, each_column_once=once)
+    most = most_samples(of, frontend)
     assert most == min(held.max(), MAX_SAMPLES)
-    of = ApplicationSettings(
-        ("on",), (0,), window, minimum_count=most, latency_ms=latency, each_column_once=once
-    )
-    assert never_detects(of, frontend) is None
+    assert never_detects(replace(of, minimum_count=most), frontend) is None
     assert never_detects(replace(of, minimum_count=most + 1), frontend) is not None
 
 
