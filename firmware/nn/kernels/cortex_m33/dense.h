@@ -7,6 +7,18 @@
 /* Groups of four taps after which a joined sum is split: 508 products of int8 stay within 2^23. */
 #define M33_SPLIT_QUADS 127
 
+/* Adds the products of a pair of channels with four taps: those of the first to `a`, joined ones to `b`. */
+static inline __attribute__((always_inline)) void m33_add_joined(const uint32_t weights[2], int16x2_t even,
+                                                                 int16x2_t odd, int32_t *a, int32_t *b)
+{
+    const uint32_t w0 = weights[0];
+    const uint32_t w1 = weights[1];
+    *b = __smlad((int16x2_t)w0, even, *b);
+    *a = __smlad((int16x2_t)m33_even_bytes(w0), even, *a);
+    *b = __smlad((int16x2_t)w1, odd, *b);
+    *a = __smlad((int16x2_t)m33_even_bytes(w1), odd, *a);
+}
+
 /* Sums of four channels, or of two if `pairs` is 1, over groups of four taps of joined weights. */
 static inline __attribute__((always_inline)) void m33_sum_joined(const uint32_t *weights, int32_t steps,
                                                                  const int8_t *input, int32_t quads,
@@ -21,19 +33,9 @@ static inline __attribute__((always_inline)) void m33_sum_joined(const uint32_t 
             const uint32_t taps = m33_load(input);
             const int16x2_t even = (int16x2_t)m33_even_bytes(taps);
             const int16x2_t odd = (int16x2_t)m33_odd_bytes(taps);
-            const uint32_t w0 = weights[0];
-            const uint32_t w1 = weights[1];
-            b0 = __smlad((int16x2_t)w0, even, b0);
-            a0 = __smlad((int16x2_t)m33_even_bytes(w0), even, a0);
-            b0 = __smlad((int16x2_t)w1, odd, b0);
-            a0 = __smlad((int16x2_t)m33_even_bytes(w1), odd, a0);
+            m33_add_joined(weights, even, odd, &a0, &b0);
             if (pairs == 2) {
-                const uint32_t v0 = other[0];
-                const uint32_t v1 = other[1];
-                b1 = __smlad((int16x2_t)v0, even, b1);
-                a1 = __smlad((int16x2_t)m33_even_bytes(v0), even, a1);
-                b1 = __smlad((int16x2_t)v1, odd, b1);
-                a1 = __smlad((int16x2_t)m33_even_bytes(v1), odd, a1);
+                m33_add_joined(other, even, odd, &a1, &b1);
             }
             input += 4;
             weights += 2;
